@@ -1,0 +1,3 @@
+//! The command line of df2redis.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! Incremental decoder of Dragonfly's replication journal.

@@ -1,0 +1,1 @@
+//! The replication engine: flows in, target writes out, positions in between.

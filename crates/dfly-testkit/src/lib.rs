@@ -1,0 +1,1 @@
+//! Recorded and scripted Dragonfly masters, real Redis servers and comparisons, for tests and the demo.
