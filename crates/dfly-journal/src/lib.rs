@@ -1,1 +1,36 @@
-//! Incremental decoder of Dragonfly's replication journal.
+//! Incremental decoder of Dragonfly's journal (protocol section 3; Dragonfly `journal/serializer.cc`).
+//!
+//! What it is: bytes in, [`Record`]s out. It follows `SELECT`, counts LSNs and holds them against the markers in the
+//! stream. A record keeps its arguments as one slice of the input, so decoding copies and allocates nothing.
+//!
+//! What it is not: it opens no socket, knows no command (that is `dfly-translate`), and does not know whether a record
+//! was applied.
+//!
+//! ```
+//! use bytes::BytesMut;
+//! use dfly_journal::{Decoder, Lsn, Record};
+//! use dfly_wire::Step;
+//!
+//! // SELECT 0, COMMAND txid 5: SET foo bar, LSN 65
+//! let mut src = BytesMut::from(
+//!     &b"\x06\x00\x0a\x05\x01\x03\x09\x03SET\x03foo\x03bar\x0f\x40\x41"[..],
+//! );
+//! let mut journal = Decoder::stream(Lsn(65));
+//! let Step::Ready(Record::Command(set)) = journal.decode(&mut src).unwrap() else { panic!() };
+//! assert_eq!(set.args.iter().collect::<Vec<_>>(), [b"SET", b"foo", b"bar"]);
+//! assert_eq!(journal.next_lsn(), Some(Lsn(66)));
+//! assert!(matches!(journal.decode(&mut src).unwrap(), Step::Need(_)));
+//! ```
+
+mod args;
+mod decoder;
+#[cfg(feature = "encode")]
+pub mod encode;
+mod error;
+mod opcode;
+mod record;
+
+pub use args::{ArgIter, Args};
+pub use decoder::Decoder;
+pub use error::{Error, ErrorKind};
+pub use record::{Command, Lsn, Record, TxId};

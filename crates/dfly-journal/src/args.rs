@@ -1,0 +1,91 @@
+//! The arguments of a record, kept as the bytes in which they came.
+
+use std::fmt;
+
+use bytes::Bytes;
+use dfly_wire::{fixed, packed};
+
+/// Name and arguments of a journaled command: `len` length and bytes, repeated. Never empty.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Args {
+    count: usize,
+    raw: Bytes,
+}
+
+impl Args {
+    /// Arguments whose layout was checked by [`crate::Decoder`].
+    pub(crate) fn checked(count: usize, raw: Bytes) -> Self {
+        Self { count, raw }
+    }
+
+    /// How many there are, the name counted.
+    #[expect(clippy::len_without_is_empty, reason = "a command always has a name")]
+    pub fn len(&self) -> usize {
+        self.count
+    }
+
+    /// The command's name as the master wrote it (upper case).
+    pub fn name(&self) -> &[u8] {
+        self.get(0).unwrap_or_default()
+    }
+
+    /// Argument `index`; 0 is the name.
+    pub fn get(&self, index: usize) -> Option<&[u8]> {
+        self.iter().nth(index)
+    }
+
+    /// All of them, the name first.
+    pub fn iter(&self) -> ArgIter<'_> {
+        ArgIter { rest: &self.raw, left: self.count }
+    }
+
+    /// Argument `index` without a copy, sharing the record's frame.
+    pub fn shared(&self, index: usize) -> Option<Bytes> {
+        self.get(index).map(|argument| self.raw.slice_ref(argument))
+    }
+
+    /// Size of all arguments in the journal's form, in bytes.
+    pub fn byte_len(&self) -> usize {
+        self.raw.len()
+    }
+}
+
+impl<'a> IntoIterator for &'a Args {
+    type Item = &'a [u8];
+    type IntoIter = ArgIter<'a>;
+    fn into_iter(self) -> ArgIter<'a> {
+        self.iter()
+    }
+}
+
+impl fmt::Debug for Args {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.iter().map(|arg| arg.escape_ascii().to_string())).finish()
+    }
+}
+
+/// Iterates over [`Args`].
+#[derive(Debug, Clone)]
+pub struct ArgIter<'a> {
+    rest: &'a [u8],
+    left: usize,
+}
+
+impl<'a> Iterator for ArgIter<'a> {
+    type Item = &'a [u8];
+
+    #[inline]
+    fn next(&mut self) -> Option<&'a [u8]> {
+        self.left = self.left.checked_sub(1)?;
+        let (rest, len) = packed::size(self.rest, self.rest.len()).ok()?;
+        let (rest, argument) = fixed::bytes(rest, len).ok()?;
+        self.rest = rest;
+        Some(argument)
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (self.left, Some(self.left))
+    }
+}
+
+impl ExactSizeIterator for ArgIter<'_> {}

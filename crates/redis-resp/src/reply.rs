@@ -1,0 +1,191 @@
+//! Replies, one at a time from a borrowed buffer.
+//!
+//! Status, integer and error lines, nearly all that a pipeline of writes receives, are read here; nested and bulk
+//! replies go through `redis-protocol`.
+
+use std::num::NonZeroUsize;
+
+use bytes::{Buf, Bytes, BytesMut};
+use dfly_wire::Step;
+use redis_protocol::resp2::{decode::decode_bytes_mut, types::BytesFrame};
+use thiserror::Error;
+
+use crate::server_error::ServerError;
+
+/// One RESP2 reply.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reply {
+    /// `+text`.
+    Simple(String),
+    /// `-CODE text`.
+    Error(ServerError),
+    /// `:n`.
+    Integer(i64),
+    /// `$n` and bytes.
+    Bulk(Bytes),
+    /// A null bulk string or a null array.
+    Nil,
+    /// `*n` and replies.
+    Array(Vec<Reply>),
+}
+
+/// Bytes that are no RESP2 reply.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum ReplyError {
+    /// The first byte names no reply type.
+    #[error("0x{0:02x} starts no RESP2 reply")]
+    Type(u8),
+    /// A status or error line is longer than [`MAX_LINE`].
+    #[error("a reply line is longer than {MAX_LINE} bytes")]
+    LineTooLong,
+    /// The line after `:` is no integer.
+    #[error("an integer reply is malformed: {0:?}")]
+    Integer(String),
+    /// A bulk or array reply is malformed.
+    #[error("a bulk or array reply is malformed: {0}")]
+    Nested(String),
+}
+
+/// The longest status, integer or error line that is accepted, in bytes.
+pub const MAX_LINE: usize = 64 << 10;
+
+impl Reply {
+    /// Takes the next reply from `src`, or tells that more bytes are needed and consumes nothing.
+    ///
+    /// # Errors
+    /// [`ReplyError`] when no continuation can make the bytes a reply; the connection is of no use then.
+    pub fn decode(src: &mut BytesMut) -> Result<Step<Self>, ReplyError> {
+        match src.first() {
+            None => Ok(Step::Need(NonZeroUsize::MIN)),
+            Some(b'+' | b'-' | b':') => line(src),
+            Some(b'$' | b'*') => nested(src),
+            Some(other) => Err(ReplyError::Type(*other)),
+        }
+    }
+}
+
+/// What a pipeline of writes needs to know of a reply.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// Any reply but an error, not looked at further.
+    Done,
+    /// The server refused the command.
+    Refused(ServerError),
+}
+
+impl Outcome {
+    /// As [`Reply::decode`], but a status or integer reply is passed over without being kept.
+    ///
+    /// # Errors
+    /// As [`Reply::decode`].
+    pub fn decode(src: &mut BytesMut) -> Result<Step<Self>, ReplyError> {
+        if let Some(b'+' | b':') = src.first()
+            && let Some(end) = memchr::memchr(b'\n', src)
+        {
+            src.advance(end + 1);
+            return Ok(Step::Ready(Self::Done));
+        }
+        Ok(Reply::decode(src)?.map(|reply| match reply {
+            Reply::Error(error) => Self::Refused(error),
+            _ => Self::Done,
+        }))
+    }
+}
+
+fn line(src: &mut BytesMut) -> Result<Step<Reply>, ReplyError> {
+    let Some(end) = memchr::memchr(b'\n', src) else {
+        return if src.len() > MAX_LINE {
+            Err(ReplyError::LineTooLong)
+        } else {
+            Ok(Step::Need(NonZeroUsize::MIN))
+        };
+    };
+    let text = src.get(1..end).unwrap_or_default();
+    let text = text.strip_suffix(b"\r").unwrap_or(text);
+    let reply = match src.first() {
+        Some(b':') => Reply::Integer(integer(text)?),
+        Some(b'-') => Reply::Error(ServerError::parse(text)),
+        _ => Reply::Simple(String::from_utf8_lossy(text).into_owned()),
+    };
+    src.advance(end + 1);
+    Ok(Step::Ready(reply))
+}
+
+fn integer(text: &[u8]) -> Result<i64, ReplyError> {
+    std::str::from_utf8(text)
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .ok_or_else(|| ReplyError::Integer(String::from_utf8_lossy(text).into_owned()))
+}
+
+fn nested(src: &mut BytesMut) -> Result<Step<Reply>, ReplyError> {
+    match decode_bytes_mut(src) {
+        Ok(Some((frame, _, _))) => Ok(Step::Ready(from_frame(frame))),
+        Ok(None) => Ok(Step::Need(NonZeroUsize::MIN)),
+        Err(error) => Err(ReplyError::Nested(error.details().to_owned())),
+    }
+}
+
+fn from_frame(frame: BytesFrame) -> Reply {
+    match frame {
+        BytesFrame::SimpleString(text) => Reply::Simple(String::from_utf8_lossy(&text).into_owned()),
+        BytesFrame::Error(text) => Reply::Error(ServerError::parse(text.as_bytes())),
+        BytesFrame::Integer(value) => Reply::Integer(value),
+        BytesFrame::BulkString(bytes) => Reply::Bulk(bytes),
+        BytesFrame::Array(frames) => Reply::Array(frames.into_iter().map(from_frame).collect()),
+        BytesFrame::Null => Reply::Nil,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SESSION: &[u8] = b"+OK\r\n:-42\r\n$-1\r\n*-1\r\n$5\r\nhe\r\no\r\n*2\r\n$1\r\na\r\n*1\r\n:7\r\n-MOVED 1 a:2\r\n$0\r\n\r\n*0\r\n";
+
+    fn all(mut src: BytesMut) -> Vec<Reply> {
+        let mut out = Vec::new();
+        while let Step::Ready(reply) = Reply::decode(&mut src).unwrap() {
+            out.push(reply);
+        }
+        assert!(src.is_empty());
+        out
+    }
+
+    #[test]
+    fn every_split_gives_the_same_replies() {
+        let whole = all(BytesMut::from(SESSION));
+        assert_eq!(whole.len(), 9);
+        assert_eq!(whole[4], Reply::Bulk(Bytes::from_static(b"he\r\no")));
+        for cut in 0..SESSION.len() {
+            let mut src = BytesMut::from(&SESSION[..cut]);
+            let mut replies = Vec::new();
+            while let Step::Ready(reply) = Reply::decode(&mut src).unwrap() {
+                replies.push(reply);
+            }
+            src.extend_from_slice(&SESSION[cut..]);
+            replies.extend(all(src));
+            assert_eq!(replies, whole, "cut at {cut}");
+        }
+    }
+
+    #[test]
+    fn outcomes_pair_with_replies() {
+        let mut src = BytesMut::from(SESSION);
+        let outcomes: Vec<bool> = std::iter::from_fn(|| match Outcome::decode(&mut src).unwrap() {
+            Step::Ready(outcome) => Some(outcome == Outcome::Done),
+            Step::Need(_) => None,
+        })
+        .collect();
+        assert_eq!(outcomes, [true, true, true, true, true, true, false, true, true]);
+    }
+
+    #[test]
+    fn what_is_no_reply() {
+        assert_eq!(Reply::decode(&mut BytesMut::from("HTTP/1.1")), Err(ReplyError::Type(b'H')));
+        assert!(matches!(Reply::decode(&mut BytesMut::from(":x\r\n")), Err(ReplyError::Integer(_))));
+        assert!(matches!(Reply::decode(&mut BytesMut::from("$x\r\n")), Err(ReplyError::Nested(_))));
+        let endless = BytesMut::from(&[&b"+"[..], &[b'a'; MAX_LINE + 1]].concat()[..]);
+        assert_eq!(Reply::decode(&mut endless.clone()), Err(ReplyError::LineTooLong));
+    }
+}
