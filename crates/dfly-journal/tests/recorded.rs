@@ -46,9 +46,12 @@ fn stream(name: String, sent: &[u8], asked: &str) -> Option<Stream> {
     let token = &sent[token..token + 40];
     let at = sent.windows(40).rposition(|w| w == token)?;
     (at > reply_end).then(|| {
-        // EOF takes 9 bytes before the token; JOURNAL_OFFSET ends there, or inside the last compressed blob.
+        // EOF takes 9 bytes before the token; JOURNAL_OFFSET ends there, or inside the last compressed blob. In that
+        // case the recorded replica's first ACK tells, which it sends when it enters stable sync.
         let plain = sent[at - 18] == 0xd3;
-        let first = if plain { u64::from_le_bytes(sent[at - 17..at - 9].try_into().unwrap()) } else { 1 };
+        let offset = u64::from_le_bytes(sent[at - 17..at - 9].try_into().unwrap());
+        let ack = asked.lines().find_map(|line| line.strip_prefix("REPLCONF ACK "));
+        let first = if plain { offset } else { ack.unwrap().trim().parse().unwrap() };
         Stream { name, first: Lsn(first), bytes: sent[at + 40..].to_vec() }
     })
 }
