@@ -160,7 +160,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn arguments_read_back(commands: Vec<Vec<Vec<u8>>>) {
+        fn arguments_read_back(
+            commands in prop::collection::vec(prop::collection::vec(prop::collection::vec(any::<u8>(), 0..40), 0..6), 0..10),
+        ) {
             let mut batch = CommandBatch::default();
             for command in &commands {
                 batch.push(&command.iter().map(Vec::as_slice).collect::<Vec<_>>());
