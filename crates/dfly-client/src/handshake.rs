@@ -15,40 +15,22 @@ const CLIENT_VERSION: &str = "4";
 /// The most flows that a master may claim; the native replica has the same limit.
 const MAX_FLOWS: i64 = 1024;
 
-/// A user and a password.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Credentials {
-    /// The user; `None` for the default user.
-    pub user: Option<String>,
-    /// The password.
-    pub password: String,
-}
-
-impl fmt::Debug for Credentials {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Credentials").field("user", &self.user).field("password", &"***").finish()
-    }
-}
-
-impl Credentials {
-    /// `AUTH [user] password`.
-    pub fn request(&self) -> Request {
-        match &self.user {
-            Some(user) => request(&["AUTH", user, &self.password]),
-            None => request(&["AUTH", &self.password]),
-        }
-    }
-}
-
 /// Who we are to the master.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Identity {
-    /// How to log in, if the master asks for it.
-    pub credentials: Option<Credentials>,
+    /// `AUTH [user] password`, if the master asks for it.
+    pub login: Option<Request>,
     /// The port that the master shows for this replica in `INFO replication`.
     pub announce_port: u16,
     /// 40 hexadecimal characters, ours alone.
     pub replica_id: String,
+}
+
+impl fmt::Debug for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let login = self.login.as_ref().map(|_secret| "***");
+        f.debug_struct("Identity").field("login", &login).field("replica_id", &self.replica_id).finish()
+    }
 }
 
 /// The handshake of the control connection. Each state knows only what was agreed on so far, so that
@@ -80,16 +62,16 @@ pub enum Progress {
 }
 
 impl Handshake {
-    /// Starts with `AUTH` when there are credentials, with `PING` otherwise.
+    /// Starts with `AUTH` when there is a login, with `PING` otherwise.
     pub fn new(identity: Identity) -> Self {
-        let expect = if identity.credentials.is_some() { Expect::Auth } else { Expect::Ping };
+        let expect = if identity.login.is_some() { Expect::Auth } else { Expect::Ping };
         Self { identity, expect }
     }
 
     /// What to send now.
     pub fn request(&self) -> Request {
         match &self.expect {
-            Expect::Auth => self.identity.credentials.as_ref().map(Credentials::request).unwrap_or_default(),
+            Expect::Auth => self.identity.login.clone().unwrap_or_default(),
             Expect::Ping => request(&["PING"]),
             Expect::ListeningPort => {
                 request(&["REPLCONF", "listening-port", &self.identity.announce_port.to_string()])
@@ -198,8 +180,8 @@ mod tests {
     use super::*;
 
     fn identity(password: Option<&str>) -> Identity {
-        let credentials = password.map(|password| Credentials { user: None, password: password.into() });
-        Identity { credentials, announce_port: 0, replica_id: "a".repeat(40) }
+        let login = password.map(|password| request(&["AUTH", password]));
+        Identity { login, announce_port: 0, replica_id: "a".repeat(40) }
     }
 
     fn error(line: &str) -> Reply {

@@ -16,7 +16,7 @@
 //! use dfly_client::{Handshake, Identity, Progress};
 //! use redis_resp::Reply;
 //!
-//! let identity = Identity { credentials: None, announce_port: 0, replica_id: "f".repeat(40) };
+//! let identity = Identity { login: None, announce_port: 0, replica_id: "f".repeat(40) };
 //! let mut handshake = Handshake::new(identity);
 //! let array = Reply::Array(vec![
 //!     Reply::Simple("e7b99accbb75053ea7194ce0101b66ff5d0e7923".into()),
@@ -50,7 +50,7 @@ mod session;
 pub use ack::{AckSchedule, ack_request};
 pub use error::{HandshakeError, Stage};
 pub use flow::{FlowId, FlowRequest, FlowStart, Resume, SyncKind};
-pub use handshake::{Credentials, Handshake, Identity, Progress};
+pub use handshake::{Handshake, Identity, Progress};
 pub use session::{FullPlan, MasterVersion, PartialPlan, Plan, ReplicationId, Session, StartStable};
 
 /// A request: the command's name and its arguments.

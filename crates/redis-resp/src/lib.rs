@@ -3,8 +3,10 @@
 //! What it is: [`CommandBatch`] encodes many commands into one buffer and remembers where each ends; [`Reply::decode`]
 //! takes one reply from a borrowed buffer; [`ServerError`] classifies an error reply once, where it is parsed.
 //!
-//! What it is not: it opens no connection, keeps no window and retries nothing (that is `redis-sink`), and it speaks
-//! no RESP3: connections never send `HELLO 3`.
+//! With the feature `tokio` there is also a [`connection`](connection::Connection) that asks one question at a time.
+//!
+//! What it is not: it keeps no window and retries nothing (that is `redis-sink`), and it speaks no RESP3:
+//! connections never send `HELLO 3`.
 //!
 //! ```
 //! use bytes::BytesMut;
@@ -25,6 +27,8 @@
 //! ```
 
 mod command;
+#[cfg(feature = "tokio")]
+pub mod connection;
 mod reply;
 mod server_error;
 
