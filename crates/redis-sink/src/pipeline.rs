@@ -1,0 +1,126 @@
+//! One connection to the target: writes, reads, and pairs replies through its [`Window`].
+
+use std::collections::VecDeque;
+use std::io;
+
+use bytes::{Buf, Bytes, BytesMut};
+use dfly_wire::Step;
+use redis_resp::connection::Connection;
+use redis_resp::{CommandBatch, Outcome, ReplyError};
+use thiserror::Error;
+use tokio::io::Interest;
+use tokio::net::TcpStream;
+
+use crate::window::{Window, WindowError, WindowLimits};
+
+/// The least room that a read is given, in bytes.
+const READ_ROOM: usize = 16 << 10;
+
+/// Why nothing more can be written through a connection.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum SinkError {
+    /// The connection broke, or the target closed it. What is in flight may or may not have been carried out.
+    #[error("the connection to the target broke: {0}")]
+    Broken(#[source] io::Error),
+    /// What came is no RESP.
+    #[error("the target does not speak RESP: {0}")]
+    Reply(#[from] ReplyError),
+    /// The target refused a command, or answered one that was not sent.
+    #[error(transparent)]
+    Window(#[from] WindowError),
+}
+
+/// A pipelined connection. `T` is what the caller wants back when a batch has settled.
+#[derive(Debug)]
+pub struct Pipeline<T> {
+    stream: TcpStream,
+    /// Batches that are not completely written; bounded by the window, which holds them too.
+    unwritten: VecDeque<Bytes>,
+    received: BytesMut,
+    window: Window<T>,
+}
+
+impl<T> Pipeline<T> {
+    /// Takes over a connection on which every request was answered.
+    pub fn new(connection: Connection, limits: WindowLimits) -> Self {
+        let (stream, received) = connection.into_parts();
+        Self { stream, unwritten: VecDeque::new(), received, window: Window::new(limits) }
+    }
+
+    /// Whether another batch may be submitted.
+    pub fn has_room(&self) -> bool {
+        self.window.has_room()
+    }
+
+    /// Whether nothing is in flight.
+    pub fn is_idle(&self) -> bool {
+        self.window.is_empty()
+    }
+
+    /// Takes the batch's commands and leaves it empty. They are written by [`Self::progress`].
+    pub fn submit(&mut self, batch: &mut CommandBatch, tag: T) {
+        let wire = self.window.push(batch, tag);
+        if !wire.is_empty() {
+            self.unwritten.push_back(wire);
+        }
+    }
+
+    /// The tag of the next batch that the target has carried out completely.
+    pub fn settled(&mut self) -> Option<T> {
+        self.window.settled()
+    }
+
+    /// Waits until the connection can move, then writes and reads what it takes and gives. Safe to cancel.
+    ///
+    /// # Errors
+    /// [`SinkError`]; the connection is of no use then.
+    pub async fn progress(&mut self) -> Result<(), SinkError> {
+        let interest = if self.unwritten.is_empty() {
+            Interest::READABLE
+        } else {
+            Interest::READABLE | Interest::WRITABLE
+        };
+        let ready = self.stream.ready(interest).await.map_err(SinkError::Broken)?;
+        if ready.is_readable() || ready.is_read_closed() {
+            self.read()?;
+        }
+        if ready.is_writable() {
+            self.write()?;
+        }
+        Ok(())
+    }
+
+    fn write(&mut self) -> Result<(), SinkError> {
+        while let Some(head) = self.unwritten.front_mut() {
+            match self.stream.try_write(head) {
+                Ok(written) => head.advance(written),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Err(error) => return Err(SinkError::Broken(error)),
+            }
+            if head.is_empty() {
+                self.unwritten.pop_front();
+            }
+        }
+        Ok(())
+    }
+
+    fn read(&mut self) -> Result<(), SinkError> {
+        loop {
+            self.received.reserve(READ_ROOM);
+            match self.stream.try_read_buf(&mut self.received) {
+                Ok(0) => return Err(SinkError::Broken(io::ErrorKind::UnexpectedEof.into())),
+                Ok(_) => self.pair()?,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Err(error) => return Err(SinkError::Broken(error)),
+            }
+        }
+    }
+
+    fn pair(&mut self) -> Result<(), SinkError> {
+        while let Step::Ready(outcome) = Outcome::decode(&mut self.received)? {
+            self.window.on_outcome(outcome)?;
+        }
+        Ok(())
+    }
+}

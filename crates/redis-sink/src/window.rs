@@ -1,0 +1,233 @@
+//! What is in flight on one connection, in order. Pure: replies are given in, tags come out.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+use redis_resp::{CommandBatch, Outcome, ServerError, arguments};
+use thiserror::Error;
+
+/// How much may be in flight on one connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WindowLimits {
+    /// Commands without a reply.
+    pub commands: usize,
+    /// Bytes of commands without a reply. One batch may exceed it when nothing else is in flight.
+    pub bytes: usize,
+}
+
+impl Default for WindowLimits {
+    /// 4096 commands and 1 MiB: several times the depth at which a Redis gains nothing more.
+    fn default() -> Self {
+        Self { commands: 4096, bytes: 1 << 20 }
+    }
+}
+
+/// Batches in flight, first in, first out. `T` is what the caller wants back when a batch has settled.
+#[derive(Debug)]
+pub struct Window<T> {
+    limits: WindowLimits,
+    batches: VecDeque<InFlight<T>>,
+    /// Index of the oldest batch that may lack a reply; every batch before it has all of them.
+    replying: usize,
+    commands: usize,
+    bytes: usize,
+    /// A vector whose allocation the next batch uses again.
+    spare: Vec<usize>,
+}
+
+#[derive(Debug)]
+struct InFlight<T> {
+    wire: Bytes,
+    ends: Vec<usize>,
+    /// Commands whose reply is in; at most `ends.len()`.
+    done: usize,
+    tag: T,
+}
+
+impl<T> InFlight<T> {
+    fn is_answered(&self) -> bool {
+        self.done == self.ends.len()
+    }
+}
+
+/// A command that the target refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// The command as it went on the wire.
+    pub command: Bytes,
+    /// The target's answer.
+    pub error: ServerError,
+}
+
+/// Why a reply cannot be taken.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum WindowError {
+    /// The target refused a command. It has carried out what came before, and may carry out what came after.
+    #[error("the target refuses {}: {}", .0.describe(), .0.error)]
+    Refused(Refusal),
+    /// A reply came although nothing is in flight.
+    #[error("the target sent a reply to nothing")]
+    Unasked,
+}
+
+impl Refusal {
+    /// The command's name and its first argument, mostly the key; never a value.
+    pub fn describe(&self) -> String {
+        let mut words = arguments(&self.command).map(|word| word.escape_ascii().to_string());
+        let name = words.next().unwrap_or_default();
+        match (name.as_str(), words.next()) {
+            ("EVAL", _) => format!("a script on key \"{}\"", words.nth(1).unwrap_or_default()),
+            (_, Some(key)) => format!("{name} \"{}\"", key.chars().take(200).collect::<String>()),
+            (_, None) => name,
+        }
+    }
+}
+
+impl<T> Window<T> {
+    /// An empty window.
+    pub fn new(limits: WindowLimits) -> Self {
+        Self { limits, batches: VecDeque::new(), replying: 0, commands: 0, bytes: 0, spare: Vec::new() }
+    }
+
+    /// Whether another batch may be pushed.
+    pub fn has_room(&self) -> bool {
+        self.commands < self.limits.commands && self.bytes < self.limits.bytes
+    }
+
+    /// Whether nothing is in flight.
+    pub fn is_empty(&self) -> bool {
+        self.batches.is_empty()
+    }
+
+    /// Takes the batch's commands, leaves it empty, and gives what is to be written. A batch without commands settles
+    /// when everything before it has.
+    pub fn push(&mut self, batch: &mut CommandBatch, tag: T) -> Bytes {
+        let (wire, ends) = batch.take();
+        batch.recycle(std::mem::take(&mut self.spare));
+        self.commands += ends.len();
+        self.bytes += wire.len();
+        self.batches.push_back(InFlight { wire: wire.clone(), ends, done: 0, tag });
+        wire
+    }
+
+    /// Takes the next reply; it belongs to the oldest command without one (P4).
+    ///
+    /// # Errors
+    /// [`WindowError`]. The batch of a refused command never settles.
+    pub fn on_outcome(&mut self, outcome: Outcome) -> Result<(), WindowError> {
+        while self.batches.get(self.replying).is_some_and(InFlight::is_answered) {
+            self.replying += 1;
+        }
+        let batch = self.batches.get_mut(self.replying).ok_or(WindowError::Unasked)?;
+        match outcome {
+            Outcome::Done => {
+                batch.done += 1;
+                self.commands -= 1;
+                Ok(())
+            }
+            Outcome::Refused(error) => {
+                let start =
+                    batch.done.checked_sub(1).and_then(|before| batch.ends.get(before)).copied().unwrap_or(0);
+                let end = batch.ends.get(batch.done).copied().unwrap_or(start);
+                Err(WindowError::Refused(Refusal { command: batch.wire.slice(start..end), error }))
+            }
+        }
+    }
+
+    /// The tag of the oldest batch, if all its replies are in. The order is that of [`Self::push`].
+    pub fn settled(&mut self) -> Option<T> {
+        let batch = self.batches.pop_front_if(|batch| batch.is_answered())?;
+        self.replying = self.replying.saturating_sub(1);
+        self.bytes -= batch.wire.len();
+        self.spare = batch.ends;
+        Some(batch.tag)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn batch(commands: usize) -> CommandBatch {
+        let mut batch = CommandBatch::default();
+        for i in 0..commands {
+            batch.push(&[b"SET", i.to_string().as_bytes(), b"secret"]);
+        }
+        batch
+    }
+
+    fn refused() -> Outcome {
+        Outcome::Refused(ServerError::parse(b"WRONGTYPE Operation against a key"))
+    }
+
+    /// P4: an error at the first, a middle and the last place names its own command.
+    #[test]
+    fn a_refusal_names_its_command_and_no_value() {
+        for place in 0..5 {
+            let mut window = Window::new(WindowLimits::default());
+            window.push(&mut batch(2), ());
+            window.push(&mut batch(3), ());
+            for _ in 0..place {
+                window.on_outcome(Outcome::Done).unwrap();
+            }
+            let error = window.on_outcome(refused()).unwrap_err().to_string();
+            let key = if place < 2 { place } else { place - 2 };
+            assert_eq!(error, format!("the target refuses SET \"{key}\": WRONGTYPE Operation against a key"));
+        }
+    }
+
+    /// P5: what stands behind a refused command never settles.
+    #[test]
+    fn nothing_settles_past_a_refusal() {
+        let mut window = Window::new(WindowLimits::default());
+        window.push(&mut batch(1), 1);
+        window.push(&mut batch(1), 2);
+        window.on_outcome(refused()).unwrap_err();
+        assert_eq!(window.settled(), None);
+    }
+
+    #[test]
+    fn empty_batches_settle_in_their_turn() {
+        let mut window = Window::new(WindowLimits::default());
+        window.push(&mut batch(0), 1);
+        assert_eq!(window.settled(), Some(1));
+        window.push(&mut batch(1), 2);
+        window.push(&mut batch(0), 3);
+        assert_eq!(window.settled(), None);
+        window.on_outcome(Outcome::Done).unwrap();
+        assert_eq!((window.settled(), window.settled(), window.settled()), (Some(2), Some(3), None));
+        assert_eq!(window.on_outcome(Outcome::Done), Err(WindowError::Unasked));
+    }
+
+    proptest! {
+        /// Whatever the sizes of batches and the arrival of replies: tags come back in order, each after exactly the
+        /// replies of its commands and all commands before it, and the room is what the limits say.
+        #[test]
+        fn tags_follow_replies(sizes in prop::collection::vec(0usize..6, 1..30), replies in prop::collection::vec(1usize..9, 1..60)) {
+            let limits = WindowLimits { commands: 10, bytes: 1 << 20 };
+            let mut window = Window::new(limits);
+            let (mut pushed, mut answered, mut settled) = (0usize, 0usize, Vec::new());
+            let mut totals = Vec::new();
+            let mut sizes = sizes.into_iter();
+            for burst in replies {
+                while window.has_room() && let Some(size) = sizes.next() {
+                    pushed += size;
+                    totals.push(pushed);
+                    window.push(&mut batch(size), totals.len() - 1);
+                }
+                for _ in 0..burst.min(pushed - answered) {
+                    window.on_outcome(Outcome::Done).unwrap();
+                    answered += 1;
+                }
+                while let Some(tag) = window.settled() {
+                    prop_assert!(totals[tag] <= answered);
+                    settled.push(tag);
+                }
+                prop_assert_eq!(window.has_room(), pushed - answered < limits.commands);
+            }
+            prop_assert!(settled.iter().copied().eq(0..settled.len()));
+        }
+    }
+}

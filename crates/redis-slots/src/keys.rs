@@ -1,0 +1,65 @@
+//! Where a command keeps its keys.
+
+/// Positions of a command's keys, as `COMMAND INFO` gives them: first, last and step; the name is argument 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KeySpec {
+    first: u8,
+    /// Negative: counted from the end, -1 being the last argument.
+    last: i8,
+    step: u8,
+}
+
+impl KeySpec {
+    /// The command has no key.
+    pub const NONE: Self = Self::range(0, 0, 1);
+    /// Argument 1.
+    pub const FIRST: Self = Self::range(1, 1, 1);
+    /// Arguments 1 and 2.
+    pub const FIRST_TWO: Self = Self::range(1, 2, 1);
+    /// Every argument.
+    pub const ALL: Self = Self::range(1, -1, 1);
+
+    /// Every `step`-th argument from `first` to `last`; `first` of 0 means no key.
+    pub const fn range(first: u8, last: i8, step: u8) -> Self {
+        Self { first, last, step }
+    }
+
+    /// The keys among `args`, which hold the command's name too.
+    pub fn keys<'a, A: AsRef<[u8]>>(&self, args: &'a [A]) -> impl Iterator<Item = &'a [u8]> + use<'a, A> {
+        let first = usize::from(self.first);
+        let end = self.end(args.len());
+        let keys = args.get(first.min(end)..end).unwrap_or_default();
+        keys.iter().step_by(usize::from(self.step.max(1))).map(AsRef::as_ref)
+    }
+
+    /// One behind the last key's position.
+    fn end(&self, len: usize) -> usize {
+        let end = match usize::try_from(self.last) {
+            Ok(last) => last + 1,
+            Err(_negative) => (len + 1).saturating_sub(usize::from(self.last.unsigned_abs())),
+        };
+        if self.first == 0 { 0 } else { end.min(len) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn keys(spec: KeySpec, line: &str) -> Vec<String> {
+        let args: Vec<&str> = line.split(' ').collect();
+        spec.keys(&args).map(|key| String::from_utf8_lossy(key).into_owned()).collect()
+    }
+
+    /// P8: the first argument is not always the key.
+    #[test]
+    fn positions() {
+        assert_eq!(keys(KeySpec::range(2, 2, 1), "XGROUP CREATE s g 0"), ["s"]);
+        assert_eq!(keys(KeySpec::ALL, "DEL a b c"), ["a", "b", "c"]);
+        assert_eq!(keys(KeySpec::range(1, -1, 3), "JSON.MSET a $ 1 b $ 2"), ["a", "b"]);
+        assert_eq!(keys(KeySpec::range(1, -2, 1), "BLPOP a b 0"), ["a", "b"]);
+        assert_eq!(keys(KeySpec::FIRST_TWO, "RENAME a"), ["a"]);
+        assert_eq!(keys(KeySpec::FIRST, "PING"), [""; 0]);
+        assert_eq!(keys(KeySpec::NONE, "FLUSHALL SYNC"), [""; 0]);
+    }
+}

@@ -1,0 +1,56 @@
+//! The hash slot of a key: CRC-16/XMODEM modulo 16384, of the hash tag if there is one (Redis cluster specification,
+//! "Hash tags"; server `cluster.c`, `keyHashSlot`).
+
+use crc::{Crc, Table};
+
+static XMODEM: Crc<u16, Table<16>> = Crc::<u16, Table<16>>::new(&crc::CRC_16_XMODEM);
+
+/// How many slots a cluster has.
+pub const SLOTS: u16 = 16384;
+
+/// A hash slot, 0 to 16383.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Slot(pub u16);
+
+impl Slot {
+    /// The slot of `key`.
+    #[inline]
+    pub fn of(key: &[u8]) -> Self {
+        Self(XMODEM.checksum(tag(key)) % SLOTS)
+    }
+}
+
+/// What is hashed: between the first `{` and the next `}` if something stands there, the whole key otherwise.
+fn tag(key: &[u8]) -> &[u8] {
+    let inside = memchr::memchr(b'{', key).and_then(|open| key.get(open + 1..));
+    let tag = inside.and_then(|inside| inside.get(..memchr::memchr(b'}', inside)?));
+    tag.filter(|tag| !tag.is_empty()).unwrap_or(key)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Values that a Redis 7.0 answers to CLUSTER KEYSLOT.
+    #[test]
+    fn known_slots() {
+        for (key, slot) in
+            [(&b"foo"[..], 12182), (b"bar", 5061), (b"{foo}bar", 12182), (b"", 0), (b"123456789", 12739)]
+        {
+            assert_eq!(Slot::of(key), Slot(slot), "{}", key.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn tags() {
+        for (key, hashed) in [
+            (&b"foo{}{bar}"[..], &b"foo{}{bar}"[..]),
+            (b"foo{{bar}}zap", b"{bar"),
+            (b"foo{bar}{zap}", b"bar"),
+            (b"foo{bar", b"foo{bar"),
+            (b"}x{y}", b"y"),
+        ] {
+            assert_eq!(tag(key), hashed, "{}", key.escape_ascii());
+        }
+    }
+}
