@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 use tempfile::TempDir;
 use thiserror::Error;
 
@@ -135,12 +135,17 @@ impl RedisServer {
         connect(&self.options, self.port)
     }
 
-    /// Stops the process where it stands (`SIGSTOP`): connections stay open and nothing is answered.
+    /// Stops the process where it stands (`SIGSTOP`): connections stay open and nothing is answered. It has stopped
+    /// when this returns.
     ///
     /// # Errors
     /// The process is gone.
     pub fn pause(&self) -> Result<(), RedisServerError> {
-        self.signal(Signal::STOP)
+        self.signal(Signal::STOP)?;
+        let (id, how) =
+            (WaitId::Pid(Pid::from_child(&self.child)), WaitIdOptions::STOPPED | WaitIdOptions::EXITED);
+        let stopped = waitid(id, how | WaitIdOptions::NOWAIT);
+        stopped.map(|_status| ()).map_err(|e| RedisServerError::Signal(e.into()))
     }
 
     /// Lets a paused server go on (`SIGCONT`).

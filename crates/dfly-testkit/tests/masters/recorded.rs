@@ -41,6 +41,7 @@ async fn replay_session(master: &RecordedMaster, recorded: &SessionRecording) ->
     let auth = master.recording().password().map(|password| format!("AUTH {password}"));
     let lsns: Vec<u64> = recorded.flows.iter().filter_map(|flow| flow.lsn).collect();
     let mut session = Session::begin(master.address(), &lsns, auth.as_deref()).await;
+    assert_eq!(session.repl_id, recorded.repl_id);
     let streams = if recorded.is_partial() {
         assert_eq!(session.start_stable().await, "+OK");
         session.read_flows(&recorded.flows.iter().map(|flow| flow.stream.len()).collect::<Vec<_>>()).await
