@@ -1,1 +1,52 @@
-//! The replication engine: flows in, target writes out, positions in between.
+//! The replication engine: flows of a Dragonfly master in, writes to a Redis target out.
+//!
+//! What it is: [`Engine::run`] performs the handshake, reads the snapshot and the journal of every flow at once, and
+//! writes them through one bounded pipeline a flow. Three positions are kept for each flow ([`Progress`]): received,
+//! dispatched and durable; only durable ones are acknowledged. What it does is published as a [`Report`].
+//!
+//! What it is not: it parses no wire format itself (`dfly-rdb`, `dfly-journal`), decides nothing about what a record
+//! becomes (`dfly-translate`), and reads no flag or file of the user.
+//!
+//! ```no_run
+//! use dfly_replica::{Engine, EngineConfig, Stop};
+//! use redis_resp::connection::{Endpoint, Peer};
+//! use std::time::Duration;
+//!
+//! # async fn example() -> Result<(), dfly_replica::Error> {
+//! let endpoint = |peer, port| Endpoint {
+//!     peer,
+//!     host: "127.0.0.1".into(),
+//!     port,
+//!     credentials: None,
+//!     connect_timeout: Duration::from_secs(5),
+//!     reply_timeout: Duration::from_secs(30),
+//! };
+//! let config = EngineConfig::new(endpoint(Peer::Source, 6379), endpoint(Peer::Target, 6380));
+//! let (engine, reports) = Engine::new(config);
+//! let (stop, stopped) = tokio::sync::watch::channel(Stop::Running);
+//! let summary = engine.run(stopped).await?;
+//! println!("{} keys", summary.keys());
+//! # drop((reports, stop));
+//! # Ok(())
+//! # }
+//! ```
+
+mod backoff;
+mod barrier;
+mod config;
+mod engine;
+mod error;
+mod flow;
+mod progress;
+mod report;
+mod session;
+mod state_file;
+
+pub use backoff::Backoff;
+pub use barrier::{CutBarrier, FlushBarrier, Mismatch};
+pub use config::{Clock, EngineConfig, Reconnect};
+pub use engine::{Engine, Stop};
+pub use error::{Blame, Error, FlowError};
+pub use progress::Progress;
+pub use report::{FlowReport, Phase, Report};
+pub use state_file::{SavedFlow, SavedState, StateFile, StateFileError};

@@ -1,1 +1,37 @@
 //! Recorded and scripted Dragonfly masters, real Redis servers and comparisons, for tests and the demo.
+//!
+//! What it is: the other side of every boundary. [`RecordedMaster`] serves a recorded replication session over TCP as
+//! a master would, [`RedisServer`] is a real Redis with its own port, and [`compare()`] says where a Redis differs
+//! from what the recorded master held.
+//!
+//! What it is not: it shares no decoder with the code under test (only the primitives of `dfly-wire`), and it is not
+//! published.
+//!
+//! ```
+//! use dfly_testkit::Recording;
+//!
+//! let recording = Recording::embedded().unwrap();
+//! assert_eq!(recording.sessions.len(), 1);
+//! assert_eq!(recording.sessions[0].flows.len(), 4);
+//! assert_eq!(recording.sessions[0].flows[3].final_lsn, 79);
+//! ```
+
+mod compare;
+mod front;
+mod journal_walk;
+mod recorded_master;
+mod recording;
+mod redis_client;
+mod redis_server;
+mod value;
+
+pub use compare::{CompareOptions, Comparison, Difference, MemberTtls, What, compare, keyspace};
+pub use front::{Capa, Cut, Hold, Mangle, MasterOptions};
+pub use journal_walk::{Mark, Walk, WalkError, walk};
+pub use recorded_master::RecordedMaster;
+pub use recording::{
+    Chunk, Connection, Direction, FlowRecording, Meta, Recording, RecordingError, Row, SessionRecording,
+};
+pub use redis_client::{RedisClient, RedisError, Reply};
+pub use redis_server::{RedisOptions, RedisServer};
+pub use value::{CanonicalValue, Consumer, Group, Pending, StreamInfo, StreamValue, Value};

@@ -1,1 +1,45 @@
 //! Snapshot entries and journal records of Dragonfly into commands for a Redis target.
+//!
+//! What it is: [`Translator`] turns each decoded value and record into commands in a caller's
+//! [`CommandBatch`](redis_resp::CommandBatch). What a command does is looked up in one table ([`CommandSpec`]); a
+//! record that is not in it is never guessed. What the target cannot hold is named ([`Loss`]) and falls under a
+//! [`Policy`].
+//!
+//! What it is not: it opens no socket, reads no clock (the time is an argument), and decides nothing about order,
+//! retries or positions.
+//!
+//! ```
+//! use bytes::Bytes;
+//! use dfly_journal::{Decoder, Record, encode};
+//! use dfly_rdb::{Family, payload::TargetFormat};
+//! use dfly_translate::{Effect, Policy, Translator};
+//! use dfly_wire::{DbIndex, UnixMillis};
+//! use redis_resp::{CommandBatch, arguments};
+//!
+//! let mut wire = Vec::new();
+//! encode::select(DbIndex(0), &mut wire);
+//! encode::command(Default::default(), &[b"SET", b"k", b"v", b"STICK"], &mut wire);
+//! let mut records = Vec::new();
+//! Decoder::blobs().decode_blob(Bytes::from(wire), &mut records).unwrap();
+//! let Record::Command(set) = &records[0] else { panic!() };
+//!
+//! let target = TargetFormat { family: Family::Redis, version: (7, 0) };
+//! let mut translator = Translator::new(target, Policy::Fail);
+//! let mut out = CommandBatch::default();
+//! assert_eq!(translator.record(set, UnixMillis(0), &mut out).unwrap(), Effect::Written);
+//! assert_eq!(arguments(out.command(0).unwrap()).collect::<Vec<_>>(), [&b"SET"[..], b"k", b"v"]);
+//! ```
+
+mod elements;
+mod error;
+mod journal;
+mod policy;
+mod script;
+mod snapshot;
+mod table;
+mod translator;
+
+pub use error::TranslateError;
+pub use policy::{Loss, Losses, Policy};
+pub use table::{CommandSpec, Rule, lookup, specs};
+pub use translator::{Effect, Flush, Translator};

@@ -24,6 +24,11 @@ impl KeySpec {
         Self { first, last, step }
     }
 
+    /// The position of the first key; `None` if the command has no key.
+    pub fn first(&self) -> Option<usize> {
+        (self.first > 0).then_some(usize::from(self.first))
+    }
+
     /// The keys among `args`, which hold the command's name too.
     pub fn keys<'a, A: AsRef<[u8]>>(&self, args: &'a [A]) -> impl Iterator<Item = &'a [u8]> + use<'a, A> {
         let first = usize::from(self.first);

@@ -1,0 +1,104 @@
+//! What the engine needs to know, as plain data.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use dfly_translate::Policy;
+use dfly_wire::{Limits, UnixMillis};
+use redis_resp::connection::Endpoint;
+use redis_sink::WindowLimits;
+
+/// Settings of one replication.
+#[derive(Debug, Clone)]
+pub struct EngineConfig {
+    /// The Dragonfly master.
+    pub source: Endpoint,
+    /// The Redis or Valkey server.
+    pub target: Endpoint,
+    /// What to do with what the target cannot hold.
+    pub on_unsupported: Policy,
+    /// What may be in flight to the target for one flow.
+    pub window: WindowLimits,
+    /// What the decoders accept.
+    pub limits: Limits,
+    /// How many bytes of one flow are read ahead while the target is behind, so that the source is not held up.
+    pub read_ahead: usize,
+    /// How often positions are acknowledged at the least.
+    pub ack_interval: Duration,
+    /// How often the control connection is asked whether the source is alive.
+    pub ping_interval: Duration,
+    /// How often a [`crate::Report`] is published.
+    pub report_interval: Duration,
+    /// The longest wait for the target to answer what is in flight when the run is stopped.
+    pub drain_timeout: Duration,
+    /// What to do when the source is gone.
+    pub reconnect: Reconnect,
+    /// Where the state file is kept, if at all.
+    pub state_dir: Option<PathBuf>,
+    /// Where the time comes from.
+    pub clock: Clock,
+}
+
+/// When the source is gone in stable sync.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reconnect {
+    /// The delay before the first attempt.
+    pub first_delay: Duration,
+    /// The longest delay between two attempts.
+    pub longest_delay: Duration,
+    /// How long attempts may fail in a row before the run ends; `None`: for ever.
+    pub give_up_after: Option<Duration>,
+}
+
+impl Default for Reconnect {
+    fn default() -> Self {
+        Self { first_delay: Duration::from_millis(200), longest_delay: Duration::from_secs(10), give_up_after: None }
+    }
+}
+
+/// The wall clock, as an argument.
+#[derive(Clone, Copy)]
+pub struct Clock(pub fn() -> UnixMillis);
+
+impl Clock {
+    /// The system's clock.
+    pub fn system() -> Self {
+        Self(|| {
+            let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+            UnixMillis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+        })
+    }
+
+    /// The time now.
+    pub fn now(&self) -> UnixMillis {
+        (self.0)()
+    }
+}
+
+impl fmt::Debug for Clock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Clock")
+    }
+}
+
+impl EngineConfig {
+    /// The defaults, for two servers.
+    pub fn new(source: Endpoint, target: Endpoint) -> Self {
+        Self {
+            source,
+            target,
+            on_unsupported: Policy::Fail,
+            window: WindowLimits::default(),
+            limits: Limits::default(),
+            read_ahead: 64 << 20,
+            ack_interval: Duration::from_secs(1),
+            ping_interval: Duration::from_secs(5),
+            report_interval: Duration::from_millis(500),
+            drain_timeout: Duration::from_secs(30),
+            reconnect: Reconnect::default(),
+            state_dir: None,
+            clock: Clock::system(),
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! The run as a whole: session after session until it is told to stop.
+
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::sync::Arc;
+use std::time::Duration;
+
+use dfly_translate::Flush;
+use redis_resp::Reply;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep};
+use tracing::{info, warn};
+
+use crate::backoff::Backoff;
+use crate::config::EngineConfig;
+use crate::error::Error;
+use crate::report::{Counters, Phase, Report};
+use crate::session::{self, Observer, Positions, SessionEnd, connect_target};
+use crate::state_file::{SavedState, StateFile};
+
+/// Whether a run goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stop {
+    /// It goes on.
+    Running,
+    /// Stop reading, wait for what is in flight, close.
+    Drain,
+}
+
+/// A replication that can be run once.
+#[derive(Debug)]
+pub struct Engine {
+    config: Arc<EngineConfig>,
+    publisher: Publisher,
+    /// 40 hexadecimal characters.
+    replica_id: String,
+    chance: RandomState,
+}
+
+#[derive(Debug)]
+struct Publisher {
+    reports: watch::Sender<Report>,
+    counters: Arc<Counters>,
+    source_id: Option<String>,
+    state: Option<StateFile>,
+    config: Arc<EngineConfig>,
+}
+
+impl Publisher {
+    fn announce(&mut self, phase: Phase) {
+        let counters = Arc::clone(&self.counters);
+        self.publish(phase, &counters);
+    }
+}
+
+impl Observer for Publisher {
+    fn publish(&mut self, phase: Phase, counters: &Counters) {
+        let report = counters.report(phase, self.source_id.clone());
+        if let Some(state) = &self.state
+            && let Err(error) = state.save(&SavedState::of(&report, self.config.clock.now().0))
+        {
+            warn!(%error, "the state was not saved");
+        }
+        self.reports.send_replace(report);
+    }
+}
+
+impl Engine {
+    /// A run by these settings, and where its reports appear.
+    pub fn new(config: EngineConfig) -> (Self, watch::Receiver<Report>) {
+        let (reports, receiver) = watch::channel(Report::default());
+        let config = Arc::new(config);
+        let counters = Arc::new(Counters::new(0));
+        let publisher = Publisher { reports, counters, source_id: None, state: None, config: Arc::clone(&config) };
+        let chance = RandomState::new();
+        let replica_id = (0..3).map(|part| format!("{:016x}", chance.hash_one(part))).collect::<String>();
+        (Self { config, publisher, replica_id: replica_id.chars().take(40).collect(), chance }, receiver)
+    }
+
+    /// Replicates until `stop` says otherwise, and gives the last report.
+    ///
+    /// # Errors
+    /// [`Error`], when the run cannot go on.
+    pub async fn run(mut self, mut stop: watch::Receiver<Stop>) -> Result<Report, Error> {
+        if let Some(dir) = &self.config.state_dir {
+            self.publisher.state = Some(StateFile::in_dir(dir)?);
+        }
+        connect_target(&self.config).await?;
+        let mut resume = None;
+        loop {
+            let end = match self.connect(resume.as_ref(), &mut stop).await? {
+                Some(running) => {
+                    self.publisher.source_id = Some(running.source_id());
+                    running.run(&mut stop, &mut self.publisher).await?
+                }
+                None => SessionEnd::Stopped,
+            };
+            match end {
+                SessionEnd::Stopped => break,
+                SessionEnd::Flushed(flush) => {
+                    info!("the source was flushed during the full synchronisation: flushing the target and starting over");
+                    self.flush(flush).await?;
+                    resume = None;
+                }
+                SessionEnd::SourceLost { positions: None, cause } => return Err(Error::LostInFullSync { cause }),
+                SessionEnd::SourceLost { positions, cause } => {
+                    warn!(%cause, "the source is gone; connecting again");
+                    resume = positions;
+                }
+            }
+        }
+        self.publisher.announce(Phase::Stopped);
+        Ok(self.publisher.reports.borrow().clone())
+    }
+
+    /// Opens a session. A first attempt fails at once; later ones are repeated, with backoff, until the source is
+    /// there again, `stop` is told, or it took too long.
+    async fn connect(
+        &mut self,
+        resume: Option<&Positions>,
+        stop: &mut watch::Receiver<Stop>,
+    ) -> Result<Option<session::Running>, Error> {
+        let reconnect = self.config.reconnect;
+        let mut backoff = Backoff::new(reconnect.first_delay, reconnect.longest_delay);
+        let (started, mut attempts) = (Instant::now(), 0u64);
+        self.publisher.announce(if resume.is_some() { Phase::Reconnecting } else { Phase::Connecting });
+        loop {
+            let error = match self.open(resume).await {
+                Ok(running) => return Ok(Some(running)),
+                Err(error) if resume.is_some() && error.is_passing() => error,
+                Err(error) => return Err(error),
+            };
+            let tried = Instant::now().saturating_duration_since(started);
+            if reconnect.give_up_after.is_some_and(|limit| tried >= limit) {
+                return Err(Error::GaveUp { after: tried, last: error.to_string() });
+            }
+            attempts += 1;
+            let delay = backoff.next_delay(self.chance(attempts));
+            warn!(%error, retry_in_ms = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX), "no session with the source");
+            if stopped_during(delay, stop).await {
+                return Ok(None);
+            }
+        }
+    }
+
+    async fn open(&mut self, resume: Option<&Positions>) -> Result<session::Running, Error> {
+        let publisher = &mut self.publisher;
+        let counters = |flows: u16| {
+            if publisher.counters.flow_count() != usize::from(flows) {
+                publisher.counters = Arc::new(Counters::new(flows));
+            }
+            Arc::clone(&publisher.counters)
+        };
+        let running = session::open(&self.config, &self.replica_id, resume, counters).await?;
+        if resume.is_some() && !running.resumed() {
+            return Err(Error::CannotResume);
+        }
+        Ok(running)
+    }
+
+    fn chance(&self, attempt: u64) -> u16 {
+        let mut hasher = self.chance.build_hasher();
+        hasher.write_u64(attempt);
+        let [low, high, ..] = hasher.finish().to_le_bytes();
+        u16::from_le_bytes([low, high])
+    }
+
+    /// Empties the target as the source was emptied.
+    async fn flush(&self, flush: Flush) -> Result<(), Error> {
+        let (mut connection, _) = connect_target(&self.config).await?;
+        let requests: Vec<Vec<String>> = match flush {
+            Flush::All => vec![vec!["FLUSHALL".into()]],
+            Flush::Db(db) => vec![vec!["SELECT".into(), db.to_string()], vec!["FLUSHDB".into()]],
+        };
+        for request in requests {
+            if let Reply::Error(error) = connection.ask(&request).await? {
+                return Err(Error::Internal(format!("the target refuses {}: {error}", request.join(" "))));
+            }
+        }
+        Ok(())
+    }
+}
+
+async fn stopped_during(delay: Duration, stop: &mut watch::Receiver<Stop>) -> bool {
+    tokio::select! {
+        _ = stop.wait_for(|stop| *stop != Stop::Running) => true,
+        () = sleep(delay) => false,
+    }
+}

@@ -1,0 +1,160 @@
+//! Why a replication ends, worded for the person who has to act on it.
+
+use std::io;
+use std::time::Duration;
+
+use dfly_client::driver::OpenError;
+use dfly_client::{FlowId, HandshakeError};
+use dfly_translate::{Flush, TranslateError};
+use redis_resp::connection::ConnectionError;
+use redis_sink::{SinkError, TargetError};
+use thiserror::Error;
+
+use crate::barrier::Mismatch;
+use crate::state_file::StateFileError;
+
+/// Why a replication ended before it was told to.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The source cannot be followed.
+    #[error(transparent)]
+    Source(#[from] OpenError),
+    /// The target cannot be reached, or refuses the login.
+    #[error(transparent)]
+    Target(#[from] TargetError),
+    /// The target is of a kind that cannot be written to.
+    #[error("the target at {address} {reason}")]
+    Unfit {
+        /// `host:port`.
+        address: String,
+        /// What it is and what to do.
+        reason: String,
+    },
+    /// One flow came to an end that the run cannot survive.
+    #[error("flow {flow}: {error}")]
+    Flow {
+        /// The flow.
+        flow: FlowId,
+        /// What happened.
+        #[source]
+        error: FlowError,
+    },
+    /// The source was lost before the snapshot was complete. The target holds a part of it.
+    #[error("the source was lost during the full synchronisation ({cause}); the target holds a part of the data: run again to start over")]
+    LostInFullSync {
+        /// How it was lost.
+        cause: String,
+    },
+    /// The source will not resume from our positions.
+    #[error("the source cannot resume from where this run stood (its backlog is too short, or it was restarted): run again for a full synchronisation; --shard_repl_backlog_len on the source lengthens the backlog")]
+    CannotResume,
+    /// The source stayed away for too long.
+    #[error("gave up after {} s without the source: {last}", after.as_secs())]
+    GaveUp {
+        /// How long it was tried.
+        after: Duration,
+        /// The last failure.
+        last: String,
+    },
+    /// Flows out of step.
+    #[error(transparent)]
+    Barrier(#[from] Mismatch),
+    /// The state directory cannot be used.
+    #[error(transparent)]
+    State(#[from] StateFileError),
+    /// A part of the engine is gone without a word.
+    #[error("a part of the engine stopped unexpectedly: {0}")]
+    Internal(String),
+}
+
+/// What ended a flow.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum FlowError {
+    /// The connection to the source is gone.
+    #[error("the connection to the source broke: {0}")]
+    Source(#[source] io::Error),
+    /// The snapshot cannot be decoded.
+    #[error("the snapshot cannot be read: {0}")]
+    Snapshot(#[from] dfly_rdb::Error),
+    /// The journal cannot be decoded.
+    #[error("the journal cannot be read: {0}")]
+    Journal(#[from] dfly_journal::Error),
+    /// A value or record has no commands.
+    #[error(transparent)]
+    Translate(#[from] TranslateError),
+    /// The target took no more.
+    #[error(transparent)]
+    Sink(#[from] SinkError),
+    /// What stands between snapshot and journal is not what was announced.
+    #[error("the snapshot ends with a wrong token: the stream is out of step")]
+    Token,
+    /// The snapshot ended without its journal position.
+    #[error("the snapshot ended without JOURNAL_OFFSET")]
+    NoOffset,
+    /// The source was flushed while its snapshot was read (protocol section 4.5).
+    #[error("the source was flushed during the full synchronisation")]
+    FlushedInSync(Flush),
+    /// The target did not answer in time when the run was stopped.
+    #[error("the target did not answer what was in flight within {} s", .0.as_secs())]
+    DrainTimeout(Duration),
+    /// The session ended while the flow waited for it.
+    #[error("the session is gone")]
+    SessionGone,
+}
+
+/// Whose fault an error is; decides the exit code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Blame {
+    /// The source, the network, or this tool.
+    Source,
+    /// The target refused something or cannot hold it.
+    Target,
+    /// The run cannot resume where it stood.
+    Resume,
+}
+
+impl Error {
+    /// Whose fault it is.
+    pub fn blame(&self) -> Blame {
+        match self {
+            Self::Target(_)
+            | Self::Unfit { .. }
+            | Self::Flow { error: FlowError::Sink(_) | FlowError::Translate(_) | FlowError::DrainTimeout(_), .. } => {
+                Blame::Target
+            }
+            Self::CannotResume => Blame::Resume,
+            Self::Source(_)
+            | Self::Flow { .. }
+            | Self::LostInFullSync { .. }
+            | Self::GaveUp { .. }
+            | Self::Barrier(_)
+            | Self::State(_)
+            | Self::Internal(_) => Blame::Source,
+        }
+    }
+
+    /// Whether another attempt at a session can go better.
+    pub(crate) fn is_passing(&self) -> bool {
+        match self {
+            Self::Source(OpenError::Connection(error)) => !matches!(error, ConnectionError::Reply { .. }),
+            Self::Source(OpenError::Handshake(error)) => {
+                matches!(error, HandshakeError::Loading | HandshakeError::SessionLost { .. } | HandshakeError::Mixed)
+            }
+            _ => false,
+        }
+    }
+}
+
+impl From<ConnectionError> for Error {
+    fn from(error: ConnectionError) -> Self {
+        Self::Source(error.into())
+    }
+}
+
+impl From<HandshakeError> for Error {
+    fn from(error: HandshakeError) -> Self {
+        Self::Source(error.into())
+    }
+}

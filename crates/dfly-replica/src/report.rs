@@ -1,0 +1,158 @@
+//! What a run is doing, for logs, metrics and pages. Nothing else of the engine is read by them.
+
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Mutex, PoisonError};
+
+use dfly_client::FlowId;
+use dfly_journal::Lsn;
+use dfly_translate::{Loss, Losses};
+use serde::{Deserialize, Serialize};
+
+use crate::progress::Progress;
+
+/// Where a run stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Phase {
+    /// Connecting and shaking hands.
+    #[default]
+    Connecting,
+    /// Reading the snapshot.
+    FullSync,
+    /// Following the journal.
+    StableSync,
+    /// Waiting to connect again.
+    Reconnecting,
+    /// Ended.
+    Stopped,
+}
+
+impl fmt::Display for Phase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Connecting => "connecting",
+            Self::FullSync => "full sync",
+            Self::StableSync => "stable sync",
+            Self::Reconnecting => "reconnecting",
+            Self::Stopped => "stopped",
+        })
+    }
+}
+
+/// The state of a run at one moment.
+#[derive(Debug, Clone, Default)]
+pub struct Report {
+    /// Where it stands.
+    pub phase: Phase,
+    /// The source's replication id, once known.
+    pub source_id: Option<String>,
+    /// Each flow.
+    pub flows: Vec<FlowReport>,
+    /// What was left out, over all flows and sessions.
+    pub losses: Losses,
+}
+
+/// One flow. Counters are over all sessions of the run.
+#[derive(Debug, Clone, Default)]
+pub struct FlowReport {
+    /// Bytes received from the source.
+    pub bytes: u64,
+    /// Keys of the snapshot handed to the target.
+    pub keys: u64,
+    /// Journal records handed to the target, those inside the snapshot counted.
+    pub records: u64,
+    /// Positions; `None` before stable sync.
+    pub positions: Option<Positions>,
+}
+
+/// A flow's positions in stable sync.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Positions {
+    /// The next record to be decoded.
+    pub received: Lsn,
+    /// The next record to be applied.
+    pub durable: Lsn,
+}
+
+impl Report {
+    /// Keys of the snapshot, over all flows.
+    pub fn keys(&self) -> u64 {
+        self.flows.iter().map(|flow| flow.keys).sum()
+    }
+
+    /// Bytes received, over all flows.
+    pub fn bytes(&self) -> u64 {
+        self.flows.iter().map(|flow| flow.bytes).sum()
+    }
+
+    /// Journal records, over all flows.
+    pub fn records(&self) -> u64 {
+        self.flows.iter().map(|flow| flow.records).sum()
+    }
+}
+
+/// What the flows count while they run. Written by one flow each, read when a report is made.
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    flows: Vec<FlowCounters>,
+    losses: Mutex<Losses>,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct FlowCounters {
+    pub bytes: AtomicU64,
+    pub keys: AtomicU64,
+    pub records: AtomicU64,
+    /// 0 before stable sync; LSNs start at 1.
+    received: AtomicU64,
+    durable: AtomicU64,
+}
+
+impl FlowCounters {
+    pub(crate) fn add(counter: &AtomicU64, by: u64) {
+        counter.fetch_add(by, Relaxed);
+    }
+
+    pub(crate) fn set_positions(&self, progress: &Progress) {
+        self.received.store(progress.received().0, Relaxed);
+        self.durable.store(progress.durable().0, Relaxed);
+    }
+
+    fn report(&self) -> FlowReport {
+        let (received, durable) = (Lsn(self.received.load(Relaxed)), Lsn(self.durable.load(Relaxed)));
+        FlowReport {
+            bytes: self.bytes.load(Relaxed),
+            keys: self.keys.load(Relaxed),
+            records: self.records.load(Relaxed),
+            positions: (durable.0 > 0).then_some(Positions { received, durable }),
+        }
+    }
+}
+
+impl Counters {
+    pub(crate) fn new(flows: u16) -> Self {
+        Self { flows: (0..flows).map(|_| FlowCounters::default()).collect(), losses: Mutex::default() }
+    }
+
+    pub(crate) fn flow(&self, flow: FlowId) -> Option<&FlowCounters> {
+        self.flows.get(usize::from(flow.0))
+    }
+
+    pub(crate) fn flow_count(&self) -> usize {
+        self.flows.len()
+    }
+
+    /// Counts a loss; true if it is the first of its kind.
+    pub(crate) fn lose(&self, loss: Loss) -> bool {
+        let mut losses = self.losses.lock().unwrap_or_else(PoisonError::into_inner);
+        let first = losses.iter().all(|(seen, _)| seen != loss);
+        losses.count(loss);
+        first
+    }
+
+    pub(crate) fn report(&self, phase: Phase, source_id: Option<String>) -> Report {
+        let losses = self.losses.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        Report { phase, source_id, flows: self.flows.iter().map(FlowCounters::report).collect(), losses }
+    }
+}

@@ -1,0 +1,152 @@
+//! Where a Redis differs from what it should hold.
+
+mod difference;
+mod read;
+mod stream;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bytes::Bytes;
+
+use crate::recording::Row;
+use crate::redis_client::{RedisClient, RedisError};
+use crate::value::{CanonicalValue, Value};
+
+pub use difference::{Difference, What};
+pub use read::keyspace;
+
+use read::{Found, read_keys};
+
+/// How many keys are read at a time.
+const BATCH: usize = 200;
+
+/// What counts as equal.
+#[derive(Debug, Clone, Default)]
+pub struct CompareOptions {
+    /// Keys that begin with this are the tool's own and may be there.
+    pub reserved_prefix: Option<Bytes>,
+    /// What is asked of fields and members with an expiry of their own.
+    pub member_ttls: MemberTtls,
+    /// Streams whose delivery and seen times may be later than the master's: those that a journal record named, for
+    /// replaying `XAUTOCLAIM` or `XCLAIM` reads the target's clock. See `Recording::journal_arguments`.
+    pub replayed: BTreeSet<Bytes>,
+    /// Whether a group's `entries-read` of a replayed stream may be unknown at the target: Redis forgets it at an
+    /// `XGROUP SETID` without `ENTRIESREAD`, Dragonfly keeps it.
+    pub entries_read_may_be_unknown: bool,
+}
+
+/// What is asked of expiries of fields and members.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum MemberTtls {
+    /// The target cannot hold them: only the values are compared.
+    #[default]
+    Ignored,
+    /// Fields of a hash must expire within `tolerance_ms` of the recorded time. Members of sets are not asked: no
+    /// Redis can hold those.
+    Within {
+        /// When the recorded seconds began to count, in Unix milliseconds.
+        from_ms: i64,
+        /// The largest difference, in milliseconds.
+        tolerance_ms: i64,
+    },
+}
+
+/// The result of a comparison.
+#[derive(Debug, Clone, Default)]
+pub struct Comparison {
+    /// How many keys are equal.
+    pub equal: usize,
+    /// How many of those are equal only to what Dragonfly's own replica held.
+    pub equal_to_native: usize,
+    /// Every difference.
+    pub differences: Vec<Difference>,
+    /// Rows that a Redis cannot hold and that were not there, by type.
+    pub skipped: BTreeMap<String, usize>,
+    /// Keys that were compared, by type.
+    pub compared: BTreeMap<String, usize>,
+}
+
+impl Comparison {
+    /// Whether everything that could be compared is equal.
+    pub fn is_equal(&self) -> bool {
+        self.differences.is_empty()
+    }
+}
+
+/// Compares every row with the server, and looks for keys that no row names.
+///
+/// # Errors
+/// The server cannot be read. Databases are selected on the connection; it ends in the last one that was read.
+pub fn compare(
+    client: &mut RedisClient,
+    rows: &[Row],
+    options: &CompareOptions,
+) -> Result<Comparison, RedisError> {
+    let mut result = Comparison::default();
+    let mut by_db: BTreeMap<u32, Vec<&Row>> = BTreeMap::new();
+    rows.iter().for_each(|row| by_db.entry(row.db).or_default().push(row));
+    for (db, rows) in &by_db {
+        client.select(*db)?;
+        for batch in rows.chunks(BATCH) {
+            let keys: Vec<Bytes> = batch.iter().map(|row| row.key.clone()).collect();
+            let found = read_keys(client, &keys, options.member_ttls != MemberTtls::Ignored)?;
+            for (row, found) in batch.iter().zip(&found) {
+                judge(row, found, (options, &mut result));
+            }
+        }
+    }
+    let named: BTreeSet<(u32, &Bytes)> = rows.iter().map(|row| (row.db, &row.key)).collect();
+    for (db, key) in read::all_keys(client)? {
+        let reserved = options.reserved_prefix.as_ref().is_some_and(|prefix| key.starts_with(prefix));
+        if !reserved && !named.contains(&(db, &key)) {
+            result.differences.push(Difference { db, key, what: What::Extra });
+        }
+    }
+    Ok(result)
+}
+
+fn judge(row: &Row, found: &Found, (options, result): (&CompareOptions, &mut Comparison)) {
+    let absent = matches!(&found.value, Ok(held) if held.value == Value::None);
+    let kind = row.value.type_name().to_owned();
+    if !row.value.is_redis_type() && row.value != Value::None && absent {
+        *result.skipped.entry(kind).or_default() += 1;
+        return;
+    }
+    *result.compared.entry(kind).or_default() += 1;
+    let differences = against(row, found, options);
+    let native = match &row.native_replica {
+        _ if differences.is_empty() => false,
+        None => false,
+        Some(None) => absent,
+        Some(Some(native)) => against(native, found, options).is_empty(),
+    };
+    match differences.is_empty() || native {
+        true => {
+            result.equal += 1;
+            result.equal_to_native += usize::from(native);
+        }
+        false => {
+            let named = |what| Difference { db: row.db, key: row.key.clone(), what };
+            result.differences.extend(differences.into_iter().map(named));
+        }
+    }
+}
+
+fn against(row: &Row, found: &Found, options: &CompareOptions) -> Vec<What> {
+    let held = match &found.value {
+        Err(why) => return vec![What::Unreadable(why.clone())],
+        Ok(held) => held,
+    };
+    let wanted = CanonicalValue { value: row.value.clone(), expire_at_ms: row.expire_at_ms };
+    let lenient = options.replayed.contains(&row.key);
+    let rules =
+        stream::Rules { times: !lenient, entries_read: !(lenient && options.entries_read_may_be_unknown) };
+    let mut differences = difference::between(&wanted, held, rules);
+    if let (Value::Hash(_), MemberTtls::Within { from_ms, tolerance_ms }) = (&row.value, options.member_ttls)
+    {
+        let wanted = row.member_ttls.iter().map(|(field, seconds)| (field.clone(), from_ms + seconds * 1000));
+        let ttls = difference::member_ttls(&wanted.collect(), &found.field_expiries, tolerance_ms);
+        differences.extend(ttls);
+    }
+    differences
+}

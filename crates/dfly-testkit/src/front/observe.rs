@@ -1,0 +1,112 @@
+//! What a test may ask a master.
+
+use bytes::Bytes;
+
+use super::origin::Origin;
+use super::state::{Ended, Role, State};
+use super::{Front, Shared};
+
+impl<O: Origin> State<O> {
+    fn control_commands(&self) -> Vec<Vec<Bytes>> {
+        let control = self.connections.iter().filter(|log| matches!(log.role, Role::Control(_)));
+        control.flat_map(|log| log.commands.iter().cloned()).collect()
+    }
+}
+
+impl<O: Origin> Front<O> {
+    pub(crate) fn acks(&self, session: usize, flow: usize) -> Vec<u64> {
+        self.shared.lock().flow(session, flow).map(|flow| flow.acks.clone()).unwrap_or_default()
+    }
+
+    pub(crate) fn violations(&self) -> Vec<String> {
+        self.shared.lock().violations.clone()
+    }
+
+    pub(crate) fn commands(&self) -> Vec<Vec<Bytes>> {
+        self.shared.lock().control_commands()
+    }
+
+    /// Lets the held flow go on.
+    pub(crate) fn release(&self) {
+        self.shared.lock().released = true;
+        self.shared.changed();
+    }
+
+    /// Closes every connection of the newest session.
+    pub(crate) fn cut(&self) {
+        let mut state = self.shared.lock();
+        if let Some(last) = state.sessions.len().checked_sub(1) {
+            state.end(last, Ended::ByMaster);
+        }
+        drop(state);
+        self.shared.changed();
+    }
+
+    pub(crate) async fn sessions_begun(&self, count: usize) {
+        self.shared.until(|state| (state.sessions.len() >= count).then_some(())).await;
+    }
+
+    pub(crate) async fn session_ended(&self, session: usize) {
+        let ended =
+            |state: &mut State<O>| state.sessions.get(session).and_then(|session| session.ended).map(|_| ());
+        self.shared.until(ended).await;
+    }
+
+    pub(crate) async fn acked(&self, session: usize, flow: usize, lsn: u64) {
+        let enough = |state: &mut State<O>| {
+            state.flow(session, flow).is_some_and(|f| f.acks.last().is_some_and(|a| *a >= lsn)).then_some(())
+        };
+        self.shared.until(enough).await;
+    }
+
+    pub(crate) async fn violated(&self) -> Vec<String> {
+        self.shared.until(|state| (!state.violations.is_empty()).then(|| state.violations.clone())).await
+    }
+
+    /// Whether the client's `session`-th session was sent and acknowledged to its end.
+    pub(crate) fn is_complete(state: &State<O>, session: usize) -> bool {
+        state.sessions.get(session).is_some_and(|session| session.complete) || state.is_complete(session)
+    }
+
+    /// How many bytes of a flow's stream were sent.
+    pub(crate) fn sent(&self, session: usize, flow: usize) -> usize {
+        self.shared.lock().flow(session, flow).map_or(0, |flow| flow.stream.written)
+    }
+
+    /// Waits until a flow has sent `bytes` of its stream.
+    pub(crate) async fn sent_at_least(&self, session: usize, flow: usize, bytes: usize) {
+        let enough = |state: &mut State<O>| {
+            state.flow(session, flow).is_some_and(|flow| flow.stream.written >= bytes).then_some(())
+        };
+        self.shared.until(enough).await;
+    }
+
+    /// Waits until the session's every byte was sent and every flow's last ACK has come.
+    pub(crate) async fn completed(&self, session: usize) {
+        self.shared.until(|state| Self::is_complete(state, session).then_some(())).await;
+    }
+}
+
+impl<O: Origin> Shared<O> {
+    /// Ends sessions that are followed by another one: when they are complete, or when their last ACKs take longer
+    /// than the stated time.
+    pub(crate) async fn end_sessions(&self) {
+        for session in 0.. {
+            let over = |state: &mut State<O>| state.sessions.get(session).is_some_and(|s| s.ended.is_some());
+            self.until(|state| (over(state) || state.is_sent(session)).then_some(())).await;
+            let (ends, timeout) = {
+                let state = self.lock();
+                (state.origin.ends_by_itself(session), state.options.ack_timeout)
+            };
+            if !ends {
+                continue;
+            }
+            let complete = self.until(|state| (over(state) || state.is_complete(session)).then_some(()));
+            // Time out or not, the recorded network was cut here.
+            let _in_time: Result<(), tokio::time::error::Elapsed> =
+                tokio::time::timeout(timeout, complete).await;
+            self.lock().end(session, Ended::ByMaster);
+            self.changed();
+        }
+    }
+}

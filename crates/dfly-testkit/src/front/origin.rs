@@ -1,0 +1,92 @@
+//! Where a master's flows come from.
+
+use crate::journal_walk::Mark;
+
+/// The source of every flow's bytes.
+pub(crate) trait Origin: Send + 'static {
+    /// Who the master says it is.
+    fn identity(&self) -> Identity;
+    /// A client asks for its `session`-th session (from 0), whose predecessor ended `complete` or early.
+    fn open(&mut self, session: usize, complete: bool) -> Result<(), Refusal>;
+    /// A client asks for a flow.
+    fn flow(&mut self, ask: &FlowAsk) -> Result<FlowGrant, Refusal>;
+    /// What a flow carries from SYNC on.
+    fn first(&mut self, session: usize, flow: usize) -> FirstPart;
+    /// What a flow carries from STARTSTABLE on.
+    fn second(&mut self, session: usize, flow: usize) -> SecondPart;
+    /// The LSN of the next record, by shard.
+    fn lsns(&self) -> Vec<u64>;
+    /// Whether the session is followed by another one, so that the master ends it when it is complete.
+    fn ends_by_itself(&self, session: usize) -> bool;
+}
+
+/// Who a master says it is.
+#[derive(Debug, Clone)]
+pub(crate) struct Identity {
+    pub(crate) repl_id: String,
+    pub(crate) lineage_id: String,
+    pub(crate) version: u32,
+    pub(crate) shards: usize,
+    /// Such as `df-v1.40.1`.
+    pub(crate) release: String,
+    pub(crate) partial_form: PartialForm,
+}
+
+/// How partial synchronisation goes on after FLOW (protocol section 6.2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum PartialForm {
+    /// SYNC, then journal blobs in a snapshot stream, then STARTSTABLE (up to v1.34).
+    Sync,
+    /// STARTSTABLE at once (v1.35 and later).
+    #[default]
+    StartStable,
+}
+
+/// A request for a flow.
+#[derive(Debug, Clone)]
+pub(crate) struct FlowAsk {
+    /// The client's session, from 0.
+    pub(crate) session: usize,
+    pub(crate) flow: usize,
+    /// The LSN that the client wants to go on from.
+    pub(crate) lsn: Option<u64>,
+    /// The master that the client followed before, and an LSN for each of its shards.
+    #[expect(dead_code, reason = "for the scripted master")]
+    pub(crate) last_master: Option<(String, Vec<u64>)>,
+}
+
+/// The answer to it.
+#[derive(Debug, Clone)]
+pub(crate) struct FlowGrant {
+    pub(crate) partial: bool,
+    /// 40 characters.
+    pub(crate) token: String,
+}
+
+/// Why something is refused, and whether asking for it broke the protocol.
+#[derive(Debug, Clone)]
+pub(crate) struct Refusal {
+    /// The error reply, without `-` and line end.
+    pub(crate) reply: &'static str,
+    pub(crate) violation: Option<String>,
+}
+
+/// The stream from SYNC to STARTSTABLE.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct FirstPart {
+    pub(crate) bytes: Vec<u8>,
+    /// Where FULLSYNC_END (or the blob that holds it) ends.
+    pub(crate) fullsync_end: usize,
+}
+
+/// The stream from STARTSTABLE on.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct SecondPart {
+    pub(crate) bytes: Vec<u8>,
+    /// Where the token ends and the journal begins.
+    pub(crate) token_end: usize,
+    /// The LSN of the journal's first record.
+    pub(crate) start_lsn: u64,
+    /// Ends of the records that count, in bytes of this part.
+    pub(crate) marks: Vec<Mark>,
+}

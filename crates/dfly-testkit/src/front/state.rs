@@ -1,0 +1,246 @@
+//! What a master knows: its sessions, their flows, and everything that it saw.
+
+use std::collections::BTreeSet;
+
+use bytes::Bytes;
+
+use super::options::{Capa, MasterOptions};
+use super::origin::Origin;
+use super::stream::FlowStream;
+
+/// The state of a whole master, behind one lock.
+pub(crate) struct State<O: Origin> {
+    pub(crate) origin: O,
+    pub(crate) options: MasterOptions,
+    pub(crate) sessions: Vec<Session>,
+    pub(super) connections: Vec<ConnectionLog>,
+    pub(super) violations: Vec<String>,
+    pub(super) released: bool,
+}
+
+/// How far a session has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Phase {
+    Preparation,
+    FullSync,
+    Stable,
+}
+
+/// Why a session is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ended {
+    /// One of its connections was closed by the client: flows are closed, the control connection is left open.
+    ByClient,
+    /// The master closed everything.
+    ByMaster,
+}
+
+/// One session, made by `REPLCONF capa dragonfly`.
+#[derive(Debug)]
+pub(crate) struct Session {
+    pub(super) sync_id: String,
+    pub(crate) phase: Phase,
+    pub(super) control: usize,
+    pub(crate) flows: Vec<Option<Flow>>,
+    pub(crate) ended: Option<Ended>,
+    /// Everything was sent and acknowledged before it ended.
+    pub(super) complete: bool,
+}
+
+/// One flow connection of a session.
+#[derive(Debug)]
+pub(crate) struct Flow {
+    pub(super) connection: usize,
+    pub(super) partial: bool,
+    pub(crate) stream: FlowStream,
+    pub(super) acks: Vec<u64>,
+}
+
+/// What a connection is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Role {
+    Control(Option<usize>),
+    Flow { session: usize, flow: usize },
+}
+
+/// A connection and what it said.
+#[derive(Debug)]
+pub(super) struct ConnectionLog {
+    pub(super) role: Role,
+    pub(super) authenticated: bool,
+    pub(super) commands: Vec<Vec<Bytes>>,
+}
+
+/// What a connection does with a command.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Outcome {
+    Reply(Vec<u8>),
+    Silent,
+    /// As when a real master crashes: everything is closed without a reply.
+    Crash,
+    /// The connection answers and becomes a flow.
+    Flow {
+        reply: Vec<u8>,
+        session: usize,
+        flow: usize,
+    },
+    /// The reply waits until every flow is in stable sync.
+    StartStable {
+        session: usize,
+    },
+}
+
+impl Outcome {
+    pub(super) fn error(text: &str) -> Self {
+        Self::Reply(format!("-{text}\r\n").into_bytes())
+    }
+
+    pub(super) fn ok() -> Self {
+        Self::Reply(b"+OK\r\n".to_vec())
+    }
+}
+
+impl<O: Origin> State<O> {
+    pub(super) fn new(origin: O, options: MasterOptions) -> Self {
+        let (sessions, connections, violations) = Default::default();
+        Self { origin, options, sessions, connections, violations, released: false }
+    }
+
+    pub(super) fn connect(&mut self) -> usize {
+        let authenticated = self.options.password.is_none();
+        self.connections.push(ConnectionLog {
+            role: Role::Control(None),
+            authenticated,
+            commands: Vec::new(),
+        });
+        self.connections.len() - 1
+    }
+
+    /// Notes that the client broke the protocol.
+    pub(super) fn violation(&mut self, what: impl Into<String>) {
+        self.violations.push(what.into());
+    }
+
+    pub(super) fn role(&self, connection: usize) -> Role {
+        self.connections.get(connection).map_or(Role::Control(None), |log| log.role)
+    }
+
+    pub(super) fn flow_mut(&mut self, session: usize, flow: usize) -> Option<&mut Flow> {
+        self.sessions.get_mut(session)?.flows.get_mut(flow)?.as_mut()
+    }
+
+    pub(super) fn flow(&self, session: usize, flow: usize) -> Option<&Flow> {
+        self.sessions.get(session)?.flows.get(flow)?.as_ref()
+    }
+
+    /// One command of a control connection, or of one that is not a flow yet.
+    pub(super) fn handle(&mut self, connection: usize, command: Vec<Bytes>) -> Outcome {
+        let name = command.first().map(|name| name.to_ascii_uppercase()).unwrap_or_default();
+        let args: Vec<Bytes> = command.iter().skip(1).cloned().collect();
+        let authenticated = match self.connections.get_mut(connection) {
+            None => false,
+            Some(log) => {
+                log.commands.push(command);
+                log.authenticated
+            }
+        };
+        match name.as_slice() {
+            b"AUTH" => self.auth(connection, &args),
+            _ if !authenticated => Outcome::error("NOAUTH Authentication required."),
+            b"PING" => Outcome::Reply(b"+PONG\r\n".to_vec()),
+            b"REPLCONF" => self.replconf(connection, &args),
+            b"DFLY" if self.options.capa != Capa::Redis => self.dfly(connection, &args),
+            b"INFO" => Outcome::Reply(bulk(&self.info())),
+            b"ROLE" => Outcome::Reply(b"*2\r\n$6\r\nmaster\r\n*0\r\n".to_vec()),
+            other => Outcome::error(&format!("ERR unknown command `{}`", String::from_utf8_lossy(other))),
+        }
+    }
+
+    fn auth(&mut self, connection: usize, args: &[Bytes]) -> Outcome {
+        let Some(wanted) = self.options.password.clone() else {
+            return Outcome::error(
+                "ERR AUTH <password> called without any password configured for the default user",
+            );
+        };
+        let right = match args {
+            [password] => *password == wanted && self.options.user.is_none(),
+            [user, password] => {
+                *password == wanted && *user == self.options.user.as_deref().unwrap_or("default")
+            }
+            _ => return Outcome::error("ERR syntax error"),
+        };
+        if !right {
+            return Outcome::error("WRONGPASS invalid username-password pair or user is disabled.");
+        }
+        if let Some(log) = self.connections.get_mut(connection) {
+            log.authenticated = true;
+        }
+        Outcome::ok()
+    }
+
+    fn info(&self) -> String {
+        let identity = self.origin.identity();
+        let (server, role) = match self.options.capa {
+            Capa::Redis => (String::new(), "master"),
+            Capa::Replica => (format!("dragonfly_version:{}\r\n", identity.release), "replica"),
+            _ => (format!("dragonfly_version:{}\r\n", identity.release), "master"),
+        };
+        let (shards, id) = (identity.shards, &identity.repl_id);
+        format!(
+            "# Server\r\nredis_version:7.4.0\r\n{server}thread_count:{shards}\r\n\r\n\
+             # Replication\r\nrole:{role}\r\nconnected_slaves:0\r\nmaster_replid:{id}\r\n"
+        )
+    }
+
+    /// A connection that the client closed: its session is over.
+    pub(super) fn disconnected(&mut self, connection: usize) {
+        let session = match self.role(connection) {
+            Role::Control(session) => session,
+            Role::Flow { session, flow } => {
+                let current = self.flow(session, flow).is_some_and(|flow| flow.connection == connection);
+                current.then_some(session)
+            }
+        };
+        if let Some(session) = session {
+            self.end(session, Ended::ByClient);
+        }
+    }
+
+    /// Ends a session that is not over yet.
+    pub(crate) fn end(&mut self, session: usize, how: Ended) {
+        let complete = self.is_complete(session);
+        if let Some(session) = self.sessions.get_mut(session).filter(|session| session.ended.is_none()) {
+            session.complete = complete;
+            session.ended = Some(how);
+        }
+    }
+
+    /// Whether everything of a session was sent and its last ACKs have come.
+    pub(super) fn is_complete(&self, session: usize) -> bool {
+        let Some(session) = self.sessions.get(session) else { return false };
+        let done = |flow: &Flow| {
+            let last_ack = flow.acks.last().is_some_and(|ack| *ack >= flow.stream.final_lsn());
+            flow.stream.written == flow.stream.len() && last_ack
+        };
+        session.phase == Phase::Stable && session.flows.iter().all(|flow| flow.as_ref().is_some_and(done))
+    }
+
+    /// Whether everything of a session was handed to the system.
+    pub(super) fn is_sent(&self, session: usize) -> bool {
+        let sent = |flow: &Flow| flow.stream.written == flow.stream.len();
+        self.sessions.get(session).is_some_and(|session| {
+            session.phase == Phase::Stable && session.flows.iter().all(|flow| flow.as_ref().is_some_and(sent))
+        })
+    }
+
+    /// Control connections whose session the master has closed.
+    pub(super) fn closed_controls(&self) -> BTreeSet<usize> {
+        let closed = self.sessions.iter().filter(|session| session.ended == Some(Ended::ByMaster));
+        closed.map(|session| session.control).collect()
+    }
+}
+
+/// `text` as a bulk string.
+pub(super) fn bulk(text: &str) -> Vec<u8> {
+    format!("${}\r\n{text}\r\n", text.len()).into_bytes()
+}

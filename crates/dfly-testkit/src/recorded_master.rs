@@ -1,0 +1,228 @@
+//! A recorded session served over TCP, as the master served it.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tokio::task::JoinHandle;
+
+use crate::front::{
+    FirstPart, FlowAsk, FlowGrant, Front, Identity, MasterOptions, Origin, PartialForm, Refusal, SecondPart,
+    State,
+};
+use crate::journal_walk::Mark;
+use crate::recording::{FlowRecording, Recording, SessionRecording};
+
+/// A master that answers as the recorded one did: the client's n-th session gets the recording's n-th session, and each
+/// flow carries the recorded bytes. It notes what the client acknowledges and where it breaks the protocol.
+///
+/// It lives in the tokio runtime that started it and ends when it is dropped.
+#[derive(Debug)]
+pub struct RecordedMaster {
+    front: Front<RecordedOrigin>,
+    recording: Arc<Recording>,
+    closer: JoinHandle<()>,
+}
+
+impl RecordedMaster {
+    /// Starts to listen on a free port of 127.0.0.1.
+    ///
+    /// # Errors
+    /// No port can be had.
+    pub async fn start(recording: Recording, mut options: MasterOptions) -> std::io::Result<Self> {
+        let recording = Arc::new(recording);
+        if options.password.is_none() {
+            options.password = recording.password().map(str::to_owned);
+        }
+        let repeat = options.repeat;
+        let origin = RecordedOrigin { recording: Arc::clone(&recording), repeat, served: Vec::new() };
+        let front = Front::start(origin, options).await?;
+        let shared = Arc::clone(&front.shared);
+        let closer = tokio::spawn(async move { shared.end_sessions().await });
+        Ok(Self { front, recording, closer })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.front.address()
+    }
+
+    /// What it serves.
+    pub fn recording(&self) -> &Recording {
+        &self.recording
+    }
+
+    /// The LSNs that the client acknowledged on a flow of its `session`-th session (from 0), in order.
+    pub fn acks(&self, session: usize, flow: usize) -> Vec<u64> {
+        self.front.acks(session, flow)
+    }
+
+    /// Where the client broke the protocol, in the order in which it was seen.
+    pub fn violations(&self) -> Vec<String> {
+        self.front.violations()
+    }
+
+    /// Every command of connections that are not flows, connection by connection.
+    pub fn commands(&self) -> Vec<Vec<Bytes>> {
+        self.front.commands()
+    }
+
+    /// How many bytes of a flow's stream were sent.
+    pub fn sent(&self, session: usize, flow: usize) -> usize {
+        self.front.sent(session, flow)
+    }
+
+    /// Lets a flow go on that the options hold back.
+    pub fn release(&self) {
+        self.front.release();
+    }
+
+    /// Closes every connection of the newest session, as a broken network would.
+    pub fn cut(&self) {
+        self.front.cut();
+    }
+
+    /// Waits until every byte of every recorded session was sent and each flow's last ACK has reached its final LSN.
+    pub async fn finished(&self) {
+        let recorded = self.recording.sessions.len();
+        let all = |state: &mut State<RecordedOrigin>| {
+            let served: Vec<usize> = state.origin.served.clone();
+            let done = |wanted| (0..).zip(&served).any(|(k, s)| *s == wanted && Front::is_complete(state, k));
+            (0..recorded).all(done).then_some(())
+        };
+        self.front.shared.until(all).await;
+    }
+
+    /// Waits until the client's `session`-th session (from 0) was sent and acknowledged to its end.
+    pub async fn session_finished(&self, session: usize) {
+        self.front.completed(session).await;
+    }
+
+    /// Waits until the client has begun `count` sessions.
+    pub async fn sessions_begun(&self, count: usize) {
+        self.front.sessions_begun(count).await;
+    }
+
+    /// Waits until the client's `session`-th session (from 0) is over, whoever ended it.
+    pub async fn session_ended(&self, session: usize) {
+        self.front.session_ended(session).await;
+    }
+
+    /// Waits until the client has acknowledged `lsn` or more on a flow.
+    pub async fn acked(&self, session: usize, flow: usize, lsn: u64) {
+        self.front.acked(session, flow, lsn).await;
+    }
+
+    /// Waits until `bytes` of a flow's stream were sent.
+    pub async fn sent_at_least(&self, session: usize, flow: usize, bytes: usize) {
+        self.front.sent_at_least(session, flow, bytes).await;
+    }
+
+    /// Waits for the first violation and returns all.
+    pub async fn violated(&self) -> Vec<String> {
+        self.front.violated().await
+    }
+}
+
+impl Drop for RecordedMaster {
+    fn drop(&mut self) {
+        self.closer.abort();
+    }
+}
+
+/// Serves a recording's bytes.
+pub(crate) struct RecordedOrigin {
+    recording: Arc<Recording>,
+    repeat: bool,
+    /// The recorded session that each of the client's sessions gets.
+    served: Vec<usize>,
+}
+
+impl RecordedOrigin {
+    fn session(&self, session: usize) -> Option<&SessionRecording> {
+        self.recording.sessions.get(*self.served.get(session)?)
+    }
+
+    fn flow_of(&self, session: usize, flow: usize) -> Option<&FlowRecording> {
+        self.session(session)?.flows.get(flow)
+    }
+}
+
+impl Origin for RecordedOrigin {
+    fn identity(&self) -> Identity {
+        let last = self.served.last().copied().unwrap_or(0);
+        let session = self.recording.sessions.get(last);
+        let repl_id = session.map(|session| session.repl_id.clone()).unwrap_or_default();
+        Identity {
+            lineage_id: session
+                .and_then(|session| session.lineage_id.clone())
+                .unwrap_or_else(|| repl_id.clone()),
+            repl_id,
+            version: session.map_or(0, |session| session.version),
+            shards: session.map_or(0, |session| session.flows.len()),
+            release: self.recording.meta.dragonfly_version.first().cloned().unwrap_or_default(),
+            partial_form: PartialForm::StartStable,
+        }
+    }
+
+    fn open(&mut self, session: usize, complete: bool) -> Result<(), Refusal> {
+        let next = match self.served.last() {
+            None => 0,
+            Some(last) if self.repeat && !complete => *last,
+            Some(last) => last + 1,
+        };
+        if next >= self.recording.sessions.len() {
+            let violation = Some(format!("session {session} is more than was recorded"));
+            return Err(Refusal { reply: "ERR no more sessions are recorded", violation });
+        }
+        self.served.push(next);
+        Ok(())
+    }
+
+    fn flow(&mut self, ask: &FlowAsk) -> Result<FlowGrant, Refusal> {
+        let Some(flow) = self.flow_of(ask.session, ask.flow) else {
+            return Err(Refusal { reply: "ERR syncid not found", violation: None });
+        };
+        if flow.partial && ask.lsn != flow.lsn {
+            let (at, asked, recorded) = (ask.flow, ask.lsn, flow.lsn);
+            let violation =
+                Some(format!("flow {at} was recorded from LSN {recorded:?}, {asked:?} was asked for"));
+            return Err(Refusal { reply: "ERR only the recorded LSN can be served", violation });
+        }
+        Ok(FlowGrant { partial: flow.partial, token: flow.token.clone() })
+    }
+
+    fn first(&mut self, session: usize, flow: usize) -> FirstPart {
+        let part = |flow: &FlowRecording| FirstPart {
+            bytes: flow.first().to_vec(),
+            fullsync_end: flow.fullsync_end,
+        };
+        self.flow_of(session, flow).map(part).unwrap_or_default()
+    }
+
+    fn second(&mut self, session: usize, flow: usize) -> SecondPart {
+        self.flow_of(session, flow).map(second_part).unwrap_or_default()
+    }
+
+    fn lsns(&self) -> Vec<u64> {
+        let last = self.served.last().copied().unwrap_or(0);
+        let flows =
+            self.recording.sessions.get(last).map(|session| session.flows.as_slice()).unwrap_or_default();
+        flows.iter().map(|flow| flow.final_lsn).collect()
+    }
+
+    fn ends_by_itself(&self, session: usize) -> bool {
+        self.served.get(session).is_some_and(|served| served + 1 < self.recording.sessions.len())
+    }
+}
+
+fn second_part(flow: &FlowRecording) -> SecondPart {
+    // A partial flow has no first part, whatever the clock of the recording says.
+    let base = if flow.partial { 0 } else { flow.first_len };
+    SecondPart {
+        bytes: flow.stream.get(base..).unwrap_or_default().to_vec(),
+        token_end: flow.token_end.saturating_sub(base),
+        start_lsn: flow.start_lsn,
+        marks: flow.marks.iter().map(|mark| Mark { end: mark.end - base, ..*mark }).collect(),
+    }
+}

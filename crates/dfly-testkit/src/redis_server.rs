@@ -1,0 +1,253 @@
+//! A real `redis-server` of one's own: a free port of 127.0.0.1, no files outside a temporary folder, ended with its owner.
+
+use std::ffi::OsString;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
+use tempfile::TempDir;
+use thiserror::Error;
+
+use crate::redis_client::{RedisClient, RedisError, Reply};
+
+/// How often a starting server is asked before it counts as failed, and how long each wait is: 10 seconds at most.
+const STARTUP_TRIES: u32 = 1000;
+const STARTUP_WAIT: Duration = Duration::from_millis(10);
+
+/// How many ports are tried before giving up: another program may take a free one first.
+const PORT_TRIES: u32 = 5;
+
+/// How a Redis is started.
+#[derive(Debug, Clone)]
+pub struct RedisOptions {
+    /// The program: a path, or a name that is looked up in `PATH`.
+    pub program: OsString,
+    /// The password of the default user.
+    pub requirepass: Option<String>,
+    /// Whether an append-only file is kept (in the server's temporary folder).
+    pub append_only: bool,
+    /// Whether the `DEBUG` command is allowed (Redis 7.0 and later).
+    pub debug_command: bool,
+    /// Further arguments, such as `["--maxmemory", "10mb"]`.
+    pub args: Vec<String>,
+}
+
+impl Default for RedisOptions {
+    fn default() -> Self {
+        Self {
+            program: "redis-server".into(),
+            requirepass: None,
+            append_only: false,
+            debug_command: false,
+            args: Vec::new(),
+        }
+    }
+}
+
+/// Why there is no server.
+#[derive(Debug, Error)]
+pub enum RedisServerError {
+    /// The program cannot be run.
+    #[error("cannot run {program}")]
+    Run {
+        /// The program.
+        program: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// It ended at once, or never answered PING.
+    #[error("{program} did not come up; its last output: {output}")]
+    NotUp {
+        /// The program.
+        program: String,
+        /// The end of its log.
+        output: String,
+    },
+    /// Its folder or port cannot be had.
+    #[error("no place for a server")]
+    Place(#[source] io::Error),
+    /// A signal could not be sent.
+    #[error("cannot signal the server")]
+    Signal(#[source] io::Error),
+}
+
+/// A running Redis. It is killed, by its process id, when this is dropped.
+#[derive(Debug)]
+pub struct RedisServer {
+    options: RedisOptions,
+    port: u16,
+    dir: TempDir,
+    child: Child,
+}
+
+impl RedisServer {
+    /// Starts a server and waits until it answers.
+    ///
+    /// # Errors
+    /// The program is missing, or does not come up.
+    pub fn start(options: RedisOptions) -> Result<Self, RedisServerError> {
+        let dir = tempfile::tempdir().map_err(RedisServerError::Place)?;
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let port = free_port().map_err(RedisServerError::Place)?;
+            match launch(&options, port, dir.path()) {
+                Ok(child) => return Ok(Self { options, port, dir, child }),
+                Err(RedisServerError::NotUp { .. })
+                    if tries < PORT_TRIES && log_of(dir.path()).contains("in use") => {}
+                Err(failed) => return Err(failed),
+            }
+        }
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        SocketAddr::from((Ipv4Addr::LOCALHOST, self.port))
+    }
+
+    /// `redis://127.0.0.1:port`, with the password if there is one.
+    pub fn url(&self) -> String {
+        match &self.options.requirepass {
+            Some(password) => format!("redis://:{password}@127.0.0.1:{}", self.port),
+            None => format!("redis://127.0.0.1:{}", self.port),
+        }
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Its working folder.
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// A new connection, authenticated if there is a password.
+    ///
+    /// # Errors
+    /// The server does not answer.
+    pub fn client(&self) -> Result<RedisClient, RedisError> {
+        connect(&self.options, self.port)
+    }
+
+    /// Stops the process where it stands (`SIGSTOP`): connections stay open and nothing is answered. It has stopped
+    /// when this returns.
+    ///
+    /// # Errors
+    /// The process is gone.
+    pub fn pause(&self) -> Result<(), RedisServerError> {
+        self.signal(Signal::STOP)?;
+        let (id, how) =
+            (WaitId::Pid(Pid::from_child(&self.child)), WaitIdOptions::STOPPED | WaitIdOptions::EXITED);
+        let stopped = waitid(id, how | WaitIdOptions::NOWAIT);
+        stopped.map(|_status| ()).map_err(|e| RedisServerError::Signal(e.into()))
+    }
+
+    /// Lets a paused server go on (`SIGCONT`).
+    ///
+    /// # Errors
+    /// The process is gone.
+    pub fn resume(&self) -> Result<(), RedisServerError> {
+        self.signal(Signal::CONT)
+    }
+
+    /// Kills the server (`SIGKILL`) and waits until it is gone. What it did not write is lost.
+    ///
+    /// # Errors
+    /// The process cannot be waited for.
+    pub fn kill(&mut self) -> Result<(), RedisServerError> {
+        // A process that has ended already cannot be killed, and need not be.
+        let _already_gone = self.child.kill().is_err();
+        self.child.wait().map(|_status| ()).map_err(RedisServerError::Signal)
+    }
+
+    /// Starts the server again on the same port, in the same folder.
+    ///
+    /// # Errors
+    /// As [`RedisServer::start`].
+    pub fn restart(&mut self) -> Result<(), RedisServerError> {
+        self.kill()?;
+        self.child = launch(&self.options, self.port, self.dir.path())?;
+        Ok(())
+    }
+
+    fn signal(&self, signal: Signal) -> Result<(), RedisServerError> {
+        kill_process(Pid::from_child(&self.child), signal).map_err(|e| RedisServerError::Signal(e.into()))
+    }
+}
+
+impl Drop for RedisServer {
+    fn drop(&mut self) {
+        let _already_gone = self.kill().is_err();
+    }
+}
+
+fn free_port() -> io::Result<u16> {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr().map(|address| address.port())
+}
+
+fn arguments(options: &RedisOptions, port: u16, dir: &Path) -> Vec<OsString> {
+    let append_only = if options.append_only { "yes" } else { "no" };
+    let mut args: Vec<OsString> =
+        ["--bind", "127.0.0.1", "--save", "", "--daemonize", "no"].map(Into::into).into();
+    args.extend(["--appendonly".into(), append_only.into(), "--port".into(), port.to_string().into()]);
+    args.extend(["--dir".into(), dir.into(), "--logfile".into(), dir.join("redis.log").into()]);
+    if let Some(password) = &options.requirepass {
+        args.extend(["--requirepass".into(), password.into()]);
+    }
+    if options.debug_command {
+        args.extend(["--enable-debug-command".into(), "yes".into()]);
+    }
+    args.extend(options.args.iter().map(Into::into));
+    args
+}
+
+fn launch(options: &RedisOptions, port: u16, dir: &Path) -> Result<Child, RedisServerError> {
+    let program = options.program.to_string_lossy().into_owned();
+    let mut command = Command::new(&options.program);
+    command
+        .args(arguments(options, port, dir))
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    let mut child =
+        command.spawn().map_err(|source| RedisServerError::Run { program: program.clone(), source })?;
+    for _ in 0..STARTUP_TRIES {
+        if answers(options, port) {
+            return Ok(child);
+        }
+        if child.try_wait().map_err(RedisServerError::Place)?.is_some() {
+            break;
+        }
+        thread::sleep(STARTUP_WAIT);
+    }
+    let _already_gone = child.kill().is_err();
+    child.wait().map_err(RedisServerError::Place)?;
+    Err(RedisServerError::NotUp { program, output: log_of(dir) })
+}
+
+/// Whether it serves; while it loads its files it answers, but does not.
+fn answers(options: &RedisOptions, port: u16) -> bool {
+    let pong = connect(options, port).and_then(|mut client| client.command(&[b"PING"]));
+    matches!(pong, Ok(Reply::Simple(text)) if text == "PONG")
+}
+
+fn connect(options: &RedisOptions, port: u16) -> Result<RedisClient, RedisError> {
+    let mut client = RedisClient::connect(SocketAddr::from((Ipv4Addr::LOCALHOST, port)))?;
+    if let Some(password) = &options.requirepass {
+        client.expect(&[b"AUTH", password.as_bytes()])?;
+    }
+    Ok(client)
+}
+
+/// The last lines of the server's log.
+fn log_of(dir: &Path) -> String {
+    let log = std::fs::read_to_string(dir.join("redis.log")).unwrap_or_default();
+    let lines: Vec<&str> = log.lines().collect();
+    lines.split_at(lines.len().saturating_sub(5)).1.join(" | ")
+}

@@ -1,0 +1,152 @@
+//! What a target cannot hold, by name, and what the user wants done about it.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+
+/// What to do with something that the target cannot hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Policy {
+    /// Stop before anything of the key is written.
+    #[default]
+    Fail,
+    /// Leave it out, count it, and say so once for each kind.
+    Warn,
+    /// Leave it out and count it.
+    Skip,
+}
+
+impl FromStr for Policy {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "fail" => Ok(Self::Fail),
+            "warn" => Ok(Self::Warn),
+            "skip" => Ok(Self::Skip),
+            other => Err(format!("\"{other}\" is none of fail, warn, skip")),
+        }
+    }
+}
+
+impl fmt::Display for Policy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Fail => "fail",
+            Self::Warn => "warn",
+            Self::Skip => "skip",
+        })
+    }
+}
+
+/// Something of the source that does not reach the target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Loss {
+    /// A JSON document, or a change of one.
+    Json,
+    /// A Bloom filter, or a change of one.
+    Bloom,
+    /// A Cuckoo filter, or a change of one.
+    Cuckoo,
+    /// A count-min sketch, or a change of one.
+    CountMinSketch,
+    /// A Top-K sketch, or a change of one.
+    TopK,
+    /// A module's value.
+    Module,
+    /// A search index.
+    Search,
+    /// State of `CL.THROTTLE`.
+    Throttle,
+    /// The expiry of a set's member or a hash's field; the member or field itself is kept.
+    MemberTtl,
+    /// That a key is never evicted; the key itself is kept.
+    Sticky,
+    /// A memcached client's flags; the key itself is kept.
+    MemcacheFlags,
+    /// A record that the master has cut down to this flow's own keys, so that it cannot be carried out
+    /// (protocol section 3.9).
+    Truncated,
+    /// `DFLYCLUSTER FLUSHSLOTS`.
+    FlushSlots,
+    /// A form of a known command that has no equal on the target.
+    Form,
+    /// A command that is not in the table.
+    Unknown,
+    /// A record with too few arguments, or with a payload that cannot be read.
+    Malformed,
+}
+
+impl Loss {
+    /// Whether data is gone for ever, so that [`Policy::Fail`] stops there. The others only touch how a Dragonfly
+    /// treats the key.
+    pub fn is_data(self) -> bool {
+        !matches!(self, Self::Sticky | Self::MemcacheFlags)
+    }
+
+    /// The name in reports and metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Json => "json",
+            Self::Bloom => "bloom",
+            Self::Cuckoo => "cuckoo",
+            Self::CountMinSketch => "count-min-sketch",
+            Self::TopK => "top-k",
+            Self::Module => "module",
+            Self::Search => "search-index",
+            Self::Throttle => "throttle",
+            Self::MemberTtl => "member-ttl",
+            Self::Sticky => "sticky",
+            Self::MemcacheFlags => "memcache-flags",
+            Self::Truncated => "truncated-record",
+            Self::FlushSlots => "flush-slots",
+            Self::Form => "command-form",
+            Self::Unknown => "unknown-command",
+            Self::Malformed => "malformed-record",
+        }
+    }
+}
+
+impl fmt::Display for Loss {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// How often each loss occurred.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Losses(BTreeMap<Loss, u64>);
+
+impl Losses {
+    /// Counts one.
+    pub fn count(&mut self, loss: Loss) {
+        *self.0.entry(loss).or_default() += 1;
+    }
+
+    /// Adds all of `other`.
+    pub fn merge(&mut self, other: &Self) {
+        for (loss, count) in other.iter() {
+            *self.0.entry(loss).or_default() += count;
+        }
+    }
+
+    /// Each loss that occurred, with its count.
+    pub fn iter(&self) -> impl Iterator<Item = (Loss, u64)> {
+        self.0.iter().map(|(loss, count)| (*loss, *count))
+    }
+
+    /// Whether nothing was lost.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl fmt::Display for Losses {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, (loss, count)) in self.iter().enumerate() {
+            write!(f, "{}{loss} {count}", if i == 0 { "" } else { ", " })?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,122 @@
+//! Values that arrive in pieces: bounded commands, one after another (P24).
+
+use bytes::Bytes;
+use dfly_rdb::{Element, KeyHeader, Piece, TypeId, ValueId};
+use dfly_wire::{DbIndex, UnixMillis};
+use redis_resp::CommandBatch;
+
+use super::{Baseline, unsupported};
+use crate::elements;
+use crate::error::TranslateError;
+use crate::policy::Loss;
+use crate::translator::{Effect, Translator, is_due};
+
+/// A value that is not complete.
+#[derive(Debug)]
+pub(crate) struct OpenValue {
+    db: DbIndex,
+    key: Bytes,
+    expire_at: Option<UnixMillis>,
+    progress: Progress,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Progress {
+    /// Its pieces are passed over.
+    LeftOut,
+    /// What was there before is deleted; `ttl_lost` once an expiry of a member was left out and counted.
+    Writing { ttl_lost: bool },
+}
+
+impl OpenValue {
+    fn baseline(&self, now: UnixMillis) -> Baseline<'_> {
+        Baseline { db: self.db, key: &self.key, expire_at: self.expire_at, now }
+    }
+}
+
+impl Translator {
+    /// Begins a value that arrives in pieces.
+    ///
+    /// # Errors
+    /// [`TranslateError`]; nothing of the key is written then.
+    pub fn open(
+        &mut self,
+        value: (ValueId, TypeId),
+        header: &KeyHeader,
+        now: UnixMillis,
+        out: &mut CommandBatch,
+    ) -> Result<Effect, TranslateError> {
+        let (id, type_id) = value;
+        let baseline = Baseline { db: header.db, key: &header.key, expire_at: header.expire_at, now };
+        let (effect, progress) = match unsupported(type_id.kind()) {
+            Some(loss) => (self.lose(loss, &baseline.place())?, Progress::LeftOut),
+            None => {
+                self.attributes(header, &baseline)?;
+                self.select(header.db, out);
+                out.push(&[b"DEL", &header.key]);
+                let due = is_due(header.expire_at, now);
+                (Effect::Written, if due { Progress::LeftOut } else { Progress::Writing { ttl_lost: false } })
+            }
+        };
+        let open = OpenValue { db: header.db, key: header.key.clone(), expire_at: header.expire_at, progress };
+        self.open.insert(id, open);
+        Ok(effect)
+    }
+
+    /// Writes the next piece of an open value.
+    ///
+    /// # Errors
+    /// [`TranslateError`].
+    pub fn piece(
+        &mut self,
+        id: ValueId,
+        piece: &Piece,
+        now: UnixMillis,
+        out: &mut CommandBatch,
+    ) -> Result<Effect, TranslateError> {
+        let mut value = self.open.remove(&id).ok_or(TranslateError::NotOpen)?;
+        let effect = match value.progress {
+            Progress::LeftOut => Effect::Nothing,
+            Progress::Writing { ttl_lost } => {
+                let effect = if ttl_lost { Effect::Written } else { self.piece_ttl(&mut value, piece, now)? };
+                self.select(value.db, out);
+                let rules = self.element_rules(now);
+                let written = elements::write(&value.key, piece.elements(), rules, out);
+                written.map_err(|error| value.baseline(now).damaged(error))?;
+                effect
+            }
+        };
+        self.open.insert(id, value);
+        Ok(effect)
+    }
+
+    /// Counts a value once when one of its members has an expiry that the target cannot keep.
+    fn piece_ttl(
+        &mut self,
+        value: &mut OpenValue,
+        piece: &Piece,
+        now: UnixMillis,
+    ) -> Result<Effect, TranslateError> {
+        let field_ttl = self.has_field_ttl();
+        let lost = |element: Result<Element<'_>, _>| element.is_ok_and(|e| elements::loses_ttl(&e, field_ttl));
+        if !piece.elements().any(lost) {
+            return Ok(Effect::Written);
+        }
+        value.progress = Progress::Writing { ttl_lost: true };
+        self.lose(Loss::MemberTtl, &value.baseline(now).place())
+    }
+
+    /// Ends a value: its expiry is set.
+    ///
+    /// # Errors
+    /// [`TranslateError::NotOpen`].
+    pub fn close(&mut self, id: ValueId, out: &mut CommandBatch) -> Result<Effect, TranslateError> {
+        let value = self.open.remove(&id).ok_or(TranslateError::NotOpen)?;
+        if value.progress == Progress::LeftOut {
+            return Ok(Effect::Nothing);
+        }
+        self.select(value.db, out);
+        elements::write_expiry(&value.key, value.expire_at, out);
+        Ok(Effect::Written)
+    }
+}
