@@ -1,3 +1,25 @@
-//! The command line of df2redis.
+//! The command line of df2redis: flags and files in, an exit code out.
 
-fn main() {}
+mod address;
+mod cli;
+mod commands;
+mod config;
+mod console;
+mod exit;
+mod settings;
+mod stop;
+
+use clap::Parser;
+
+use crate::cli::{Cli, Command};
+
+fn main() -> std::process::ExitCode {
+    let cli = Cli::parse();
+    let console = console::Console::on_stderr();
+    console.install_logs(cli.log_format, cli.log_level);
+    let done = match cli.command {
+        Command::Replicate(flags) => commands::replicate::run(&flags, &console),
+        Command::Demo(flags) => commands::demo::run(&flags, &console),
+    };
+    exit::code(done, &console)
+}

@@ -150,11 +150,7 @@ impl Engine {
             }
             Arc::clone(&publisher.counters)
         };
-        let running = session::open(&self.config, &self.replica_id, resume, counters).await?;
-        if resume.is_some() && !running.resumed() {
-            return Err(Error::CannotResume);
-        }
-        Ok(running)
+        session::open(&self.config, &self.replica_id, resume, counters).await
     }
 
     fn chance(&self, attempt: u64) -> u16 {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use dfly_client::driver::{AckConn, ControlConn, FlowConn};
-use dfly_client::{AckSchedule, FlowId, FlowRequest, FlowStart, Plan, Resume, Session, StartStable};
+use dfly_client::{AckSchedule, FlowId, FlowRequest, FlowStart, HandshakeError, Plan, Resume, Session, StartStable};
 use dfly_journal::Lsn;
 use dfly_rdb::payload::TargetFormat;
 use dfly_translate::{Flush, Translator};
@@ -86,10 +86,13 @@ pub(crate) async fn open(
 ) -> Result<Running, Error> {
     let (control, session) = ControlConn::open(&config.source, replica_id).await?;
     info!(flows = session.flows, version = session.version.0, source = %session.replication_id, "the source accepts us as a replica");
-    let resume = resume.filter(|at| at.source_id == session.replication_id.to_string());
-    let flows = open_flows(config, &session, resume).await?;
+    let known = resume.filter(|at| at.source_id == session.replication_id.to_string());
+    let flows = open_flows(config, &session, known).await?;
     let starts: Vec<FlowStart> = flows.iter().map(|flow| flow.start.clone()).collect();
-    let plan = session.plan(&starts)?;
+    let plan = match session.plan(&starts) {
+        Ok(Plan::Full(_)) | Err(HandshakeError::Mixed) if resume.is_some() => return Err(Error::CannotResume),
+        plan => plan?,
+    };
     let counters = counters(session.flows);
     let (signal, signals) = mpsc::channel(usize::from(session.flows) * 4);
     let (stop_flows, stop) = watch::channel(false);
@@ -111,9 +114,8 @@ pub(crate) async fn open(
         counters,
         session,
     };
-    let full = matches!(plan, Plan::Full(_));
     for flow in flows {
-        let next = resume.and_then(|at| at.flows.get(&flow.id)).copied().filter(|_| !full);
+        let next = known.and_then(|at| at.flows.get(&flow.id)).copied();
         running.spawn(flow, next, (signal.clone(), stop.clone())).await?;
     }
     running.begin(plan).await?;

@@ -1,0 +1,5 @@
+//! One file a command.
+
+pub(crate) mod demo;
+mod progress;
+pub(crate) mod replicate;

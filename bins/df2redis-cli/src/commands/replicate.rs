@@ -1,0 +1,38 @@
+//! `replicate`: copy a running Dragonfly, and follow it until stopped.
+
+use anyhow::Context;
+use dfly_replica::{Engine, EngineConfig, Report};
+use tracing::info;
+
+use super::progress::{show, size};
+use crate::cli::ReplicateFlags;
+use crate::console::Console;
+use crate::exit::Failure;
+use crate::settings::engine_config;
+use crate::stop;
+
+pub(crate) fn run(flags: &ReplicateFlags, console: &Console) -> Result<(), Failure> {
+    let config = engine_config(flags).map_err(Failure::Usage)?;
+    let runtime = tokio::runtime::Runtime::new().context("cannot start the runtime")?;
+    let report = runtime.block_on(replicate(config, console))?;
+    summarise(&report);
+    Ok(())
+}
+
+async fn replicate(config: EngineConfig, console: &Console) -> Result<Report, Failure> {
+    let (_stop, stopped) = stop::on_signals()?;
+    info!(source = %config.source, target = %config.target, on_unsupported = %config.on_unsupported, "starting");
+    let (engine, reports) = Engine::new(config);
+    let progress = tokio::spawn(show(reports, console.clone()));
+    let done = engine.run(stopped).await;
+    progress.await.context("the progress display failed")?;
+    Ok(done?)
+}
+
+fn summarise(report: &Report) {
+    let (keys, records) = (report.keys(), report.records());
+    info!(keys, records, read = size(report.bytes()), "stopped; everything that was read is on the target");
+    if !report.losses.is_empty() {
+        info!(left_out = %report.losses, "what the target could not hold");
+    }
+}
