@@ -11,7 +11,7 @@ use thiserror::Error;
 pub enum Step<T> {
     /// One whole item; its bytes are consumed.
     Ready(T),
-    /// Nothing was consumed, and fewer than this many further bytes cannot help.
+    /// No whole item is there, and fewer than this many further bytes cannot help.
     Need(NonZeroUsize),
 }
 
@@ -56,6 +56,9 @@ pub enum FaultKind {
         /// The largest length that is accepted.
         limit: u64,
     },
+    /// A field holds what its format does not allow; the text names the field and the rule.
+    #[error("{0}")]
+    Invalid(&'static str),
     /// A combinator refused the input.
     #[error("malformed input ({0:?})")]
     Malformed(ErrorKind),

@@ -1,0 +1,152 @@
+//! DUMP payloads: what RESTORE of a server takes, made of values as they stand in a stream, and back
+//! (protocol section 7.9; `shared/targets.md` section 1 has what each server accepts).
+//!
+//! A payload is the type id, the value, the version of the format and a CRC-64. Values pass unchanged where the target
+//! knows their encoding, which costs one copy; others are written again in an encoding that it knows.
+
+use dfly_wire::crc64;
+
+use crate::error::ValueError;
+use crate::event::Family;
+use crate::type_id::TypeId;
+use crate::value::RawValue;
+
+mod parse;
+mod plain;
+mod stream;
+
+pub use parse::{parse_dump, parse_dump_unchecked};
+
+/// The server that will be sent RESTORE.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct TargetFormat {
+    /// Redis or Valkey.
+    pub family: Family,
+    /// Its release, major and minor: `(7, 0)` for Redis 7.0, `(8, 1)` for Valkey 8.1.
+    pub version: (u16, u16),
+}
+
+/// How a value gets to a target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Plan {
+    /// RESTORE of the bytes as they are.
+    Verbatim,
+    /// RESTORE of the value in another encoding.
+    Reencode,
+    /// No payload of the target holds it: send commands.
+    Commands,
+}
+
+/// How `value` gets to `target`, from the type alone.
+///
+/// Dragonfly's hashes and sets with member expiries are `Reencode` here. They can be restored only if no member has an
+/// expiry, which [`write_dump`] finds out.
+pub fn plan(value: &RawValue, target: &TargetFormat) -> Plan {
+    match accepted(value.type_id(), target) {
+        Some(same) if same == value.type_id() => Plan::Verbatim,
+        Some(_) => Plan::Reencode,
+        None => Plan::Commands,
+    }
+}
+
+/// Appends the payload of `value` for `target` to `out` and tells how it was made. With [`Plan::Commands`] nothing is
+/// appended.
+///
+/// The footer has the lowest version with which every server that knows the encoding accepts it and that leaves no doubt
+/// about the meaning of the type id: 6, but 11 for a set in a listpack and 80 for Valkey's hash with expiries.
+///
+/// # Errors
+/// If the value has to be written again and cannot be read. Nothing is appended then.
+pub fn write_dump(value: &RawValue, target: &TargetFormat, out: &mut Vec<u8>) -> Result<Plan, ValueError> {
+    let Some(type_id) = accepted(value.type_id(), target) else { return Ok(Plan::Commands) };
+    let start = out.len();
+    let plan = write_value(value, type_id, out);
+    match plan {
+        Ok(Plan::Verbatim | Plan::Reencode) => {
+            out.extend_from_slice(&footer_version(type_id).to_le_bytes());
+            let checksum = crc64::checksum(out.get(start..).unwrap_or_default());
+            out.extend_from_slice(&checksum.to_le_bytes());
+        }
+        Ok(Plan::Commands) | Err(_) => out.truncate(start),
+    }
+    plan
+}
+
+fn write_value(value: &RawValue, type_id: TypeId, out: &mut Vec<u8>) -> Result<Plan, ValueError> {
+    out.reserve(value.payload().len() + OVERHEAD);
+    out.push(type_id.wire());
+    if type_id == value.type_id() {
+        out.extend_from_slice(value.payload());
+        return Ok(Plan::Verbatim);
+    }
+    match type_id {
+        TypeId::Stream | TypeId::Stream2 | TypeId::Stream3 => stream::write(value, type_id, out),
+        _ => plain::write(value, out),
+    }
+}
+
+/// The encoding in which `target` takes a value of `type_id`; the same where it can be.
+fn accepted(type_id: TypeId, target: &TargetFormat) -> Option<TypeId> {
+    let (listpacks, since_7_2) = (target.is_like_redis((7, 0)), target.is_like_redis((7, 2)));
+    let or = |known: bool, other: TypeId| if known { type_id } else { other };
+    Some(match type_id {
+        TypeId::HashZipmap | TypeId::HashWithExpiry => TypeId::Hash,
+        TypeId::SetWithExpiry => TypeId::Set,
+        TypeId::HashListpack => or(listpacks, TypeId::Hash),
+        TypeId::SortedSetListpack => or(listpacks, TypeId::SortedSet2),
+        TypeId::ListQuicklist2 => or(listpacks, TypeId::List),
+        TypeId::SetListpack => or(since_7_2, TypeId::Set),
+        TypeId::Stream2 => or(listpacks, TypeId::Stream),
+        TypeId::Stream4 if target.is_redis((8, 6)) => type_id,
+        TypeId::Stream3 | TypeId::Stream4 if since_7_2 => TypeId::Stream3,
+        TypeId::Stream3 | TypeId::Stream4 if listpacks => TypeId::Stream2,
+        TypeId::Stream3 | TypeId::Stream4 => TypeId::Stream,
+        TypeId::HashMetadata | TypeId::HashListpackEx if target.is_redis((7, 4)) => type_id,
+        TypeId::HashValkey if target.family == Family::Valkey && target.version >= (9, 0) => type_id,
+        known if known.is_universal() => known,
+        _ => return None,
+    })
+}
+
+impl TypeId {
+    /// Whether every server from Redis 5.0 on takes it.
+    const fn is_universal(self) -> bool {
+        matches!(
+            self,
+            Self::String
+                | Self::List
+                | Self::Set
+                | Self::SortedSet
+                | Self::Hash
+                | Self::SortedSet2
+                | Self::ListZiplist
+                | Self::SetIntset
+                | Self::SortedSetZiplist
+                | Self::HashZiplist
+                | Self::ListQuicklist
+                | Self::Stream
+        )
+    }
+}
+
+impl TargetFormat {
+    fn is_redis(&self, since: (u16, u16)) -> bool {
+        self.family == Family::Redis && self.version >= since
+    }
+
+    /// Every Valkey knows what Redis 7.2 knows.
+    fn is_like_redis(&self, since: (u16, u16)) -> bool {
+        self.family == Family::Valkey || self.version >= since
+    }
+}
+
+fn footer_version(type_id: TypeId) -> u16 {
+    match type_id {
+        TypeId::SetListpack => 11,
+        TypeId::HashValkey => 80,
+        _ => 6,
+    }
+}
+
+/// Type, version and checksum, in bytes.
+const OVERHEAD: usize = 11;

@@ -1,0 +1,46 @@
+//! Collections written element by element, as every server since Redis 5.0 reads them.
+
+use dfly_wire::packed;
+
+use super::Plan;
+use crate::error::ValueError;
+use crate::string;
+use crate::value::{Element, RawValue};
+
+/// Appends the elements of `value`. `Commands` if one has an expiry, which this encoding has no place for.
+pub(super) fn write(value: &RawValue, out: &mut Vec<u8>) -> Result<Plan, ValueError> {
+    let mut count = 0_u64;
+    for element in value.elements() {
+        count += 1;
+        match element? {
+            Element::Member { expire_at: Some(_), .. } | Element::Field { expire_at: Some(_), .. } => {
+                return Ok(Plan::Commands);
+            }
+            _ => {}
+        }
+    }
+    packed::write_uint(count, out);
+    for element in value.elements() {
+        if !write_element(&element?, out) {
+            return Ok(Plan::Commands);
+        }
+    }
+    Ok(Plan::Reencode)
+}
+
+/// Whether the element was one of a collection.
+fn write_element(element: &Element<'_>, out: &mut Vec<u8>) -> bool {
+    match element {
+        Element::Item(text) | Element::Member { member: text, .. } => string::write(text, out),
+        Element::Field { field, value, .. } => {
+            string::write(field, out);
+            string::write(value, out);
+        }
+        Element::Scored { member, score } => {
+            string::write(member, out);
+            out.extend_from_slice(&score.to_le_bytes());
+        }
+        _ => return false,
+    }
+    true
+}

@@ -1,0 +1,101 @@
+//! Streams in an older encoding: the nodes pass as they are, what stands behind them is written again
+//! (protocol section 7.6.6).
+
+use dfly_wire::packed::write_uint;
+
+use super::Plan;
+use crate::error::ValueError;
+use crate::scan::{Scanner, Unit};
+use crate::string;
+use crate::text::Text;
+use crate::type_id::TypeId;
+use crate::value::RawValue;
+use crate::value::elements::located;
+use crate::value::stream::{StreamGroup, StreamId, StreamTail};
+
+/// Appends `value` in the encoding `type_id`, which is not newer than its own.
+pub(super) fn write(value: &RawValue, type_id: TypeId, out: &mut Vec<u8>) -> Result<Plan, ValueError> {
+    let (nodes, tail) = split(value)?;
+    out.extend_from_slice(nodes);
+    write_tail(&tail, type_id, out);
+    Ok(Plan::Reencode)
+}
+
+/// The nodes with their count, and the tail.
+fn split(value: &RawValue) -> Result<(&[u8], StreamTail), ValueError> {
+    let payload: &[u8] = value.payload();
+    let mut scanner = Scanner::in_memory(value.type_id());
+    let (mut rest, mut nodes, mut tail) = (payload, payload.len(), StreamTail::default());
+    while !scanner.is_done() {
+        let before = payload.len() - rest.len();
+        let (after, unit) = scanner.next(rest).map_err(|error| located(&error, payload.len()))?;
+        if let Unit::Tail(unit) = unit {
+            nodes = nodes.min(before);
+            tail.add(unit)?;
+        }
+        rest = after;
+    }
+    match rest {
+        [] => Ok((payload.get(..nodes).unwrap_or_default(), tail)),
+        _ => Err(ValueError::Trailing { at: payload.len() - rest.len() }),
+    }
+}
+
+fn write_tail(tail: &StreamTail, type_id: TypeId, out: &mut Vec<u8>) {
+    write_uint(tail.length, out);
+    write_id(tail.last_id, out);
+    if type_id != TypeId::Stream {
+        write_id(tail.first_id.unwrap_or_default(), out);
+        write_id(tail.max_deleted_id.unwrap_or_default(), out);
+        write_uint(tail.entries_added.unwrap_or(tail.length), out);
+    }
+    write_uint(tail.groups.len() as u64, out);
+    for group in &tail.groups {
+        write_group(group, type_id, out);
+    }
+}
+
+fn write_group(group: &StreamGroup, type_id: TypeId, out: &mut Vec<u8>) {
+    string::write(&Text::Raw(&group.name), out);
+    write_id(group.last_id, out);
+    if type_id != TypeId::Stream {
+        write_uint(group.entries_read.unwrap_or(u64::MAX), out);
+    }
+    let mut owned = vec![Vec::new(); group.consumers.len()];
+    write_uint(group.pending.len() as u64, out);
+    for pending in &group.pending {
+        write_raw_id(pending.id, out);
+        out.extend_from_slice(&pending.delivered_at.0.to_le_bytes());
+        write_uint(pending.deliveries, out);
+        if let Some(ids) = pending.consumer.and_then(|consumer| owned.get_mut(consumer)) {
+            ids.push(pending.id);
+        }
+    }
+    write_consumers(group, &owned, (type_id, out));
+}
+
+fn write_consumers(group: &StreamGroup, owned: &[Vec<StreamId>], (type_id, out): (TypeId, &mut Vec<u8>)) {
+    write_uint(group.consumers.len() as u64, out);
+    for (consumer, ids) in group.consumers.iter().zip(owned) {
+        string::write(&Text::Raw(&consumer.name), out);
+        out.extend_from_slice(&consumer.seen_at.0.to_le_bytes());
+        if type_id == TypeId::Stream3 {
+            let never = -1;
+            out.extend_from_slice(&consumer.active_at.map_or(never, |at| at.0).to_le_bytes());
+        }
+        write_uint(ids.len() as u64, out);
+        for id in ids {
+            write_raw_id(*id, out);
+        }
+    }
+}
+
+fn write_id(id: StreamId, out: &mut Vec<u8>) {
+    write_uint(id.ms, out);
+    write_uint(id.seq, out);
+}
+
+fn write_raw_id(id: StreamId, out: &mut Vec<u8>) {
+    out.extend_from_slice(&id.ms.to_be_bytes());
+    out.extend_from_slice(&id.seq.to_be_bytes());
+}

@@ -1,0 +1,346 @@
+//! Reads one key with its attributes and value, and then the next. One reader serves the stream and the blobs in it;
+//! every tagged chunk stream has its own.
+
+use std::mem;
+
+use bytes::{Buf, Bytes};
+use dfly_wire::{DbIndex, Fault, FaultKind, Limits, Source, UnixMillis, fixed, packed};
+
+use crate::error::{ErrorKind, ValueError};
+use crate::event::{Entry, Event, Family, KeyHeader, Magic, ValueId};
+use crate::input::{Stop, read, read_part};
+use crate::opcode;
+use crate::scan::Scanner;
+use crate::string::{self, Head, Str, after};
+use crate::type_id::TypeId;
+use crate::value::{Piece, RawValue};
+
+/// What a step came to.
+#[derive(Debug)]
+pub(crate) enum Progress {
+    Event(Event),
+    /// Bytes were consumed that make no event of their own.
+    Quiet,
+    /// A decompressed blob, whose items come next.
+    Blob(Bytes),
+    /// The payload of a tagged chunk.
+    Chunk(u32, Bytes),
+}
+
+/// What is known of the stream when a key is read.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Context {
+    pub(crate) magic: Magic,
+    pub(crate) limits: Limits,
+    pub(crate) db: DbIndex,
+}
+
+#[derive(Debug)]
+pub(crate) struct ValueReader {
+    id: ValueId,
+    attributes: Attributes,
+    metadata: Option<Metadata>,
+    current: Option<Current>,
+    /// The event that follows the one that was returned last.
+    queued: Option<Event>,
+}
+
+/// Attributes that were read; they belong to the next key.
+#[derive(Debug, Default, PartialEq)]
+struct Attributes {
+    expire_at: Option<UnixMillis>,
+    sticky: bool,
+    memcache_flags: Option<u32>,
+    idle_seconds: Option<u64>,
+    frequency: Option<u8>,
+}
+
+/// Metadata of modules that is being skipped (Redis 8.6, opcode 243).
+#[derive(Debug)]
+struct Metadata {
+    /// Classes whose data is still to come.
+    classes: u64,
+    /// In the data of a class.
+    items: Option<Scanner>,
+}
+
+/// A value of several units that is being measured. Its type and key are consumed.
+#[derive(Debug)]
+struct Current {
+    header: KeyHeader,
+    scanner: Scanner,
+    /// Where the next piece starts.
+    start: Scanner,
+    /// Unread bytes that are measured.
+    scanned: usize,
+    opened: bool,
+}
+
+const STICKY: u32 = 1;
+const HAS_MEMCACHE_FLAGS: u32 = 2;
+
+impl ValueReader {
+    pub(crate) fn new(id: ValueId) -> Self {
+        Self { id, attributes: Attributes::default(), metadata: None, current: None, queued: None }
+    }
+
+    /// Whether the next step belongs to what was begun, whatever the next byte is.
+    #[inline]
+    pub(crate) fn is_busy(&self) -> bool {
+        self.current.is_some() || self.queued.is_some() || self.metadata.is_some()
+    }
+
+    /// Whether an event is ready that needs no bytes.
+    pub(crate) fn is_queued(&self) -> bool {
+        self.queued.is_some()
+    }
+
+    /// Whether nothing of a key was read.
+    pub(crate) fn is_idle(&self) -> bool {
+        !self.is_busy() && self.attributes == Attributes::default()
+    }
+
+    /// The key of the value that is being read.
+    pub(crate) fn key(&self) -> Option<&Bytes> {
+        self.current.as_ref().map(|current| &current.header.key)
+    }
+
+    #[inline]
+    pub(crate) fn step<S: Source>(&mut self, src: &mut S, context: &Context) -> Result<Progress, Stop> {
+        if let Some(event) = self.queued.take() {
+            return Ok(Progress::Event(event));
+        }
+        if self.current.is_some() {
+            return self.resume(src, context);
+        }
+        if self.metadata.is_some() {
+            return self.skip_metadata(src, context);
+        }
+        match src.unread().first() {
+            None => Err(Stop::need(1)),
+            Some(&first) if first < opcode::DF_MASK => self.entry(src, context),
+            Some(&first) => self.attribute(src, context, first),
+        }
+    }
+
+    fn attribute<S: Source>(&mut self, src: &mut S, context: &Context, opcode: u8) -> Result<Progress, Stop> {
+        match opcode {
+            opcode::EXPIRE_TIME_MS => self.attributes.expire_at = Some(UnixMillis(read(src, fixed::i64_le)?)),
+            opcode::EXPIRE_TIME => {
+                let seconds = i64::from(read(src, fixed::i32_le)?);
+                self.attributes.expire_at = Some(UnixMillis::from_seconds(seconds));
+            }
+            opcode::IDLE => self.attributes.idle_seconds = Some(read(src, packed::uint)?),
+            opcode::FREQ => self.attributes.frequency = Some(read(src, fixed::u8)?),
+            opcode::DF_MASK => self.mask(src)?,
+            opcode::KEY_META if context.magic.family == Family::Redis => {
+                let classes = read(src, packed::uint)?;
+                self.metadata = (classes > 0).then_some(Metadata { classes, items: None });
+            }
+            _ => return Err(Stop::fail(opcode, self.unknown(opcode))),
+        }
+        Ok(Progress::Quiet)
+    }
+
+    /// An opcode of the stream inside a chunk is misplaced; everything else is unknown.
+    fn unknown(&self, opcode: u8) -> ErrorKind {
+        if self.id != ValueId(0) && opcode >= opcode::FULL_SYNC_END {
+            ErrorKind::MisplacedOpcode(opcode)
+        } else {
+            ErrorKind::UnknownOpcode(opcode)
+        }
+    }
+
+    fn mask<S: Source>(&mut self, src: &mut S) -> Result<(), Stop> {
+        let (mask, flags) = read(src, |input| {
+            let (rest, mask) = fixed::u32_le(input)?;
+            if mask & HAS_MEMCACHE_FLAGS == 0 {
+                return Ok((rest, (mask, None)));
+            }
+            fixed::u32_le(rest).map(|(rest, flags)| (rest, (mask, Some(flags))))
+        })?;
+        self.attributes.sticky = mask & STICKY != 0;
+        self.attributes.memcache_flags = flags;
+        Ok(())
+    }
+
+    fn skip_metadata<S: Source>(&mut self, src: &mut S, context: &Context) -> Result<Progress, Stop> {
+        while let Some(metadata) = self.metadata.as_mut().filter(|metadata| metadata.classes > 0) {
+            match &mut metadata.items {
+                None => {
+                    read_part(src, fixed::u32_le).map_err(|stop| stop.of(opcode::KEY_META, None))?;
+                    metadata.items = Some(Scanner::module_items(context.limits.string));
+                }
+                Some(items) if items.is_done() => {
+                    metadata.items = None;
+                    metadata.classes -= 1;
+                }
+                Some(items) => read_part(src, |input| items.next(input).map(|(rest, _)| (rest, ())))
+                    .map_err(|stop| stop.of(opcode::KEY_META, None))?,
+            }
+        }
+        self.metadata = None;
+        Ok(Progress::Quiet)
+    }
+
+    /// A type, a key and, if it is there and one string, the value.
+    #[inline]
+    fn entry<S: Source>(&mut self, src: &mut S, context: &Context) -> Result<Progress, Stop> {
+        let input = src.unread();
+        let first = input.first().copied().unwrap_or_default();
+        let Some(type_id) = TypeId::resolve(first, context.magic) else {
+            return Err(Stop::fail(first, self.unknown(first)));
+        };
+        let (limit, piece) = (context.limits.string, context.limits.piece);
+        let (body, key) = string::string(after(input, 1), limit)
+            .map_err(|error| Stop::parser(input.len(), &error).of(first, None))?;
+        let key_end = input.len() - body.len();
+        let span = span(type_id, body, &context.limits)
+            .map_err(|error| Stop::parser(input.len(), &error).of_key(first, key))?;
+        let own = own_key(key).map_err(|error| Stop::fail(first, ErrorKind::Value(error)))?;
+        let scanner = match span {
+            Span::Whole { behind } => {
+                let end = input.len() - behind;
+                let mut frame = src.take(end);
+                let key = cut_key(&mut frame, own, key_end);
+                let value = RawValue::new(type_id, frame);
+                return Ok(Progress::Event(Event::Entry(Entry {
+                    header: self.header(key, context.db),
+                    value,
+                })));
+            }
+            Span::Units => Scanner::new(type_id, limit, piece),
+            Span::Parts => Scanner::split(type_id, limit, piece),
+        };
+        let mut frame = src.take(key_end);
+        let key = cut_key(&mut frame, own, key_end);
+        let header = self.header(key, context.db);
+        self.current = Some(Current { header, scanner, start: scanner, scanned: 0, opened: false });
+        self.resume(src, context)
+    }
+
+    fn header(&mut self, key: Bytes, db: DbIndex) -> KeyHeader {
+        let Attributes { expire_at, sticky, memcache_flags, idle_seconds, frequency } =
+            mem::take(&mut self.attributes);
+        KeyHeader { db, key, expire_at, sticky, memcache_flags, idle_seconds, frequency }
+    }
+
+    /// Measures further units, until the value ends or a piece is full.
+    fn resume<S: Source>(&mut self, src: &mut S, context: &Context) -> Result<Progress, Stop> {
+        let Some(mut current) = self.current.take() else { return Ok(Progress::Quiet) };
+        let measured = current.measure(src.unread(), &context.limits);
+        match measured {
+            Ok(()) => {}
+            Err(stop) => {
+                let stop = stop.of(current.scanner.type_id().wire(), Some(&current.header.key));
+                self.current = Some(current);
+                return Err(stop);
+            }
+        }
+        let bytes = src.take(mem::take(&mut current.scanned));
+        Ok(Progress::Event(self.deliver(current, bytes)))
+    }
+
+    /// The event for measured bytes, which are a whole value or a piece.
+    fn deliver(&mut self, mut current: Current, bytes: Bytes) -> Event {
+        let (id, done) = (self.id, current.scanner.is_done());
+        let type_id = current.scanner.type_id();
+        if done && !current.opened {
+            return Event::Entry(Entry { header: current.header, value: RawValue::new(type_id, bytes) });
+        }
+        let piece = Event::Piece { id, piece: Piece::new(current.start, bytes) };
+        if done {
+            self.queued = Some(Event::Close { id });
+            return piece;
+        }
+        let opened = mem::replace(&mut current.opened, true);
+        current.start = current.scanner;
+        let header = current.header.clone();
+        self.current = Some(current);
+        if opened {
+            return piece;
+        }
+        self.queued = Some(piece);
+        Event::Open { id, header, type_id }
+    }
+}
+
+impl Current {
+    /// Measures units up to the end of the value or of a piece.
+    fn measure(&mut self, unread: &[u8], limits: &Limits) -> Result<(), Stop> {
+        let most = limits.string.saturating_add(limits.piece);
+        loop {
+            let input = after(unread, self.scanned);
+            let next = self.scanner.next(input);
+            let (rest, unit) = next.map_err(|error| Stop::parser(unread.len(), &error))?;
+            self.scanned = unread.len() - rest.len();
+            if self.scanner.is_done() || (self.scanned >= limits.piece && unit.ends_piece()) {
+                return Ok(());
+            }
+            if self.scanned > most {
+                let kind = FaultKind::OverLimit { found: self.scanned as u64, limit: most as u64 };
+                let fault = nom::Err::Failure(Fault { remaining: rest.len(), kind });
+                return Err(Stop::parser(unread.len(), &fault));
+            }
+        }
+    }
+}
+
+/// How the bytes behind a key make its value.
+enum Span {
+    /// They are all there; so many bytes are behind them.
+    Whole { behind: usize },
+    /// They are measured unit by unit.
+    Units,
+    /// They are one long string, which is cut into parts.
+    Parts,
+}
+
+#[inline]
+fn span(type_id: TypeId, body: &[u8], limits: &Limits) -> Result<Span, nom::Err<Fault>> {
+    if !type_id.is_one_string() {
+        return Ok(Span::Units);
+    }
+    // A long text is never held whole, so only its compressed form is held to the limit.
+    let limit = if type_id.is_text() { usize::MAX } else { limits.string };
+    let (rest, stored) = match string::head(body, limit)? {
+        (_, Head::Raw(size)) if type_id.is_text() && size > limits.piece => return Ok(Span::Parts),
+        (rest, Head::Raw(size)) => (rest, size),
+        (rest, Head::Int(_)) => (rest, 0),
+        (rest, Head::Lzf { stored, .. }) => {
+            string::head(body, limits.string)?;
+            (rest, stored)
+        }
+    };
+    let (rest, _) = fixed::bytes(rest, stored)?;
+    Ok(Span::Whole { behind: rest.len() })
+}
+
+/// A key as it has to be kept: a length of bytes in the stream, or bytes of its own.
+enum OwnKey {
+    InStream(usize),
+    Own(Bytes),
+}
+
+#[inline]
+fn own_key(key: Str<'_>) -> Result<OwnKey, ValueError> {
+    Ok(match key {
+        Str::Raw(raw) => OwnKey::InStream(raw.len()),
+        other => OwnKey::Own(other.text()?.into_bytes()),
+    })
+}
+
+/// Cuts the key, which ends at `key_end`, off the front of `frame`.
+#[inline]
+fn cut_key(frame: &mut Bytes, own: OwnKey, key_end: usize) -> Bytes {
+    match own {
+        OwnKey::InStream(length) => {
+            frame.advance(key_end - length);
+            frame.split_to(length)
+        }
+        OwnKey::Own(key) => {
+            frame.advance(key_end);
+            key
+        }
+    }
+}

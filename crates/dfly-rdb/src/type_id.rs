@@ -1,0 +1,271 @@
+use std::fmt;
+
+use crate::event::{Family, Magic};
+
+macro_rules! type_ids {
+    ($($(#[$doc:meta])* $name:ident = $wire:literal, $kind:ident, $encoding:literal;)*) => {
+        /// The encoding of a value, resolved: an id that means different things to different servers (20, 22) has one
+        /// variant for each meaning (protocol section 7.5, Redis and Valkey `rdb.h`).
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        #[non_exhaustive]
+        pub enum TypeId { $($(#[$doc])* $name,)* }
+
+        impl TypeId {
+            /// The byte that stands for this encoding in a current stream or payload.
+            pub const fn wire(self) -> u8 {
+                match self { $(Self::$name => $wire,)* }
+            }
+
+            /// What kind of value the encoding holds.
+            pub(crate) const fn class(self) -> Class {
+                match self { $(Self::$name => Class::$kind,)* }
+            }
+
+            /// The name that `OBJECT ENCODING` has for it, where there is one: `listpack`, `hashtable`, `quicklist`.
+            pub const fn encoding_name(self) -> &'static str {
+                match self { $(Self::$name => $encoding,)* }
+            }
+        }
+    };
+}
+
+/// The kind of a value, the module's name aside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Class {
+    String,
+    List,
+    Set,
+    Hash,
+    SortedSet,
+    Stream,
+    Json,
+    Bloom,
+    CountMinSketch,
+    TopK,
+    Cuckoo,
+    Module,
+}
+
+type_ids! {
+    /// A string.
+    String = 0, String, "raw";
+    /// A list, item by item.
+    List = 1, List, "linkedlist";
+    /// A set, member by member.
+    Set = 2, Set, "hashtable";
+    /// A sorted set with scores as text.
+    SortedSet = 3, SortedSet, "skiplist";
+    /// A hash, field by field.
+    Hash = 4, Hash, "hashtable";
+    /// A sorted set with binary scores.
+    SortedSet2 = 5, SortedSet, "skiplist";
+    /// A module's value, made of self-describing items.
+    Module = 7, Module, "module";
+    /// A hash in one zipmap.
+    HashZipmap = 9, Hash, "zipmap";
+    /// A list in one ziplist.
+    ListZiplist = 10, List, "ziplist";
+    /// A set of integers.
+    SetIntset = 11, Set, "intset";
+    /// A sorted set in one ziplist.
+    SortedSetZiplist = 12, SortedSet, "ziplist";
+    /// A hash in one ziplist.
+    HashZiplist = 13, Hash, "ziplist";
+    /// A list of ziplists.
+    ListQuicklist = 14, List, "quicklist";
+    /// A stream as Redis 5.0 to 6.2 write it.
+    Stream = 15, Stream, "stream";
+    /// A hash in one listpack.
+    HashListpack = 16, Hash, "listpack";
+    /// A sorted set in one listpack.
+    SortedSetListpack = 17, SortedSet, "listpack";
+    /// A list of listpacks and of plain items.
+    ListQuicklist2 = 18, List, "quicklist";
+    /// A stream as Redis 7.0 writes it.
+    Stream2 = 19, Stream, "stream";
+    /// A set in one listpack.
+    SetListpack = 20, Set, "listpack";
+    /// A stream as Redis 7.2 to 8.4, Valkey and Dragonfly write it.
+    Stream3 = 21, Stream, "stream";
+    /// Redis 7.4 release candidates: a hash with field expiries.
+    HashMetadataPreGa = 22, Hash, "hashtable";
+    /// Redis 7.4 release candidates: a hash with field expiries in one listpack.
+    HashListpackExPreGa = 23, Hash, "listpackex";
+    /// Redis 7.4 and later: a hash with field expiries.
+    HashMetadata = 24, Hash, "hashtable";
+    /// Redis 7.4 and later: a hash with field expiries in one listpack.
+    HashListpackEx = 25, Hash, "listpackex";
+    /// Valkey 9 and later: a hash with field expiries.
+    HashValkey = 22, Hash, "hashtable";
+    /// A stream as Redis 8.6 writes it, with the ids of idempotent producers.
+    Stream4 = 26, Stream, "stream";
+    /// Dragonfly: a JSON document as text. Written as 20 before Dragonfly 1.15.
+    Json = 30, Json, "json";
+    /// Dragonfly: a hash with field expiries.
+    HashWithExpiry = 31, Hash, "hashtable";
+    /// Dragonfly: a set with member expiries.
+    SetWithExpiry = 32, Set, "hashtable";
+    /// Dragonfly: a scalable Bloom filter.
+    Bloom = 33, Bloom, "sbf";
+    /// Dragonfly: a scalable Bloom filter with its bits in chunks.
+    Bloom2 = 34, Bloom, "sbf";
+    /// Dragonfly: a count-min sketch.
+    CountMinSketch = 35, CountMinSketch, "cms";
+    /// Dragonfly: a Top-K sketch.
+    TopK = 36, TopK, "topk";
+    /// Dragonfly: a Cuckoo filter.
+    Cuckoo = 37, Cuckoo, "cuckoo";
+}
+
+impl TypeId {
+    /// What `id` means in a stream or payload of `magic`. `None` for an id that is unknown there, and for the module
+    /// values of the release candidates of Redis 4.0 (6), which cannot be read without the module.
+    ///
+    /// Id 20 is JSON text below version 10 and a set above; 22 belongs to Redis or to Valkey by the family; 30 to 37
+    /// are Dragonfly's, which writes version 9 and reads up to 12 (protocol section 7.5).
+    #[inline]
+    pub fn resolve(id: u8, magic: Magic) -> Option<Self> {
+        let valkey = magic.family == Family::Valkey;
+        Some(match id {
+            0 => Self::String,
+            1 => Self::List,
+            2 => Self::Set,
+            3 => Self::SortedSet,
+            4 => Self::Hash,
+            5 => Self::SortedSet2,
+            7 => Self::Module,
+            9 => Self::HashZipmap,
+            10 => Self::ListZiplist,
+            11 => Self::SetIntset,
+            12 => Self::SortedSetZiplist,
+            13 => Self::HashZiplist,
+            14 => Self::ListQuicklist,
+            15 => Self::Stream,
+            16 => Self::HashListpack,
+            17 => Self::SortedSetListpack,
+            18 => Self::ListQuicklist2,
+            19 => Self::Stream2,
+            20 if !valkey && magic.version < 10 => Self::Json,
+            20 => Self::SetListpack,
+            21 => Self::Stream3,
+            22 if valkey => Self::HashValkey,
+            22..=26 if !valkey => Self::redis(id)?,
+            30..=37 if !valkey && magic.version <= 12 => Self::dragonfly(id)?,
+            _ => return None,
+        })
+    }
+
+    fn redis(id: u8) -> Option<Self> {
+        Some(match id {
+            22 => Self::HashMetadataPreGa,
+            23 => Self::HashListpackExPreGa,
+            24 => Self::HashMetadata,
+            25 => Self::HashListpackEx,
+            26 => Self::Stream4,
+            _ => return None,
+        })
+    }
+
+    fn dragonfly(id: u8) -> Option<Self> {
+        Some(match id {
+            30 => Self::Json,
+            31 => Self::HashWithExpiry,
+            32 => Self::SetWithExpiry,
+            33 => Self::Bloom,
+            34 => Self::Bloom2,
+            35 => Self::CountMinSketch,
+            36 => Self::TopK,
+            37 => Self::Cuckoo,
+            _ => return None,
+        })
+    }
+
+    /// Whether the whole value is one string of the wire, so that its length is all that has to be found.
+    #[inline]
+    pub(crate) const fn is_one_string(self) -> bool {
+        matches!(
+            self,
+            Self::String
+                | Self::Json
+                | Self::HashZipmap
+                | Self::ListZiplist
+                | Self::SetIntset
+                | Self::SortedSetZiplist
+                | Self::HashZiplist
+                | Self::HashListpack
+                | Self::SortedSetListpack
+                | Self::SetListpack
+                | Self::HashListpackExPreGa
+        )
+    }
+
+    /// Whether a long value may be cut inside its one string.
+    #[inline]
+    pub(crate) const fn is_text(self) -> bool {
+        matches!(self, Self::String | Self::Json)
+    }
+}
+
+impl fmt::Display for TypeId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.wire().fmt(f)
+    }
+}
+
+/// What kind of value a key holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ValueKind {
+    /// A string.
+    String,
+    /// A list.
+    List,
+    /// A set.
+    Set,
+    /// A hash.
+    Hash,
+    /// A sorted set.
+    SortedSet,
+    /// A stream.
+    Stream,
+    /// Dragonfly's JSON document.
+    Json,
+    /// Dragonfly's scalable Bloom filter.
+    Bloom,
+    /// Dragonfly's count-min sketch.
+    CountMinSketch,
+    /// Dragonfly's Top-K sketch.
+    TopK,
+    /// Dragonfly's Cuckoo filter.
+    Cuckoo,
+    /// A module's value; `None` if the id could not be read.
+    Module(Option<ModuleId>),
+}
+
+/// A module data type: nine characters of a name and a version of the encoding, in 64 bits (protocol section 7.8).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct ModuleId(pub u64);
+
+impl ModuleId {
+    /// The nine characters, for example `ReJSON-RL`.
+    pub fn name(self) -> [u8; 9] {
+        const CHARACTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+        std::array::from_fn(|i| {
+            let shift = 10 + 6 * (8 - i);
+            let [.., low] = (self.0 >> shift).to_be_bytes();
+            CHARACTERS.get(usize::from(low & 0x3f)).copied().unwrap_or(b'?')
+        })
+    }
+
+    /// The version of the module's encoding, 0 to 1023.
+    pub fn encoding_version(self) -> u16 {
+        let [.., high, low] = self.0.to_be_bytes();
+        u16::from_be_bytes([high & 0x03, low])
+    }
+}
+
+impl fmt::Display for ModuleId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.name().iter().try_for_each(|&c| fmt::Write::write_char(f, char::from(c)))
+    }
+}

@@ -1,0 +1,127 @@
+use dfly_wire::UnixMillis;
+
+use super::sketch::{BloomHeader, CountMinHeader, CuckooHeader, TopKHeader};
+use super::stream::{StreamEntry, StreamTail};
+use crate::text::Text;
+use crate::type_id::ModuleId;
+
+/// One element of a value.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub enum Element<'a> {
+    /// The bytes of a string, or their next part.
+    String(Text<'a>),
+    /// An item of a list, from head to tail.
+    Item(Text<'a>),
+    /// A member of a set.
+    Member {
+        /// The member.
+        member: Text<'a>,
+        /// Dragonfly: when it expires.
+        expire_at: Option<UnixMillis>,
+    },
+    /// A field of a hash.
+    Field {
+        /// The field.
+        field: Text<'a>,
+        /// Its value.
+        value: Text<'a>,
+        /// When it expires.
+        expire_at: Option<UnixMillis>,
+    },
+    /// A member of a sorted set.
+    Scored {
+        /// The member.
+        member: Text<'a>,
+        /// Its score; never NaN.
+        score: f64,
+    },
+    /// An entry of a stream, in ascending order. Deleted ones are left out.
+    StreamEntry(StreamEntry<'a>),
+    /// What a stream holds besides its entries; always its last element.
+    StreamTail(StreamTail),
+    /// JSON text, or its next part.
+    Json(Text<'a>),
+    /// A part of a Bloom filter.
+    Bloom(BloomPart<'a>),
+    /// A part of a count-min sketch.
+    CountMinSketch(CountMinPart<'a>),
+    /// A part of a Top-K sketch.
+    TopK(TopKPart<'a>),
+    /// A part of a Cuckoo filter.
+    Cuckoo(CuckooPart<'a>),
+    /// A part of a module's value.
+    Module(ModulePart<'a>),
+}
+
+/// A part of a Bloom filter (protocol section 7.6.8).
+#[derive(Debug, Clone, PartialEq)]
+pub enum BloomPart<'a> {
+    /// The parameters of the whole; always first.
+    Header(BloomHeader),
+    /// The head of the next filter.
+    Filter {
+        /// How many hash functions it has.
+        hash_count: u64,
+        /// How many bytes of bits follow, where they come in chunks.
+        size: Option<u64>,
+    },
+    /// The next bits of that filter.
+    Bits(Text<'a>),
+}
+
+/// A part of a count-min sketch (protocol section 7.6.9).
+#[derive(Debug, Clone, PartialEq)]
+pub enum CountMinPart<'a> {
+    /// The parameters; always first.
+    Header(CountMinHeader),
+    /// The next counters, eight bytes little endian each.
+    Counters(&'a [u8]),
+}
+
+/// A part of a Top-K sketch (protocol section 7.6.10).
+#[derive(Debug, Clone, PartialEq)]
+pub enum TopKPart<'a> {
+    /// The parameters; always first.
+    Header(TopKHeader),
+    /// One of the top items.
+    Item {
+        /// The item.
+        item: Text<'a>,
+        /// Its estimated count.
+        count: u64,
+    },
+    /// The next counters, four bytes little endian each.
+    Counters(&'a [u8]),
+}
+
+/// A part of a Cuckoo filter (protocol section 7.6.11).
+#[derive(Debug, Clone, PartialEq)]
+pub enum CuckooPart<'a> {
+    /// The parameters; always first.
+    Header(CuckooHeader),
+    /// The head of the next filter.
+    Filter {
+        /// How many bytes of buckets follow.
+        size: u64,
+    },
+    /// The next buckets of that filter.
+    Buckets(&'a [u8]),
+}
+
+/// A part of a module's value (protocol section 7.8).
+#[derive(Debug, Clone, PartialEq)]
+pub enum ModulePart<'a> {
+    /// The module's data type; always first.
+    Id(ModuleId),
+    /// A signed integer.
+    Signed(i64),
+    /// An unsigned integer.
+    Unsigned(u64),
+    /// A number of 32 bits.
+    Float(f32),
+    /// A number of 64 bits.
+    Double(f64),
+    /// A byte string.
+    String(Text<'a>),
+}
