@@ -21,7 +21,8 @@ pub(crate) fn parse(peer: Peer, text: &str) -> Result<Endpoint, String> {
         Peer::Source => &["dragonfly", "redis"],
         Peer::Target => &["redis", "valkey"],
     };
-    let url = Url::parse(text).map_err(|error| format!("the {peer}'s address is no URL: {error}; {}", form(peer)))?;
+    let url = Url::parse(text)
+        .map_err(|error| format!("the {peer}'s address is no URL: {error}; {}", form(peer)))?;
     if matches!(url.scheme(), "rediss" | "valkeys" | "dragonflys") {
         return Err(format!("the {peer}'s address asks for TLS, which is not supported yet"));
     }
@@ -29,9 +30,15 @@ pub(crate) fn parse(peer: Peer, text: &str) -> Result<Endpoint, String> {
         return Err(format!("the {peer}'s address starts with {}://; {}", url.scheme(), form(peer)));
     }
     if !matches!(url.path(), "" | "/") || url.query().is_some() || url.fragment().is_some() {
-        return Err(format!("the {peer}'s address has something behind the port; databases are kept as they are; {}", form(peer)));
+        return Err(format!(
+            "the {peer}'s address has something behind the port; databases are kept as they are; {}",
+            form(peer)
+        ));
     }
-    let host = url.host_str().filter(|host| !host.is_empty()).ok_or_else(|| format!("the {peer}'s address names no host; {}", form(peer)))?;
+    let host = url
+        .host_str()
+        .filter(|host| !host.is_empty())
+        .ok_or_else(|| format!("the {peer}'s address names no host; {}", form(peer)))?;
     Ok(Endpoint {
         peer,
         host: host.trim_start_matches('[').trim_end_matches(']').to_owned(),
@@ -65,7 +72,10 @@ mod tests {
         assert_eq!((plain.to_string().as_str(), plain.credentials), ("db.example:6379", None));
         let full = parse(Peer::Target, "redis://ann:p%40ss%3A@[::1]:7000/").unwrap();
         assert_eq!(full.to_string(), "::1:7000");
-        assert_eq!(full.credentials, Some(Credentials { user: Some("ann".into()), password: "p@ss:".into() }));
+        assert_eq!(
+            full.credentials,
+            Some(Credentials { user: Some("ann".into()), password: "p@ss:".into() })
+        );
         let only = parse(Peer::Target, "valkey://:pw@h").unwrap();
         assert_eq!(only.credentials, Some(Credentials { user: None, password: "pw".into() }));
     }

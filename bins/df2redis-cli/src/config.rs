@@ -36,7 +36,8 @@ impl File {
 }
 
 fn unknown_key(key: &str) -> String {
-    let nearest = KEYS.into_iter().max_by(|a, b| strsim::jaro_winkler(key, a).total_cmp(&strsim::jaro_winkler(key, b)));
+    let nearest =
+        KEYS.into_iter().max_by(|a, b| strsim::jaro_winkler(key, a).total_cmp(&strsim::jaro_winkler(key, b)));
     format!("there is no setting \"{key}\"; did you mean \"{}\"?", nearest.unwrap_or_default())
 }
 

@@ -37,7 +37,8 @@ impl Console {
             LogLevel::Debug => LevelFilter::DEBUG,
             LogLevel::Trace => LevelFilter::TRACE,
         };
-        let logs = tracing_subscriber::fmt().with_max_level(level).with_writer(self.clone()).with_target(false);
+        let logs =
+            tracing_subscriber::fmt().with_max_level(level).with_writer(self.clone()).with_target(false);
         match format {
             LogFormat::Text => logs.with_ansi(self.terminal).init(),
             LogFormat::Json => logs.json().init(),

@@ -13,12 +13,18 @@ use crate::config::File;
 /// The settings of a run: a flag goes before the file, the file before the default.
 pub(crate) fn engine_config(flags: &ReplicateFlags) -> Result<EngineConfig, String> {
     let file = flags.config.as_deref().map_or_else(|| Ok(File::default()), File::load)?;
-    let source = flags.source.clone().or(file.source).ok_or("no source is named: give --source dragonfly://host:port")?;
-    let target = flags.target.clone().or(file.target).ok_or("no target is named: give --target redis://host:port")?;
+    let source = flags
+        .source
+        .clone()
+        .or(file.source)
+        .ok_or("no source is named: give --source dragonfly://host:port")?;
+    let target =
+        flags.target.clone().or(file.target).ok_or("no target is named: give --target redis://host:port")?;
     let mut config =
         EngineConfig::new(address::parse(Peer::Source, &source)?, address::parse(Peer::Target, &target)?);
     if let Some(policy) = flags.on_unsupported.clone().or(file.on_unsupported) {
-        config.on_unsupported = policy.parse::<Policy>().map_err(|error| format!("--on-unsupported: {error}"))?;
+        config.on_unsupported =
+            policy.parse::<Policy>().map_err(|error| format!("--on-unsupported: {error}"))?;
     }
     config.state_dir = flags.state_dir.clone().or(file.state_dir);
     config.reconnect.give_up_after = flags.give_up_after.or(file.give_up_after).map(Duration::from_secs);
@@ -33,10 +39,21 @@ mod tests {
     fn flags_go_before_the_file() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("c.toml");
-        std::fs::write(&path, "source = 'dragonfly://file:1'\ntarget = 'redis://file:2'\non-unsupported = 'skip'\n").unwrap();
-        let flags = ReplicateFlags { config: Some(path), source: Some("dragonfly://flag:9".into()), ..Default::default() };
+        std::fs::write(
+            &path,
+            "source = 'dragonfly://file:1'\ntarget = 'redis://file:2'\non-unsupported = 'skip'\n",
+        )
+        .unwrap();
+        let flags = ReplicateFlags {
+            config: Some(path),
+            source: Some("dragonfly://flag:9".into()),
+            ..Default::default()
+        };
         let config = engine_config(&flags).unwrap();
-        assert_eq!((config.source.to_string(), config.target.to_string()), ("flag:9".into(), "file:2".into()));
+        assert_eq!(
+            (config.source.to_string(), config.target.to_string()),
+            ("flag:9".into(), "file:2".into())
+        );
         assert_eq!(config.on_unsupported, Policy::Skip);
     }
 

@@ -53,7 +53,11 @@ pub struct Reconnect {
 
 impl Default for Reconnect {
     fn default() -> Self {
-        Self { first_delay: Duration::from_millis(200), longest_delay: Duration::from_secs(10), give_up_after: None }
+        Self {
+            first_delay: Duration::from_millis(200),
+            longest_delay: Duration::from_secs(10),
+            give_up_after: None,
+        }
     }
 }
 

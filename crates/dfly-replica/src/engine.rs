@@ -70,7 +70,8 @@ impl Engine {
         let (reports, receiver) = watch::channel(Report::default());
         let config = Arc::new(config);
         let counters = Arc::new(Counters::new(0));
-        let publisher = Publisher { reports, counters, source_id: None, state: None, config: Arc::clone(&config) };
+        let publisher =
+            Publisher { reports, counters, source_id: None, state: None, config: Arc::clone(&config) };
         let chance = RandomState::new();
         let replica_id = (0..3).map(|part| format!("{:016x}", chance.hash_one(part))).collect::<String>();
         (Self { config, publisher, replica_id: replica_id.chars().take(40).collect(), chance }, receiver)
@@ -97,11 +98,15 @@ impl Engine {
             match end {
                 SessionEnd::Stopped => break,
                 SessionEnd::Flushed(flush) => {
-                    info!("the source was flushed during the full synchronisation: flushing the target and starting over");
+                    info!(
+                        "the source was flushed during the full synchronisation: flushing the target and starting over"
+                    );
                     self.flush(flush).await?;
                     resume = None;
                 }
-                SessionEnd::SourceLost { positions: None, cause } => return Err(Error::LostInFullSync { cause }),
+                SessionEnd::SourceLost { positions: None, cause } => {
+                    return Err(Error::LostInFullSync { cause });
+                }
                 SessionEnd::SourceLost { positions, cause } => {
                     warn!(%cause, "the source is gone; connecting again");
                     resume = positions;

@@ -41,13 +41,17 @@ pub enum Error {
         error: FlowError,
     },
     /// The source was lost before the snapshot was complete. The target holds a part of it.
-    #[error("the source was lost during the full synchronisation ({cause}); the target holds a part of the data: run again to start over")]
+    #[error(
+        "the source was lost during the full synchronisation ({cause}); the target holds a part of the data: run again to start over"
+    )]
     LostInFullSync {
         /// How it was lost.
         cause: String,
     },
     /// The source will not resume from our positions.
-    #[error("the source cannot resume from where this run stood (its backlog is too short, or it was restarted): run again for a full synchronisation; --shard_repl_backlog_len on the source lengthens the backlog")]
+    #[error(
+        "the source cannot resume from where this run stood (its backlog is too short, or it was restarted): run again for a full synchronisation; --shard_repl_backlog_len on the source lengthens the backlog"
+    )]
     CannotResume,
     /// The source stayed away for too long.
     #[error("gave up after {} s without the source: {last}", after.as_secs())]
@@ -121,9 +125,10 @@ impl Error {
         match self {
             Self::Target(_)
             | Self::Unfit { .. }
-            | Self::Flow { error: FlowError::Sink(_) | FlowError::Translate(_) | FlowError::DrainTimeout(_), .. } => {
-                Blame::Target
-            }
+            | Self::Flow {
+                error: FlowError::Sink(_) | FlowError::Translate(_) | FlowError::DrainTimeout(_),
+                ..
+            } => Blame::Target,
             Self::CannotResume => Blame::Resume,
             Self::Source(_)
             | Self::Flow { .. }
@@ -140,7 +145,10 @@ impl Error {
         match self {
             Self::Source(OpenError::Connection(error)) => !matches!(error, ConnectionError::Reply { .. }),
             Self::Source(OpenError::Handshake(error)) => {
-                matches!(error, HandshakeError::Loading | HandshakeError::SessionLost { .. } | HandshakeError::Mixed)
+                matches!(
+                    error,
+                    HandshakeError::Loading | HandshakeError::SessionLost { .. } | HandshakeError::Mixed
+                )
             }
             _ => false,
         }

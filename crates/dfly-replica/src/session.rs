@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use dfly_client::driver::{AckConn, ControlConn, FlowConn};
-use dfly_client::{AckSchedule, FlowId, FlowRequest, FlowStart, HandshakeError, Plan, Resume, Session, StartStable};
+use dfly_client::{
+    AckSchedule, FlowId, FlowRequest, FlowStart, HandshakeError, Plan, Resume, Session, StartStable,
+};
 use dfly_journal::Lsn;
 use dfly_rdb::payload::TargetFormat;
 use dfly_translate::{Flush, Translator};
@@ -90,7 +92,9 @@ pub(crate) async fn open(
     let flows = open_flows(config, &session, known).await?;
     let starts: Vec<FlowStart> = flows.iter().map(|flow| flow.start.clone()).collect();
     let plan = match session.plan(&starts) {
-        Ok(Plan::Full(_)) | Err(HandshakeError::Mixed) if resume.is_some() => return Err(Error::CannotResume),
+        Ok(Plan::Full(_)) | Err(HandshakeError::Mixed) if resume.is_some() => {
+            return Err(Error::CannotResume);
+        }
         plan => plan?,
     };
     let counters = counters(session.flows);
@@ -129,7 +133,8 @@ async fn open_flows(
 ) -> Result<Vec<OpenFlow>, Error> {
     let mut flows = Vec::with_capacity(usize::from(session.flows));
     for id in (0..session.flows).map(FlowId) {
-        let resume = resume.and_then(|at| at.flows.get(&id)).map_or(Resume::Nothing, |lsn| Resume::Position(*lsn));
+        let resume =
+            resume.and_then(|at| at.flows.get(&id)).map_or(Resume::Nothing, |lsn| Resume::Position(*lsn));
         let request = FlowRequest { session, flow: id, resume: &resume };
         let (conn, acks, start) = FlowConn::open(&config.source, &request).await?;
         debug!(flow = id.0, kind = ?start.kind, "flow open");
@@ -158,7 +163,9 @@ fn unfit(info: &TargetInfo) -> Option<String> {
     match info {
         info if info.dragonfly => Some("is a Dragonfly; name a Redis or Valkey server".to_owned()),
         info if info.replica => Some("is a replica, which takes no writes; name its primary".to_owned()),
-        info if info.cluster => Some("is a node of a cluster, which cannot be written to yet; name a standalone server".to_owned()),
+        info if info.cluster => Some(
+            "is a node of a cluster, which cannot be written to yet; name a standalone server".to_owned(),
+        ),
         info if info.version < (6, 2) => Some(format!("is version {version}; 6.2 or later is needed")),
         _ => None,
     }

@@ -1,6 +1,8 @@
 //! Elements of a value into commands of bounded size.
 
-use dfly_rdb::{Element, Elements, IntBuffer, StreamEntry, StreamGroup, StreamId, StreamTail, Text, ValueError};
+use dfly_rdb::{
+    Element, Elements, IntBuffer, StreamEntry, StreamGroup, StreamId, StreamTail, Text, ValueError,
+};
 use dfly_wire::UnixMillis;
 use redis_resp::CommandBatch;
 
@@ -57,7 +59,7 @@ pub(crate) fn write(
                 }
             }
             Element::Scored { member, score } => command.push(b"ZADD", [score_text(score), member], out),
-            Element::StreamEntry(entry) => stream_entry(key, &entry, out)?,
+            Element::StreamEntry(entry) => stream_entry(key, &entry, out),
             Element::StreamTail(tail) => stream_tail(key, &tail, out),
             // Values of these kinds are left out before their elements are looked at.
             _ => {}
@@ -77,7 +79,14 @@ pub(crate) fn write_expiry(key: &[u8], expire_at: Option<UnixMillis>, out: &mut 
 fn field_expiry(key: &[u8], field: &Text<'_>, at: UnixMillis, out: &mut CommandBatch) {
     let mut digits = IntBuffer::new();
     let mut command = out.start(6);
-    command.arg(b"HPEXPIREAT").arg(key).int(at.0).arg(b"FIELDS").int(1).arg(field.as_bytes(&mut digits)).finish();
+    command
+        .arg(b"HPEXPIREAT")
+        .arg(key)
+        .int(at.0)
+        .arg(b"FIELDS")
+        .int(1)
+        .arg(field.as_bytes(&mut digits))
+        .finish();
 }
 
 /// One command whose elements are still being collected.
@@ -127,10 +136,9 @@ fn id_text(id: StreamId) -> String {
     format!("{}-{}", id.ms, id.seq)
 }
 
-fn stream_entry(key: &[u8], entry: &StreamEntry<'_>, out: &mut CommandBatch) -> Result<(), ValueError> {
+fn stream_entry(key: &[u8], entry: &StreamEntry<'_>, out: &mut CommandBatch) {
     let mut words = Vec::new();
-    for pair in entry.fields() {
-        let (field, value) = pair?;
+    for (field, value) in entry.fields() {
         words.extend([field, value]);
     }
     let mut command = out.start(3 + words.len());
@@ -139,7 +147,6 @@ fn stream_entry(key: &[u8], entry: &StreamEntry<'_>, out: &mut CommandBatch) -> 
         command.arg(word.as_bytes(&mut IntBuffer::new()));
     }
     command.finish();
-    Ok(())
 }
 
 /// Everything of a stream but its entries. The stream may have none, so a group that is destroyed again makes the key.
@@ -178,7 +185,8 @@ fn stream_group(key: &[u8], group: &StreamGroup, out: &mut CommandBatch) {
     }
     for pending in &group.pending {
         let Some(consumer) = pending.consumer.and_then(|index| group.consumers.get(index)) else { continue };
-        let (id, at, count) = (id_text(pending.id), pending.delivered_at.to_string(), pending.deliveries.to_string());
+        let (id, at, count) =
+            (id_text(pending.id), pending.delivered_at.to_string(), pending.deliveries.to_string());
         let head = [&b"XCLAIM"[..], key, &group.name, &consumer.name, b"0", id.as_bytes()];
         let tail = [&b"TIME"[..], at.as_bytes(), b"RETRYCOUNT", count.as_bytes(), b"FORCE", b"JUSTID"];
         out.push(&[&head[..], &tail[..]].concat());
@@ -194,7 +202,9 @@ mod tests {
     fn scores() {
         let text = |score| String::from_utf8(score_text(score).to_vec()).unwrap();
         assert_eq!((text(f64::INFINITY), text(f64::NEG_INFINITY)), ("inf".into(), "-inf".into()));
-        for score in [0.1, -0.0, 1e300, 1e-300, 5e-324, 9_007_199_254_740_993.0, 1_234_567.891, f64::MIN, f64::MAX] {
+        for score in
+            [0.1, -0.0, 1e300, 1e-300, 5e-324, 9_007_199_254_740_993.0, 1_234_567.891, f64::MIN, f64::MAX]
+        {
             assert_eq!(text(score).parse::<f64>().unwrap().to_bits(), score.to_bits(), "{score}");
         }
     }

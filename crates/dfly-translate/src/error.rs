@@ -1,7 +1,6 @@
 //! Why a translation stops.
 
-use dfly_rdb::ValueError;
-use dfly_rdb::payload::DumpError;
+use dfly_rdb::{DumpError, ValueError};
 use dfly_wire::DbIndex;
 use thiserror::Error;
 
@@ -12,7 +11,9 @@ use crate::policy::Loss;
 #[non_exhaustive]
 pub enum TranslateError {
     /// The target cannot hold it, and the policy is to stop.
-    #[error("the target cannot hold {what} of key \"{key}\" in database {db} ({loss}); --on-unsupported warn or skip leaves it out")]
+    #[error(
+        "the target cannot hold {what} of key \"{key}\" in database {db} ({loss}); --on-unsupported warn or skip leaves it out"
+    )]
     Unsupported {
         /// The command's name, or `the value`.
         what: String,

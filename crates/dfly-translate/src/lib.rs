@@ -12,7 +12,7 @@
 //! use bytes::Bytes;
 //! use dfly_journal::{Decoder, Record, encode};
 //! use dfly_rdb::{Family, payload::TargetFormat};
-//! use dfly_translate::{Effect, Policy, Translator};
+//! use dfly_translate::{Effect, Output, Policy, Translator};
 //! use dfly_wire::{DbIndex, UnixMillis};
 //! use redis_resp::{CommandBatch, arguments};
 //!
@@ -25,9 +25,10 @@
 //!
 //! let target = TargetFormat { family: Family::Redis, version: (7, 0) };
 //! let mut translator = Translator::new(target, Policy::Fail);
-//! let mut out = CommandBatch::default();
-//! assert_eq!(translator.record(set, UnixMillis(0), &mut out).unwrap(), Effect::Written);
-//! assert_eq!(arguments(out.command(0).unwrap()).collect::<Vec<_>>(), [&b"SET"[..], b"k", b"v"]);
+//! let mut commands = CommandBatch::default();
+//! let mut out = Output { commands: &mut commands, now: UnixMillis(0) };
+//! assert_eq!(translator.record(set, &mut out).unwrap(), Effect::Written);
+//! assert_eq!(arguments(commands.command(0).unwrap()).collect::<Vec<_>>(), [&b"SET"[..], b"k", b"v"]);
 //! ```
 
 mod elements;
@@ -42,4 +43,4 @@ mod translator;
 pub use error::TranslateError;
 pub use policy::{Loss, Losses, Policy};
 pub use table::{CommandSpec, Rule, lookup, specs};
-pub use translator::{Effect, Flush, Translator};
+pub use translator::{Effect, Flush, Output, Translator};

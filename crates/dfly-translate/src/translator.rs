@@ -25,6 +25,15 @@ pub enum Effect {
     Flush(Flush),
 }
 
+/// Where commands go, and when that is.
+#[derive(Debug)]
+pub struct Output<'a> {
+    /// The commands that are written so far.
+    pub commands: &'a mut CommandBatch,
+    /// The time: decides what has expired, and from when relative times count (P16).
+    pub now: UnixMillis,
+}
+
 /// What a flush empties.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Flush {

@@ -62,7 +62,13 @@ fn line(report: &Report, rate: u64) -> String {
         .flows
         .iter()
         .filter_map(|flow| flow.positions)
-        .map(|at| if at.durable == at.received { at.durable.to_string() } else { format!("{}/{}", at.durable, at.received) })
+        .map(|at| {
+            if at.durable == at.received {
+                at.durable.to_string()
+            } else {
+                format!("{}/{}", at.durable, at.received)
+            }
+        })
         .collect();
     if !positions.is_empty() {
         let more = if positions.len() > FLOWS { " ..." } else { "" };
@@ -98,7 +104,9 @@ mod tests {
 
     #[test]
     fn sizes() {
-        for (bytes, text) in [(0, "0 B"), (1023, "1023 B"), (1024, "1.0 KiB"), (1536, "1.5 KiB"), (5 << 30, "5.0 GiB")] {
+        for (bytes, text) in
+            [(0, "0 B"), (1023, "1023 B"), (1024, "1.0 KiB"), (1536, "1.5 KiB"), (5 << 30, "5.0 GiB")]
+        {
             assert_eq!(size(bytes), text);
         }
         assert_eq!(size(u64::MAX), "16777215.9 TiB");

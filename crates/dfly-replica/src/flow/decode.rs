@@ -4,7 +4,7 @@ use bytes::{Buf, Bytes};
 use dfly_client::FlowStart;
 use dfly_journal::{Lsn, Record};
 use dfly_rdb::{Config, Event};
-use dfly_translate::Effect;
+use dfly_translate::{Effect, Output};
 use dfly_wire::Step;
 use tracing::debug;
 
@@ -114,23 +114,23 @@ impl Flow {
     }
 
     fn on_event(&mut self, event: Event) -> Result<(), FlowError> {
-        let now = self.config.clock.now();
+        let mut out = Output { now: self.config.clock.now(), commands: &mut self.batch };
         match event {
             Event::Entry(entry) => {
-                let effect = self.translator.entry(&entry, now, &mut self.batch)?;
+                let effect = self.translator.entry(&entry, &mut out)?;
                 self.count_key();
                 self.note(effect, &entry.header.key);
             }
             Event::Open { id, header, type_id } => {
-                let effect = self.translator.open((id, type_id), &header, now, &mut self.batch)?;
+                let effect = self.translator.open((id, type_id), &header, &mut out)?;
                 self.note(effect, &header.key);
             }
             Event::Piece { id, piece } => {
-                let effect = self.translator.piece(id, &piece, now, &mut self.batch)?;
+                let effect = self.translator.piece(id, &piece, &mut out)?;
                 self.note(effect, b"");
             }
             Event::Close { id } => {
-                self.translator.close(id, &mut self.batch)?;
+                self.translator.close(id, &mut out)?;
                 self.count_key();
             }
             Event::JournalBlob(blob) => self.on_blob(blob)?,
@@ -182,8 +182,8 @@ impl Flow {
     fn on_record(&mut self, record: &Record, next: Option<Lsn>) -> Result<Option<Want>, FlowError> {
         match record {
             Record::Command(command) => {
-                let now = self.config.clock.now();
-                let effect = self.translator.record(command, now, &mut self.batch)?;
+                let mut out = Output { now: self.config.clock.now(), commands: &mut self.batch };
+                let effect = self.translator.record(command, &mut out)?;
                 self.count_record();
                 if let Effect::Flush(flush) = effect {
                     return Ok(Some(Want::Flush(flush)));

@@ -184,7 +184,9 @@ impl Flow {
     /// Sends an ACK if one is due. Only durable positions are ever sent (P19).
     async fn acknowledge(&mut self) -> Result<Waited, FlowError> {
         let Some(progress) = &self.progress else { return Ok(Waited::Moved) };
-        let Some(lsn) = self.ack_schedule.due(Instant::now(), progress.durable()) else { return Ok(Waited::Moved) };
+        let Some(lsn) = self.ack_schedule.due(Instant::now(), progress.durable()) else {
+            return Ok(Waited::Moved);
+        };
         match self.acks.ack(lsn).await {
             Ok(()) => Ok(Waited::Moved),
             Err(error) => Ok(Waited::SourceLost(FlowError::Source(error))),
@@ -237,7 +239,10 @@ impl Flow {
 
     fn signal(&self, signal: Signal) -> Result<(), FlowError> {
         debug!(flow = self.id.0, ?signal, "signal");
-        self.lines.signals.try_send((self.id, signal)).map_err(|_session_gone_or_stuck| FlowError::SessionGone)
+        self.lines
+            .signals
+            .try_send((self.id, signal))
+            .map_err(|_session_gone_or_stuck| FlowError::SessionGone)
     }
 
     /// Waits until everything that was handed over is durable; gives that position.

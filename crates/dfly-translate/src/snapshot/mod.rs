@@ -2,16 +2,14 @@
 
 mod pieces;
 
-use bytes::BytesMut;
 use dfly_rdb::payload::{Plan, plan, write_dump};
 use dfly_rdb::{Element, Entry, IntBuffer, RawValue, ValueError, ValueKind};
 use dfly_wire::{DbIndex, UnixMillis};
-use redis_resp::CommandBatch;
 
 use crate::elements;
 use crate::error::{TranslateError, shown};
 use crate::policy::Loss;
-use crate::translator::{Effect, Place, Translator, is_due};
+use crate::translator::{Effect, Output, Place, Translator, is_due};
 
 pub(crate) use pieces::OpenValue;
 
@@ -21,7 +19,6 @@ pub(crate) struct Baseline<'a> {
     pub db: DbIndex,
     pub key: &'a [u8],
     pub expire_at: Option<UnixMillis>,
-    pub now: UnixMillis,
 }
 
 impl<'a> Baseline<'a> {
@@ -35,20 +32,24 @@ impl<'a> Baseline<'a> {
 }
 
 impl Translator {
-    /// Writes the commands that put a whole value in place of what the target has. `now` decides what has expired.
+    /// Writes the commands that put a whole value in place of what the target has.
     ///
     /// # Errors
     /// [`TranslateError`]; nothing of the key is written then.
-    pub fn entry(&mut self, entry: &Entry, now: UnixMillis, out: &mut CommandBatch) -> Result<Effect, TranslateError> {
+    pub fn entry(&mut self, entry: &Entry, out: &mut Output<'_>) -> Result<Effect, TranslateError> {
         let header = &entry.header;
-        let baseline = Baseline { db: header.db, key: &header.key, expire_at: header.expire_at, now };
+        let baseline = Baseline { db: header.db, key: &header.key, expire_at: header.expire_at };
         let effect = self.baseline(&baseline, &entry.value, out)?;
         self.attributes(header, &baseline)?;
         Ok(effect)
     }
 
     /// Counts what belongs to the key and only a Dragonfly has.
-    fn attributes(&mut self, header: &dfly_rdb::KeyHeader, baseline: &Baseline<'_>) -> Result<(), TranslateError> {
+    fn attributes(
+        &mut self,
+        header: &dfly_rdb::KeyHeader,
+        baseline: &Baseline<'_>,
+    ) -> Result<(), TranslateError> {
         if header.sticky {
             self.lose(Loss::Sticky, &baseline.place())?;
         }
@@ -63,14 +64,14 @@ impl Translator {
         &mut self,
         baseline: &Baseline<'_>,
         value: &RawValue,
-        out: &mut CommandBatch,
+        out: &mut Output<'_>,
     ) -> Result<Effect, TranslateError> {
         if let Some(loss) = unsupported(value.kind()) {
             return self.lose(loss, &baseline.place());
         }
-        if is_due(baseline.expire_at, baseline.now) {
-            self.select(baseline.db, out);
-            out.push(&[b"DEL", baseline.key]);
+        if is_due(baseline.expire_at, out.now) {
+            self.select(baseline.db, out.commands);
+            out.commands.push(&[b"DEL", baseline.key]);
             return Ok(Effect::Written);
         }
         match plan(value, &self.target) {
@@ -84,18 +85,20 @@ impl Translator {
         &mut self,
         baseline: &Baseline<'_>,
         value: &RawValue,
-        out: &mut CommandBatch,
+        out: &mut Output<'_>,
     ) -> Result<Effect, TranslateError> {
         let Some(element) = value.elements().next() else { return Ok(Effect::Nothing) };
         let Element::String(text) = element.map_err(|error| baseline.damaged(error))? else {
             return Ok(Effect::Nothing);
         };
-        self.select(baseline.db, out);
+        self.select(baseline.db, out.commands);
         let mut digits = IntBuffer::new();
         let text = text.as_bytes(&mut digits);
         match baseline.expire_at {
-            Some(at) => out.start(5).arg(b"SET").arg(baseline.key).arg(text).arg(b"PXAT").int(at.0).finish(),
-            None => out.push(&[b"SET", baseline.key, text]),
+            Some(at) => {
+                out.commands.start(5).arg(b"SET").arg(baseline.key).arg(text).arg(b"PXAT").int(at.0).finish();
+            }
+            None => out.commands.push(&[b"SET", baseline.key, text]),
         }
         Ok(Effect::Written)
     }
@@ -104,17 +107,24 @@ impl Translator {
         &mut self,
         baseline: &Baseline<'_>,
         value: &RawValue,
-        out: &mut CommandBatch,
+        out: &mut Output<'_>,
     ) -> Result<Effect, TranslateError> {
-        let mut payload = BytesMut::with_capacity(value.payload().len() + 16);
+        let mut payload = Vec::with_capacity(value.payload().len() + 16);
         match write_dump(value, &self.target, &mut payload).map_err(|error| baseline.damaged(error))? {
             Plan::Commands => return self.commands(baseline, value, out),
             Plan::Verbatim | Plan::Reencode => {}
         }
-        self.select(baseline.db, out);
+        self.select(baseline.db, out.commands);
         let expire_at = baseline.expire_at.map_or(0, |at| at.0);
-        let mut restore = out.start(6);
-        restore.arg(b"RESTORE").arg(baseline.key).int(expire_at).arg(&payload).arg(b"REPLACE").arg(b"ABSTTL").finish();
+        let mut restore = out.commands.start(6);
+        restore
+            .arg(b"RESTORE")
+            .arg(baseline.key)
+            .int(expire_at)
+            .arg(&payload)
+            .arg(b"REPLACE")
+            .arg(b"ABSTTL")
+            .finish();
         Ok(Effect::Written)
     }
 
@@ -123,21 +133,22 @@ impl Translator {
         &mut self,
         baseline: &Baseline<'_>,
         value: &RawValue,
-        out: &mut CommandBatch,
+        out: &mut Output<'_>,
     ) -> Result<Effect, TranslateError> {
         let mut effect = Effect::Written;
         if self.loses_ttl(value).map_err(|error| baseline.damaged(error))? {
             effect = self.lose(Loss::MemberTtl, &baseline.place())?;
         }
-        self.select(baseline.db, out);
-        let start = out.len();
-        out.push(&[b"DEL", baseline.key]);
-        let written = elements::write(baseline.key, value.elements(), self.element_rules(baseline.now), out);
+        self.select(baseline.db, out.commands);
+        let start = out.commands.len();
+        out.commands.push(&[b"DEL", baseline.key]);
+        let written =
+            elements::write(baseline.key, value.elements(), self.element_rules(out.now), out.commands);
         if let Err(error) = written {
-            out.truncate(start);
+            out.commands.truncate(start);
             return Err(baseline.damaged(error));
         }
-        elements::write_expiry(baseline.key, baseline.expire_at, out);
+        elements::write_expiry(baseline.key, baseline.expire_at, out.commands);
         Ok(effect)
     }
 
@@ -170,6 +181,6 @@ pub(crate) fn unsupported(kind: ValueKind) -> Option<Loss> {
         ValueKind::CountMinSketch => Some(Loss::CountMinSketch),
         ValueKind::TopK => Some(Loss::TopK),
         ValueKind::Cuckoo => Some(Loss::Cuckoo),
-        ValueKind::Module(_) => Some(Loss::Module),
+        _ => Some(Loss::Module),
     }
 }

@@ -3,13 +3,12 @@
 use bytes::Bytes;
 use dfly_rdb::{Element, KeyHeader, Piece, TypeId, ValueId};
 use dfly_wire::{DbIndex, UnixMillis};
-use redis_resp::CommandBatch;
 
 use super::{Baseline, unsupported};
 use crate::elements;
 use crate::error::TranslateError;
 use crate::policy::Loss;
-use crate::translator::{Effect, Translator, is_due};
+use crate::translator::{Effect, Output, Translator, is_due};
 
 /// A value that is not complete.
 #[derive(Debug)]
@@ -29,8 +28,8 @@ enum Progress {
 }
 
 impl OpenValue {
-    fn baseline(&self, now: UnixMillis) -> Baseline<'_> {
-        Baseline { db: self.db, key: &self.key, expire_at: self.expire_at, now }
+    fn baseline(&self) -> Baseline<'_> {
+        Baseline { db: self.db, key: &self.key, expire_at: self.expire_at }
     }
 }
 
@@ -41,24 +40,23 @@ impl Translator {
     /// [`TranslateError`]; nothing of the key is written then.
     pub fn open(
         &mut self,
-        value: (ValueId, TypeId),
+        (id, type_id): (ValueId, TypeId),
         header: &KeyHeader,
-        now: UnixMillis,
-        out: &mut CommandBatch,
+        out: &mut Output<'_>,
     ) -> Result<Effect, TranslateError> {
-        let (id, type_id) = value;
-        let baseline = Baseline { db: header.db, key: &header.key, expire_at: header.expire_at, now };
+        let baseline = Baseline { db: header.db, key: &header.key, expire_at: header.expire_at };
         let (effect, progress) = match unsupported(type_id.kind()) {
             Some(loss) => (self.lose(loss, &baseline.place())?, Progress::LeftOut),
             None => {
                 self.attributes(header, &baseline)?;
-                self.select(header.db, out);
-                out.push(&[b"DEL", &header.key]);
-                let due = is_due(header.expire_at, now);
+                self.select(header.db, out.commands);
+                out.commands.push(&[b"DEL", &header.key]);
+                let due = is_due(header.expire_at, out.now);
                 (Effect::Written, if due { Progress::LeftOut } else { Progress::Writing { ttl_lost: false } })
             }
         };
-        let open = OpenValue { db: header.db, key: header.key.clone(), expire_at: header.expire_at, progress };
+        let open =
+            OpenValue { db: header.db, key: header.key.clone(), expire_at: header.expire_at, progress };
         self.open.insert(id, open);
         Ok(effect)
     }
@@ -71,18 +69,17 @@ impl Translator {
         &mut self,
         id: ValueId,
         piece: &Piece,
-        now: UnixMillis,
-        out: &mut CommandBatch,
+        out: &mut Output<'_>,
     ) -> Result<Effect, TranslateError> {
         let mut value = self.open.remove(&id).ok_or(TranslateError::NotOpen)?;
         let effect = match value.progress {
             Progress::LeftOut => Effect::Nothing,
             Progress::Writing { ttl_lost } => {
-                let effect = if ttl_lost { Effect::Written } else { self.piece_ttl(&mut value, piece, now)? };
-                self.select(value.db, out);
-                let rules = self.element_rules(now);
-                let written = elements::write(&value.key, piece.elements(), rules, out);
-                written.map_err(|error| value.baseline(now).damaged(error))?;
+                let effect = if ttl_lost { Effect::Written } else { self.piece_ttl(&mut value, piece)? };
+                self.select(value.db, out.commands);
+                let rules = self.element_rules(out.now);
+                let written = elements::write(&value.key, piece.elements(), rules, out.commands);
+                written.map_err(|error| value.baseline().damaged(error))?;
                 effect
             }
         };
@@ -91,32 +88,28 @@ impl Translator {
     }
 
     /// Counts a value once when one of its members has an expiry that the target cannot keep.
-    fn piece_ttl(
-        &mut self,
-        value: &mut OpenValue,
-        piece: &Piece,
-        now: UnixMillis,
-    ) -> Result<Effect, TranslateError> {
+    fn piece_ttl(&mut self, value: &mut OpenValue, piece: &Piece) -> Result<Effect, TranslateError> {
         let field_ttl = self.has_field_ttl();
-        let lost = |element: Result<Element<'_>, _>| element.is_ok_and(|e| elements::loses_ttl(&e, field_ttl));
+        let lost =
+            |element: Result<Element<'_>, _>| element.is_ok_and(|e| elements::loses_ttl(&e, field_ttl));
         if !piece.elements().any(lost) {
             return Ok(Effect::Written);
         }
         value.progress = Progress::Writing { ttl_lost: true };
-        self.lose(Loss::MemberTtl, &value.baseline(now).place())
+        self.lose(Loss::MemberTtl, &value.baseline().place())
     }
 
     /// Ends a value: its expiry is set.
     ///
     /// # Errors
     /// [`TranslateError::NotOpen`].
-    pub fn close(&mut self, id: ValueId, out: &mut CommandBatch) -> Result<Effect, TranslateError> {
+    pub fn close(&mut self, id: ValueId, out: &mut Output<'_>) -> Result<Effect, TranslateError> {
         let value = self.open.remove(&id).ok_or(TranslateError::NotOpen)?;
         if value.progress == Progress::LeftOut {
             return Ok(Effect::Nothing);
         }
-        self.select(value.db, out);
-        elements::write_expiry(&value.key, value.expire_at, out);
+        self.select(value.db, out.commands);
+        elements::write_expiry(&value.key, value.expire_at, out.commands);
         Ok(Effect::Written)
     }
 }
