@@ -20,6 +20,24 @@ impl Slot {
     }
 }
 
+/// `prefix` and `key` as one key that lies in the same slot as `key`. The prefix holds no braces.
+pub fn beside(prefix: &str, key: &[u8]) -> Vec<u8> {
+    let has_tag = tag(key).len() < key.len();
+    match (has_tag, memchr::memchr(b'}', key)) {
+        (true, _) => [prefix.as_bytes(), key].concat(),
+        (false, None) if !key.is_empty() => [prefix.as_bytes(), b"{", key, b"}"].concat(),
+        _ => [prefix.as_bytes(), b"{", tag_of(Slot::of(key)).as_bytes(), b"}", key].concat(),
+    }
+}
+
+/// The smallest number whose decimal text lies in `slot`.
+fn tag_of(slot: Slot) -> String {
+    // Every slot has a number below 200,000; the bound only keeps the search finite.
+    let found =
+        (0..1_000_000u32).map(|number| number.to_string()).find(|text| Slot::of(text.as_bytes()) == slot);
+    found.unwrap_or_default()
+}
+
 /// What is hashed: between the first `{` and the next `}` if something stands there, the whole key otherwise.
 fn tag(key: &[u8]) -> &[u8] {
     let inside = memchr::memchr(b'{', key).and_then(|open| key.get(open + 1..));
@@ -38,6 +56,18 @@ mod tests {
             [(&b"foo"[..], 12182), (b"bar", 5061), (b"{foo}bar", 12182), (b"", 0), (b"123456789", 12739)]
         {
             assert_eq!(Slot::of(key), Slot(slot), "{}", key.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn beside_lies_in_the_same_slot() {
+        for key in [&b"foo"[..], b"a{b}c", b"{}x", b"}x", b"", b"{", b"a{b", b"x}{y}", b"\xff\x00"] {
+            let other = beside("df2redis:tmp:", key);
+            assert_eq!(Slot::of(&other), Slot::of(key), "{}", key.escape_ascii());
+            assert!(other.starts_with(b"df2redis:tmp:"));
+        }
+        for slot in 0..SLOTS {
+            assert_eq!(Slot::of(tag_of(Slot(slot)).as_bytes()), Slot(slot));
         }
     }
 
