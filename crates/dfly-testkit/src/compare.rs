@@ -33,6 +33,9 @@ pub struct CompareOptions {
     /// Whether a group's `entries-read` of a replayed stream may be unknown at the target: Redis forgets it at an
     /// `XGROUP SETID` without `ENTRIESREAD`, Dragonfly keeps it.
     pub entries_read_may_be_unknown: bool,
+    /// Whether consumers may have been seen later than at the source, in every stream: no Redis command sets that
+    /// time, only `RESTORE` does.
+    pub consumers_seen_later: bool,
 }
 
 /// What is asked of expiries of fields and members.
@@ -139,8 +142,11 @@ fn against(row: &Row, found: &Found, options: &CompareOptions) -> Vec<What> {
     };
     let wanted = CanonicalValue { value: row.value.clone(), expire_at_ms: row.expire_at_ms };
     let lenient = options.replayed.contains(&row.key);
-    let rules =
-        stream::Rules { times: !lenient, entries_read: !(lenient && options.entries_read_may_be_unknown) };
+    let rules = stream::Rules {
+        delivery_times: !lenient,
+        consumer_times: !(lenient || options.consumers_seen_later),
+        entries_read: !(lenient && options.entries_read_may_be_unknown),
+    };
     let mut differences = difference::between(&wanted, held, rules);
     if let (Value::Hash(_), MemberTtls::Within { from_ms, tolerance_ms }) = (&row.value, options.member_ttls)
     {

@@ -4,6 +4,7 @@
 mod command;
 mod connection;
 mod dfly;
+#[macro_use]
 mod observe;
 mod options;
 mod origin;
@@ -20,8 +21,9 @@ use tokio::task::{JoinHandle, JoinSet};
 
 pub(crate) use command::parse_command;
 pub use options::{Capa, Cut, Hold, Mangle, MasterOptions};
-pub(crate) use origin::{FirstPart, FlowAsk, FlowGrant, Identity, Origin, PartialForm, Refusal, SecondPart};
-pub(crate) use state::State;
+pub use origin::PartialForm;
+pub(crate) use origin::{FirstPart, FlowAsk, FlowGrant, Identity, Origin, Refusal, SecondPart};
+pub(crate) use state::{Ended, Phase, State};
 
 /// A listening master. Everything ends when it is dropped.
 pub(crate) struct Front<O: Origin> {

@@ -1,7 +1,7 @@
 //! Recorded and scripted Dragonfly masters, real Redis servers and comparisons, for tests and the demo.
 //!
 //! What it is: the other side of every boundary. [`RecordedMaster`] serves a recorded replication session over TCP as
-//! a master would, [`RedisServer`] is a real Redis with its own port, and [`compare()`] says where a Redis differs
+//! a master would, [`ScriptedMaster`] follows a [`Script`] whose outcome is known, [`RedisServer`] is a real Redis with its own port, and [`compare()`] says where a Redis differs
 //! from what the recorded master held.
 //!
 //! What it is not: it shares no decoder with the code under test (only the primitives of `dfly-wire`), and it is not
@@ -17,21 +17,26 @@
 //! ```
 
 mod compare;
+#[macro_use]
 mod front;
 mod journal_walk;
 mod recorded_master;
 mod recording;
 mod redis_client;
 mod redis_server;
+mod script;
+mod scripted_master;
 mod value;
 
 pub use compare::{CompareOptions, Comparison, Difference, MemberTtls, What, compare, keyspace};
-pub use front::{Capa, Cut, Hold, Mangle, MasterOptions};
+pub use front::{Capa, Cut, Hold, Mangle, MasterOptions, PartialForm};
 pub use journal_walk::{Mark, Walk, WalkError, walk};
 pub use recorded_master::RecordedMaster;
 pub use recording::{
     Chunk, Connection, Direction, FlowRecording, Meta, Recording, RecordingError, Row, SessionRecording,
 };
 pub use redis_client::{RedisClient, RedisError, Reply};
-pub use redis_server::{RedisOptions, RedisServer};
-pub use value::{CanonicalValue, Consumer, Group, Pending, StreamInfo, StreamValue, Value};
+pub use redis_server::{RedisOptions, RedisServer, RedisServerError};
+pub use script::{Blobs, Containers, Entry, Model, Op, OpError, Script, SnapshotStyle, Strings, shard_of};
+pub use scripted_master::{ScriptError, ScriptedMaster};
+pub use value::{CanonicalValue, Consumer, Group, Pending, Score, StreamInfo, StreamValue, Value};

@@ -1,9 +1,7 @@
 //! A recorded session served over TCP, as the master served it.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use tokio::task::JoinHandle;
 
 use crate::front::{
@@ -42,44 +40,9 @@ impl RecordedMaster {
         Ok(Self { front, recording, closer })
     }
 
-    /// Where it listens.
-    pub fn address(&self) -> SocketAddr {
-        self.front.address()
-    }
-
     /// What it serves.
     pub fn recording(&self) -> &Recording {
         &self.recording
-    }
-
-    /// The LSNs that the client acknowledged on a flow of its `session`-th session (from 0), in order.
-    pub fn acks(&self, session: usize, flow: usize) -> Vec<u64> {
-        self.front.acks(session, flow)
-    }
-
-    /// Where the client broke the protocol, in the order in which it was seen.
-    pub fn violations(&self) -> Vec<String> {
-        self.front.violations()
-    }
-
-    /// Every command of connections that are not flows, connection by connection.
-    pub fn commands(&self) -> Vec<Vec<Bytes>> {
-        self.front.commands()
-    }
-
-    /// How many bytes of a flow's stream were sent.
-    pub fn sent(&self, session: usize, flow: usize) -> usize {
-        self.front.sent(session, flow)
-    }
-
-    /// Lets a flow go on that the options hold back.
-    pub fn release(&self) {
-        self.front.release();
-    }
-
-    /// Closes every connection of the newest session, as a broken network would.
-    pub fn cut(&self) {
-        self.front.cut();
     }
 
     /// Waits until every byte of every recorded session was sent and each flow's last ACK has reached its final LSN.
@@ -92,37 +55,9 @@ impl RecordedMaster {
         };
         self.front.shared.until(all).await;
     }
-
-    /// Waits until the client's `session`-th session (from 0) was sent and acknowledged to its end.
-    pub async fn session_finished(&self, session: usize) {
-        self.front.completed(session).await;
-    }
-
-    /// Waits until the client has begun `count` sessions.
-    pub async fn sessions_begun(&self, count: usize) {
-        self.front.sessions_begun(count).await;
-    }
-
-    /// Waits until the client's `session`-th session (from 0) is over, whoever ended it.
-    pub async fn session_ended(&self, session: usize) {
-        self.front.session_ended(session).await;
-    }
-
-    /// Waits until the client has acknowledged `lsn` or more on a flow.
-    pub async fn acked(&self, session: usize, flow: usize, lsn: u64) {
-        self.front.acked(session, flow, lsn).await;
-    }
-
-    /// Waits until `bytes` of a flow's stream were sent.
-    pub async fn sent_at_least(&self, session: usize, flow: usize, bytes: usize) {
-        self.front.sent_at_least(session, flow, bytes).await;
-    }
-
-    /// Waits for the first violation and returns all.
-    pub async fn violated(&self) -> Vec<String> {
-        self.front.violated().await
-    }
 }
+
+observations!(RecordedMaster);
 
 impl Drop for RecordedMaster {
     fn drop(&mut self) {
@@ -192,16 +127,13 @@ impl Origin for RecordedOrigin {
         Ok(FlowGrant { partial: flow.partial, token: flow.token.clone() })
     }
 
-    fn first(&mut self, session: usize, flow: usize) -> FirstPart {
-        let part = |flow: &FlowRecording| FirstPart {
-            bytes: flow.first().to_vec(),
-            fullsync_end: flow.fullsync_end,
-        };
-        self.flow_of(session, flow).map(part).unwrap_or_default()
+    fn first(&mut self, session: usize, flow: usize) -> Option<FirstPart> {
+        let flow = self.flow_of(session, flow)?;
+        Some(FirstPart { bytes: flow.first().to_vec(), fullsync_end: flow.fullsync_end })
     }
 
-    fn second(&mut self, session: usize, flow: usize) -> SecondPart {
-        self.flow_of(session, flow).map(second_part).unwrap_or_default()
+    fn second(&mut self, session: usize, flow: usize) -> Option<SecondPart> {
+        self.flow_of(session, flow).map(second_part)
     }
 
     fn lsns(&self) -> Vec<u64> {

@@ -8,8 +8,10 @@ use crate::value::{Consumer, Group, StreamInfo, StreamValue};
 /// What is asked of a stream beyond its entries, ids, groups and owners.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Rules {
-    /// Delivery and seen times must be equal.
-    pub(super) times: bool,
+    /// Delivery times must be equal; otherwise they may be later.
+    pub(super) delivery_times: bool,
+    /// Seen and active times of consumers must be equal; otherwise they may be later.
+    pub(super) consumer_times: bool,
     /// A group's `entries-read` must be known where the source knows it.
     pub(super) entries_read: bool,
 }
@@ -61,7 +63,7 @@ fn group(name: &str, (wanted, held): (&Group, &Group), (rules, all): (Rules, &mu
     };
     note(all, &format!("group {name}: pending"), (&owners(wanted), &owners(held)));
     let times = |group: &Group| group.pending.iter().map(|p| p.delivered_at_ms).collect::<Vec<_>>();
-    if rules.times || times(wanted).iter().zip(&times(held)).any(|(a, b)| b < a) {
+    if rules.delivery_times || times(wanted).iter().zip(&times(held)).any(|(a, b)| b < a) {
         note(all, &format!("group {name}: delivery times"), (&times(wanted), &times(held)));
     }
     let names = |group: &Group| group.consumers.keys().cloned().collect::<Vec<_>>();
@@ -76,11 +78,11 @@ fn group(name: &str, (wanted, held): (&Group, &Group), (rules, all): (Rules, &mu
 
 fn consumer(name: &str, (wanted, held): (&Consumer, &Consumer), (rules, all): (Rules, &mut Vec<What>)) {
     note(all, &format!("{name}: pending"), (&wanted.pending, &held.pending));
-    if rules.times || held.seen_at_ms < wanted.seen_at_ms {
+    if rules.consumer_times || held.seen_at_ms < wanted.seen_at_ms {
         note(all, &format!("{name}: seen-time"), (&wanted.seen_at_ms, &held.seen_at_ms));
     }
     // Redis before 7.2 has no active-time.
-    if rules.times && held.active_at_ms.is_some() {
+    if rules.consumer_times && held.active_at_ms.is_some() {
         note(all, &format!("{name}: active-time"), (&wanted.active_at_ms, &held.active_at_ms));
     }
 }

@@ -12,8 +12,19 @@ use super::command::parse_command;
 use super::origin::Origin;
 use super::state::{Ended, Outcome, Phase, State};
 
-/// Which flow a connection became.
-type FlowAt = (usize, usize);
+/// Which flow a connection became. Another connection may have taken its place since.
+#[derive(Debug, Clone, Copy)]
+struct FlowAt {
+    session: usize,
+    flow: usize,
+    connection: usize,
+}
+
+impl FlowAt {
+    fn pair(self) -> (usize, usize) {
+        (self.session, self.flow)
+    }
+}
 
 /// Serves one connection to its end.
 pub(super) async fn serve<O: Origin>(socket: TcpStream, shared: Arc<Shared<O>>) {
@@ -57,7 +68,8 @@ async fn run<O: Origin>(socket: TcpStream, shared: &Shared<O>, connection: usize
             }
             Outcome::Flow { reply, session, flow } => {
                 write.write_all(&reply).await?;
-                return run_flow(shared, (read, write, buffer), (session, flow)).await;
+                let at = FlowAt { session, flow, connection };
+                return run_flow(shared, (read, write, buffer), at).await;
             }
         }
     }
@@ -104,7 +116,7 @@ async fn run_flow<O: Origin>(
         loop {
             match parse_command(&mut buffer) {
                 Ok(Some(command)) => {
-                    let inserted = shared.lock().on_flow(at, &command);
+                    let inserted = shared.lock().on_flow(at.pair(), &command);
                     shared.changed();
                     if let Some(bytes) = inserted
                         && inject.send(bytes).await.is_err()
@@ -150,15 +162,14 @@ enum Step {
 
 /// What a flow's writer does next; none if it waits.
 fn next<O: Origin>(state: &mut State<O>, at: FlowAt) -> Option<Step> {
-    let session = state.sessions.get(at.0)?;
-    if session.ended.is_some() {
+    if state.sessions.get(at.session)?.ended.is_some() {
         return Some(Step::Close);
     }
-    let cut = state.options.cut.filter(|cut| (cut.session, cut.flow) == at).map(|cut| cut.offset);
+    let cut = state.options.cut.filter(|cut| (cut.session, cut.flow) == at.pair()).map(|cut| cut.offset);
     let limit = limit(state, at)?;
-    let flow = state.flow_mut(at.0, at.1)?;
+    let flow = state.flow_mut(at.session, at.flow).filter(|flow| flow.connection == at.connection)?;
     if cut.is_some_and(|offset| flow.stream.written >= offset && limit >= offset) {
-        state.end(at.0, Ended::ByMaster);
+        state.end(at.session, Ended::ByMaster);
         return Some(Step::Close);
     }
     flow.stream.take(limit.min(cut.unwrap_or(usize::MAX))).map(Step::Write)
@@ -166,9 +177,9 @@ fn next<O: Origin>(state: &mut State<O>, at: FlowAt) -> Option<Step> {
 
 /// How many bytes of the stream may be sent in the session's phase; none before SYNC.
 fn limit<O: Origin>(state: &State<O>, at: FlowAt) -> Option<usize> {
-    let held = state.options.hold.filter(|hold| (hold.session, hold.flow) == at && !state.released);
-    let stream = &state.flow(at.0, at.1)?.stream;
-    match state.sessions.get(at.0)?.phase {
+    let held = state.options.hold.filter(|hold| (hold.session, hold.flow) == at.pair() && !state.released);
+    let stream = &state.flow(at.session, at.flow)?.stream;
+    match state.sessions.get(at.session)?.phase {
         Phase::Preparation => None,
         Phase::FullSync => Some(stream.first_len.saturating_sub(held.map_or(0, |hold| hold.bytes))),
         Phase::Stable => Some(usize::MAX),
@@ -185,7 +196,7 @@ async fn write_piece<O: Origin>(
         write.write_all(part).await?;
         write.flush().await?;
     }
-    if let Some(flow) = shared.lock().flow_mut(at.0, at.1) {
+    if let Some(flow) = shared.lock().flow_mut(at.session, at.flow) {
         flow.stream.written += piece.len();
     }
     shared.changed();

@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::origin::{FlowAsk, Origin, PartialForm};
 use super::replconf::{not_an_integer, number};
-use super::state::{Flow, Outcome, Phase, Role, State};
+use super::state::{Ended, Flow, Outcome, Phase, Role, State};
 use super::stream::FlowStream;
 
 const INVALID_STATE: &str = "ERR invalid state";
@@ -105,8 +105,9 @@ impl<O: Origin> State<O> {
         }
         for flow in 0..self.origin.identity().shards {
             let part = self.origin.first(session, flow);
-            if let Some(flow) = self.flow_mut(session, flow) {
-                flow.stream.begin(&part);
+            match (part, self.flow_mut(session, flow)) {
+                (Some(part), Some(flow)) => flow.stream.begin(&part),
+                _ => self.end(session, Ended::ByMaster),
             }
         }
         self.set_phase(session, Phase::FullSync);
@@ -173,8 +174,9 @@ impl<O: Origin> State<O> {
     pub(super) fn go_stable(&mut self, session: usize) {
         for flow in 0..self.origin.identity().shards {
             let part = self.origin.second(session, flow);
-            if let Some(flow) = self.flow_mut(session, flow) {
-                flow.stream.go_stable(&part);
+            match (part, self.flow_mut(session, flow)) {
+                (Some(part), Some(flow)) => flow.stream.go_stable(&part),
+                _ => self.end(session, Ended::ByMaster),
             }
         }
         self.set_phase(session, Phase::Stable);

@@ -110,3 +110,75 @@ impl<O: Origin> Shared<O> {
         }
     }
 }
+
+/// What every master lets a test see: the same methods on each type that has a `front`.
+macro_rules! observations {
+    ($master:ty) => {
+        impl $master {
+            /// Where it listens.
+            pub fn address(&self) -> std::net::SocketAddr {
+                self.front.address()
+            }
+
+            /// The LSNs that the client acknowledged on a flow of its `session`-th session (from 0), in order.
+            pub fn acks(&self, session: usize, flow: usize) -> Vec<u64> {
+                self.front.acks(session, flow)
+            }
+
+            /// Where the client broke the protocol, in the order in which it was seen.
+            pub fn violations(&self) -> Vec<String> {
+                self.front.violations()
+            }
+
+            /// Every command of connections that are not flows, connection by connection.
+            pub fn commands(&self) -> Vec<Vec<bytes::Bytes>> {
+                self.front.commands()
+            }
+
+            /// How many bytes of a flow's stream were sent.
+            pub fn sent(&self, session: usize, flow: usize) -> usize {
+                self.front.sent(session, flow)
+            }
+
+            /// Lets a flow go on that the options hold back.
+            pub fn release(&self) {
+                self.front.release();
+            }
+
+            /// Closes every connection of the newest session, as a broken network would.
+            pub fn cut(&self) {
+                self.front.cut();
+            }
+
+            /// Waits until the client has begun `count` sessions.
+            pub async fn sessions_begun(&self, count: usize) {
+                self.front.sessions_begun(count).await;
+            }
+
+            /// Waits until the client's `session`-th session (from 0) was sent and acknowledged to its end.
+            pub async fn session_finished(&self, session: usize) {
+                self.front.completed(session).await;
+            }
+
+            /// Waits until the client's `session`-th session (from 0) is over, whoever ended it.
+            pub async fn session_ended(&self, session: usize) {
+                self.front.session_ended(session).await;
+            }
+
+            /// Waits until the client has acknowledged `lsn` or more on a flow.
+            pub async fn acked(&self, session: usize, flow: usize, lsn: u64) {
+                self.front.acked(session, flow, lsn).await;
+            }
+
+            /// Waits until `bytes` of a flow's stream were sent.
+            pub async fn sent_at_least(&self, session: usize, flow: usize, bytes: usize) {
+                self.front.sent_at_least(session, flow, bytes).await;
+            }
+
+            /// Waits for the first violation and returns all.
+            pub async fn violated(&self) -> Vec<String> {
+                self.front.violated().await
+            }
+        }
+    };
+}

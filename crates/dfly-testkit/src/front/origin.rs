@@ -10,10 +10,10 @@ pub(crate) trait Origin: Send + 'static {
     fn open(&mut self, session: usize, complete: bool) -> Result<(), Refusal>;
     /// A client asks for a flow.
     fn flow(&mut self, ask: &FlowAsk) -> Result<FlowGrant, Refusal>;
-    /// What a flow carries from SYNC on.
-    fn first(&mut self, session: usize, flow: usize) -> FirstPart;
-    /// What a flow carries from STARTSTABLE on.
-    fn second(&mut self, session: usize, flow: usize) -> SecondPart;
+    /// What a flow carries from SYNC on; none if it cannot be had any more, which ends the session.
+    fn first(&mut self, session: usize, flow: usize) -> Option<FirstPart>;
+    /// What a flow carries from STARTSTABLE on; none as above.
+    fn second(&mut self, session: usize, flow: usize) -> Option<SecondPart>;
     /// The LSN of the next record, by shard.
     fn lsns(&self) -> Vec<u64>;
     /// Whether the session is followed by another one, so that the master ends it when it is complete.
@@ -34,7 +34,7 @@ pub(crate) struct Identity {
 
 /// How partial synchronisation goes on after FLOW (protocol section 6.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) enum PartialForm {
+pub enum PartialForm {
     /// SYNC, then journal blobs in a snapshot stream, then STARTSTABLE (up to v1.34).
     Sync,
     /// STARTSTABLE at once (v1.35 and later).
@@ -51,7 +51,6 @@ pub(crate) struct FlowAsk {
     /// The LSN that the client wants to go on from.
     pub(crate) lsn: Option<u64>,
     /// The master that the client followed before, and an LSN for each of its shards.
-    #[expect(dead_code, reason = "for the scripted master")]
     pub(crate) last_master: Option<(String, Vec<u64>)>,
 }
 

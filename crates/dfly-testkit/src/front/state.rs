@@ -196,10 +196,8 @@ impl<O: Origin> State<O> {
     pub(super) fn disconnected(&mut self, connection: usize) {
         let session = match self.role(connection) {
             Role::Control(session) => session,
-            Role::Flow { session, flow } => {
-                let current = self.flow(session, flow).is_some_and(|flow| flow.connection == connection);
-                current.then_some(session)
-            }
+            // Also of a connection that another one has replaced (protocol section 2.1).
+            Role::Flow { session, .. } => Some(session),
         };
         if let Some(session) = session {
             self.end(session, Ended::ByClient);

@@ -35,7 +35,6 @@ impl FlowStream {
         self.first_len = self.bytes.len();
     }
 
-    #[expect(dead_code, reason = "for the scripted master")]
     /// Appends to the first part, which has not ended.
     pub(crate) fn extend_first(&mut self, bytes: &[u8]) {
         self.append(bytes, 0);
@@ -52,7 +51,6 @@ impl FlowStream {
         self.marks.extend(marks.take_while(|mark| mark.end <= limit));
     }
 
-    #[expect(dead_code, reason = "for the scripted master")]
     /// Appends one record to the journal.
     pub(crate) fn push_record(&mut self, bytes: &[u8], next_lsn: Option<u64>) {
         let end = self.append(bytes, bytes.len());

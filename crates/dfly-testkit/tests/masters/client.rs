@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use dfly_testkit::{Walk, walk};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -62,6 +63,29 @@ impl Wire {
         let mut bytes = vec![0; n];
         timeout(PATIENCE, self.socket.read_exact(&mut bytes)).await.expect("no bytes came").unwrap();
         bytes
+    }
+
+    /// Everything up to and with `end`.
+    pub(crate) async fn read_until(&mut self, end: &[u8]) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        while !bytes.ends_with(end) {
+            bytes.push(timeout(PATIENCE, self.socket.read_u8()).await.expect("no bytes came").unwrap());
+        }
+        bytes
+    }
+
+    /// The journal, read on until its next LSN is `next`.
+    pub(crate) async fn read_journal(&mut self, start: u64, next: u64) -> Walk {
+        let mut bytes = Vec::new();
+        loop {
+            let walked = walk(&bytes, start).unwrap();
+            // An LSN record may follow the last counting one; reading stops behind whole records only.
+            if walked.final_lsn(start) >= next && walked.leftover == 0 {
+                assert_eq!(walked.final_lsn(start), next);
+                return walked;
+            }
+            timeout(PATIENCE, self.socket.read_buf(&mut bytes)).await.expect("no journal came").unwrap();
+        }
     }
 
     /// Everything until the master closes.

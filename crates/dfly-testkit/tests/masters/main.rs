@@ -11,3 +11,4 @@
 mod client;
 mod recorded;
 mod refusals;
+mod scripted;

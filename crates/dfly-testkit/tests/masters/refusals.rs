@@ -167,3 +167,18 @@ async fn a_partial_session_serves_only_what_was_recorded() {
     let third = wire.ask("REPLCONF capa dragonfly").await;
     assert_eq!(third, "-ERR no more sessions are recorded");
 }
+
+/// Protocol section 2.1: FLOW twice is accepted, and the session dies with the connection that was replaced.
+#[tokio::test]
+async fn a_second_flow_replaces_the_first() {
+    let (master, _) = master("journal-4shards", MasterOptions::default()).await;
+    let mut session = Session::begin(master.address(), &[], None).await;
+    let mut second = Wire::connect(master.address()).await;
+    let line = format!("DFLY FLOW {} {} 2", session.repl_id, session.sync_id);
+    assert_eq!(second.ask_array(&line).await[0], "FULL");
+    assert_eq!(session.sync().await, "+OK");
+    assert_eq!(second.read(9).await, b"REDIS0009");
+    assert!(session.flows[2].is_silent());
+    drop(session.flows.remove(2));
+    timeout(PATIENCE, master.session_ended(0)).await.unwrap();
+}

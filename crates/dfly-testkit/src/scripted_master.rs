@@ -1,0 +1,195 @@
+//! A master that follows a script and goes on living: operations may be applied while a replica is connected.
+
+mod origin;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use bytes::Bytes;
+use thiserror::Error;
+
+use crate::front::{Ended, Front, MasterOptions, Phase, State};
+use crate::recording::Row;
+use crate::script::{Lsns, Op, OpError, Record, Script};
+use crate::value::CanonicalValue;
+use origin::ScriptedOrigin;
+
+/// A Dragonfly master made of a [`Script`]. What it holds is known at every moment, so a test can compare.
+///
+/// It lives in the tokio runtime that started it and ends when it is dropped.
+#[derive(Debug)]
+pub struct ScriptedMaster {
+    front: Front<ScriptedOrigin>,
+}
+
+/// Why a scripted master does not start.
+#[derive(Debug, Error)]
+pub enum ScriptError {
+    /// An operation of the script is refused.
+    #[error("{op:?}: refused")]
+    Refused {
+        /// The operation.
+        op: Op,
+        /// Why.
+        source: OpError,
+    },
+    /// No port can be had.
+    #[error("cannot listen")]
+    Listen(#[source] std::io::Error),
+}
+
+impl ScriptedMaster {
+    /// Starts to listen on a free port of 127.0.0.1.
+    ///
+    /// # Errors
+    /// An operation of the script is refused by the model (all of them are tried), or no port can be had.
+    pub async fn start(script: Script, options: MasterOptions) -> Result<Self, ScriptError> {
+        if let Some((op, source)) = script.refused {
+            return Err(ScriptError::Refused { op, source });
+        }
+        let mut dry_run = script.model.clone();
+        for op in script.during.iter().chain(&script.tail).chain(&script.stable) {
+            let refused = |source| ScriptError::Refused { op: op.clone(), source };
+            dry_run.apply(op).map_err(refused)?;
+        }
+        let front = Front::start(ScriptedOrigin::new(script), options).await.map_err(ScriptError::Listen)?;
+        Ok(Self { front })
+    }
+
+    /// Runs an operation now. It reaches every session that has come far enough, and the backlog.
+    ///
+    /// # Errors
+    /// The model refuses it; then it is not logged either.
+    pub fn apply(&self, op: impl Into<Op>) -> Result<(), OpError> {
+        let mut state = self.front.shared.lock();
+        let records = state.origin.execute(&op.into())?;
+        send(&mut state, &records);
+        drop(state);
+        self.front.shared.changed();
+        Ok(())
+    }
+
+    /// Runs operations at a steady rate. Returns when the last one has run.
+    ///
+    /// # Errors
+    /// The first that is refused; those after it do not run.
+    pub async fn apply_paced(
+        &self,
+        ops: impl IntoIterator<Item = Op>,
+        per_second: u32,
+    ) -> Result<(), OpError> {
+        let mut ticks = tokio::time::interval(Duration::from_secs(1) / per_second.max(1));
+        for op in ops {
+            ticks.tick().await;
+            self.apply(op)?;
+        }
+        Ok(())
+    }
+
+    /// Writes a PING record on every flow, as a master does for TAKEOVER and WAIT.
+    pub fn ping(&self) {
+        let mut state = self.front.shared.lock();
+        let records = state.origin.ping();
+        send(&mut state, &records);
+        drop(state);
+        self.front.shared.changed();
+    }
+
+    /// Ends every session and goes on as a restarted master does: another replication id, LSNs from 1, no backlog.
+    /// What it holds stays.
+    pub fn restart(&self) {
+        self.renew(ScriptedOrigin::restart);
+    }
+
+    /// Ends every session and goes on as a promoted replica does: another replication id, but the LSNs and the
+    /// backlog of before, and it remembers whom it followed.
+    pub fn fail_over(&self) {
+        self.renew(ScriptedOrigin::fail_over);
+    }
+
+    fn renew(&self, change: fn(&mut ScriptedOrigin)) {
+        let mut state = self.front.shared.lock();
+        change(&mut state.origin);
+        for session in 0..state.sessions.len() {
+            state.end(session, Ended::ByMaster);
+        }
+        drop(state);
+        self.front.shared.changed();
+    }
+
+    /// The replication id (40 hexadecimal characters).
+    pub fn repl_id(&self) -> String {
+        self.front.shared.lock().origin.repl_id()
+    }
+
+    /// The LSN that the next record of each shard will get: what a replica that is up to date has acknowledged.
+    pub fn lsns(&self) -> Vec<u64> {
+        self.front.shared.lock().origin.next_lsns()
+    }
+
+    /// Everything it holds now, in the form in which a Redis is read.
+    pub fn keyspace(&self) -> BTreeMap<(u32, Bytes), CanonicalValue> {
+        self.front.shared.lock().origin.script().model().keyspace()
+    }
+
+    /// Everything it holds now, as rows to compare a Redis with.
+    pub fn rows(&self) -> Vec<Row> {
+        self.front.shared.lock().origin.script().model().rows()
+    }
+
+    /// Waits until the newest session is in stable sync.
+    pub async fn stable(&self) {
+        let stable = |state: &mut State<ScriptedOrigin>| {
+            let last = state.sessions.last()?;
+            (last.phase == Phase::Stable && last.ended.is_none()).then_some(())
+        };
+        self.front.shared.until(stable).await;
+    }
+
+    /// Waits until the newest session is in stable sync, everything was sent, and each flow's last ACK is the
+    /// shard's LSN.
+    pub async fn caught_up(&self) {
+        let caught_up = |state: &mut State<ScriptedOrigin>| {
+            let last = state.sessions.len().checked_sub(1)?;
+            let live = state.sessions.last().is_some_and(|session| session.ended.is_none());
+            (live && Front::is_complete(state, last)).then_some(())
+        };
+        self.front.shared.until(caught_up).await;
+    }
+}
+
+observations!(ScriptedMaster);
+
+/// Appends records to the live session's flows: journal blobs during its full sync, the journal in stable sync.
+fn send(state: &mut State<ScriptedOrigin>, records: &[Record]) {
+    let Some(session) = state.sessions.last_mut().filter(|session| session.ended.is_none()) else { return };
+    let phase = session.phase;
+    for record in records {
+        let Some(flow) = session.flows.get_mut(record.shard).and_then(Option::as_mut) else { continue };
+        match phase {
+            // The snapshot or the backlog will hold it.
+            Phase::Preparation => {}
+            Phase::FullSync => flow.stream.extend_first(&state.origin.blob(&record.bytes)),
+            Phase::Stable => {
+                flow.stream.push_record(&record.bytes, Some(record.lsn + 1));
+                if let Some(marker) = state.origin.marker(record) {
+                    flow.stream.push_record(&marker, None);
+                }
+            }
+        }
+    }
+}
+
+/// Joins records into a journal stream with its LSN records; ends of records come with it.
+fn stream_of<'a>(
+    records: impl Iterator<Item = &'a Record>,
+    lsns: &mut Lsns,
+) -> (Vec<u8>, Vec<crate::journal_walk::Mark>) {
+    let (mut bytes, mut marks) = (Vec::new(), Vec::new());
+    for record in records {
+        bytes.extend_from_slice(&record.bytes);
+        marks.push(crate::journal_walk::Mark { end: bytes.len(), next_lsn: record.lsn + 1 });
+        bytes.extend(lsns.after(record.lsn).unwrap_or_default());
+    }
+    (bytes, marks)
+}
