@@ -1,11 +1,11 @@
 //! The grammar of the stream: which item stands at the next byte (protocol sections 4.1 and 7.1).
 
-use dfly_wire::{DbIndex, FaultKind, Limits, fixed, packed};
+use dfly_wire::{DbIndex, Fault, FaultKind, Limits, Parsed, fixed, packed};
 
 use crate::blob;
 use crate::error::ErrorKind;
 use crate::event::{Checksum, Event, Family, Magic, ModuleAux, ValueId};
-use crate::input::{Input, Stop, frame, read, read_part};
+use crate::input::{Fail, Input, Stop, frame, read, read_part};
 use crate::opcode;
 use crate::reader::{Context, Progress, ValueReader};
 use crate::scan::Scanner;
@@ -160,9 +160,7 @@ impl Items {
             Begun::Nothing => Ok(Progress::Quiet),
             Begun::Magic => {
                 self.context.magic = read_part(src, magic).map_err(|stop| match stop {
-                    Stop::Fail(fail) => {
-                        Stop::Fail(Box::new(crate::input::Fail { kind: ErrorKind::Magic, ..*fail }))
-                    }
+                    Stop::Fail(fail) => Stop::Fail(Box::new(Fail { kind: ErrorKind::Magic, ..*fail })),
                     need @ Stop::Need(_) => need,
                 })?;
                 self.begun = Begun::Nothing;
@@ -219,24 +217,20 @@ impl Items {
 
     fn chunk<S: Input>(&mut self, src: &mut S) -> Result<Progress, Stop> {
         let limit = self.context.limits.blob;
-        let mut head = (0, 0);
+        let mut id = 0;
         let mut chunk = frame(src, |input| {
-            let (rest, id) = fixed::u32_le(input)?;
-            let (rest, size) = fixed::u32_le(rest)?;
-            head = (id, size);
-            let fits = usize::try_from(size).ok().filter(|size| *size <= limit);
-            match fits {
-                Some(size) if id != 0 && size != 0 => fixed::bytes(rest, size).map(|(rest, _)| (rest, ())),
-                Some(_) => {
-                    dfly_wire::Fault::at(input, FaultKind::Invalid("a chunk is empty or has no stream"))
-                }
-                None => {
-                    let kind = FaultKind::OverLimit { found: u64::from(size), limit: limit as u64 };
-                    dfly_wire::Fault::at(rest, kind)
-                }
+            let (at_size, stream) = fixed::u32_le(input)?;
+            let (rest, size) = fixed::u32_le(at_size)?;
+            if stream == 0 || size == 0 {
+                return Fault::at(input, FaultKind::Invalid("a chunk is empty or has no stream"));
+            }
+            id = stream;
+            match usize::try_from(size) {
+                Ok(size) if size <= limit => fixed::bytes(rest, size).map(|(rest, _)| (rest, ())),
+                _ => Fault::at(at_size, FaultKind::OverLimit { found: u64::from(size), limit: limit as u64 }),
             }
         })?;
-        Ok(Progress::Chunk(head.0, chunk.split_off(CHUNK_HEAD)))
+        Ok(Progress::Chunk(id, chunk.split_off(CHUNK_HEAD)))
     }
 
     fn journal<S: Input>(&mut self, src: &mut S) -> Result<Progress, Stop> {
@@ -338,17 +332,17 @@ const CHECKSUM_SINCE: u16 = 5;
 const CHECKSUM_SIZE: usize = 8;
 
 /// `REDIS` and four digits, or `VALKEY` and three.
-fn magic(input: &[u8]) -> dfly_wire::Parsed<'_, Magic> {
+fn magic(input: &[u8]) -> Parsed<'_, Magic> {
     let (rest, raw) = fixed::array::<9>(input)?;
     let (family, digits) = match (raw.strip_prefix(b"REDIS"), raw.strip_prefix(b"VALKEY")) {
         (Some(digits), _) => (Family::Redis, digits),
         (_, Some(digits)) => (Family::Valkey, digits),
-        _ => return dfly_wire::Fault::at(input, FaultKind::Invalid("magic")),
+        _ => return Fault::at(input, FaultKind::Invalid("magic")),
     };
     let version = std::str::from_utf8(digits).ok().filter(|text| text.bytes().all(|c| c.is_ascii_digit()));
     match version.and_then(|text| text.parse().ok()).filter(|version| *version > 0) {
         Some(version) => Ok((rest, Magic { family, version })),
-        None => dfly_wire::Fault::at(input, FaultKind::Invalid("magic")),
+        None => Fault::at(input, FaultKind::Invalid("magic")),
     }
 }
 
@@ -374,6 +368,6 @@ fn measure<S: Input>(src: &S, scanner: &mut Scanner, scanned: &mut usize, most: 
 }
 
 /// The result of parsing what was parsed before, and is whole.
-fn again<T>(parsed: dfly_wire::Parsed<'_, T>) -> Result<(&[u8], T), Stop> {
+fn again<T>(parsed: Parsed<'_, T>) -> Result<(&[u8], T), Stop> {
     parsed.map_err(|error| Stop::parser(0, &error))
 }

@@ -63,8 +63,8 @@ pub(crate) fn check(held: &Held, row: &Value, now: i64) {
             assert_eq!(*members, scores.collect());
         }
         Content::Stream { .. } => check_stream(&held.content, value),
-        Content::Opaque { parts, strings } => {
-            assert!(*parts > 1);
+        Content::Opaque { heads, strings, .. } => {
+            assert!(!heads.is_empty());
             if row["type"] == "ReJSON-RL" {
                 check_json(&strings[0], value);
             }

@@ -7,8 +7,15 @@
     reason = "a failed expectation must stop the test"
 )]
 
+mod build;
+mod built;
 mod driver;
+mod every;
 mod expected;
 mod golden;
+mod hostile;
 mod inputs;
 mod model;
+mod pack;
+mod payload;
+mod split;

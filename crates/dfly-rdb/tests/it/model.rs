@@ -1,7 +1,8 @@
 use std::collections::BTreeMap;
 
 use dfly_rdb::{
-    Element, Elements, Event, KeyHeader, ModulePart, StreamId, StreamTail, TypeId, ValueId, ValueKind,
+    BloomPart, CountMinPart, CuckooPart, Element, Elements, Event, KeyHeader, ModulePart, StreamId,
+    StreamTail, TopKPart, TypeId, ValueId, ValueKind,
 };
 
 /// What a value holds, however it was encoded and cut.
@@ -16,9 +17,10 @@ pub(crate) enum Content {
         entries: Vec<(StreamId, Vec<Vec<u8>>)>,
         tail: StreamTail,
     },
-    /// Sketches and modules: their parts as text, and all strings.
+    /// Sketches and modules: their heads as text, their raw bytes, and a module's strings.
     Opaque {
-        parts: usize,
+        heads: Vec<String>,
+        bytes: Vec<u8>,
         strings: Vec<Vec<u8>>,
     },
 }
@@ -40,7 +42,7 @@ impl Content {
             ValueKind::Hash => Self::Hash(BTreeMap::new()),
             ValueKind::SortedSet => Self::SortedSet(BTreeMap::new()),
             ValueKind::Stream => Self::Stream { entries: Vec::new(), tail: StreamTail::default() },
-            _ => Self::Opaque { parts: 0, strings: Vec::new() },
+            _ => Self::Opaque { heads: Vec::new(), bytes: Vec::new(), strings: Vec::new() },
         }
     }
 
@@ -75,12 +77,14 @@ impl Content {
                 entries.push((entry.id(), fields.collect()));
             }
             (Self::Stream { tail, .. }, Element::StreamTail(found)) => *tail = found,
-            (Self::Opaque { parts, strings }, element) => {
-                *parts += 1;
-                if let Element::Module(ModulePart::String(text)) = element {
-                    strings.push(text.to_vec());
-                }
-            }
+            (Self::Opaque { heads, bytes, strings }, element) => match element {
+                Element::Bloom(BloomPart::Bits(bits)) => bytes.extend(bits.to_vec()),
+                Element::CountMinSketch(CountMinPart::Counters(run)) => bytes.extend(run),
+                Element::TopK(TopKPart::Counters(run)) => bytes.extend(run),
+                Element::Cuckoo(CuckooPart::Buckets(run)) => bytes.extend(run),
+                Element::Module(ModulePart::String(text)) => strings.push(text.to_vec()),
+                head => heads.push(format!("{head:?}")),
+            },
             (content, element) => panic!("{element:?} in {content:?}"),
         }
     }
@@ -105,7 +109,13 @@ pub(crate) fn keyspace<'e>(events: impl IntoIterator<Item = &'e Event>) -> BTree
                 let held = Held { header, type_id, kind, content: Content::empty(kind) };
                 assert!(open.insert(*id, held).is_none());
             }
-            Event::Piece { id, piece } => open.get_mut(id).unwrap().content.add(piece.elements()),
+            Event::Piece { id, piece } => {
+                let held = open.get_mut(id).unwrap();
+                held.content.add(piece.elements());
+                if let Some(Ok(Element::Module(ModulePart::Id(id)))) = piece.elements().next() {
+                    held.kind = ValueKind::Module(Some(id));
+                }
+            }
             Event::Close { id } => keep(open.remove(id).unwrap()),
             _ => {}
         }
