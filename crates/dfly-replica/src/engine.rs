@@ -181,9 +181,14 @@ impl Engine {
     }
 }
 
+/// Waits until the run is told to stop, or nobody is left who could tell it.
+pub(crate) async fn told(stop: &mut watch::Receiver<Stop>) {
+    drop(stop.wait_for(|stop| *stop != Stop::Running).await);
+}
+
 async fn stopped_during(delay: Duration, stop: &mut watch::Receiver<Stop>) -> bool {
     tokio::select! {
-        _ = stop.wait_for(|stop| *stop != Stop::Running) => true,
+        () = told(stop) => true,
         () = sleep(delay) => false,
     }
 }

@@ -20,7 +20,7 @@ use tracing::{debug, info};
 
 use crate::barrier::{CutBarrier, FlushBarrier};
 use crate::config::EngineConfig;
-use crate::engine::Stop;
+use crate::engine::{Stop, told};
 use crate::error::{Error, FlowError};
 use crate::flow::{Flow, FlowEnd, Lines, Order, Signal, Stage};
 use crate::progress::Progress;
@@ -247,7 +247,7 @@ impl Running {
         let mut stopped = false;
         loop {
             tokio::select! {
-                _ = stop.wait_for(|stop| *stop != Stop::Running), if !stopped => {
+                () = told(stop), if !stopped => {
                     stopped = true;
                     info!("stopping: waiting for the target to answer what is in flight");
                     self.stop_flows.send_replace(true);

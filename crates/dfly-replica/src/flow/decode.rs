@@ -70,6 +70,7 @@ impl Flow {
         if self.conn.buffer.len() < self.needed {
             return Ok(Want::Bytes);
         }
+        self.needed = 0;
         loop {
             if self.batch.len() >= BATCH_COMMANDS || self.batch.byte_len() >= BATCH_BYTES {
                 self.hand_over();

@@ -263,7 +263,6 @@ impl Flow {
     /// The source is gone: what has arrived is still decoded as far as it goes, and made durable.
     async fn lost(&mut self, error: FlowError) -> Result<FlowEnd, FlowError> {
         loop {
-            self.needed = 0;
             let want = self.decode()?;
             self.hand_over();
             let durable = self.drain().await?;

@@ -1,0 +1,15 @@
+//! Recorded sessions of a real master, replicated into a real Redis.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a failed expectation must stop the test"
+)]
+
+mod acks;
+mod bad_input;
+mod captures;
+mod cuts;
+mod run;
+mod small;

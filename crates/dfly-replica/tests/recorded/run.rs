@@ -1,0 +1,89 @@
+//! One recorded session into one Redis.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use dfly_replica::{Engine, EngineConfig, Error, Reconnect, Report, Stop};
+use dfly_testkit::{
+    CompareOptions, Comparison, MasterOptions, RecordedMaster, Recording, RedisOptions, RedisServer, compare,
+};
+use dfly_translate::Policy;
+use redis_resp::connection::{Credentials, Endpoint, Peer};
+use tokio::sync::watch;
+use tokio::time::timeout;
+
+/// Far beyond what any recorded session takes; a test that hangs fails by it.
+const LIMIT: Duration = Duration::from_secs(60);
+
+pub(crate) fn endpoint(peer: Peer, at: SocketAddr) -> Endpoint {
+    Endpoint {
+        peer,
+        host: at.ip().to_string(),
+        port: at.port(),
+        credentials: None,
+        connect_timeout: Duration::from_secs(5),
+        reply_timeout: Duration::from_secs(20),
+    }
+}
+
+/// Everything that is left out is counted; a lost source ends the run at the second failure to connect.
+pub(crate) fn config(master: &RecordedMaster, redis: &RedisServer) -> EngineConfig {
+    let mut config =
+        EngineConfig::new(endpoint(Peer::Source, master.address()), endpoint(Peer::Target, redis.address()));
+    config.source.credentials =
+        master.recording().password().map(|password| Credentials { user: None, password: password.into() });
+    config.on_unsupported = Policy::Skip;
+    config.ack_interval = Duration::from_millis(20);
+    config.reconnect = Reconnect {
+        first_delay: Duration::from_millis(1),
+        longest_delay: Duration::from_millis(2),
+        give_up_after: Some(Duration::ZERO),
+    };
+    config
+}
+
+/// Runs until the recording is sent and acknowledged to its end, then stops the run.
+pub(crate) async fn to_the_end(config: EngineConfig, master: &RecordedMaster) -> Result<Report, Error> {
+    let (engine, _reports) = Engine::new(config);
+    let (stop, stopped) = watch::channel(Stop::Running);
+    let mut run = std::pin::pin!(engine.run(stopped));
+    tokio::select! {
+        done = &mut run => return done,
+        finished = timeout(LIMIT, master.finished()) => {
+            assert!(finished.is_ok(), "{}: not at its end in time; violations {:?}", master.recording().meta.scenario, master.violations());
+        }
+    }
+    stop.send_replace(Stop::Drain);
+    run.await
+}
+
+/// Runs until the run ends by itself.
+pub(crate) async fn until_it_ends(config: EngineConfig) -> Result<Report, Error> {
+    let (engine, _reports) = Engine::new(config);
+    let (_stop, stopped) = watch::channel(Stop::Running);
+    timeout(LIMIT, engine.run(stopped)).await.unwrap_or_else(|_| panic!("the run did not end"))
+}
+
+pub(crate) fn redis() -> RedisServer {
+    RedisServer::start(RedisOptions::default()).unwrap()
+}
+
+pub(crate) fn differences(redis: &RedisServer, recording: &Recording) -> Comparison {
+    let options = CompareOptions {
+        replayed: recording.journal_arguments(),
+        entries_read_may_be_unknown: true,
+        ..CompareOptions::default()
+    };
+    compare(&mut redis.client().unwrap(), recording.expected(), &options).unwrap()
+}
+
+/// Replicates a recording as `options` serve it; the end must be what the real master held.
+pub(crate) async fn replicate(recording: Recording, options: MasterOptions) -> (RecordedMaster, Report) {
+    let redis = redis();
+    let master = RecordedMaster::start(recording, options).await.unwrap();
+    let report = to_the_end(config(&master, &redis), &master).await.unwrap();
+    let comparison = differences(&redis, master.recording());
+    assert!(comparison.is_equal(), "{}: {:#?}", master.recording().meta.scenario, comparison.differences);
+    assert_eq!(master.violations(), [""; 0], "{}", master.recording().meta.scenario);
+    (master, report)
+}
