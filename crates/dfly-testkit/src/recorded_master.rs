@@ -23,12 +23,15 @@ pub struct RecordedMaster {
 }
 
 impl RecordedMaster {
-    /// Starts to listen on a free port of 127.0.0.1.
+    /// Starts to listen on a free port of 127.0.0.1. A recording that many masters serve is best shared by an `Arc`.
     ///
     /// # Errors
     /// No port can be had.
-    pub async fn start(recording: Recording, mut options: MasterOptions) -> std::io::Result<Self> {
-        let recording = Arc::new(recording);
+    pub async fn start(
+        recording: impl Into<Arc<Recording>>,
+        mut options: MasterOptions,
+    ) -> std::io::Result<Self> {
+        let recording = recording.into();
         if options.password.is_none() {
             options.password = recording.password().map(str::to_owned);
         }

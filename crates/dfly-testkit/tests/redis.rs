@@ -219,3 +219,54 @@ fn pipelines_keep_errors_in_their_place() {
     assert!(replies[500].error().unwrap().starts_with("WRONGTYPE"));
     assert_eq!(replies[999], Reply::Int(999));
 }
+
+/// What replaying XCLAIM and XGROUP SETID cannot keep is let through only where it was asked for, and only later times.
+#[test]
+fn replayed_streams_may_have_later_times() {
+    let (_server, mut client) = start();
+    FILL.iter().for_each(|line| drop(run(&mut client, line)));
+    client.select(0).unwrap();
+    let mut rows = rows_of(&mut client);
+    let row = rows.iter_mut().find(|row| row.key == "x").unwrap();
+    let Value::Stream(stream) = &mut row.value else { unreachable!("x is a stream") };
+    let group = stream.info.groups.get_mut(&b"g"[..]).unwrap();
+    let consumer = group.consumers.get_mut(&b"c1"[..]).unwrap();
+    consumer.seen_at_ms -= 5;
+    let mut compare_with = |rows: &[Row], options: CompareOptions| -> Vec<String> {
+        let found = compare(&mut client, rows, &options).unwrap();
+        found.differences.iter().map(ToString::to_string).collect()
+    };
+    let strict = compare_with(&rows, CompareOptions::default());
+    assert!(strict.len() == 1 && strict[0].contains("seen-time"), "{strict:?}");
+    let seen_later = || CompareOptions { consumers_seen_later: true, ..CompareOptions::default() };
+    assert_eq!(compare_with(&rows, seen_later()), [""; 0]);
+
+    let change = |rows: &mut Vec<Row>, change: fn(&mut dfly_testkit::Group)| {
+        let row = rows.iter_mut().find(|row| row.key == "x").unwrap();
+        let Value::Stream(stream) = &mut row.value else { unreachable!("x is a stream") };
+        change(stream.info.groups.get_mut(&b"g"[..]).unwrap());
+    };
+    change(&mut rows, |group| group.pending[0].delivered_at_ms -= 5);
+    assert!(compare_with(&rows, seen_later())[0].contains("delivery times"));
+    let replayed = || CompareOptions { replayed: ["x".into()].into(), ..CompareOptions::default() };
+    assert_eq!(compare_with(&rows, replayed()), [""; 0]);
+    change(&mut rows, |group| group.pending[0].delivered_at_ms += 1_000_000);
+    assert!(compare_with(&rows, replayed())[0].contains("delivery times"), "an earlier time is wrong");
+}
+
+#[test]
+fn a_forgotten_entries_read_is_let_through_only_if_asked() {
+    let (_server, mut client) = start();
+    for line in ["XADD x 5-1 f v", "XGROUP CREATE x g 5-1 ENTRIESREAD 1"] {
+        run(&mut client, line);
+    }
+    let rows = rows_of(&mut client);
+    run(&mut client, "XGROUP SETID x g 5-1");
+    let mut differences = |entries_read_may_be_unknown| {
+        let replayed = ["x".into()].into();
+        let options = CompareOptions { replayed, entries_read_may_be_unknown, ..CompareOptions::default() };
+        compare(&mut client, &rows, &options).unwrap().differences.len()
+    };
+    assert_eq!(differences(false), 1);
+    assert_eq!(differences(true), 0);
+}

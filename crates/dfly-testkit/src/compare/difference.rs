@@ -154,3 +154,32 @@ pub(super) fn member_ttls(
     let extra = extra.map(|(field, at)| format!("field {} expires at {at}, expected never", name(field)));
     wrong.chain(extra).map(What::FieldExpiry).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn times(all: &[(&'static str, i64)]) -> BTreeMap<Bytes, i64> {
+        all.iter().map(|(field, at)| (Bytes::from(*field), *at)).collect()
+    }
+
+    #[test]
+    fn expiries_of_fields() {
+        let wanted = times(&[("a", 10_000), ("b", 20_000)]);
+        let told = |held: &[(&'static str, i64)]| -> Vec<String> {
+            member_ttls(&wanted, &times(held), 1000).iter().map(ToString::to_string).collect()
+        };
+        assert_eq!(told(&[("a", 9_000), ("b", 21_000)]), [""; 0]);
+        assert_eq!(told(&[("a", 8_999), ("b", 20_000)]), ["field a expires at 8999, expected 10000"]);
+        assert_eq!(told(&[("a", 10_000)]), ["field b never expires, expected 20000"]);
+        assert_eq!(told(&[("a", 10_000), ("b", 20_000), ("c", 5)]), ["field c expires at 5, expected never"]);
+    }
+
+    #[test]
+    fn many_differing_elements_are_counted() {
+        let wanted: BTreeMap<Bytes, u8> = (0..9).map(|i| (Bytes::from(format!("f{i}")), i)).collect();
+        let told = keyed(&wanted, &BTreeMap::new(), "field");
+        assert_eq!(told.len(), 6);
+        assert_eq!(told[5], What::Value("4 more of 9 elements differ".to_owned()));
+    }
+}

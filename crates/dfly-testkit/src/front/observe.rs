@@ -7,9 +7,9 @@ use super::state::{Ended, Role, State};
 use super::{Front, Shared};
 
 impl<O: Origin> State<O> {
-    fn control_commands(&self) -> Vec<Vec<Bytes>> {
-        let control = self.connections.iter().filter(|log| matches!(log.role, Role::Control(_)));
-        control.flat_map(|log| log.commands.iter().cloned()).collect()
+    fn commands_where(&self, wanted: impl Fn(Role) -> bool) -> Vec<Vec<Bytes>> {
+        let logs = self.connections.iter().filter(|log| wanted(log.role));
+        logs.flat_map(|log| log.commands.iter().cloned()).collect()
     }
 }
 
@@ -23,7 +23,11 @@ impl<O: Origin> Front<O> {
     }
 
     pub(crate) fn commands(&self) -> Vec<Vec<Bytes>> {
-        self.shared.lock().control_commands()
+        self.shared.lock().commands_where(|role| matches!(role, Role::Control(_)))
+    }
+
+    pub(crate) fn flow_commands(&self) -> Vec<Vec<Bytes>> {
+        self.shared.lock().commands_where(|role| matches!(role, Role::Flow { .. }))
     }
 
     /// Lets the held flow go on.
@@ -133,6 +137,11 @@ macro_rules! observations {
             /// Every command of connections that are not flows, connection by connection.
             pub fn commands(&self) -> Vec<Vec<bytes::Bytes>> {
                 self.front.commands()
+            }
+
+            /// Every command up to DFLY FLOW of connections that are flows, connection by connection.
+            pub fn flow_commands(&self) -> Vec<Vec<bytes::Bytes>> {
+                self.front.flow_commands()
             }
 
             /// How many bytes of a flow's stream were sent.

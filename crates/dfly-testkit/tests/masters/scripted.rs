@@ -165,6 +165,9 @@ async fn reconnect(script: Script, request: &[u64]) -> (ScriptedMaster, Session)
 async fn a_partial_session_goes_on_directly() {
     let (master, mut session) = reconnect(Script::new(1), &[4]).await;
     assert_eq!(session.granted[0].0, "PARTIAL");
+    let asked = master.flow_commands();
+    assert_eq!(asked.iter().map(Vec::len).collect::<Vec<_>>(), [5, 6]);
+    assert_eq!(asked[1][5], "4");
     assert_eq!(session.sync().await, "-ERR invalid state");
     assert_eq!(session.start_stable().await, "+OK");
     let walk = session.flows[0].read_journal(4, 7).await;
