@@ -143,11 +143,12 @@ impl Counters {
         self.flows.len()
     }
 
-    /// Counts a loss; true if it is the first of its kind.
-    pub(crate) fn lose(&self, loss: Loss) -> bool {
+    /// Adds losses; gives those that are the first of their kind.
+    pub(crate) fn lose(&self, more: &Losses) -> Vec<Loss> {
         let mut losses = self.losses.lock().unwrap_or_else(PoisonError::into_inner);
-        let first = losses.iter().all(|(seen, _)| seen != loss);
-        losses.count(loss);
+        let is_new = |loss: &Loss| losses.iter().all(|(seen, _)| seen != *loss);
+        let first = more.iter().map(|(loss, _)| loss).filter(is_new).collect();
+        losses.merge(more);
         first
     }
 

@@ -73,9 +73,9 @@ impl Translator {
         Self { target, policy, db: DbIndex(0), open: HashMap::new(), losses: Losses::default() }
     }
 
-    /// What was left out so far.
-    pub fn losses(&self) -> &Losses {
-        &self.losses
+    /// What was left out since the last call.
+    pub fn take_losses(&mut self) -> Losses {
+        std::mem::take(&mut self.losses)
     }
 
     /// Whether the target keeps expiries of hash fields (HPEXPIREAT: Redis 7.4, Valkey 9).

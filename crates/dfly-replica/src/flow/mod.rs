@@ -8,7 +8,7 @@ use std::time::Instant;
 use dfly_client::driver::{AckConn, FlowConn};
 use dfly_client::{AckSchedule, FlowId};
 use dfly_journal::Lsn;
-use dfly_translate::{Effect, Flush, Translator};
+use dfly_translate::{Effect, Flush, Policy, Translator};
 use redis_resp::CommandBatch;
 use redis_sink::Pipeline;
 use tokio::sync::{mpsc, watch};
@@ -130,6 +130,7 @@ impl Flow {
 
     /// Gives the collected commands to the target's connection, with the position that they reach.
     fn hand_over(&mut self) {
+        self.count_losses();
         match &mut self.progress {
             Some(progress) if progress.received() > progress.dispatched() => {
                 progress.dispatch(progress.received());
@@ -272,13 +273,22 @@ impl Flow {
         }
     }
 
-    /// Counts and tells what could not be written.
     fn note(&self, effect: Effect, key: &[u8]) {
         if let Effect::Lost(loss) = effect {
-            if self.counters.lose(loss) {
+            debug!(flow = self.id.0, %loss, key = %key.escape_ascii(), "left out");
+        }
+    }
+
+    /// Counts what was left out, and tells the first of each kind if the user wants to know.
+    fn count_losses(&mut self) {
+        let losses = self.translator.take_losses();
+        if losses.is_empty() {
+            return;
+        }
+        for loss in self.counters.lose(&losses) {
+            if self.config.on_unsupported == Policy::Warn {
                 warn!(flow = self.id.0, %loss, "the target cannot hold this; it is left out and counted");
             }
-            debug!(flow = self.id.0, %loss, key = %key.escape_ascii(), "left out");
         }
     }
 }

@@ -8,7 +8,12 @@ use crate::small;
 
 /// Replicates into an empty target until the cut; the run must end with an error.
 async fn cut_run(recording: &Recording, cut: Cut, redis: &RedisServer) {
-    redis.client().unwrap().expect(&[b"FLUSHALL"]).unwrap();
+    let mut client = redis.client().unwrap();
+    // The target may still be busy with what the run before had sent.
+    while !client.command(&[b"INFO", b"clients"]).unwrap().text().unwrap().contains("connected_clients:1\r") {
+    }
+    client.expect(&[b"FLUSHALL"]).unwrap();
+    drop(client);
     let options = MasterOptions { cut: Some(cut), ..MasterOptions::default() };
     let master = RecordedMaster::start(recording.clone(), options).await.unwrap();
     let end = until_it_ends(config(&master, redis)).await;

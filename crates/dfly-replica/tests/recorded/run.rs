@@ -74,7 +74,12 @@ pub(crate) fn differences(redis: &RedisServer, recording: &Recording) -> Compari
         entries_read_may_be_unknown: true,
         ..CompareOptions::default()
     };
-    compare(&mut redis.client().unwrap(), recording.expected(), &options).unwrap()
+    let mut comparison = compare(&mut redis.client().unwrap(), recording.expected(), &options).unwrap();
+    // What this master held in other databases than 0 was not recorded, as cluster clients have no SELECT.
+    if recording.meta.scenario == "journal-cluster-emulated" {
+        comparison.differences.retain(|difference| difference.db == 0);
+    }
+    comparison
 }
 
 /// Replicates a recording as `options` serve it; the end must be what the real master held.
