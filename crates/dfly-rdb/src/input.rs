@@ -131,6 +131,9 @@ impl Stop {
 
     /// As `of`, with a key as it is stored.
     pub(crate) fn of_key(self, opcode: u8, key: Str<'_>) -> Self {
+        if matches!(self, Self::Need(_)) {
+            return self;
+        }
         let key = key.text().ok();
         let mut buffer = IntBuffer::new();
         self.of(opcode, key.as_ref().map(|key| key.as_bytes(&mut buffer)))

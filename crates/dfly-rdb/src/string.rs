@@ -61,6 +61,17 @@ fn encoded<'a>(input: &'a [u8], rest: &'a [u8], (form, limit): (u8, usize)) -> P
 /// A whole string.
 #[inline]
 pub(crate) fn string(input: &[u8], limit: usize) -> Parsed<'_, Str<'_>> {
+    // Nearly all strings are raw and short: their first byte is their length.
+    if let Some((&size @ ..64, rest)) = input.split_first()
+        && usize::from(size) <= limit
+        && let Some((raw, rest)) = rest.split_at_checked(usize::from(size))
+    {
+        return Ok((rest, Str::Raw(raw)));
+    }
+    any_string(input, limit)
+}
+
+fn any_string(input: &[u8], limit: usize) -> Parsed<'_, Str<'_>> {
     let (rest, head) = head(input, limit)?;
     match head {
         Head::Raw(size) => fixed::bytes(rest, size).map(|(rest, raw)| (rest, Str::Raw(raw))),

@@ -89,6 +89,16 @@ impl<'a> Iterator for ListpackIter<'a> {
 }
 
 impl<'a> ListpackIter<'a> {
+    /// The container, and how many bytes of it are behind the next element.
+    pub(crate) fn place(&self) -> (&Body<'a>, usize) {
+        (&self.body, self.at)
+    }
+
+    /// An iterator that goes on where another one was.
+    pub(crate) fn at_place(body: Body<'a>, at: usize) -> Self {
+        Self { body, at, seen: 0, over: false }
+    }
+
     fn step(&mut self) -> Option<Result<Text<'a>, ValueError>> {
         let input = self.body.bytes().get(self.at..).unwrap_or_default();
         if input == [0xff] {

@@ -39,7 +39,7 @@ pub enum Element<'a> {
     /// An entry of a stream, in ascending order. Deleted ones are left out.
     StreamEntry(StreamEntry<'a>),
     /// What a stream holds besides its entries; always its last element.
-    StreamTail(StreamTail),
+    StreamTail(Box<StreamTail>),
     /// JSON text, or its next part.
     Json(Text<'a>),
     /// A part of a Bloom filter.

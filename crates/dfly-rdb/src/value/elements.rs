@@ -100,7 +100,7 @@ impl<'a> Elements<'a> {
                 self.inner = Some(Inner::Stream(Box::new(node)));
                 return Ok(None);
             }
-            Unit::Tail(first) => Element::StreamTail(self.tail(first)?),
+            Unit::Tail(first) => Element::StreamTail(Box::new(self.tail(first)?)),
             other => return sketch(self.scanner.type_id(), other).map(Some),
         }))
     }

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use dfly_wire::UnixMillis;
 
 use crate::error::ValueError;
+use crate::pack::Body;
 use crate::pack::listpack::{Listpack, ListpackIter};
 use crate::scan::TailUnit;
 use crate::text::Text;
@@ -29,8 +30,11 @@ impl fmt::Display for StreamId {
 #[derive(Debug, Clone)]
 pub struct StreamEntry<'a> {
     id: StreamId,
-    names: Option<ListpackIter<'a>>,
-    values: ListpackIter<'a>,
+    node: Body<'a>,
+    /// Where the names stand in the node, if they are those of its first entry.
+    names: Option<usize>,
+    /// Where the values stand in the node, or names and values in turn.
+    values: usize,
     fields: u64,
 }
 
@@ -52,7 +56,8 @@ impl<'a> StreamEntry<'a> {
 
     /// Names and values in their order.
     pub fn fields(&self) -> StreamFields<'a> {
-        StreamFields { names: self.names.clone(), values: self.values.clone(), left: self.fields }
+        let at = |at| ListpackIter::at_place(self.node.clone(), at);
+        StreamFields { names: self.names.map(at), values: at(self.values), left: self.fields }
     }
 }
 
@@ -87,7 +92,8 @@ impl<'a> Iterator for StreamFields<'a> {
 pub struct StreamNode<'a> {
     first: StreamId,
     items: ListpackIter<'a>,
-    names: ListpackIter<'a>,
+    /// Where the names of the first entry stand.
+    names: usize,
     fields: u64,
     left: u64,
 }
@@ -102,7 +108,7 @@ impl<'a> StreamNode<'a> {
         let mut items = listpack.iter();
         let (live, deleted, fields) = (count(&mut items)?, count(&mut items)?, count(&mut items)?);
         let left = live.checked_add(deleted).ok_or(ValueError::StreamNode("a count is out of range"))?;
-        let names = items.clone();
+        let (_, names) = items.place();
         skip(&mut items, fields)?;
         match number(&mut items)? {
             0 => Ok(Self { first, items, names, fields, left }),
@@ -121,7 +127,7 @@ impl<'a> StreamNode<'a> {
         let seq = self.first.seq.wrapping_add(number(&mut self.items)?.cast_unsigned());
         let same = flags & SAME_FIELDS != 0;
         let fields = if same { self.fields } else { count(&mut self.items)? };
-        let values = self.items.clone();
+        let (_, values) = self.items.place();
         let elements = if same { Some(fields) } else { fields.checked_mul(2) };
         let elements = elements.ok_or(ValueError::StreamNode("a count is out of range"))?;
         skip(&mut self.items, elements)?;
@@ -129,8 +135,9 @@ impl<'a> StreamNode<'a> {
         if count(&mut self.items)? != elements + if same { 3 } else { 4 } {
             return Err(ValueError::StreamNode("an entry's backward count is wrong"));
         }
-        let names = same.then(|| self.names.clone());
-        let entry = StreamEntry { id: StreamId { ms, seq }, names, values, fields };
+        let names = same.then_some(self.names);
+        let node = self.items.place().0.clone();
+        let entry = StreamEntry { id: StreamId { ms, seq }, node, names, values, fields };
         Ok((flags & DELETED == 0).then_some(entry))
     }
 

@@ -76,7 +76,7 @@ impl Content {
                 let fields = entry.fields().flat_map(|(name, value)| [name.to_vec(), value.to_vec()]);
                 entries.push((entry.id(), fields.collect()));
             }
-            (Self::Stream { tail, .. }, Element::StreamTail(found)) => *tail = found,
+            (Self::Stream { tail, .. }, Element::StreamTail(found)) => *tail = *found,
             (Self::Opaque { heads, bytes, strings }, element) => match element {
                 Element::Bloom(BloomPart::Bits(bits)) => bytes.extend(bits.to_vec()),
                 Element::CountMinSketch(CountMinPart::Counters(run)) => bytes.extend(run),
