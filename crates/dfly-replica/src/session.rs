@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use dfly_client::driver::{AckConn, ControlConn, FlowConn};
 use dfly_client::{
-    AckSchedule, FlowId, FlowRequest, FlowStart, HandshakeError, Plan, Resume, Session, StartStable,
+    AckSchedule, FlowId, FlowRequest, FlowStart, FullPlan, HandshakeError, PartialPlan, Plan, Resume,
+    Session, StartStable,
 };
 use dfly_journal::Lsn;
 use dfly_rdb::payload::TargetFormat;
@@ -43,6 +44,9 @@ pub(crate) enum SessionEnd {
     /// The source was flushed while its snapshot was read: the target is to be flushed and the sync to be repeated.
     Flushed(Flush),
 }
+
+/// Where every flow sends its signals, and where it sees that it has to stop.
+type FlowLines = (mpsc::Sender<(FlowId, Signal)>, watch::Receiver<bool>);
 
 /// An open flow before its task runs.
 struct OpenFlow {
@@ -118,11 +122,19 @@ pub(crate) async fn open(
         counters,
         session,
     };
-    for flow in flows {
-        let next = known.and_then(|at| at.flows.get(&flow.id)).copied();
-        running.spawn(flow, next, (signal.clone(), stop.clone())).await?;
+    let lines = (signal, stop);
+    match plan {
+        Plan::Full(plan) => {
+            // The flows are read before SYNC is asked for: bytes come before its reply does.
+            running.spawn_all(flows, None, &lines).await?;
+            running.begin_full(plan).await?;
+        }
+        Plan::Partial(plan) => {
+            // No flow may acknowledge before the journal is granted, so they start behind STARTSTABLE.
+            running.begin_partial(&plan).await?;
+            running.spawn_all(flows, known, &lines).await?;
+        }
     }
-    running.begin(plan).await?;
     Ok(running)
 }
 
@@ -172,12 +184,20 @@ fn unfit(info: &TargetInfo) -> Option<String> {
 }
 
 impl Running {
-    async fn spawn(
+    async fn spawn_all(
         &mut self,
-        flow: OpenFlow,
-        next: Option<Lsn>,
-        lines: (mpsc::Sender<(FlowId, Signal)>, watch::Receiver<bool>),
+        flows: Vec<OpenFlow>,
+        resume: Option<&Positions>,
+        lines: &FlowLines,
     ) -> Result<(), Error> {
+        for flow in flows {
+            let next = resume.and_then(|at| at.flows.get(&flow.id)).copied();
+            self.spawn(flow, next, lines).await?;
+        }
+        Ok(())
+    }
+
+    async fn spawn(&mut self, flow: OpenFlow, next: Option<Lsn>, lines: &FlowLines) -> Result<(), Error> {
         let (connection, format) = connect_target(&self.config).await?;
         let (order, orders) = mpsc::channel(1);
         self.orders.insert(flow.id, order);
@@ -193,7 +213,7 @@ impl Running {
             conn: flow.conn,
             acks: flow.acks,
             stage,
-            lines: Lines { signals: lines.0, orders, stop: lines.1 },
+            lines: Lines { signals: lines.0.clone(), orders, stop: lines.1.clone() },
             counters: Arc::clone(&self.counters),
             progress: next.map(Progress::at),
             ack_schedule: AckSchedule::new(self.config.ack_interval),
@@ -204,22 +224,19 @@ impl Running {
         Ok(())
     }
 
-    /// Asks for the snapshot, or for the journal when every flow resumes. The flows are being read by now.
-    async fn begin(&mut self, plan: Plan) -> Result<(), Error> {
-        match plan {
-            Plan::Full(plan) => {
-                let reply = self.control.ask(&plan.sync_request()).await?;
-                self.start_stable = Some(plan.on_sync_reply(&reply)?);
-                info!("reading the snapshot");
-            }
-            Plan::Partial(plan) => {
-                self.start_stable = Some(plan.start_stable());
-                self.ask_stable().await?;
-                self.stable = usize::from(self.session.flows);
-                self.phase = Phase::StableSync;
-                info!("resumed from where this run stood");
-            }
-        }
+    async fn begin_full(&mut self, plan: FullPlan) -> Result<(), Error> {
+        let reply = self.control.ask(&plan.sync_request()).await?;
+        self.start_stable = Some(plan.on_sync_reply(&reply)?);
+        info!("reading the snapshot");
+        Ok(())
+    }
+
+    async fn begin_partial(&mut self, plan: &PartialPlan) -> Result<(), Error> {
+        self.start_stable = Some(plan.start_stable());
+        self.ask_stable().await?;
+        self.stable = usize::from(self.session.flows);
+        self.phase = Phase::StableSync;
+        info!("resumed from where this run stood");
         Ok(())
     }
 

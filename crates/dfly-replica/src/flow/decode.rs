@@ -176,6 +176,7 @@ impl Flow {
         self.hand_over();
         self.stage = Stage::stable(next, &self.config);
         self.progress = Some(Progress::at(next));
+        self.settle();
         self.signal(Signal::Stable)
     }
 

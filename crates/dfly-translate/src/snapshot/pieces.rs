@@ -1,20 +1,29 @@
-//! Values that arrive in pieces: bounded commands, one after another (P24).
+//! Values that arrive in pieces: bounded commands, one after another (P24). The value grows under a name of its own,
+//! in the slot of its key, and takes the key's place when it is complete: readers never see a part of it, and a run
+//! that ends in between leaves no part under the key (P13).
 
 use bytes::Bytes;
 use dfly_rdb::{Element, KeyHeader, Piece, TypeId, ValueId};
 use dfly_wire::{DbIndex, UnixMillis};
 
 use super::{Baseline, unsupported};
+use redis_slots::beside;
+
 use crate::elements;
 use crate::error::TranslateError;
 use crate::policy::Loss;
 use crate::translator::{Effect, Output, Translator, is_due};
+
+/// What the names begin with under which values grow. Keys that begin with `df2redis:` are this tool's own.
+const GROWING: &str = "df2redis:growing:";
 
 /// A value that is not complete.
 #[derive(Debug)]
 pub(crate) struct OpenValue {
     db: DbIndex,
     key: Bytes,
+    /// Under which it grows.
+    growing: Vec<u8>,
     expire_at: Option<UnixMillis>,
     progress: Progress,
 }
@@ -23,7 +32,7 @@ pub(crate) struct OpenValue {
 enum Progress {
     /// Its pieces are passed over.
     LeftOut,
-    /// What was there before is deleted; `ttl_lost` once an expiry of a member was left out and counted.
+    /// It grows; `ttl_lost` once an expiry of a member was left out and counted.
     Writing { ttl_lost: bool },
 }
 
@@ -45,18 +54,19 @@ impl Translator {
         out: &mut Output<'_>,
     ) -> Result<Effect, TranslateError> {
         let baseline = Baseline { db: header.db, key: &header.key, expire_at: header.expire_at };
+        let growing = beside(GROWING, &header.key);
         let (effect, progress) = match unsupported(type_id.kind()) {
             Some(loss) => (self.lose(loss, &baseline.place())?, Progress::LeftOut),
             None => {
                 self.attributes(header, &baseline)?;
                 self.select(header.db, out.commands);
-                out.commands.push(&[b"DEL", &header.key]);
                 let due = is_due(header.expire_at, out.now);
+                out.commands.push(&[b"DEL", if due { &header.key } else { &growing }]);
                 (Effect::Written, if due { Progress::LeftOut } else { Progress::Writing { ttl_lost: false } })
             }
         };
-        let open =
-            OpenValue { db: header.db, key: header.key.clone(), expire_at: header.expire_at, progress };
+        let (db, key, expire_at) = (header.db, header.key.clone(), header.expire_at);
+        let open = OpenValue { db, key, growing, expire_at, progress };
         self.open.insert(id, open);
         Ok(effect)
     }
@@ -78,7 +88,7 @@ impl Translator {
                 let effect = if ttl_lost { Effect::Written } else { self.piece_ttl(&mut value, piece)? };
                 self.select(value.db, out.commands);
                 let rules = self.element_rules(out.now);
-                let written = elements::write(&value.key, piece.elements(), rules, out.commands);
+                let written = elements::write(&value.growing, piece.elements(), rules, out.commands);
                 written.map_err(|error| value.baseline().damaged(error))?;
                 effect
             }
@@ -99,7 +109,7 @@ impl Translator {
         self.lose(Loss::MemberTtl, &value.baseline().place())
     }
 
-    /// Ends a value: its expiry is set.
+    /// Ends a value: it takes the place of what is under its key.
     ///
     /// # Errors
     /// [`TranslateError::NotOpen`].
@@ -109,7 +119,8 @@ impl Translator {
             return Ok(Effect::Nothing);
         }
         self.select(value.db, out.commands);
-        elements::write_expiry(&value.key, value.expire_at, out.commands);
+        elements::write_expiry(&value.growing, value.expire_at, out.commands);
+        out.commands.push(&[b"RENAME", &value.growing, &value.key]);
         Ok(Effect::Written)
     }
 }
