@@ -86,6 +86,9 @@ impl fmt::Debug for Clock {
     }
 }
 
+/// Values up to this size are written as one command, which is several times cheaper for the target than growing them.
+const PIECE: usize = 512 << 10;
+
 impl EngineConfig {
     /// The defaults, for two servers.
     pub fn new(source: Endpoint, target: Endpoint) -> Self {
@@ -94,7 +97,7 @@ impl EngineConfig {
             target,
             on_unsupported: Policy::Fail,
             window: WindowLimits::default(),
-            limits: Limits::default(),
+            limits: Limits { piece: PIECE, ..Limits::default() },
             read_ahead: 64 << 20,
             ack_interval: Duration::from_secs(1),
             ping_interval: Duration::from_secs(5),

@@ -1,6 +1,7 @@
-//! A real `redis-server` of one's own: a free port of 127.0.0.1, no files outside a temporary folder, ended with its owner.
+//! A real server of one's own, a Redis or a Dragonfly: a free port of 127.0.0.1, no files outside a temporary folder, ended with its owner.
 
 use std::ffi::OsString;
+use std::fs::File;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::Path;
@@ -14,6 +15,9 @@ use thiserror::Error;
 
 use crate::redis_client::{RedisClient, RedisError, Reply};
 
+/// The server's log, in its folder.
+const LOG: &str = "server.log";
+
 /// How often a starting server is asked before it counts as failed, and how long each wait is: 10 seconds at most.
 const STARTUP_TRIES: u32 = 1000;
 const STARTUP_WAIT: Duration = Duration::from_millis(10);
@@ -21,9 +25,21 @@ const STARTUP_WAIT: Duration = Duration::from_millis(10);
 /// How many ports are tried before giving up: another program may take a free one first.
 const PORT_TRIES: u32 = 5;
 
-/// How a Redis is started.
+/// Which flags a server understands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Flavor {
+    /// Redis and Valkey.
+    #[default]
+    Redis,
+    /// Dragonfly.
+    Dragonfly,
+}
+
+/// How a server is started.
 #[derive(Debug, Clone)]
 pub struct RedisOptions {
+    /// Which flags it understands.
+    pub flavor: Flavor,
     /// The program: a path, or a name that is looked up in `PATH`.
     pub program: OsString,
     /// The password of the default user.
@@ -36,9 +52,18 @@ pub struct RedisOptions {
     pub args: Vec<String>,
 }
 
+impl RedisOptions {
+    /// A Dragonfly with further flags, such as `["--proactor_threads=2"]`.
+    pub fn dragonfly(program: impl Into<OsString>, flags: &[&str]) -> Self {
+        let args = flags.iter().map(|flag| (*flag).to_owned()).collect();
+        Self { flavor: Flavor::Dragonfly, program: program.into(), args, ..Self::default() }
+    }
+}
+
 impl Default for RedisOptions {
     fn default() -> Self {
         Self {
+            flavor: Flavor::Redis,
             program: "redis-server".into(),
             requirepass: None,
             append_only: false,
@@ -75,7 +100,7 @@ pub enum RedisServerError {
     Signal(#[source] io::Error),
 }
 
-/// A running Redis. It is killed, by its process id, when this is dropped.
+/// A running server. It is killed, by its process id, when this is dropped.
 #[derive(Debug)]
 pub struct RedisServer {
     options: RedisOptions,
@@ -192,11 +217,27 @@ fn free_port() -> io::Result<u16> {
 }
 
 fn arguments(options: &RedisOptions, port: u16, dir: &Path) -> Vec<OsString> {
+    match options.flavor {
+        Flavor::Redis => redis_arguments(options, port, dir),
+        Flavor::Dragonfly => dragonfly_arguments(options, port, dir),
+    }
+}
+
+fn dragonfly_arguments(options: &RedisOptions, port: u16, dir: &Path) -> Vec<OsString> {
+    let fixed = ["--bind=127.0.0.1", "--dbfilename=", "--logtostderr", "--version_check=false"];
+    let mut args: Vec<OsString> = fixed.map(Into::into).into();
+    args.extend([format!("--port={port}").into(), format!("--dir={}", dir.display()).into()]);
+    args.extend(options.requirepass.iter().map(|password| format!("--requirepass={password}").into()));
+    args.extend(options.args.iter().map(Into::into));
+    args
+}
+
+fn redis_arguments(options: &RedisOptions, port: u16, dir: &Path) -> Vec<OsString> {
     let append_only = if options.append_only { "yes" } else { "no" };
     let mut args: Vec<OsString> =
         ["--bind", "127.0.0.1", "--save", "", "--daemonize", "no"].map(Into::into).into();
     args.extend(["--appendonly".into(), append_only.into(), "--port".into(), port.to_string().into()]);
-    args.extend(["--dir".into(), dir.into(), "--logfile".into(), dir.join("redis.log").into()]);
+    args.extend(["--dir".into(), dir.into(), "--logfile".into(), dir.join(LOG).into()]);
     if let Some(password) = &options.requirepass {
         args.extend(["--requirepass".into(), password.into()]);
     }
@@ -210,11 +251,11 @@ fn arguments(options: &RedisOptions, port: u16, dir: &Path) -> Vec<OsString> {
 fn launch(options: &RedisOptions, port: u16, dir: &Path) -> Result<Child, RedisServerError> {
     let program = options.program.to_string_lossy().into_owned();
     let mut command = Command::new(&options.program);
-    command
-        .args(arguments(options, port, dir))
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null());
+    command.args(arguments(options, port, dir)).stdin(Stdio::null()).stdout(Stdio::null());
+    match options.flavor {
+        Flavor::Redis => command.stderr(Stdio::null()),
+        Flavor::Dragonfly => command.stderr(File::create(dir.join(LOG)).map_err(RedisServerError::Place)?),
+    };
     let mut child =
         command.spawn().map_err(|source| RedisServerError::Run { program: program.clone(), source })?;
     for _ in 0..STARTUP_TRIES {
@@ -247,7 +288,7 @@ fn connect(options: &RedisOptions, port: u16) -> Result<RedisClient, RedisError>
 
 /// The last lines of the server's log.
 fn log_of(dir: &Path) -> String {
-    let log = std::fs::read_to_string(dir.join("redis.log")).unwrap_or_default();
+    let log = std::fs::read_to_string(dir.join(LOG)).unwrap_or_default();
     let lines: Vec<&str> = log.lines().collect();
     lines.split_at(lines.len().saturating_sub(5)).1.join(" | ")
 }

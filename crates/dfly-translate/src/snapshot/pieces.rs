@@ -3,7 +3,7 @@
 //! that ends in between leaves no part under the key (P13).
 
 use bytes::Bytes;
-use dfly_rdb::{Element, KeyHeader, Piece, TypeId, ValueId};
+use dfly_rdb::{Element, KeyHeader, Piece, RawValue, TypeId, ValueId, ValueKind};
 use dfly_wire::{DbIndex, UnixMillis};
 
 use super::{Baseline, unsupported};
@@ -13,6 +13,10 @@ use crate::elements;
 use crate::error::TranslateError;
 use crate::policy::Loss;
 use crate::translator::{Effect, Output, Translator, is_due};
+
+/// A stream of at most this size is restored whole, in bytes. Beyond it commands rebuild it, which cannot set when a
+/// consumer was last seen, nor what is pending of deleted entries.
+const WHOLE_STREAM: usize = 32 << 20;
 
 /// What the names begin with under which values grow. Keys that begin with `df2redis:` are this tool's own.
 const GROWING: &str = "df2redis:growing:";
@@ -28,12 +32,23 @@ pub(crate) struct OpenValue {
     progress: Progress,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug)]
 enum Progress {
     /// Its pieces are passed over.
     LeftOut,
+    /// A stream, kept until it is whole or larger than [`WHOLE_STREAM`]: only RESTORE carries all of it.
+    Gathering { type_id: TypeId, pieces: Vec<Piece>, bytes: usize },
     /// It grows; `ttl_lost` once an expiry of a member was left out and counted.
     Writing { ttl_lost: bool },
+}
+
+impl Progress {
+    fn begin(type_id: TypeId) -> Self {
+        match type_id.kind() {
+            ValueKind::Stream => Self::Gathering { type_id, pieces: Vec::new(), bytes: 0 },
+            _ => Self::Writing { ttl_lost: false },
+        }
+    }
 }
 
 impl OpenValue {
@@ -62,7 +77,7 @@ impl Translator {
                 self.select(header.db, out.commands);
                 let due = is_due(header.expire_at, out.now);
                 out.commands.push(&[b"DEL", if due { &header.key } else { &growing }]);
-                (Effect::Written, if due { Progress::LeftOut } else { Progress::Writing { ttl_lost: false } })
+                (Effect::Written, if due { Progress::LeftOut } else { Progress::begin(type_id) })
             }
         };
         let (db, key, expire_at) = (header.db, header.key.clone(), header.expire_at);
@@ -82,19 +97,35 @@ impl Translator {
         out: &mut Output<'_>,
     ) -> Result<Effect, TranslateError> {
         let mut value = self.open.remove(&id).ok_or(TranslateError::NotOpen)?;
-        let effect = match value.progress {
+        let effect = match &mut value.progress {
             Progress::LeftOut => Effect::Nothing,
+            Progress::Gathering { pieces, bytes, .. } => {
+                pieces.push(piece.clone());
+                *bytes += piece.bytes().len();
+                if *bytes > WHOLE_STREAM {
+                    let gathered = std::mem::take(pieces);
+                    value.progress = Progress::Writing { ttl_lost: false };
+                    for piece in &gathered {
+                        self.grow(&value, piece, out)?;
+                    }
+                }
+                Effect::Written
+            }
             Progress::Writing { ttl_lost } => {
-                let effect = if ttl_lost { Effect::Written } else { self.piece_ttl(&mut value, piece)? };
-                self.select(value.db, out.commands);
-                let rules = self.element_rules(out.now);
-                let written = elements::write(&value.growing, piece.elements(), rules, out.commands);
-                written.map_err(|error| value.baseline().damaged(error))?;
+                let effect = if *ttl_lost { Effect::Written } else { self.piece_ttl(&mut value, piece)? };
+                self.grow(&value, piece, out)?;
                 effect
             }
         };
         self.open.insert(id, value);
         Ok(effect)
+    }
+
+    fn grow(&mut self, value: &OpenValue, piece: &Piece, out: &mut Output<'_>) -> Result<(), TranslateError> {
+        self.select(value.db, out.commands);
+        let rules = self.element_rules(out.now);
+        elements::write(&value.growing, piece.elements(), rules, out.commands)
+            .map_err(|error| value.baseline().damaged(error))
     }
 
     /// Counts a value once when one of its members has an expiry that the target cannot keep.
@@ -115,12 +146,18 @@ impl Translator {
     /// [`TranslateError::NotOpen`].
     pub fn close(&mut self, id: ValueId, out: &mut Output<'_>) -> Result<Effect, TranslateError> {
         let value = self.open.remove(&id).ok_or(TranslateError::NotOpen)?;
-        if value.progress == Progress::LeftOut {
-            return Ok(Effect::Nothing);
+        match &value.progress {
+            Progress::LeftOut => Ok(Effect::Nothing),
+            Progress::Gathering { type_id, pieces, .. } => {
+                let payload: Vec<u8> = pieces.iter().flat_map(|piece| piece.bytes()).copied().collect();
+                self.baseline(&value.baseline(), &RawValue::new(*type_id, payload.into()), out)
+            }
+            Progress::Writing { .. } => {
+                self.select(value.db, out.commands);
+                elements::write_expiry(&value.growing, value.expire_at, out.commands);
+                out.commands.push(&[b"RENAME", &value.growing, &value.key]);
+                Ok(Effect::Written)
+            }
         }
-        self.select(value.db, out.commands);
-        elements::write_expiry(&value.growing, value.expire_at, out.commands);
-        out.commands.push(&[b"RENAME", &value.growing, &value.key]);
-        Ok(Effect::Written)
     }
 }

@@ -1,0 +1,8 @@
+//! A live Dragonfly under concurrent writes, replicated into a real Redis. Needs `DF2REDIS_DRAGONFLY`, the path of a
+//! Dragonfly binary; without it each test says in one line that it was skipped.
+
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failed expectation must stop the test")]
+
+mod source;
+mod sync;
+mod writers;

@@ -1,0 +1,25 @@
+//! The live master.
+
+use std::ffi::OsString;
+
+use dfly_testkit::{RedisClient, RedisOptions, RedisServer};
+
+/// The binary to test with; says so when there is none.
+#[expect(clippy::print_stderr, reason = "a skipped test must say so")]
+pub(crate) fn binary(test: &str) -> Option<OsString> {
+    let binary = std::env::var_os("DF2REDIS_DRAGONFLY");
+    if binary.is_none() {
+        eprintln!("skipped: {test} needs DF2REDIS_DRAGONFLY=/path/to/dragonfly");
+    }
+    binary
+}
+
+pub(crate) fn start(binary: &OsString, flags: &[&str]) -> RedisServer {
+    RedisServer::start(RedisOptions::dragonfly(binary, flags)).unwrap()
+}
+
+/// The position that each flow reaches when nothing more is written.
+pub(crate) fn offsets(client: &mut RedisClient) -> Vec<u64> {
+    let reply = client.expect(&[b"DFLY", b"REPLICAOFFSET"]).unwrap();
+    reply.array().unwrap().iter().map(|lsn| u64::try_from(lsn.int().unwrap()).unwrap()).collect()
+}
