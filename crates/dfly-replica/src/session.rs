@@ -361,8 +361,9 @@ impl Running {
                 let flows: Option<BTreeMap<FlowId, Lsn>> =
                     self.ends.into_iter().map(|(flow, durable)| Some((flow, durable?))).collect();
                 let source_id = self.session.replication_id.to_string();
-                let whole = self.phase == Phase::StableSync;
-                let positions = flows.filter(|_| whole).map(|flows| Positions { source_id, flows });
+                // A flow has a position only behind its snapshot, which is durable then.
+                let whole = |flows: &BTreeMap<FlowId, Lsn>| flows.len() == usize::from(self.session.flows);
+                let positions = flows.filter(whole).map(|flows| Positions { source_id, flows });
                 SessionEnd::SourceLost { positions, cause }
             }
             _ => SessionEnd::Stopped,

@@ -154,8 +154,11 @@ impl Flow {
         }
     }
 
-    /// Waits until a byte came, a reply came, or an ACK is due.
+    /// Sends an ACK that is due, then waits until a byte came, a reply came, or the next ACK is due.
     async fn wait(&mut self, want: Want) -> Result<Waited, FlowError> {
+        if let lost @ Waited::SourceLost(_) = self.acknowledge().await? {
+            return Ok(lost);
+        }
         let hungry = want == Want::Bytes || self.conn.buffer.len() < self.config.read_ahead;
         let ack_at = self.ack_schedule.deadline(Instant::now());
         tokio::select! {
@@ -173,7 +176,7 @@ impl Flow {
             },
             () = sleep_until(ack_at.into()), if self.progress.is_some() => {}
         }
-        self.acknowledge().await
+        Ok(Waited::Moved)
     }
 
     fn count_bytes(&self, bytes: usize) {

@@ -26,12 +26,20 @@ pub(crate) fn endpoint(peer: Peer, at: SocketAddr) -> Endpoint {
     }
 }
 
-/// Everything that is left out is counted; a lost source ends the run at the second failure to connect.
+/// As [`config_for`], with the recording's password.
 pub(crate) fn config(master: &RecordedMaster, redis: &RedisServer) -> EngineConfig {
-    let mut config =
-        EngineConfig::new(endpoint(Peer::Source, master.address()), endpoint(Peer::Target, redis.address()));
+    let mut config = config_for(master.address(), redis);
     config.source.credentials =
         master.recording().password().map(|password| Credentials { user: None, password: password.into() });
+    config
+}
+
+/// Everything that is left out is counted; a source that stays away ends the run at the second failure to connect;
+/// values above 8 KiB arrive in pieces.
+pub(crate) fn config_for(source: SocketAddr, redis: &RedisServer) -> EngineConfig {
+    let mut config =
+        EngineConfig::new(endpoint(Peer::Source, source), endpoint(Peer::Target, redis.address()));
+    config.limits.piece = 8 << 10;
     config.on_unsupported = Policy::Skip;
     config.ack_interval = Duration::from_millis(20);
     config.reconnect = Reconnect {

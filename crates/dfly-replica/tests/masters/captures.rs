@@ -1,5 +1,6 @@
 //! All sixteen recorded sessions end equal, however their bytes arrive.
 
+use dfly_replica::EngineConfig;
 use dfly_testkit::{MasterOptions, RecordedMaster, Recording};
 use dfly_translate::Loss;
 
@@ -17,6 +18,21 @@ async fn all(split: Option<usize>) {
 #[tokio::test(flavor = "multi_thread")]
 async fn as_recorded() {
     all(None).await;
+}
+
+/// As a user runs it: values up to the default size are written whole.
+#[tokio::test(flavor = "multi_thread")]
+async fn with_the_default_limits() {
+    for name in ["types-chunked", "types-untagged", "fullsync-under-writes"] {
+        let master =
+            RecordedMaster::start(Recording::bundled(name).unwrap(), MasterOptions::default()).await.unwrap();
+        let redis = redis();
+        let mut config = config(&master, &redis);
+        config.limits = EngineConfig::new(config.source.clone(), config.target.clone()).limits;
+        to_the_end(config, &master).await.unwrap();
+        let comparison = differences(&redis, master.recording());
+        assert!(comparison.is_equal(), "{name}: {:#?}", comparison.differences);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
