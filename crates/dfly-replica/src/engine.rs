@@ -85,17 +85,23 @@ impl Engine {
         if let Some(dir) = &self.config.state_dir {
             self.publisher.state = Some(StateFile::in_dir(dir)?);
         }
-        connect_target(&self.config).await?;
+        let fit = tokio::select! {
+            checked = connect_target(&self.config) => checked.map(|_connection| true)?,
+            () = told(&mut stop) => false,
+        };
+        if fit {
+            self.sessions(&mut stop).await?;
+        }
+        self.publisher.announce(Phase::Stopped);
+        Ok(self.publisher.reports.borrow().clone())
+    }
+
+    /// Session after session until the run is told to stop.
+    async fn sessions(&mut self, stop: &mut watch::Receiver<Stop>) -> Result<(), Error> {
         let mut resume = None;
-        loop {
-            let end = match self.connect(resume.as_ref(), &mut stop).await? {
-                Some(running) => {
-                    self.publisher.source_id = Some(running.source_id());
-                    running.run(&mut stop, &mut self.publisher).await?
-                }
-                None => SessionEnd::Stopped,
-            };
-            match end {
+        while let Some(running) = self.connect(resume.as_ref(), stop).await? {
+            self.publisher.source_id = Some(running.source_id());
+            match running.run(stop, &mut self.publisher).await? {
                 SessionEnd::Stopped => break,
                 SessionEnd::Flushed(flush) => {
                     info!(
@@ -113,8 +119,7 @@ impl Engine {
                 }
             }
         }
-        self.publisher.announce(Phase::Stopped);
-        Ok(self.publisher.reports.borrow().clone())
+        Ok(())
     }
 
     /// Opens a session. A first attempt fails at once; later ones are repeated, with backoff, until the source is
@@ -129,7 +134,11 @@ impl Engine {
         let (started, mut attempts) = (Instant::now(), 0u64);
         self.publisher.announce(if resume.is_some() { Phase::Reconnecting } else { Phase::Connecting });
         loop {
-            let error = match self.open(resume).await {
+            let opened = tokio::select! {
+                opened = self.open(resume) => opened,
+                () = told(stop) => return Ok(None),
+            };
+            let error = match opened {
                 Ok(running) => return Ok(Some(running)),
                 Err(error) if resume.is_some() && error.is_passing() => error,
                 Err(error) => return Err(error),

@@ -1,0 +1,8 @@
+//! The real binary, as a person or a script runs it.
+
+#![expect(clippy::unwrap_used, reason = "a failed expectation must stop the test")]
+
+mod bad_input;
+mod binary;
+mod demo;
+mod replicate;
