@@ -34,11 +34,19 @@ pub(crate) enum Command {
 /// Flags of `replicate`. Each can stand in the configuration file too; a flag goes before the file.
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct ReplicateFlags {
-    /// The Dragonfly to follow: dragonfly://[user:password@]host[:port].
-    #[arg(long, value_name = "URL")]
+    /// The Dragonfly to follow.
+    #[arg(
+        long,
+        value_name = "URL",
+        help = "The Dragonfly to follow: dragonfly://[user:password@]host[:port]"
+    )]
     pub source: Option<String>,
-    /// The Redis or Valkey to write to: redis://[user:password@]host[:port].
-    #[arg(long, value_name = "URL")]
+    /// The Redis or Valkey to write to.
+    #[arg(
+        long,
+        value_name = "URL",
+        help = "The Redis or Valkey to write to: redis://[user:password@]host[:port]"
+    )]
     pub target: Option<String>,
     /// A TOML file with the same settings.
     #[arg(long, value_name = "FILE")]

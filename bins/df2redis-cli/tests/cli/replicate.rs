@@ -69,7 +69,7 @@ async fn silent_target() -> SocketAddr {
             tokio::spawn(async move {
                 let info = "redis_version:7.0.15\r\nrole:master\r\ncluster_enabled:0\r\n";
                 let mut buffer = [0; 4096];
-                stream.read(&mut buffer).await.unwrap();
+                assert!(stream.read(&mut buffer).await.unwrap() > 0);
                 stream.write_all(format!("${}\r\n{info}\r\n", info.len()).as_bytes()).await.unwrap();
                 while stream.read(&mut buffer).await.is_ok_and(|read| read > 0) {}
             });
