@@ -2,12 +2,11 @@
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::Arc;
-use std::time::Duration;
 
 use dfly_translate::Flush;
 use redis_resp::Reply;
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
 use tracing::{info, warn};
 
 use crate::backoff::Backoff;
@@ -16,15 +15,7 @@ use crate::error::Error;
 use crate::report::{Counters, Phase, Report};
 use crate::session::{self, Observer, Positions, SessionEnd, connect_target};
 use crate::state_file::{SavedState, StateFile};
-
-/// Whether a run goes on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stop {
-    /// It goes on.
-    Running,
-    /// Stop reading, wait for what is in flight, close.
-    Drain,
-}
+use crate::stop::{Stop, stopped_during, told};
 
 /// A replication that can be run once.
 #[derive(Debug)]
@@ -187,17 +178,5 @@ impl Engine {
             }
         }
         Ok(())
-    }
-}
-
-/// Waits until the run is told to stop, or nobody is left who could tell it.
-pub(crate) async fn told(stop: &mut watch::Receiver<Stop>) {
-    drop(stop.wait_for(|stop| *stop != Stop::Running).await);
-}
-
-async fn stopped_during(delay: Duration, stop: &mut watch::Receiver<Stop>) -> bool {
-    tokio::select! {
-        () = told(stop) => true,
-        () = sleep(delay) => false,
     }
 }

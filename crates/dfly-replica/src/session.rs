@@ -21,11 +21,11 @@ use tracing::{debug, info};
 
 use crate::barrier::{CutBarrier, FlushBarrier};
 use crate::config::EngineConfig;
-use crate::engine::{Stop, told};
 use crate::error::{Error, FlowError};
 use crate::flow::{Flow, FlowEnd, Lines, Order, Signal, Stage};
 use crate::progress::Progress;
 use crate::report::{Counters, Phase};
+use crate::stop::{Stop, told};
 
 /// Positions of all flows with one master process.
 #[derive(Debug, Clone, PartialEq, Eq)]
