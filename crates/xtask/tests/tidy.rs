@@ -1,4 +1,4 @@
-//! Rules of `docs/architecture.md` and `docs/style.md` that no lint checks.
+//! Rules of `docs/architecture.md` that no lint checks.
 
 #![expect(clippy::unwrap_used, reason = "a failed expectation must stop the test")]
 
