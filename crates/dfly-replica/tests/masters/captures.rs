@@ -1,7 +1,7 @@
 //! All sixteen recorded sessions end equal, however their bytes arrive.
 
 use dfly_replica::EngineConfig;
-use dfly_testkit::{MasterOptions, RecordedMaster, Recording};
+use dfly_testkit::{Capa, MasterOptions, RecordedMaster, Recording};
 use dfly_translate::Loss;
 
 use crate::run::{config, differences, redis, replicate, to_the_end};
@@ -72,6 +72,13 @@ async fn running_twice_changes_nothing() {
         let comparison = differences(&redis, master.recording());
         assert!(comparison.is_equal(), "{:#?}", comparison.differences);
     }
+}
+
+/// A master before v1.40 answers with four elements.
+#[tokio::test(flavor = "multi_thread")]
+async fn from_a_master_before_v1_40() {
+    let options = MasterOptions { capa: Capa::FourElements, ..MasterOptions::default() };
+    replicate(Recording::bundled("journal-4shards").unwrap(), options).await;
 }
 
 /// What a plain Redis cannot hold is read to its end and counted by kind.

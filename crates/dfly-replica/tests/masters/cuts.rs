@@ -51,10 +51,28 @@ async fn a_small_flow_at_every_byte() {
     }
 }
 
-/// The snapshots of recorded sessions at offsets spread over all of them; every byte with `CUT_STEP=1`.
+/// The smallest flow of a recorded snapshot, at every byte with `CUT_STEP=1`.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_recorded_flow_at_many_bytes() {
+    let step = option_env!("CUT_STEP").map_or(499, |step| step.parse().unwrap());
+    let redis = redis();
+    let recording = Recording::bundled("types-none-3shards").unwrap();
+    let (flow, length) = recording.sessions[0]
+        .flows
+        .iter()
+        .map(|flow| flow.stream.len())
+        .enumerate()
+        .min_by_key(|flow| flow.1)
+        .unwrap();
+    for offset in (0..length).step_by(step) {
+        cut(&recording, Cut { session: 0, flow, offset }, &redis).await;
+    }
+}
+
+/// The snapshots of recorded sessions at offsets spread over all of them.
 #[tokio::test(flavor = "multi_thread")]
 async fn recorded_snapshots_at_many_bytes() {
-    let step = option_env!("CUT_STEP").map_or(9973, |step| step.parse().unwrap());
+    let step = 9973;
     let redis = redis();
     for name in ["types-chunked", "types-zstd-2shards", "types-lzf-1shard", "types-none-3shards"] {
         let recording = Recording::bundled(name).unwrap();
