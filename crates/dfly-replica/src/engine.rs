@@ -33,10 +33,26 @@ struct Publisher {
     counters: Arc<Counters>,
     source_id: Option<String>,
     state: Option<StateFile>,
+    /// The phase that was saved last, and when.
+    saved: Option<(Phase, Instant)>,
     config: Arc<EngineConfig>,
 }
 
 impl Publisher {
+    /// Saves the state once an interval, and whenever the phase changes.
+    fn save(&mut self, report: &Report) {
+        let now = Instant::now();
+        let due = self
+            .saved
+            .is_none_or(|(phase, at)| phase != report.phase || now - at >= self.config.state_interval);
+        if let Some(state) = self.state.as_ref().filter(|_| due) {
+            self.saved = Some((report.phase, now));
+            if let Err(error) = state.save(&SavedState::of(report, self.config.clock.now().0)) {
+                warn!(%error, "the state was not saved");
+            }
+        }
+    }
+
     fn announce(&mut self, phase: Phase) {
         let counters = Arc::clone(&self.counters);
         self.publish(phase, &counters);
@@ -46,11 +62,7 @@ impl Publisher {
 impl Observer for Publisher {
     fn publish(&mut self, phase: Phase, counters: &Counters) {
         let report = counters.report(phase, self.source_id.clone());
-        if let Some(state) = &self.state
-            && let Err(error) = state.save(&SavedState::of(&report, self.config.clock.now().0))
-        {
-            warn!(%error, "the state was not saved");
-        }
+        self.save(&report);
         self.reports.send_replace(report);
     }
 }
@@ -61,8 +73,14 @@ impl Engine {
         let (reports, receiver) = watch::channel(Report::default());
         let config = Arc::new(config);
         let counters = Arc::new(Counters::new(0));
-        let publisher =
-            Publisher { reports, counters, source_id: None, state: None, config: Arc::clone(&config) };
+        let publisher = Publisher {
+            reports,
+            counters,
+            source_id: None,
+            state: None,
+            saved: None,
+            config: Arc::clone(&config),
+        };
         let chance = RandomState::new();
         let replica_id = (0..3).map(|part| format!("{:016x}", chance.hash_one(part))).collect::<String>();
         (Self { config, publisher, replica_id: replica_id.chars().take(40).collect(), chance }, receiver)

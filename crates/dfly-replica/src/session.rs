@@ -275,7 +275,7 @@ impl Running {
                     Some(Err(error)) => return Err(Error::Internal(error.to_string())),
                     None => break,
                 },
-                _ = ping.tick(), if self.lost.is_none() => self.ping().await,
+                _ = ping.tick(), if self.lost.is_none() && !stopped => self.ping(stop).await,
                 _ = report.tick() => observer.publish(self.phase, &self.counters),
             }
         }
@@ -347,9 +347,15 @@ impl Running {
         self.stop_flows.send_replace(true);
     }
 
-    /// A source that does not answer is as good as gone (P27).
-    async fn ping(&mut self) {
-        if let Err(error) = self.control.ask(&vec![b"PING".to_vec()]).await {
+    /// A source that does not answer is as good as gone (P27). The control connection is of no further use when the
+    /// run is told to stop meanwhile.
+    async fn ping(&mut self, stop: &mut watch::Receiver<Stop>) {
+        let request = vec![b"PING".to_vec()];
+        let answer = tokio::select! {
+            answer = self.control.ask(&request) => answer,
+            () = told(stop) => return,
+        };
+        if let Err(error) = answer {
             self.lose(error.to_string());
         }
     }

@@ -161,8 +161,8 @@ impl Flow {
         }
         let hungry = want == Want::Bytes || self.conn.buffer.len() < self.config.read_ahead;
         let ack_at = self.ack_schedule.deadline(Instant::now());
+        // Not biased: a source that always has bytes must not keep replies from being read, nor the other way round.
         tokio::select! {
-            biased;
             stop = self.lines.stop.changed() => {
                 return Ok(if stop.is_ok() { Waited::Stopped } else { Waited::SourceLost(FlowError::SessionGone) });
             }
