@@ -117,6 +117,10 @@ impl Flow {
     fn on_event(&mut self, event: Event) -> Result<(), FlowError> {
         let mut out = Output { now: self.config.clock.now(), commands: &mut self.batch };
         match event {
+            Event::Aux { key, value } => {
+                let effect = self.translator.aux(&key, &value)?;
+                self.note(effect, &value);
+            }
             Event::Entry(entry) => {
                 let effect = self.translator.entry(&entry, &mut out)?;
                 self.count_key();

@@ -9,7 +9,8 @@ use dfly_testkit::{RedisClient, RedisOptions, RedisServer};
 pub(crate) fn binary(test: &str) -> Option<OsString> {
     let binary = std::env::var_os("DF2REDIS_DRAGONFLY");
     if binary.is_none() {
-        writeln!(stderr(), "skipped: {test} needs DF2REDIS_DRAGONFLY=/path/to/dragonfly").unwrap();
+        let line = format!("skipped: {test} needs DF2REDIS_DRAGONFLY=/path/to/dragonfly\n");
+        stderr().write_all(line.as_bytes()).unwrap();
     }
     binary
 }
