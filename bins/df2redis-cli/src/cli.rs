@@ -57,6 +57,9 @@ pub(crate) struct ReplicateFlags {
     /// What to do with what the target cannot hold: fail, warn or skip [default: fail].
     #[arg(long, value_name = "POLICY")]
     pub on_unsupported: Option<String>,
+    /// Synchronise fully, even if the target holds positions from which the source could resume.
+    #[arg(long)]
+    pub force_resync: bool,
     /// End the run when the source stays away for this long; without it, it is tried for ever.
     #[arg(long, value_name = "SECONDS")]
     pub give_up_after: Option<u64>,

@@ -36,6 +36,8 @@ pub struct EngineConfig {
     pub drain_timeout: Duration,
     /// What to do when the source is gone.
     pub reconnect: Reconnect,
+    /// Synchronise fully, whatever positions the target holds.
+    pub force_resync: bool,
     /// Where the state file is kept, if at all.
     pub state_dir: Option<PathBuf>,
     /// Where the time comes from.
@@ -107,6 +109,7 @@ impl EngineConfig {
             state_interval: Duration::from_secs(5),
             drain_timeout: Duration::from_secs(30),
             reconnect: Reconnect::default(),
+            force_resync: false,
             state_dir: None,
             clock: Clock::system(),
         }

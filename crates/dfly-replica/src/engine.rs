@@ -5,17 +5,39 @@ use std::sync::Arc;
 
 use dfly_translate::Flush;
 use redis_resp::Reply;
+use redis_sink::SinkError;
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tracing::{info, warn};
 
 use crate::backoff::Backoff;
+use crate::checkpoint::{Checkpoint, Stored};
 use crate::config::EngineConfig;
-use crate::error::Error;
+use crate::error::{Error, FlowError};
 use crate::report::{Counters, Phase, Report};
-use crate::session::{self, Observer, Positions, SessionEnd, connect_target};
+use crate::session::{self, Observer, SessionEnd, connect_target};
 use crate::state_file::{SavedState, StateFile};
 use crate::stop::{Stop, stopped_during, told};
+
+/// How the next session begins.
+#[derive(Debug)]
+enum Start {
+    /// With a full synchronisation.
+    Fresh,
+    /// From what the target has stored in a run before.
+    Stored(Checkpoint),
+    /// From where this run stood when it lost the source.
+    Lost(Checkpoint),
+}
+
+impl Start {
+    fn resume(&self) -> Option<&Checkpoint> {
+        match self {
+            Self::Fresh => None,
+            Self::Stored(checkpoint) | Self::Lost(checkpoint) => Some(checkpoint),
+        }
+    }
+}
 
 /// A replication that can be run once.
 #[derive(Debug)]
@@ -94,62 +116,107 @@ impl Engine {
         if let Some(dir) = &self.config.state_dir {
             self.publisher.state = Some(StateFile::in_dir(dir)?);
         }
-        let fit = tokio::select! {
-            checked = connect_target(&self.config) => checked.map(|_connection| true)?,
-            () = told(&mut stop) => false,
+        let stored = tokio::select! {
+            stored = self.stored() => Some(stored?),
+            () = told(&mut stop) => None,
         };
-        if fit {
-            self.sessions(&mut stop).await?;
+        if let Some(stored) = stored {
+            let ended = self.sessions(stored, &mut stop).await;
+            self.note_refusal(&ended).await;
+            ended?;
         }
         self.publisher.announce(Phase::Stopped);
         Ok(self.publisher.reports.borrow().clone())
     }
 
+    /// Checks the target, and reads from where the run before can be resumed.
+    async fn stored(&self) -> Result<Start, Error> {
+        let (mut target, _) = connect_target(&self.config).await?;
+        match Checkpoint::load(&mut target).await? {
+            _ if self.config.force_resync => Ok(Start::Fresh),
+            Stored::Nothing => Ok(Start::Fresh),
+            Stored::Whole(checkpoint) => {
+                info!(
+                    source = checkpoint.source_id,
+                    "the target holds the positions of a run before: asking the source to resume"
+                );
+                Ok(Start::Stored(checkpoint))
+            }
+            Stored::Refused(reason) => Err(Error::RefusedBefore { reason }),
+        }
+    }
+
+    /// A command that was refused inside a transaction is behind the stored position: the next run must not go on as
+    /// if it had been carried out (P5).
+    async fn note_refusal(&self, ended: &Result<(), Error>) {
+        let Err(error @ Error::Flow { error: FlowError::Sink(SinkError::Window(_)), .. }) = ended else {
+            return;
+        };
+        let noted = match connect_target(&self.config).await {
+            Ok((mut target, _)) => Checkpoint::refuse(&mut target, &error.to_string()).await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = noted {
+            warn!(%error, "the refusal could not be noted at the target; run with --force-resync");
+        }
+    }
+
     /// Session after session until the run is told to stop.
-    async fn sessions(&mut self, stop: &mut watch::Receiver<Stop>) -> Result<(), Error> {
-        let mut resume = None;
-        while let Some(running) = self.connect(resume.as_ref(), stop).await? {
+    async fn sessions(&mut self, mut start: Start, stop: &mut watch::Receiver<Stop>) -> Result<(), Error> {
+        loop {
+            let running = match self.connect(&start, stop).await {
+                Ok(Some(running)) => running,
+                Ok(None) => return Ok(()),
+                Err(Error::CannotResume) if matches!(start, Start::Stored(_)) => {
+                    warn!(
+                        "the source cannot resume from there (its backlog is too short, or it is another process): synchronising fully; keys that it has deleted meanwhile stay on the target"
+                    );
+                    start = Start::Fresh;
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
             self.publisher.source_id = Some(running.source_id());
-            match running.run(stop, &mut self.publisher).await? {
-                SessionEnd::Stopped => break,
+            start = match running.run(stop, &mut self.publisher).await? {
+                SessionEnd::Stopped => return Ok(()),
                 SessionEnd::Flushed(flush) => {
                     info!(
                         "the source was flushed during the full synchronisation: flushing the target and starting over"
                     );
                     self.flush(flush).await?;
-                    resume = None;
+                    Start::Fresh
                 }
                 SessionEnd::SourceLost { positions: None, cause } => {
                     return Err(Error::LostInFullSync { cause });
                 }
-                SessionEnd::SourceLost { positions, cause } => {
+                SessionEnd::SourceLost { positions: Some(positions), cause } => {
                     warn!(%cause, "the source is gone; connecting again");
-                    resume = positions;
+                    Start::Lost(positions)
                 }
-            }
+            };
         }
-        Ok(())
     }
 
-    /// Opens a session. A first attempt fails at once; later ones are repeated, with backoff, until the source is
-    /// there again, `stop` is told, or it took too long.
+    /// Opens a session. A run's first attempt fails at once; after a source was lost attempts are repeated, with
+    /// backoff, until it is there again, `stop` is told, or it took too long.
     async fn connect(
         &mut self,
-        resume: Option<&Positions>,
+        start: &Start,
         stop: &mut watch::Receiver<Stop>,
     ) -> Result<Option<session::Running>, Error> {
+        let lost = matches!(start, Start::Lost(_));
         let reconnect = self.config.reconnect;
         let mut backoff = Backoff::new(reconnect.first_delay, reconnect.longest_delay);
         let (started, mut attempts) = (Instant::now(), 0u64);
-        self.publisher.announce(if resume.is_some() { Phase::Reconnecting } else { Phase::Connecting });
+        self.publisher.announce(if lost { Phase::Reconnecting } else { Phase::Connecting });
         loop {
             let opened = tokio::select! {
-                opened = self.open(resume) => opened,
+                opened = self.open(start.resume()) => opened,
                 () = told(stop) => return Ok(None),
             };
             let error = match opened {
                 Ok(running) => return Ok(Some(running)),
-                Err(error) if resume.is_some() && error.is_passing() => error,
+                Err(error) if lost && error.is_passing() => error,
                 Err(error) => return Err(error),
             };
             let tried = Instant::now().saturating_duration_since(started);
@@ -165,7 +232,7 @@ impl Engine {
         }
     }
 
-    async fn open(&mut self, resume: Option<&Positions>) -> Result<session::Running, Error> {
+    async fn open(&mut self, resume: Option<&Checkpoint>) -> Result<session::Running, Error> {
         let publisher = &mut self.publisher;
         let counters = |flows: u16| {
             if publisher.counters.flow_count() != usize::from(flows) {

@@ -33,6 +33,7 @@
 
 mod backoff;
 mod barrier;
+mod checkpoint;
 mod config;
 mod engine;
 mod error;
@@ -45,6 +46,7 @@ mod stop;
 
 pub use backoff::Backoff;
 pub use barrier::{CutBarrier, FlushBarrier, Mismatch};
+pub use checkpoint::{Checkpoint, KEY as CHECKPOINT_KEY, Stored};
 pub use config::{Clock, EngineConfig, Reconnect};
 pub use engine::Engine;
 pub use error::{Blame, Error, FlowError};

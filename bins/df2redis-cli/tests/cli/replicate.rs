@@ -31,9 +31,8 @@ async fn through_the_binary(extra: &[&str], with: Signal) -> (Option<i32>, Strin
     let child = spawn(&[&args, extra].concat());
     assert!(timeout(LIMIT, master.finished()).await.is_ok(), "{:?}", master.violations());
     let (status, log) = stop(child, with);
-    let comparison =
-        compare(&mut redis.client().unwrap(), master.recording().expected(), &CompareOptions::default())
-            .unwrap();
+    let options = CompareOptions { reserved_prefix: Some("df2redis:".into()), ..CompareOptions::default() };
+    let comparison = compare(&mut redis.client().unwrap(), master.recording().expected(), &options).unwrap();
     assert!(comparison.is_equal(), "{:#?}", comparison.differences);
     assert_eq!(master.violations(), [""; 0]);
     (status.code(), log)
@@ -62,7 +61,7 @@ async fn sigterm_too_and_json_logs_name_no_key() {
     assert!(!log.contains("json:doc") && !log.contains("set:ttl"), "{log}");
 }
 
-/// A target that says what it is and then never answers again. Notifies when it has received commands.
+/// A target that answers what is asked of it at first, and no command that writes data. Notifies when one came.
 async fn silent_target() -> (SocketAddr, Arc<Notify>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let (address, received) = (listener.local_addr().unwrap(), Arc::new(Notify::new()));
@@ -71,17 +70,27 @@ async fn silent_target() -> (SocketAddr, Arc<Notify>) {
         while let Ok((mut stream, _)) = listener.accept().await {
             let notify = Arc::clone(&notify);
             tokio::spawn(async move {
-                let info = "redis_version:7.0.15\r\nrole:master\r\ncluster_enabled:0\r\n";
                 let mut buffer = [0; 4096];
-                assert!(stream.read(&mut buffer).await.unwrap() > 0);
-                stream.write_all(format!("${}\r\n{info}\r\n", info.len()).as_bytes()).await.unwrap();
-                while stream.read(&mut buffer).await.is_ok_and(|read| read > 0) {
-                    notify.notify_one();
+                while let Ok(read @ 1..) = stream.read(&mut buffer).await {
+                    match answer(buffer.get(..read).unwrap()) {
+                        Some(reply) => stream.write_all(reply.as_bytes()).await.unwrap(),
+                        None => notify.notify_one(),
+                    }
                 }
             });
         }
     });
     (address, received)
+}
+
+fn answer(request: &[u8]) -> Option<String> {
+    let info = "redis_version:7.0.15\r\nrole:master\r\ncluster_enabled:0\r\n";
+    match request {
+        request if request.starts_with(b"*1\r\n$4\r\nINFO") => Some(format!("${}\r\n{info}\r\n", info.len())),
+        request if request.starts_with(b"*2\r\n$7\r\nHGETALL") => Some("*0\r\n".to_owned()),
+        request if request.ends_with(b"df2redis:checkpoint\r\n") => Some(":0\r\n".to_owned()),
+        _ => None,
+    }
 }
 
 /// The first signal waits for the target to answer what it has received; the second does not.

@@ -68,7 +68,9 @@ async fn running_twice_changes_nothing() {
             RecordedMaster::start(Recording::bundled("types-chunked").unwrap(), MasterOptions::default())
                 .await
                 .unwrap();
-        to_the_end(config(&master, &redis), &master).await.unwrap();
+        let mut config = config(&master, &redis);
+        config.force_resync = true;
+        to_the_end(config, &master).await.unwrap();
         let comparison = differences(&redis, master.recording());
         assert!(comparison.is_equal(), "{:#?}", comparison.differences);
     }

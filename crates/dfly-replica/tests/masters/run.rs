@@ -1,11 +1,14 @@
 //! One recorded session into one Redis.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use bytes::Bytes;
 use dfly_replica::{Engine, EngineConfig, Error, Reconnect, Report, Stop};
 use dfly_testkit::{
-    CompareOptions, Comparison, MasterOptions, RecordedMaster, Recording, RedisOptions, RedisServer, compare,
+    CanonicalValue, CompareOptions, Comparison, MasterOptions, RecordedMaster, Recording, RedisOptions,
+    RedisServer, compare, keyspace,
 };
 use dfly_translate::Policy;
 use redis_resp::connection::{Credentials, Endpoint, Peer};
@@ -72,6 +75,13 @@ pub(crate) async fn until_it_ends(config: EngineConfig) -> Result<Report, Error>
     timeout(LIMIT, engine.run(stopped)).await.unwrap_or_else(|_| panic!("the run did not end"))
 }
 
+/// Everything in a Redis but this tool's own keys.
+pub(crate) fn user_keys(redis: &RedisServer) -> BTreeMap<(u32, Bytes), CanonicalValue> {
+    let mut keys = keyspace(&mut redis.client().unwrap()).unwrap();
+    keys.retain(|(_, key), _| !key.starts_with(b"df2redis:"));
+    keys
+}
+
 pub(crate) fn redis() -> RedisServer {
     RedisServer::start(RedisOptions::default()).unwrap()
 }
@@ -80,6 +90,7 @@ pub(crate) fn differences(redis: &RedisServer, recording: &Recording) -> Compari
     let options = CompareOptions {
         replayed: recording.journal_arguments(),
         entries_read_may_be_unknown: true,
+        reserved_prefix: Some("df2redis:".into()),
         ..CompareOptions::default()
     };
     let mut comparison = compare(&mut redis.client().unwrap(), recording.expected(), &options).unwrap();

@@ -7,13 +7,13 @@ use bytes::Bytes;
 use dfly_replica::{Blame, Engine, EngineConfig, Error, Report, Stop};
 use dfly_testkit::{
     Blobs, CanonicalValue, Containers, Mangle, MasterOptions, Model, Op, RedisServer, Script, ScriptedMaster,
-    SnapshotStyle, Strings, keyspace,
+    SnapshotStyle, Strings,
 };
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use crate::run::{config_for, redis, until_it_ends};
+use crate::run::{config_for, redis, until_it_ends, user_keys};
 
 const LIMIT: Duration = Duration::from_secs(60);
 
@@ -32,7 +32,19 @@ impl Run {
 
     async fn start_with(script: Script, change: impl FnOnce(&mut EngineConfig)) -> Self {
         let master = ScriptedMaster::start(script, MasterOptions::default()).await.unwrap();
-        let redis = redis();
+        Self::go_on_with(master, redis(), change)
+    }
+
+    /// Another run between the same two.
+    fn go_on(master: ScriptedMaster, redis: RedisServer) -> Self {
+        Self::go_on_with(master, redis, |_config| {})
+    }
+
+    fn go_on_with(
+        master: ScriptedMaster,
+        redis: RedisServer,
+        change: impl FnOnce(&mut EngineConfig),
+    ) -> Self {
         let mut config = config_for(master.address(), &redis);
         config.reconnect.give_up_after = Some(LIMIT);
         change(&mut config);
@@ -53,7 +65,7 @@ impl Run {
         }
         self.stop.send_replace(Stop::Drain);
         let report = task.await.unwrap().unwrap();
-        assert_equal(&self.master.keyspace(), &keyspace(&mut self.redis.client().unwrap()).unwrap());
+        assert_equal(&self.master.keyspace(), &user_keys(&self.redis));
         assert_eq!(self.master.violations(), [""; 0]);
         let durable: Vec<u64> = report.flows.iter().map(|flow| flow.positions.unwrap().durable.0).collect();
         assert_eq!(durable, self.master.lsns());
@@ -248,6 +260,66 @@ async fn a_cut_repeats_nothing() {
     run.ends_as_the_model().await;
 }
 
+/// P18 across runs: each run goes on where the one before stopped, by the positions that the target holds.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_run_goes_on_where_the_last_one_stopped() {
+    let mut run = Run::start(Script::new(3)).await;
+    assert!(timeout(LIMIT, run.master.caught_up()).await.is_ok());
+    for round in 0..5 {
+        for i in 0..200 {
+            for line in
+                [format!("INCR n{}", i % 7), format!("RPUSH l{} {i}", i % 5), format!("APPEND s{} x", i % 3)]
+            {
+                run.master.apply(line.as_str()).unwrap();
+            }
+            if round == 3 && i == 100 {
+                run.master.apply("FLUSHALL").unwrap();
+            }
+        }
+        assert!(timeout(LIMIT, run.master.caught_up()).await.is_ok(), "round {round}");
+        run.stop.send_replace(Stop::Drain);
+        let report = run.task.await.unwrap().unwrap();
+        assert_eq!(report.keys(), 0, "round {round}: no snapshot was needed");
+        for _while_away in 0..20 {
+            run.master.apply("INCR away").unwrap();
+        }
+        run = Run::go_on(run.master, run.redis);
+    }
+    run.ends_as_the_model().await;
+}
+
+/// Positions of another source are of no use: the run synchronises fully, and replaces what was there.
+#[tokio::test(flavor = "multi_thread")]
+async fn positions_of_another_source_lead_to_a_full_synchronisation() {
+    let first = Run::start(Script::new(2).before("RPUSH l a b").before("SET s v")).await;
+    assert!(timeout(LIMIT, first.master.caught_up()).await.is_ok());
+    first.stop.send_replace(Stop::Drain);
+    first.task.await.unwrap().unwrap();
+    let other = Script::new(3).before("SET l text").before("SADD s a b").before("INCR n");
+    let other = ScriptedMaster::start(other, MasterOptions::default()).await.unwrap();
+    let second = Run::go_on(other, first.redis);
+    let report = second.ends_as_the_model().await;
+    assert_eq!(report.keys(), 3);
+}
+
+/// P5: a record that the target refuses ends the run, and the next one does not go on behind it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_record_is_not_passed_over_by_the_next_run() {
+    let run = Run::start(Script::new(1).before("RPUSH l a")).await;
+    assert!(timeout(LIMIT, run.master.caught_up()).await.is_ok());
+    // Somebody else writes to the target: the record that the source journals next is refused there.
+    run.redis.client().unwrap().expect(&[b"SET", b"l", b"text"]).unwrap();
+    run.master.apply("INCR before").unwrap();
+    run.master.apply("RPUSH l b").unwrap();
+    let error = timeout(LIMIT, run.task).await.unwrap().unwrap().unwrap_err();
+    assert!(error.to_string().contains("the target refuses RPUSH \"l\": WRONGTYPE"), "{error}");
+    let again = until_it_ends(config_for(run.master.address(), &run.redis)).await.unwrap_err();
+    assert_eq!(again.blame(), Blame::Resume);
+    assert!(again.to_string().contains("RPUSH") && again.to_string().contains("--force-resync"), "{again}");
+    let forced = Run::go_on_with(run.master, run.redis, |config| config.force_resync = true);
+    forced.ends_as_the_model().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_backlog_that_is_too_short_or_another_master_ends_the_run() {
     for restart in [false, true] {
@@ -312,5 +384,6 @@ async fn journal_offset(redis: &RedisServer) -> usize {
     master.caught_up().await;
     stop.send_replace(Stop::Drain);
     task.await.unwrap().unwrap();
+    redis.client().unwrap().expect(&[b"FLUSHALL"]).unwrap();
     master.sent(0, 0)
 }
