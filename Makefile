@@ -4,7 +4,7 @@ CARGO ?= cargo
 REDIS := $(shell command -v redis-server 2>/dev/null)
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: demo test lint test-live test-cuts doc setup
+.PHONY: demo test lint test-live test-cuts test-crash doc setup
 
 demo: setup
 	$(CARGO) run --locked --quiet -p df2redis-cli -- demo
@@ -26,6 +26,10 @@ test-live: setup
 # A recorded flow cut at every byte (49,000 runs, some twenty minutes); CUT_STEP=7 cuts at every seventh.
 test-cuts: setup
 	CUT_STEP=$${CUT_STEP:-1} $(CARGO) test --locked -p dfly-replica --test masters a_recorded_flow
+
+# The tool, the target and connections killed at random under load: make test-crash CRASHES=1000
+test-crash: setup
+	CRASHES=$${CRASHES:-300} $(CARGO) test --locked --release -p df2redis-cli --test cli crash
 
 doc:
 	$(CARGO) doc --locked --workspace --no-deps --all-features --open

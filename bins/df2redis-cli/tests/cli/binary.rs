@@ -25,6 +25,11 @@ pub(crate) fn spawn(args: &[&str]) -> Child {
     command(args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
 }
 
+/// Starts it with its messages on the test's own standard error, so that no pipe has to be read.
+pub(crate) fn spawn_quiet(args: &[&str]) -> Child {
+    command(args).stdout(Stdio::null()).stderr(Stdio::inherit()).spawn().unwrap()
+}
+
 pub(crate) fn signal(child: &Child, signal: Signal) {
     kill_process(Pid::from_child(child), signal).unwrap();
 }

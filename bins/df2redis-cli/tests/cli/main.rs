@@ -4,5 +4,6 @@
 
 mod bad_input;
 mod binary;
+mod crash;
 mod demo;
 mod replicate;
