@@ -197,8 +197,8 @@ impl Engine {
         }
     }
 
-    /// Opens a session. A run's first attempt fails at once; after a source was lost attempts are repeated, with
-    /// backoff, until it is there again, `stop` is told, or it took too long.
+    /// Opens a session. Attempts are repeated, with backoff, until one succeeds, `stop` is told, or it took too long; but
+    /// a source that cannot be reached at all when the run starts is an error at once: its address may be wrong.
     async fn connect(
         &mut self,
         start: &Start,
@@ -216,7 +216,7 @@ impl Engine {
             };
             let error = match opened {
                 Ok(running) => return Ok(Some(running)),
-                Err(error) if lost && error.is_passing() => error,
+                Err(error) if error.is_passing() && (lost || !error.is_unreachable()) => error,
                 Err(error) => return Err(error),
             };
             let tried = Instant::now().saturating_duration_since(started);

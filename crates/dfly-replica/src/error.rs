@@ -157,6 +157,11 @@ impl Error {
         }
     }
 
+    /// Whether there was no connection at all.
+    pub(crate) fn is_unreachable(&self) -> bool {
+        matches!(self, Self::Source(OpenError::Connection(ConnectionError::Connect { .. })))
+    }
+
     /// Whether another attempt at a session can go better.
     pub(crate) fn is_passing(&self) -> bool {
         match self {
