@@ -9,7 +9,7 @@ use dfly_wire::{DbIndex, UnixMillis};
 use crate::elements;
 use crate::error::{TranslateError, shown};
 use crate::policy::Loss;
-use crate::translator::{Effect, Output, Place, Translator, is_due};
+use crate::translator::{Effect, Form, Output, Place, Translator, is_due};
 
 pub(crate) use pieces::OpenValue;
 
@@ -44,6 +44,20 @@ impl Translator {
         Ok(effect)
     }
 
+    /// Writes the command that loads a library of functions in place of one of the same name.
+    ///
+    /// # Errors
+    /// [`TranslateError::Unsupported`].
+    pub fn function(&mut self, source: &[u8], out: &mut Output<'_>) -> Result<Effect, TranslateError> {
+        if !self.has_functions() {
+            let name = source.split(|byte| *byte == b'\n').next().unwrap_or_default();
+            let place = Place { what: "the function library", key: name, db: DbIndex(0) };
+            return self.lose(Loss::Function, &place);
+        }
+        out.commands.push(&[b"FUNCTION", b"LOAD", b"REPLACE", source]);
+        Ok(Effect::Written)
+    }
+
     /// Counts what belongs to the key and only a Dragonfly has.
     fn attributes(
         &mut self,
@@ -66,7 +80,7 @@ impl Translator {
         value: &RawValue,
         out: &mut Output<'_>,
     ) -> Result<Effect, TranslateError> {
-        if let Some(loss) = unsupported(value.kind()) {
+        if let Some(loss) = Loss::of(value.kind()) {
             return self.lose(loss, &baseline.place());
         }
         if is_due(baseline.expire_at, out.now) {
@@ -74,10 +88,13 @@ impl Translator {
             out.commands.push(&[b"DEL", baseline.key]);
             return Ok(Effect::Written);
         }
-        match plan(value, &self.target) {
-            _ if value.kind() == ValueKind::String => self.string(baseline, value, out),
-            Plan::Verbatim | Plan::Reencode => self.restore(baseline, value, out),
-            Plan::Commands => self.commands(baseline, value, out),
+        let is_string = value.kind() == ValueKind::String;
+        match (self.form, plan(value, &self.target)) {
+            (Form::Cheapest | Form::Commands, _) if is_string => self.string(baseline, value, out),
+            (Form::Cheapest | Form::Restore, Plan::Verbatim | Plan::Reencode) => {
+                self.restore(baseline, value, out)
+            }
+            (_, Plan::Commands) | (Form::Commands, _) => self.commands(baseline, value, out),
         }
     }
 
@@ -164,23 +181,5 @@ impl Translator {
             }
         }
         Ok(false)
-    }
-}
-
-/// What a value of this kind would lose on any Redis without modules.
-pub(crate) fn unsupported(kind: ValueKind) -> Option<Loss> {
-    match kind {
-        ValueKind::String
-        | ValueKind::List
-        | ValueKind::Set
-        | ValueKind::Hash
-        | ValueKind::SortedSet
-        | ValueKind::Stream => None,
-        ValueKind::Json => Some(Loss::Json),
-        ValueKind::Bloom => Some(Loss::Bloom),
-        ValueKind::CountMinSketch => Some(Loss::CountMinSketch),
-        ValueKind::TopK => Some(Loss::TopK),
-        ValueKind::Cuckoo => Some(Loss::Cuckoo),
-        _ => Some(Loss::Module),
     }
 }
