@@ -115,6 +115,7 @@ struct Growing {
     header: KeyHeader,
     kind: ValueKind,
     digest: ContentDigest,
+    /// Elements, or bytes of a text.
     elements: u64,
 }
 
@@ -131,8 +132,11 @@ impl Growing {
             if let Element::Module(ModulePart::Id(id)) = element {
                 self.kind = ValueKind::Module(Some(id));
             }
-            self.elements +=
-                u64::from(self.kind.is_collection() && !matches!(element, Element::StreamTail(_)));
+            self.elements += match &element {
+                Element::String(text) | Element::Json(text) => text.len() as u64,
+                Element::StreamTail(_) => 0,
+                _ => u64::from(self.kind.is_collection()),
+            };
             self.digest.add(&element);
         }
         Ok(())
@@ -239,15 +243,18 @@ fn told(difference: Difference, key: &Fingerprint) -> String {
     match difference {
         Difference::OnlyInA | Difference::OnlyInB | Difference::Kind => key.kind.clone(),
         Difference::Expiry => key.expire_at.map_or_else(|| "never".to_owned(), time::show),
-        Difference::Value if key.elements > 0 => format!("{} of {} elements", key.kind, key.elements),
-        Difference::Value => format!("{} {:08x}", key.kind, key.digest >> 96),
+        Difference::Value => match &key.kind[..] {
+            "string" | "ReJSON-RL" => format!("{} of {} bytes", key.kind, key.elements),
+            _ if key.elements > 0 => format!("{} of {}", key.kind, key.elements),
+            _ => key.kind.clone(),
+        },
     }
 }
 
 fn facts(key: Option<&Fingerprint>) -> serde_json::Value {
     let Some(key) = key else { return serde_json::Value::Null };
     json!({
-        "type": key.kind, "expire_at_ms": key.expire_at.unwrap_or(-1), "elements": key.elements,
+        "type": key.kind, "expire_at_ms": key.expire_at.unwrap_or(-1), "length": key.elements,
         "digest": format!("{:032x}", key.digest),
     })
 }

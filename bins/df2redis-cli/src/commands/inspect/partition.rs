@@ -33,6 +33,7 @@ pub(super) struct Fingerprint {
     /// In milliseconds since 1970.
     pub expire_at: Option<i64>,
     pub digest: u128,
+    /// Elements, or bytes of a text.
     pub elements: u64,
 }
 
@@ -166,7 +167,7 @@ mod tests {
     use super::*;
 
     fn key(i: u32, digest: u128) -> Fingerprint {
-        let expire_at = (i % 3 == 0).then_some(i64::from(i));
+        let expire_at = i.is_multiple_of(3).then_some(i64::from(i));
         let key = format!("key:{i}").into_bytes();
         Fingerprint { db: i % 2, key, kind: "hash".into(), expire_at, digest, elements: 7 }
     }
