@@ -12,7 +12,7 @@
 //! use bytes::Bytes;
 //! use dfly_journal::{Decoder, Record, encode};
 //! use dfly_rdb::{Family, payload::TargetFormat};
-//! use dfly_translate::{Effect, Output, Policy, Translator};
+//! use dfly_translate::{Effect, Loss, Output, Policy, Translator};
 //! use dfly_wire::{DbIndex, UnixMillis};
 //! use redis_resp::{CommandBatch, arguments};
 //!
@@ -27,7 +27,7 @@
 //! let mut translator = Translator::new(target, Policy::Fail);
 //! let mut commands = CommandBatch::default();
 //! let mut out = Output { commands: &mut commands, now: UnixMillis(0) };
-//! assert_eq!(translator.record(set, &mut out).unwrap(), Effect::Written);
+//! assert_eq!(translator.record(set, &mut out).unwrap(), Effect::Lost(Loss::Sticky));
 //! assert_eq!(arguments(commands.command(0).unwrap()).collect::<Vec<_>>(), [&b"SET"[..], b"k", b"v"]);
 //! ```
 

@@ -44,18 +44,14 @@ impl Translator {
         Ok(effect)
     }
 
-    /// Writes the command that loads a library of functions in place of one of the same name.
-    ///
-    /// # Errors
-    /// [`TranslateError::Unsupported`].
-    pub fn function(&mut self, source: &[u8], out: &mut Output<'_>) -> Result<Effect, TranslateError> {
-        if !self.has_functions() {
-            let name = source.split(|byte| *byte == b'\n').next().unwrap_or_default();
-            let place = Place { what: "the function library", key: name, db: DbIndex(0) };
-            return self.lose(Loss::Function, &place);
+    /// Writes the command that loads a library of functions in place of one of the same name; false, and nothing is
+    /// written, if the target has no functions (Redis before 7.0).
+    pub fn function(&mut self, source: &[u8], out: &mut Output<'_>) -> bool {
+        let known = self.has_functions();
+        if known {
+            out.commands.push(&[b"FUNCTION", b"LOAD", b"REPLACE", source]);
         }
-        out.commands.push(&[b"FUNCTION", b"LOAD", b"REPLACE", source]);
-        Ok(Effect::Written)
+        known
     }
 
     /// Counts what belongs to the key and only a Dragonfly has.
@@ -181,5 +177,61 @@ impl Translator {
             }
         }
         Ok(false)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use dfly_rdb::payload::TargetFormat;
+    use dfly_rdb::{Family, KeyHeader, TypeId};
+    use dfly_wire::UnixMillis;
+    use redis_resp::{CommandBatch, arguments};
+
+    use super::*;
+    use crate::policy::Policy;
+
+    const fn redis(major: u16, minor: u16) -> TargetFormat {
+        TargetFormat { family: Family::Redis, version: (major, minor) }
+    }
+
+    fn names(form: Form, type_id: TypeId, payload: &'static [u8]) -> Vec<String> {
+        let mut translator = Translator::new(redis(7, 0), Policy::Fail).with_form(form);
+        let mut commands = CommandBatch::default();
+        let header = KeyHeader { key: "k".into(), ..KeyHeader::default() };
+        let entry = Entry { header, value: RawValue::new(type_id, Bytes::from_static(payload)) };
+        let mut out = Output { commands: &mut commands, now: UnixMillis(0) };
+        assert_eq!(translator.entry(&entry, &mut out), Ok(Effect::Written));
+        let name =
+            |index| arguments(commands.command(index).unwrap()).next().unwrap().escape_ascii().to_string();
+        (0..commands.len()).map(name).collect()
+    }
+
+    #[test]
+    fn forms() {
+        let (text, list): (&[u8], &[u8]) = (b"\x01v", b"\x01\x01v");
+        for (form, string, list_form) in [
+            (Form::Cheapest, "SET", &["RESTORE"][..]),
+            (Form::Restore, "RESTORE", &["RESTORE"]),
+            (Form::Commands, "SET", &["DEL", "RPUSH"]),
+        ] {
+            assert_eq!(names(form, TypeId::String, text), [string], "{form:?}");
+            assert_eq!(names(form, TypeId::List, list), list_form, "{form:?}");
+        }
+        // No payload of Redis 7.0 holds it.
+        let hash = b"\x01\x01f\x01v\xff\xff\xff\xff\xff\xff\xff\xff";
+        assert_eq!(names(Form::Restore, TypeId::HashValkey, hash), ["DEL", "HSET"]);
+    }
+
+    #[test]
+    fn functions() {
+        let mut commands = CommandBatch::default();
+        let mut out = Output { commands: &mut commands, now: UnixMillis(0) };
+        let source = b"#!lua name=l\nredis.call()";
+        assert!(!Translator::new(redis(6, 2), Policy::Fail).function(source, &mut out));
+        assert!(Translator::new(redis(7, 0), Policy::Fail).function(source, &mut out));
+        assert_eq!(commands.len(), 1);
+        let words: Vec<&[u8]> = arguments(commands.command(0).unwrap()).collect();
+        assert_eq!(words, [&b"FUNCTION"[..], b"LOAD", b"REPLACE", source]);
     }
 }

@@ -17,7 +17,7 @@ use super::Session;
 use super::files::Head;
 use super::flags::{ConvertFlags, Format};
 use super::losses::LeftOut;
-use super::out::{Out, damaged, read_all, shown};
+use super::out::{Out, damaged, read_all};
 use super::partial::Partial;
 use super::resp::beside_keys;
 use super::select::Select;
@@ -137,8 +137,7 @@ impl<'a> Conversion<'a> {
         if self.writer.function(source, &mut self.buffer) {
             return Ok(());
         }
-        let name = source.split(|byte| *byte == b'\n').next().unwrap_or_default();
-        self.left_out.beside_keys(Loss::Function, &format!("the function library {}", shown(name)))
+        self.left_out.function(source)
     }
 
     fn entry(&mut self, entry: &Entry) -> Result<(), Failure> {

@@ -16,15 +16,19 @@ pub(crate) struct InspectFlags {
     #[command(subcommand)]
     pub what: What,
     /// How results are written.
-    #[arg(long, global = true, value_enum, default_value = "text")]
+    #[arg(long, global = true, value_enum, default_value = "text", help_heading = OF_ALL)]
     pub format: Format,
     /// Write keys and values in base64 instead of escaped text.
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = OF_ALL)]
     pub base64: bool,
     /// Handle values that are larger than this in parts. Bounds memory.
-    #[arg(long, global = true, value_name = "SIZE", default_value = "1MiB", value_parser = piece)]
+    #[arg(long, global = true, value_name = "SIZE", default_value = "1MiB", value_parser = piece,
+        help_heading = OF_ALL)]
     pub hold: usize,
 }
+
+/// Where flags that all subcommands have stand in their help.
+const OF_ALL: &str = "Options of all inspect commands";
 
 const FILES: &str = "FILE is an .rdb file of Dragonfly, Redis or Valkey, or any file of a Dragonfly set \
 (NAME-summary.dfs, NAME-0000.dfs, ...): then the whole set is read. Several files count as one data set.";

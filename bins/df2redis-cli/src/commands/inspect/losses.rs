@@ -38,6 +38,12 @@ impl<'a> LeftOut<'a> {
         self.note(loss, || what.to_owned())
     }
 
+    /// A library of functions, named by its first line.
+    pub(super) fn function(&mut self, source: &[u8]) -> Result<(), Failure> {
+        let name = source.split(|byte| *byte == b'\n').next().unwrap_or_default();
+        self.note(Loss::Function, || format!("the function library {}", shown(name)))
+    }
+
     fn note(&mut self, loss: Loss, what: impl Fn() -> String) -> Result<(), Failure> {
         if self.policy == Policy::Fail && loss.is_data() {
             return Err(Failure::Unsupported(format!(

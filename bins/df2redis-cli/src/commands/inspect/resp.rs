@@ -24,6 +24,10 @@ pub(super) fn run(flags: &RespFlags, session: &Session<'_>) -> Result<(), Failur
             return Ok(());
         }
         beside_keys(&event, &mut left_out)?;
+        if let Event::Function(source) = &event {
+            let written = translator.function(source, &mut Output { commands: &mut commands, now });
+            return if written { write(&mut commands, session, &mut out) } else { left_out.function(source) };
+        }
         translate(&mut translator, &event, &mut Output { commands: &mut commands, now }).map_err(failure)?;
         left_out.translated(&translator.take_losses(), &event)?;
         write(&mut commands, session, &mut out)
@@ -44,7 +48,6 @@ fn translate(
         Event::Open { id, header, type_id } => translator.open((*id, *type_id), header, out),
         Event::Piece { id, piece } => translator.piece(*id, piece, out),
         Event::Close { id } => translator.close(*id, out),
-        Event::Function(source) => translator.function(source, out),
         _ => Ok(Effect::Nothing),
     }
 }
