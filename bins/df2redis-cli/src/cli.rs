@@ -38,11 +38,19 @@ pub(crate) enum Command {
 /// Flags of `replicate`. Each can stand in the configuration file too; a flag goes before the file.
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct ReplicateFlags {
-    /// The Dragonfly to follow: dragonfly://[user:password@]host[:port].
-    #[arg(long, value_name = "URL")]
+    /// The Dragonfly to follow.
+    #[arg(
+        long,
+        value_name = "URL",
+        help = "The Dragonfly to follow: dragonfly://[user:password@]host[:port]"
+    )]
     pub source: Option<String>,
-    /// The Redis or Valkey to write to: redis://[user:password@]host[:port].
-    #[arg(long, value_name = "URL")]
+    /// The Redis or Valkey to write to.
+    #[arg(
+        long,
+        value_name = "URL",
+        help = "The Redis or Valkey to write to: redis://[user:password@]host[:port]"
+    )]
     pub target: Option<String>,
     /// A TOML file with the same settings.
     #[arg(long, value_name = "FILE")]
@@ -53,6 +61,9 @@ pub(crate) struct ReplicateFlags {
     /// What to do with what the target cannot hold: fail, warn or skip [default: fail].
     #[arg(long, value_name = "POLICY")]
     pub on_unsupported: Option<String>,
+    /// Synchronise fully, even if the target holds positions from which the source could resume.
+    #[arg(long)]
+    pub force_resync: bool,
     /// End the run when the source stays away for this long; without it, it is tried for ever.
     #[arg(long, value_name = "SECONDS")]
     pub give_up_after: Option<u64>,

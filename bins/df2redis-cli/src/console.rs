@@ -3,6 +3,7 @@
 use std::io::{self, IsTerminal, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use rustix::termios::tcgetwinsize;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
@@ -45,9 +46,11 @@ impl Console {
         }
     }
 
-    /// Replaces the line of progress. Does nothing unless on a terminal.
+    /// Replaces the line of progress, cut to the terminal's width. Does nothing unless on a terminal.
     pub(crate) fn show_progress(&self, line: &str) {
         if self.terminal {
+            let columns = tcgetwinsize(io::stderr()).map_or(80, |size| usize::from(size.ws_col.max(20)));
+            let line: String = line.chars().take(columns - 1).collect();
             let mut progress = self.lock();
             line.clone_into(&mut progress);
             write_all(&format!("{ERASE}{line}"));

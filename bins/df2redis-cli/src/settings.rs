@@ -26,6 +26,7 @@ pub(crate) fn engine_config(flags: &ReplicateFlags) -> Result<EngineConfig, Stri
         config.on_unsupported =
             policy.parse::<Policy>().map_err(|error| format!("--on-unsupported: {error}"))?;
     }
+    config.force_resync = flags.force_resync;
     config.state_dir = flags.state_dir.clone().or(file.state_dir);
     config.reconnect.give_up_after = flags.give_up_after.or(file.give_up_after).map(Duration::from_secs);
     Ok(config)

@@ -5,9 +5,9 @@ use std::fmt;
 use dfly_journal::Lsn;
 use redis_resp::Reply;
 
+use crate::answer::{accepted, text};
 use crate::error::{HandshakeError, Stage};
-use crate::handshake::text;
-use crate::session::{ReplicationId, Session, accepted};
+use crate::session::{ReplicationId, Session};
 use crate::{Request, request};
 
 /// The number of a flow, which is the number of the master's shard.

@@ -4,8 +4,9 @@ use std::fmt;
 
 use redis_resp::{ErrorCode, Reply};
 
+use crate::answer::{accepted, text};
 use crate::error::{HandshakeError, Stage};
-use crate::session::{MasterVersion, ReplicationId, Session, accepted};
+use crate::session::{MasterVersion, ReplicationId, Session};
 use crate::{Request, request};
 
 /// Announced to every master. It enables LSN markers on every release from v1.16 on, and stays below the number that
@@ -163,14 +164,6 @@ fn from_elements(elements: &[Reply]) -> Option<Session> {
         version: MasterVersion(u32::try_from(*version).ok()?),
         lineage: rest.first().and_then(text).and_then(ReplicationId::parse),
     })
-}
-
-pub(crate) fn text(reply: &Reply) -> Option<&str> {
-    match reply {
-        Reply::Simple(text) => Some(text),
-        Reply::Bulk(bytes) => std::str::from_utf8(bytes).ok(),
-        _ => None,
-    }
 }
 
 #[cfg(test)]

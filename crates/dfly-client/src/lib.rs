@@ -40,6 +40,7 @@
 //! ```
 
 mod ack;
+mod answer;
 #[cfg(feature = "tokio")]
 pub mod driver;
 mod error;

@@ -2,8 +2,9 @@
 
 use std::fmt;
 
-use redis_resp::{ErrorCode, Reply};
+use redis_resp::Reply;
 
+use crate::answer::accepted;
 use crate::error::{HandshakeError, Stage};
 use crate::flow::{FlowStart, SyncKind};
 use crate::{Request, request};
@@ -127,23 +128,4 @@ impl StartStable {
     pub fn on_reply(&self, reply: &Reply) -> Result<(), HandshakeError> {
         accepted(Stage::StartStable, reply)
     }
-}
-
-pub(crate) fn accepted(stage: Stage, reply: &Reply) -> Result<(), HandshakeError> {
-    match reply {
-        Reply::Simple(text) if text == "OK" => Ok(()),
-        Reply::Error(error) => Err(match error.code {
-            ErrorCode::Loading => HandshakeError::Loading,
-            ErrorCode::NoAuth | ErrorCode::WrongPass => HandshakeError::Login(error.clone()),
-            ErrorCode::NoPermission => HandshakeError::Permission(error.clone()),
-            _ if is_lost_session(&error.line) => HandshakeError::SessionLost { stage, error: error.clone() },
-            _ => HandshakeError::Refused { stage, error: error.clone() },
-        }),
-        other => Err(HandshakeError::unexpected(stage, other)),
-    }
-}
-
-/// The protocol gives these three refusals no code of their own (protocol section 2.1).
-fn is_lost_session(line: &str) -> bool {
-    ["syncid not found", "bad master id", "bad sync id"].iter().any(|text| line.ends_with(text))
 }

@@ -1,3 +1,5 @@
+//! The decoder: where bytes come from at the moment, and one event for each call.
+
 use std::num::NonZeroUsize;
 
 use bytes::{Bytes, BytesMut};

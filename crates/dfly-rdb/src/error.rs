@@ -1,3 +1,5 @@
+//! What can be wrong with a stream or a value, and where.
+
 use std::fmt;
 
 use dfly_wire::FaultKind;

@@ -1,3 +1,5 @@
+//! What callers see, in the order of the stream.
+
 use bytes::Bytes;
 use dfly_wire::{DbIndex, UnixMillis};
 

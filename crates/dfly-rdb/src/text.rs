@@ -1,3 +1,5 @@
+//! Byte strings as elements give them: borrowed, decimal, or decompressed.
+
 use std::fmt;
 
 use bytes::{BufMut, Bytes};

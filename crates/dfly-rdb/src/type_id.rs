@@ -1,3 +1,5 @@
+//! Type ids: how a value is encoded, resolved by who wrote the stream (protocol section 7.5).
+
 use std::fmt;
 
 use crate::event::{Family, Magic};

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use dfly_client::FlowId;
+use dfly_journal::Lsn;
 use dfly_translate::Flush;
 use thiserror::Error;
 
@@ -32,7 +33,7 @@ impl CutBarrier {
 #[derive(Debug, Clone)]
 pub struct FlushBarrier {
     flows: usize,
-    waiting: BTreeMap<FlowId, Flush>,
+    waiting: BTreeMap<FlowId, (Flush, Lsn)>,
 }
 
 /// Flows that wait for different things: they are out of step with each other.
@@ -53,18 +54,24 @@ impl FlushBarrier {
         Self { flows: usize::from(flows), waiting: BTreeMap::new() }
     }
 
-    /// A flow has reached a flush, and everything before it is durable. Gives the flow that carries it out, once the
-    /// last one is there.
+    /// A flow has reached a flush, and everything before it is durable; `next` is its position behind the flush. Gives
+    /// the flow that carries it out, once the last one is there.
     ///
     /// # Errors
     /// [`Mismatch`].
-    pub fn arrive(&mut self, flow: FlowId, flush: Flush) -> Result<Option<FlowId>, Mismatch> {
-        if let Some(expected) = self.waiting.values().next().copied().filter(|expected| *expected != flush) {
+    pub fn arrive(&mut self, flow: FlowId, flush: Flush, next: Lsn) -> Result<Option<FlowId>, Mismatch> {
+        let others = self.waiting.values().next().map(|(expected, _)| *expected);
+        if let Some(expected) = others.filter(|expected| *expected != flush) {
             return Err(Mismatch { flow, found: flush, expected });
         }
-        self.waiting.insert(flow, flush);
+        self.waiting.insert(flow, (flush, next));
         let executor = self.waiting.keys().next().copied();
         Ok(executor.filter(|_| self.waiting.len() == self.flows))
+    }
+
+    /// The positions of all flows behind the flush, which are stored with it.
+    pub fn positions(&self) -> BTreeMap<FlowId, Lsn> {
+        self.waiting.iter().map(|(flow, (_, next))| (*flow, *next)).collect()
     }
 
     /// The flush is carried out: gives every flow that waited.
@@ -93,8 +100,9 @@ mod tests {
     fn a_flush_passes_once_for_all_flows() {
         let mut barrier = FlushBarrier::new(2);
         for flush in [Flush::All, Flush::Db(DbIndex(3)), Flush::All] {
-            assert_eq!(barrier.arrive(FlowId(1), flush), Ok(None));
-            assert_eq!(barrier.arrive(FlowId(0), flush), Ok(Some(FlowId(0))));
+            assert_eq!(barrier.arrive(FlowId(1), flush, Lsn(8)), Ok(None));
+            assert_eq!(barrier.arrive(FlowId(0), flush, Lsn(5)), Ok(Some(FlowId(0))));
+            assert_eq!(barrier.positions(), BTreeMap::from([(FlowId(0), Lsn(5)), (FlowId(1), Lsn(8))]));
             assert_eq!(barrier.release().collect::<Vec<_>>(), [FlowId(0), FlowId(1)]);
         }
     }
@@ -102,7 +110,7 @@ mod tests {
     #[test]
     fn flows_out_of_step_are_an_error() {
         let mut barrier = FlushBarrier::new(2);
-        barrier.arrive(FlowId(1), Flush::All).unwrap();
-        assert!(barrier.arrive(FlowId(0), Flush::Db(DbIndex(0))).is_err());
+        barrier.arrive(FlowId(1), Flush::All, Lsn(1)).unwrap();
+        assert!(barrier.arrive(FlowId(0), Flush::Db(DbIndex(0)), Lsn(1)).is_err());
     }
 }

@@ -30,10 +30,14 @@ pub struct EngineConfig {
     pub ping_interval: Duration,
     /// How often a [`crate::Report`] is published.
     pub report_interval: Duration,
+    /// How often the state file is written at the most, while the phase stays the same.
+    pub state_interval: Duration,
     /// The longest wait for the target to answer what is in flight when the run is stopped.
     pub drain_timeout: Duration,
     /// What to do when the source is gone.
     pub reconnect: Reconnect,
+    /// Synchronise fully, whatever positions the target holds.
+    pub force_resync: bool,
     /// Where the state file is kept, if at all.
     pub state_dir: Option<PathBuf>,
     /// Where the time comes from.
@@ -102,8 +106,10 @@ impl EngineConfig {
             ack_interval: Duration::from_secs(1),
             ping_interval: Duration::from_secs(5),
             report_interval: Duration::from_millis(500),
+            state_interval: Duration::from_secs(5),
             drain_timeout: Duration::from_secs(30),
             reconnect: Reconnect::default(),
+            force_resync: false,
             state_dir: None,
             clock: Clock::system(),
         }

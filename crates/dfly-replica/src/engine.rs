@@ -2,28 +2,41 @@
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::Arc;
-use std::time::Duration;
 
 use dfly_translate::Flush;
 use redis_resp::Reply;
+use redis_sink::SinkError;
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
 use tracing::{info, warn};
 
 use crate::backoff::Backoff;
+use crate::checkpoint::{Checkpoint, Stored};
 use crate::config::EngineConfig;
-use crate::error::Error;
+use crate::error::{Error, FlowError};
 use crate::report::{Counters, Phase, Report};
-use crate::session::{self, Observer, Positions, SessionEnd, connect_target};
+use crate::session::{self, Observer, SessionEnd, connect_target};
 use crate::state_file::{SavedState, StateFile};
+use crate::stop::{Stop, stopped_during, told};
 
-/// Whether a run goes on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stop {
-    /// It goes on.
-    Running,
-    /// Stop reading, wait for what is in flight, close.
-    Drain,
+/// How the next session begins.
+#[derive(Debug)]
+enum Start {
+    /// With a full synchronisation.
+    Fresh,
+    /// From what the target has stored in a run before.
+    Stored(Checkpoint),
+    /// From where this run stood when it lost the source.
+    Lost(Checkpoint),
+}
+
+impl Start {
+    fn resume(&self) -> Option<&Checkpoint> {
+        match self {
+            Self::Fresh => None,
+            Self::Stored(checkpoint) | Self::Lost(checkpoint) => Some(checkpoint),
+        }
+    }
 }
 
 /// A replication that can be run once.
@@ -42,10 +55,26 @@ struct Publisher {
     counters: Arc<Counters>,
     source_id: Option<String>,
     state: Option<StateFile>,
+    /// The phase that was saved last, and when.
+    saved: Option<(Phase, Instant)>,
     config: Arc<EngineConfig>,
 }
 
 impl Publisher {
+    /// Saves the state once an interval, and whenever the phase changes.
+    fn save(&mut self, report: &Report) {
+        let now = Instant::now();
+        let due = self
+            .saved
+            .is_none_or(|(phase, at)| phase != report.phase || now - at >= self.config.state_interval);
+        if let Some(state) = self.state.as_ref().filter(|_| due) {
+            self.saved = Some((report.phase, now));
+            if let Err(error) = state.save(&SavedState::of(report, self.config.clock.now().0)) {
+                warn!(%error, "the state was not saved");
+            }
+        }
+    }
+
     fn announce(&mut self, phase: Phase) {
         let counters = Arc::clone(&self.counters);
         self.publish(phase, &counters);
@@ -55,11 +84,7 @@ impl Publisher {
 impl Observer for Publisher {
     fn publish(&mut self, phase: Phase, counters: &Counters) {
         let report = counters.report(phase, self.source_id.clone());
-        if let Some(state) = &self.state
-            && let Err(error) = state.save(&SavedState::of(&report, self.config.clock.now().0))
-        {
-            warn!(%error, "the state was not saved");
-        }
+        self.save(&report);
         self.reports.send_replace(report);
     }
 }
@@ -70,8 +95,14 @@ impl Engine {
         let (reports, receiver) = watch::channel(Report::default());
         let config = Arc::new(config);
         let counters = Arc::new(Counters::new(0));
-        let publisher =
-            Publisher { reports, counters, source_id: None, state: None, config: Arc::clone(&config) };
+        let publisher = Publisher {
+            reports,
+            counters,
+            source_id: None,
+            state: None,
+            saved: None,
+            config: Arc::clone(&config),
+        };
         let chance = RandomState::new();
         let replica_id = (0..3).map(|part| format!("{:016x}", chance.hash_one(part))).collect::<String>();
         (Self { config, publisher, replica_id: replica_id.chars().take(40).collect(), chance }, receiver)
@@ -85,53 +116,107 @@ impl Engine {
         if let Some(dir) = &self.config.state_dir {
             self.publisher.state = Some(StateFile::in_dir(dir)?);
         }
-        connect_target(&self.config).await?;
-        let mut resume = None;
-        loop {
-            let end = match self.connect(resume.as_ref(), &mut stop).await? {
-                Some(running) => {
-                    self.publisher.source_id = Some(running.source_id());
-                    running.run(&mut stop, &mut self.publisher).await?
-                }
-                None => SessionEnd::Stopped,
-            };
-            match end {
-                SessionEnd::Stopped => break,
-                SessionEnd::Flushed(flush) => {
-                    info!(
-                        "the source was flushed during the full synchronisation: flushing the target and starting over"
-                    );
-                    self.flush(flush).await?;
-                    resume = None;
-                }
-                SessionEnd::SourceLost { positions: None, cause } => {
-                    return Err(Error::LostInFullSync { cause });
-                }
-                SessionEnd::SourceLost { positions, cause } => {
-                    warn!(%cause, "the source is gone; connecting again");
-                    resume = positions;
-                }
-            }
+        let stored = tokio::select! {
+            stored = self.stored() => Some(stored?),
+            () = told(&mut stop) => None,
+        };
+        if let Some(stored) = stored {
+            let ended = self.sessions(stored, &mut stop).await;
+            self.note_refusal(&ended).await;
+            ended?;
         }
         self.publisher.announce(Phase::Stopped);
         Ok(self.publisher.reports.borrow().clone())
     }
 
-    /// Opens a session. A first attempt fails at once; later ones are repeated, with backoff, until the source is
-    /// there again, `stop` is told, or it took too long.
+    /// Checks the target, and reads from where the run before can be resumed.
+    async fn stored(&self) -> Result<Start, Error> {
+        let (mut target, _) = connect_target(&self.config).await?;
+        match Checkpoint::load(&mut target).await? {
+            _ if self.config.force_resync => Ok(Start::Fresh),
+            Stored::Nothing => Ok(Start::Fresh),
+            Stored::Whole(checkpoint) => {
+                info!(
+                    source = checkpoint.source_id,
+                    "the target holds the positions of a run before: asking the source to resume"
+                );
+                Ok(Start::Stored(checkpoint))
+            }
+            Stored::Refused(reason) => Err(Error::RefusedBefore { reason }),
+        }
+    }
+
+    /// A command that was refused inside a transaction is behind the stored position: the next run must not go on as
+    /// if it had been carried out (P5).
+    async fn note_refusal(&self, ended: &Result<(), Error>) {
+        let Err(error @ Error::Flow { error: FlowError::Sink(SinkError::Window(_)), .. }) = ended else {
+            return;
+        };
+        let noted = match connect_target(&self.config).await {
+            Ok((mut target, _)) => Checkpoint::refuse(&mut target, &error.to_string()).await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = noted {
+            warn!(%error, "the refusal could not be noted at the target; run with --force-resync");
+        }
+    }
+
+    /// Session after session until the run is told to stop.
+    async fn sessions(&mut self, mut start: Start, stop: &mut watch::Receiver<Stop>) -> Result<(), Error> {
+        loop {
+            let running = match self.connect(&start, stop).await {
+                Ok(Some(running)) => running,
+                Ok(None) => return Ok(()),
+                Err(Error::CannotResume) if matches!(start, Start::Stored(_)) => {
+                    warn!(
+                        "the source cannot resume from there (its backlog is too short, or it is another process): synchronising fully; keys that it has deleted meanwhile stay on the target"
+                    );
+                    start = Start::Fresh;
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
+            self.publisher.source_id = Some(running.source_id());
+            start = match running.run(stop, &mut self.publisher).await? {
+                SessionEnd::Stopped => return Ok(()),
+                SessionEnd::Flushed(flush) => {
+                    info!(
+                        "the source was flushed during the full synchronisation: flushing the target and starting over"
+                    );
+                    self.flush(flush).await?;
+                    Start::Fresh
+                }
+                SessionEnd::SourceLost { positions: None, cause } => {
+                    return Err(Error::LostInFullSync { cause });
+                }
+                SessionEnd::SourceLost { positions: Some(positions), cause } => {
+                    warn!(%cause, "the source is gone; connecting again");
+                    Start::Lost(positions)
+                }
+            };
+        }
+    }
+
+    /// Opens a session. A run's first attempt fails at once; after a source was lost attempts are repeated, with
+    /// backoff, until it is there again, `stop` is told, or it took too long.
     async fn connect(
         &mut self,
-        resume: Option<&Positions>,
+        start: &Start,
         stop: &mut watch::Receiver<Stop>,
     ) -> Result<Option<session::Running>, Error> {
+        let lost = matches!(start, Start::Lost(_));
         let reconnect = self.config.reconnect;
         let mut backoff = Backoff::new(reconnect.first_delay, reconnect.longest_delay);
         let (started, mut attempts) = (Instant::now(), 0u64);
-        self.publisher.announce(if resume.is_some() { Phase::Reconnecting } else { Phase::Connecting });
+        self.publisher.announce(if lost { Phase::Reconnecting } else { Phase::Connecting });
         loop {
-            let error = match self.open(resume).await {
+            let opened = tokio::select! {
+                opened = self.open(start.resume()) => opened,
+                () = told(stop) => return Ok(None),
+            };
+            let error = match opened {
                 Ok(running) => return Ok(Some(running)),
-                Err(error) if resume.is_some() && error.is_passing() => error,
+                Err(error) if lost && error.is_passing() => error,
                 Err(error) => return Err(error),
             };
             let tried = Instant::now().saturating_duration_since(started);
@@ -147,7 +232,7 @@ impl Engine {
         }
     }
 
-    async fn open(&mut self, resume: Option<&Positions>) -> Result<session::Running, Error> {
+    async fn open(&mut self, resume: Option<&Checkpoint>) -> Result<session::Running, Error> {
         let publisher = &mut self.publisher;
         let counters = |flows: u16| {
             if publisher.counters.flow_count() != usize::from(flows) {
@@ -178,17 +263,5 @@ impl Engine {
             }
         }
         Ok(())
-    }
-}
-
-/// Waits until the run is told to stop, or nobody is left who could tell it.
-pub(crate) async fn told(stop: &mut watch::Receiver<Stop>) {
-    drop(stop.wait_for(|stop| *stop != Stop::Running).await);
-}
-
-async fn stopped_during(delay: Duration, stop: &mut watch::Receiver<Stop>) -> bool {
-    tokio::select! {
-        () = told(stop) => true,
-        () = sleep(delay) => false,
     }
 }

@@ -61,6 +61,22 @@ pub enum Error {
         /// The last failure.
         last: String,
     },
+    /// The stored positions cannot be read or written.
+    #[error("the positions at the target (key {key}) cannot be used: {reason}")]
+    Checkpoint {
+        /// The reserved key.
+        key: &'static str,
+        /// What the target answered.
+        reason: String,
+    },
+    /// A run before has noted that the target refused something.
+    #[error(
+        "a run before ended because the target refused something ({reason}); mend the cause and run with --force-resync"
+    )]
+    RefusedBefore {
+        /// What was refused.
+        reason: String,
+    },
     /// Flows out of step.
     #[error(transparent)]
     Barrier(#[from] Mismatch),
@@ -125,11 +141,12 @@ impl Error {
         match self {
             Self::Target(_)
             | Self::Unfit { .. }
+            | Self::Checkpoint { .. }
             | Self::Flow {
                 error: FlowError::Sink(_) | FlowError::Translate(_) | FlowError::DrainTimeout(_),
                 ..
             } => Blame::Target,
-            Self::CannotResume => Blame::Resume,
+            Self::CannotResume | Self::RefusedBefore { .. } => Blame::Resume,
             Self::Source(_)
             | Self::Flow { .. }
             | Self::LostInFullSync { .. }

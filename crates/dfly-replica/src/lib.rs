@@ -33,6 +33,7 @@
 
 mod backoff;
 mod barrier;
+mod checkpoint;
 mod config;
 mod engine;
 mod error;
@@ -41,12 +42,15 @@ mod progress;
 mod report;
 mod session;
 mod state_file;
+mod stop;
 
 pub use backoff::Backoff;
 pub use barrier::{CutBarrier, FlushBarrier, Mismatch};
+pub use checkpoint::{Checkpoint, KEY as CHECKPOINT_KEY, Stored};
 pub use config::{Clock, EngineConfig, Reconnect};
-pub use engine::{Engine, Stop};
+pub use engine::Engine;
 pub use error::{Blame, Error, FlowError};
 pub use progress::Progress;
 pub use report::{FlowReport, Phase, Report};
 pub use state_file::{SavedFlow, SavedState, StateFile, StateFileError};
+pub use stop::Stop;

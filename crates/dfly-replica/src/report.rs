@@ -58,9 +58,9 @@ pub struct Report {
 pub struct FlowReport {
     /// Bytes received from the source.
     pub bytes: u64,
-    /// Keys of the snapshot handed to the target.
+    /// Keys of the snapshot that were read, those left out counted.
     pub keys: u64,
-    /// Journal records handed to the target, those inside the snapshot counted.
+    /// Journal records that were read, those inside the snapshot and those left out counted.
     pub records: u64,
     /// Positions; `None` before stable sync.
     pub positions: Option<Positions>,

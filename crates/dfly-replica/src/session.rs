@@ -20,19 +20,13 @@ use tokio::time::{MissedTickBehavior, interval};
 use tracing::{debug, info};
 
 use crate::barrier::{CutBarrier, FlushBarrier};
+use crate::checkpoint::Checkpoint;
 use crate::config::EngineConfig;
-use crate::engine::{Stop, told};
 use crate::error::{Error, FlowError};
 use crate::flow::{Flow, FlowEnd, Lines, Order, Signal, Stage};
 use crate::progress::Progress;
 use crate::report::{Counters, Phase};
-
-/// Positions of all flows with one master process.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Positions {
-    pub source_id: String,
-    pub flows: BTreeMap<FlowId, Lsn>,
-}
+use crate::stop::{Stop, told};
 
 /// How a session ended without an error.
 #[derive(Debug)]
@@ -40,7 +34,7 @@ pub(crate) enum SessionEnd {
     /// It was told to stop.
     Stopped,
     /// The source is gone; with positions, if every flow was in stable sync.
-    SourceLost { positions: Option<Positions>, cause: String },
+    SourceLost { positions: Option<Checkpoint>, cause: String },
     /// The source was flushed while its snapshot was read: the target is to be flushed and the sync to be repeated.
     Flushed(Flush),
 }
@@ -87,7 +81,7 @@ pub(crate) struct Running {
 pub(crate) async fn open(
     config: &Arc<EngineConfig>,
     replica_id: &str,
-    resume: Option<&Positions>,
+    resume: Option<&Checkpoint>,
     counters: impl FnOnce(u16) -> Arc<Counters>,
 ) -> Result<Running, Error> {
     let (control, session) = ControlConn::open(&config.source, replica_id).await?;
@@ -125,6 +119,9 @@ pub(crate) async fn open(
     let lines = (signal, stop);
     match plan {
         Plan::Full(plan) => {
+            // Nothing may resume from before this synchronisation, however it ends.
+            let (mut target, _) = connect_target(config).await?;
+            Checkpoint::remove(&mut target).await?;
             // The flows are read before SYNC is asked for: bytes come before its reply does.
             running.spawn_all(flows, None, &lines).await?;
             running.begin_full(plan).await?;
@@ -141,7 +138,7 @@ pub(crate) async fn open(
 async fn open_flows(
     config: &EngineConfig,
     session: &Session,
-    resume: Option<&Positions>,
+    resume: Option<&Checkpoint>,
 ) -> Result<Vec<OpenFlow>, Error> {
     let mut flows = Vec::with_capacity(usize::from(session.flows));
     for id in (0..session.flows).map(FlowId) {
@@ -187,7 +184,7 @@ impl Running {
     async fn spawn_all(
         &mut self,
         flows: Vec<OpenFlow>,
-        resume: Option<&Positions>,
+        resume: Option<&Checkpoint>,
         lines: &FlowLines,
     ) -> Result<(), Error> {
         for flow in flows {
@@ -215,7 +212,10 @@ impl Running {
             stage,
             lines: Lines { signals: lines.0.clone(), orders, stop: lines.1.clone() },
             counters: Arc::clone(&self.counters),
+            source: (self.source_id(), self.session.flows),
             progress: next.map(Progress::at),
+            entered: next.is_some(),
+            announced: next.is_some(),
             ack_schedule: AckSchedule::new(self.config.ack_interval),
             batch: CommandBatch::default(),
             needed: 0,
@@ -275,7 +275,7 @@ impl Running {
                     Some(Err(error)) => return Err(Error::Internal(error.to_string())),
                     None => break,
                 },
-                _ = ping.tick(), if self.lost.is_none() => self.ping().await,
+                _ = ping.tick(), if self.lost.is_none() && !stopped => self.ping(stop).await,
                 _ = report.tick() => observer.publish(self.phase, &self.counters),
             }
         }
@@ -300,9 +300,10 @@ impl Running {
                     info!("the snapshot is complete; following the journal");
                 }
             }
-            Signal::AtFlush(flush) => {
-                if let Some(executor) = self.flush.arrive(flow, flush)? {
-                    self.order(executor, Order::Execute);
+            Signal::AtFlush(flush, next) => {
+                if let Some(executor) = self.flush.arrive(flow, flush, next)? {
+                    let (source_id, flows) = (self.source_id(), self.flush.positions());
+                    self.order(executor, Order::Execute(Checkpoint { source_id, flows }));
                 }
             }
             Signal::Flushed => {
@@ -319,7 +320,7 @@ impl Running {
         if let Some(line) = self.orders.get(&flow)
             && line.try_send(order).is_err()
         {
-            debug!(flow = flow.0, ?order, "the flow is gone");
+            debug!(flow = flow.0, "the flow is gone");
         }
     }
 
@@ -347,9 +348,15 @@ impl Running {
         self.stop_flows.send_replace(true);
     }
 
-    /// A source that does not answer is as good as gone (P27).
-    async fn ping(&mut self) {
-        if let Err(error) = self.control.ask(&vec![b"PING".to_vec()]).await {
+    /// A source that does not answer is as good as gone (P27). The control connection is of no further use when the
+    /// run is told to stop meanwhile.
+    async fn ping(&mut self, stop: &mut watch::Receiver<Stop>) {
+        let request = vec![b"PING".to_vec()];
+        let answer = tokio::select! {
+            answer = self.control.ask(&request) => answer,
+            () = told(stop) => return,
+        };
+        if let Err(error) = answer {
             self.lose(error.to_string());
         }
     }
@@ -361,8 +368,9 @@ impl Running {
                 let flows: Option<BTreeMap<FlowId, Lsn>> =
                     self.ends.into_iter().map(|(flow, durable)| Some((flow, durable?))).collect();
                 let source_id = self.session.replication_id.to_string();
-                let whole = self.phase == Phase::StableSync;
-                let positions = flows.filter(|_| whole).map(|flows| Positions { source_id, flows });
+                // A flow has a position only behind its snapshot, which is durable then.
+                let whole = |flows: &BTreeMap<FlowId, Lsn>| flows.len() == usize::from(self.session.flows);
+                let positions = flows.filter(whole).map(|flows| Checkpoint { source_id, flows });
                 SessionEnd::SourceLost { positions, cause }
             }
             _ => SessionEnd::Stopped,

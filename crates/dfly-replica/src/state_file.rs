@@ -32,9 +32,9 @@ pub struct SavedState {
 pub struct SavedFlow {
     /// The next record to be applied; absent before stable sync.
     pub durable_lsn: Option<u64>,
-    /// Keys of the snapshot handed to the target.
+    /// Keys of the snapshot that were read.
     pub keys: u64,
-    /// Journal records handed to the target.
+    /// Journal records that were read.
     pub records: u64,
 }
 

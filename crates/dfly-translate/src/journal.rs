@@ -130,8 +130,13 @@ impl Translator {
             ttl => Some(UnixMillis(out.now.0.saturating_add(ttl))),
         };
         let (key, db) = (r.arg(1), r.record.db);
-        let damaged = |error| TranslateError::Dump { key: shown(key), db, error };
-        let value = parse_dump(r.args().shared(3).unwrap_or_default()).map_err(damaged)?;
+        let value = match parse_dump(r.args().shared(3).unwrap_or_default()) {
+            Ok(value) => value,
+            Err(error) => {
+                let damaged = |_unsupported| TranslateError::Dump { key: shown(key), db, error };
+                return self.lose(Loss::Malformed, &r.place).map_err(damaged);
+            }
+        };
         let effect = self.baseline(&Baseline { db, key, expire_at }, &value, out)?;
         if has(b"STICK") { self.lose(Loss::Sticky, &r.place).map(|_counted| effect) } else { Ok(effect) }
     }

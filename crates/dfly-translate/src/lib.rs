@@ -27,6 +27,7 @@
 //! let mut translator = Translator::new(target, Policy::Fail);
 //! let mut commands = CommandBatch::default();
 //! let mut out = Output { commands: &mut commands, now: UnixMillis(0) };
+//! // The flag that keeps the key from being evicted is not kept; the key is.
 //! assert_eq!(translator.record(set, &mut out).unwrap(), Effect::Lost(Loss::Sticky));
 //! assert_eq!(arguments(commands.command(0).unwrap()).collect::<Vec<_>>(), [&b"SET"[..], b"k", b"v"]);
 //! ```

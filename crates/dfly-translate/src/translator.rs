@@ -110,7 +110,7 @@ impl Translator {
     }
 
     /// Brings the connection into `db`.
-    pub(crate) fn select(&mut self, db: DbIndex, out: &mut CommandBatch) {
+    pub fn select(&mut self, db: DbIndex, out: &mut CommandBatch) {
         if self.db != db {
             out.start(2).arg(b"SELECT").int(i64::from(db.0)).finish();
             self.db = db;

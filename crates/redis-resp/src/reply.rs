@@ -71,6 +71,15 @@ pub enum Outcome {
     Done,
     /// The server refused the command.
     Refused(ServerError),
+    /// The reply to EXEC of this many commands holds an error; the others were carried out.
+    RefusedInside {
+        /// Which of the commands, from 0.
+        index: usize,
+        /// How many there were.
+        count: usize,
+        /// What was refused.
+        error: ServerError,
+    },
 }
 
 impl Outcome {
@@ -87,8 +96,18 @@ impl Outcome {
         }
         Ok(Reply::decode(src)?.map(|reply| match reply {
             Reply::Error(error) => Self::Refused(error),
+            Reply::Array(replies) => Self::of_transaction(replies),
             _ => Self::Done,
         }))
+    }
+
+    fn of_transaction(replies: Vec<Reply>) -> Self {
+        let count = replies.len();
+        let refused = replies.into_iter().enumerate().find_map(|(index, reply)| match reply {
+            Reply::Error(error) => Some(Self::RefusedInside { index, count, error }),
+            _ => None,
+        });
+        refused.unwrap_or(Self::Done)
     }
 }
 
@@ -178,6 +197,14 @@ mod tests {
         })
         .collect();
         assert_eq!(outcomes, [true, true, true, true, true, true, false, true, true]);
+    }
+
+    #[test]
+    fn an_error_inside_a_transaction_is_found() {
+        let mut src = BytesMut::from("*3\r\n:1\r\n-ERR no such key\r\n+OK\r\n*1\r\n$-1\r\n");
+        let first = Outcome::decode(&mut src).unwrap();
+        assert!(matches!(first, Step::Ready(Outcome::RefusedInside { index: 1, count: 3, .. })), "{first:?}");
+        assert_eq!(Outcome::decode(&mut src).unwrap(), Step::Ready(Outcome::Done));
     }
 
     #[test]

@@ -48,6 +48,12 @@ impl<T> InFlight<T> {
     fn is_answered(&self) -> bool {
         self.done == self.ends.len()
     }
+
+    fn refusal(&self, place: usize, error: ServerError) -> Refusal {
+        let start = place.checked_sub(1).and_then(|before| self.ends.get(before)).copied().unwrap_or(0);
+        let end = self.ends.get(place).copied().unwrap_or(start);
+        Refusal { command: self.wire.slice(start..end), error }
+    }
 }
 
 /// A command that the target refused.
@@ -125,11 +131,11 @@ impl<T> Window<T> {
                 self.commands -= 1;
                 Ok(())
             }
-            Outcome::Refused(error) => {
-                let start =
-                    batch.done.checked_sub(1).and_then(|before| batch.ends.get(before)).copied().unwrap_or(0);
-                let end = batch.ends.get(batch.done).copied().unwrap_or(start);
-                Err(WindowError::Refused(Refusal { command: batch.wire.slice(start..end), error }))
+            Outcome::Refused(error) => Err(WindowError::Refused(batch.refusal(batch.done, error))),
+            Outcome::RefusedInside { index, count, error } => {
+                // The commands of a transaction stand before its EXEC, which this reply answers.
+                let place = (batch.done + index).saturating_sub(count);
+                Err(WindowError::Refused(batch.refusal(place, error)))
             }
         }
     }
@@ -176,6 +182,25 @@ mod tests {
             let key = if place < 2 { place } else { place - 2 };
             assert_eq!(error, format!("the target refuses SET \"{key}\": WRONGTYPE Operation against a key"));
         }
+    }
+
+    /// P4 and P5: an error inside a transaction names its command, and the transaction never settles.
+    #[test]
+    fn a_refusal_inside_a_transaction_names_its_command() {
+        let mut window = Window::new(WindowLimits::default());
+        let mut transaction = CommandBatch::default();
+        for command in [&[&b"MULTI"[..]][..], &[b"SET", b"a", b"v"], &[b"LSET", b"b", b"0", b"v"], &[b"EXEC"]]
+        {
+            transaction.push(command);
+        }
+        window.push(&mut transaction, ());
+        for _queued in 0..3 {
+            window.on_outcome(Outcome::Done).unwrap();
+        }
+        let error = ServerError::parse(b"ERR no such key");
+        let error = window.on_outcome(Outcome::RefusedInside { index: 1, count: 2, error }).unwrap_err();
+        assert_eq!(error.to_string(), "the target refuses LSET \"b\": ERR no such key");
+        assert_eq!(window.settled(), None);
     }
 
     /// P5: what stands behind a refused command never settles.

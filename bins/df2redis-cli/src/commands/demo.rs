@@ -40,6 +40,7 @@ pub(crate) fn run(flags: &DemoFlags, console: &Console) -> Result<(), Failure> {
     let options = CompareOptions {
         replayed: recording.journal_arguments(),
         entries_read_may_be_unknown: true,
+        reserved_prefix: Some("df2redis:".into()),
         ..CompareOptions::default()
     };
     let comparison =

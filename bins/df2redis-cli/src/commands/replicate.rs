@@ -2,7 +2,7 @@
 
 use anyhow::Context;
 use dfly_replica::{Engine, EngineConfig, Report};
-use tracing::info;
+use tracing::{info, warn};
 
 use super::progress::{show, size};
 use crate::cli::ReplicateFlags;
@@ -31,7 +31,20 @@ async fn replicate(config: EngineConfig, console: &Console) -> Result<Report, Fa
 
 fn summarise(report: &Report) {
     let (keys, records) = (report.keys(), report.records());
-    info!(keys, records, read = size(report.bytes()), "stopped; everything that was read is on the target");
+    let whole = !report.flows.is_empty() && report.flows.iter().all(|flow| flow.positions.is_some());
+    if whole {
+        info!(
+            keys,
+            records,
+            read = size(report.bytes()),
+            "stopped; everything that was read is on the target"
+        );
+    } else {
+        warn!(
+            keys,
+            "stopped before the snapshot was complete: the target holds a part of the data; run again"
+        );
+    }
     if !report.losses.is_empty() {
         info!(left_out = %report.losses, "what the target could not hold");
     }

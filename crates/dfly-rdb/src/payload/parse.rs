@@ -1,3 +1,5 @@
+//! A DUMP payload back into a value (protocol section 7.9).
+
 use bytes::{Buf, Bytes};
 use dfly_wire::crc64;
 

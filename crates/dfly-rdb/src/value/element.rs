@@ -1,3 +1,5 @@
+//! Level 3: one element of a value.
+
 use dfly_wire::UnixMillis;
 
 use super::sketch::{BloomHeader, CountMinHeader, CuckooHeader, TopKHeader};

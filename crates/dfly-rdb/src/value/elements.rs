@@ -1,3 +1,5 @@
+//! Iterates over the elements of a value or of a piece of one.
+
 use dfly_wire::{Fault, FaultKind, UnixMillis};
 
 use super::element::{BloomPart, CountMinPart, CuckooPart, Element, ModulePart, TopKPart};

@@ -1,3 +1,5 @@
+//! Level 2: the containers in which a value keeps its elements.
+
 use super::elements::located;
 use super::stream::StreamNode;
 use crate::error::ValueError;

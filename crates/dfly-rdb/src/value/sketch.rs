@@ -1,3 +1,5 @@
+//! Headers of the sketches that only a Dragonfly has (protocol sections 7.6.8 to 7.6.11).
+
 /// Parameters of a scalable Bloom filter (protocol section 7.6.8).
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct BloomHeader {

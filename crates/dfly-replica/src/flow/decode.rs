@@ -5,10 +5,11 @@ use dfly_client::FlowStart;
 use dfly_journal::{Lsn, Record};
 use dfly_rdb::{Config, Event};
 use dfly_translate::{Effect, Output};
-use dfly_wire::Step;
+use dfly_wire::{DbIndex, Step};
 use tracing::debug;
 
-use super::{BATCH_BYTES, BATCH_COMMANDS, Flow, Signal, Want};
+use super::{BATCH_BYTES, BATCH_COMMANDS, Flow, Mark, Signal, Want};
+use crate::checkpoint;
 use crate::config::EngineConfig;
 use crate::error::FlowError;
 use crate::progress::Progress;
@@ -94,7 +95,10 @@ impl Flow {
             Stage::Token { next, token } => {
                 let next = *next;
                 match self.conn.buffer.split_at_checked(TOKEN) {
-                    Some((found, _)) if found == token => self.enter_journal(next).map(|()| None),
+                    Some((found, _)) if found == token => {
+                        self.enter_journal(next);
+                        Ok(None)
+                    }
                     Some(_) => Err(FlowError::Token),
                     None => Ok(Some(self.need(TOKEN - self.conn.buffer.len()))),
                 }
@@ -117,6 +121,10 @@ impl Flow {
     fn on_event(&mut self, event: Event) -> Result<(), FlowError> {
         let mut out = Output { now: self.config.clock.now(), commands: &mut self.batch };
         match event {
+            Event::Aux { key, value } => {
+                let effect = self.translator.aux(&key, &value)?;
+                self.note(effect, &value);
+            }
             Event::Entry(entry) => {
                 let effect = self.translator.entry(&entry, &mut out)?;
                 self.count_key();
@@ -170,20 +178,26 @@ impl Flow {
         Ok(())
     }
 
-    /// The snapshot is handed over before the first position exists, so a durable position implies a durable snapshot.
-    fn enter_journal(&mut self, next: Lsn) -> Result<(), FlowError> {
+    /// The first position is stored behind the snapshot on the same connection, so a stored position implies a durable
+    /// snapshot.
+    fn enter_journal(&mut self, next: Lsn) {
         self.conn.buffer.advance(TOKEN);
         self.hand_over();
         self.stage = Stage::stable(next, &self.config);
         self.progress = Some(Progress::at(next));
+        self.translator.select(DbIndex(0), &mut self.batch);
+        checkpoint::write_entry((&self.source.0, self.source.1), (self.id, next), &mut self.batch);
+        self.sink.submit(&mut self.batch, Mark::Entry);
         self.settle();
-        self.signal(Signal::Stable)
     }
 
     /// Applies one record; `next` is the position behind it, if it counts.
     fn on_record(&mut self, record: &Record, next: Option<Lsn>) -> Result<Option<Want>, FlowError> {
         match record {
             Record::Command(command) => {
+                if next.is_some() {
+                    self.open_transaction();
+                }
                 let mut out = Output { now: self.config.clock.now(), commands: &mut self.batch };
                 let effect = self.translator.record(command, &mut out)?;
                 self.count_record();

@@ -9,12 +9,14 @@ use dfly_client::driver::{AckConn, FlowConn};
 use dfly_client::{AckSchedule, FlowId};
 use dfly_journal::Lsn;
 use dfly_translate::{Effect, Flush, Policy, Translator};
+use dfly_wire::DbIndex;
 use redis_resp::CommandBatch;
 use redis_sink::Pipeline;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{sleep_until, timeout};
 use tracing::{debug, info, warn};
 
+use crate::checkpoint::{self, Checkpoint};
 use crate::config::EngineConfig;
 use crate::error::FlowError;
 use crate::progress::Progress;
@@ -33,6 +35,8 @@ const BATCH_BYTES: usize = 64 << 10;
 pub(crate) enum Mark {
     /// A part of the snapshot; no position.
     Baseline,
+    /// The end of the snapshot, and the flow's first position with it.
+    Entry,
     /// All records before this one.
     Before(Lsn),
 }
@@ -42,19 +46,19 @@ pub(crate) enum Mark {
 pub(crate) enum Signal {
     /// The snapshot is complete; journal blobs go on.
     Cut,
-    /// The token is checked; the journal follows.
+    /// The snapshot is durable; the journal follows.
     Stable,
-    /// A flush is reached, and everything before it is durable.
-    AtFlush(Flush),
+    /// A flush is reached, and everything before it is durable; the position is that behind it.
+    AtFlush(Flush, Lsn),
     /// The flush is carried out.
     Flushed,
 }
 
 /// What a session tells a flow that waits at a flush.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Order {
-    /// Carry the flush out.
-    Execute,
+    /// Carry the flush out, and store these positions of all flows with it.
+    Execute(Checkpoint),
     /// The flush is carried out; go on behind it.
     Pass,
 }
@@ -99,8 +103,14 @@ pub(crate) struct Flow {
     pub stage: Stage,
     pub lines: Lines,
     pub counters: Arc<Counters>,
+    /// The master's replication id, and how many flows it has.
+    pub source: (String, u16),
     /// Exists from the start of the journal on.
     pub progress: Option<Progress>,
+    /// Whether everything before the journal is durable; nothing is acknowledged before.
+    pub entered: bool,
+    /// Whether the session knows that.
+    pub announced: bool,
     pub ack_schedule: AckSchedule,
     pub batch: CommandBatch,
     /// Decoding again is of no use before the buffer holds this many bytes.
@@ -113,6 +123,7 @@ impl Flow {
         loop {
             let want = self.decode()?;
             self.hand_over();
+            self.announce_entry()?;
             if let Want::Flush(flush) = want {
                 match self.pass_flush(flush).await? {
                     Waited::Moved => continue,
@@ -133,33 +144,66 @@ impl Flow {
         self.count_losses();
         match &mut self.progress {
             Some(progress) if progress.received() > progress.dispatched() => {
-                progress.dispatch(progress.received());
-                self.sink.submit(&mut self.batch, Mark::Before(progress.received()));
+                let next = progress.received();
+                progress.dispatch(next);
+                self.close_transaction(next);
+                self.sink.submit(&mut self.batch, Mark::Before(next));
             }
-            _ if !self.batch.is_empty() => self.sink.submit(&mut self.batch, Mark::Baseline),
-            _ => return,
+            // A transaction that was opened for a record that waits at a barrier.
+            Some(_) => self.batch.truncate(0),
+            None if !self.batch.is_empty() => self.sink.submit(&mut self.batch, Mark::Baseline),
+            None => {}
         }
         self.settle();
+    }
+
+    /// Data and position are carried out together or not at all (P18).
+    fn open_transaction(&mut self) {
+        if self.batch.is_empty() {
+            self.batch.push(&[b"MULTI"]);
+        }
+    }
+
+    fn close_transaction(&mut self, next: Lsn) {
+        let has_data = self.batch.len() > 1;
+        if !has_data {
+            self.batch.truncate(0);
+        }
+        self.translator.select(DbIndex(0), &mut self.batch);
+        checkpoint::write_position(self.id, next, &mut self.batch);
+        if has_data {
+            self.batch.push(&[b"EXEC"]);
+        }
     }
 
     /// Takes what the target has carried out into the durable position.
     fn settle(&mut self) {
         while let Some(mark) = self.sink.settled() {
-            if let (Mark::Before(next), Some(progress)) = (mark, &mut self.progress) {
-                progress.settle(next);
+            match (mark, &mut self.progress) {
+                (Mark::Before(next), Some(progress)) => progress.settle(next),
+                (Mark::Entry, _) => self.entered = true,
+                (Mark::Before(_), None) | (Mark::Baseline, _) => {}
             }
         }
-        if let (Some(progress), Some(counters)) = (&self.progress, self.counters.flow(self.id)) {
+        if let (Some(progress), Some(counters)) = (self.durable_progress(), self.counters.flow(self.id)) {
             counters.set_positions(progress);
         }
     }
 
-    /// Waits until a byte came, a reply came, or an ACK is due.
+    /// Positions, once everything before the journal is durable.
+    fn durable_progress(&self) -> Option<&Progress> {
+        self.progress.as_ref().filter(|_| self.entered)
+    }
+
+    /// Sends an ACK that is due, then waits until a byte came, a reply came, or the next ACK is due.
     async fn wait(&mut self, want: Want) -> Result<Waited, FlowError> {
+        if let lost @ Waited::SourceLost(_) = self.acknowledge().await? {
+            return Ok(lost);
+        }
         let hungry = want == Want::Bytes || self.conn.buffer.len() < self.config.read_ahead;
         let ack_at = self.ack_schedule.deadline(Instant::now());
+        // Not biased: a source that always has bytes must not keep replies from being read, nor the other way round.
         tokio::select! {
-            biased;
             stop = self.lines.stop.changed() => {
                 return Ok(if stop.is_ok() { Waited::Stopped } else { Waited::SourceLost(FlowError::SessionGone) });
             }
@@ -171,9 +215,9 @@ impl Flow {
                 Ok(bytes) => self.count_bytes(bytes),
                 Err(error) => return Ok(Waited::SourceLost(FlowError::Source(error))),
             },
-            () = sleep_until(ack_at.into()), if self.progress.is_some() => {}
+            () = sleep_until(ack_at.into()), if self.entered => {}
         }
-        self.acknowledge().await
+        Ok(Waited::Moved)
     }
 
     fn count_bytes(&self, bytes: usize) {
@@ -184,8 +228,8 @@ impl Flow {
 
     /// Sends an ACK if one is due. Only durable positions are ever sent (P19).
     async fn acknowledge(&mut self) -> Result<Waited, FlowError> {
-        let Some(progress) = &self.progress else { return Ok(Waited::Moved) };
-        let Some(lsn) = self.ack_schedule.due(Instant::now(), progress.durable()) else {
+        let Some(durable) = self.durable_progress().map(Progress::durable) else { return Ok(Waited::Moved) };
+        let Some(lsn) = self.ack_schedule.due(Instant::now(), durable) else {
             return Ok(Waited::Moved);
         };
         match self.acks.ack(lsn).await {
@@ -194,10 +238,19 @@ impl Flow {
         }
     }
 
+    /// Tells the session once that the snapshot is durable.
+    fn announce_entry(&mut self) -> Result<(), FlowError> {
+        if self.entered && !self.announced {
+            self.announced = true;
+            self.signal(Signal::Stable)?;
+        }
+        Ok(())
+    }
+
     /// Waits at a flush until every flow has reached it and one has carried it out (I3, P10).
     async fn pass_flush(&mut self, flush: Flush) -> Result<Waited, FlowError> {
         self.drain().await?;
-        self.signal(Signal::AtFlush(flush))?;
+        self.signal(Signal::AtFlush(flush, self.stage.next_lsn().unwrap_or_default()))?;
         loop {
             let ack_at = self.ack_schedule.deadline(Instant::now());
             let order = tokio::select! {
@@ -210,7 +263,7 @@ impl Flow {
                 },
             };
             match order {
-                Some(Order::Execute) => self.execute(flush).await?,
+                Some(Order::Execute(positions)) => self.execute(flush, &positions).await?,
                 Some(Order::Pass) => {
                     self.pass_record();
                     return Ok(Waited::Moved);
@@ -220,8 +273,13 @@ impl Flow {
         }
     }
 
-    async fn execute(&mut self, flush: Flush) -> Result<(), FlowError> {
+    /// A flush removes the stored positions too, so they are written anew in its transaction.
+    async fn execute(&mut self, flush: Flush, positions: &Checkpoint) -> Result<(), FlowError> {
+        self.batch.push(&[b"MULTI"]);
         flush.write(&mut self.translator, &mut self.batch);
+        self.translator.select(DbIndex(0), &mut self.batch);
+        positions.write(&mut self.batch);
+        self.batch.push(&[b"EXEC"]);
         self.sink.submit(&mut self.batch, Mark::Baseline);
         self.drain().await?;
         info!(flow = self.id.0, ?flush, "flushed the target, as the source was");
@@ -250,7 +308,7 @@ impl Flow {
     async fn drain(&mut self) -> Result<Option<Lsn>, FlowError> {
         let limit = self.config.drain_timeout;
         timeout(limit, self.empty_window()).await.map_err(|_elapsed| FlowError::DrainTimeout(limit))??;
-        Ok(self.progress.map(|progress| progress.durable()))
+        Ok(self.durable_progress().map(Progress::durable))
     }
 
     async fn empty_window(&mut self) -> Result<(), FlowError> {

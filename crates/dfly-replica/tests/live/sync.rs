@@ -57,6 +57,7 @@ async fn under_load(master: &RedisServer, redis: &RedisServer, rounds: usize) ->
 /// Everything but when a consumer was last active, which a Redis 7.0 does not keep.
 fn comparable(server: &RedisServer) -> BTreeMap<(u32, Bytes), CanonicalValue> {
     let mut keys = keyspace(&mut server.client().unwrap()).unwrap();
+    keys.retain(|(_, key), _| !key.starts_with(b"df2redis:"));
     for value in keys.values_mut() {
         if let Value::Stream(stream) = &mut value.value {
             let consumers = stream.info.groups.values_mut().flat_map(|group| group.consumers.values_mut());

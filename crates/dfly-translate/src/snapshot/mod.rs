@@ -54,6 +54,20 @@ impl Translator {
         known
     }
 
+    /// Looks at a named property of the stream: an index definition is lost on a target without search.
+    ///
+    /// # Errors
+    /// [`TranslateError::Unsupported`] under [`crate::Policy::Fail`].
+    pub fn aux(&mut self, name: &[u8], value: &[u8]) -> Result<Effect, TranslateError> {
+        match name {
+            b"search-index" | b"search-synonyms" => {
+                let index = value.split(|byte| *byte == b' ').next().unwrap_or_default();
+                self.lose(Loss::Search, &Place { what: "the index", key: index, db: DbIndex(0) })
+            }
+            _ => Ok(Effect::Nothing),
+        }
+    }
+
     /// Counts what belongs to the key and only a Dragonfly has.
     fn attributes(
         &mut self,

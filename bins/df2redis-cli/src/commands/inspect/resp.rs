@@ -55,7 +55,7 @@ fn translate(
 /// What a Redis without modules cannot hold beside the keys.
 pub(super) fn beside_keys(event: &Event, left_out: &mut LeftOut<'_>) -> Result<(), Failure> {
     match event {
-        Event::Aux { key, value } if key == "search-index" => {
+        Event::Aux { key, value } if key == "search-index" || key == "search-synonyms" => {
             let name = value.split(|byte| *byte == b' ').next().unwrap_or_default();
             left_out.beside_keys(Loss::Search, &format!("the search index {}", super::out::shown(name)))
         }

@@ -1,11 +1,14 @@
 //! One recorded session into one Redis.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use bytes::Bytes;
 use dfly_replica::{Engine, EngineConfig, Error, Reconnect, Report, Stop};
 use dfly_testkit::{
-    CompareOptions, Comparison, MasterOptions, RecordedMaster, Recording, RedisOptions, RedisServer, compare,
+    CanonicalValue, CompareOptions, Comparison, MasterOptions, RecordedMaster, Recording, RedisOptions,
+    RedisServer, compare, keyspace,
 };
 use dfly_translate::Policy;
 use redis_resp::connection::{Credentials, Endpoint, Peer};
@@ -26,12 +29,20 @@ pub(crate) fn endpoint(peer: Peer, at: SocketAddr) -> Endpoint {
     }
 }
 
-/// Everything that is left out is counted; a lost source ends the run at the second failure to connect.
+/// As [`config_for`], with the recording's password.
 pub(crate) fn config(master: &RecordedMaster, redis: &RedisServer) -> EngineConfig {
-    let mut config =
-        EngineConfig::new(endpoint(Peer::Source, master.address()), endpoint(Peer::Target, redis.address()));
+    let mut config = config_for(master.address(), redis);
     config.source.credentials =
         master.recording().password().map(|password| Credentials { user: None, password: password.into() });
+    config
+}
+
+/// Everything that is left out is counted; a source that stays away ends the run at the second failure to connect;
+/// values above 8 KiB arrive in pieces.
+pub(crate) fn config_for(source: SocketAddr, redis: &RedisServer) -> EngineConfig {
+    let mut config =
+        EngineConfig::new(endpoint(Peer::Source, source), endpoint(Peer::Target, redis.address()));
+    config.limits.piece = 8 << 10;
     config.on_unsupported = Policy::Skip;
     config.ack_interval = Duration::from_millis(20);
     config.reconnect = Reconnect {
@@ -64,6 +75,13 @@ pub(crate) async fn until_it_ends(config: EngineConfig) -> Result<Report, Error>
     timeout(LIMIT, engine.run(stopped)).await.unwrap_or_else(|_| panic!("the run did not end"))
 }
 
+/// Everything in a Redis but this tool's own keys.
+pub(crate) fn user_keys(redis: &RedisServer) -> BTreeMap<(u32, Bytes), CanonicalValue> {
+    let mut keys = keyspace(&mut redis.client().unwrap()).unwrap();
+    keys.retain(|(_, key), _| !key.starts_with(b"df2redis:"));
+    keys
+}
+
 pub(crate) fn redis() -> RedisServer {
     RedisServer::start(RedisOptions::default()).unwrap()
 }
@@ -72,6 +90,7 @@ pub(crate) fn differences(redis: &RedisServer, recording: &Recording) -> Compari
     let options = CompareOptions {
         replayed: recording.journal_arguments(),
         entries_read_may_be_unknown: true,
+        reserved_prefix: Some("df2redis:".into()),
         ..CompareOptions::default()
     };
     let mut comparison = compare(&mut redis.client().unwrap(), recording.expected(), &options).unwrap();

@@ -1,6 +1,7 @@
 //! All sixteen recorded sessions end equal, however their bytes arrive.
 
-use dfly_testkit::{MasterOptions, RecordedMaster, Recording};
+use dfly_replica::EngineConfig;
+use dfly_testkit::{Capa, MasterOptions, RecordedMaster, Recording};
 use dfly_translate::Loss;
 
 use crate::run::{config, differences, redis, replicate, to_the_end};
@@ -17,6 +18,21 @@ async fn all(split: Option<usize>) {
 #[tokio::test(flavor = "multi_thread")]
 async fn as_recorded() {
     all(None).await;
+}
+
+/// As a user runs it: values up to the default size are written whole.
+#[tokio::test(flavor = "multi_thread")]
+async fn with_the_default_limits() {
+    for name in ["types-chunked", "types-untagged", "fullsync-under-writes"] {
+        let master =
+            RecordedMaster::start(Recording::bundled(name).unwrap(), MasterOptions::default()).await.unwrap();
+        let redis = redis();
+        let mut config = config(&master, &redis);
+        config.limits = EngineConfig::new(config.source.clone(), config.target.clone()).limits;
+        to_the_end(config, &master).await.unwrap();
+        let comparison = differences(&redis, master.recording());
+        assert!(comparison.is_equal(), "{name}: {:#?}", comparison.differences);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -52,10 +68,19 @@ async fn running_twice_changes_nothing() {
             RecordedMaster::start(Recording::bundled("types-chunked").unwrap(), MasterOptions::default())
                 .await
                 .unwrap();
-        to_the_end(config(&master, &redis), &master).await.unwrap();
+        let mut config = config(&master, &redis);
+        config.force_resync = true;
+        to_the_end(config, &master).await.unwrap();
         let comparison = differences(&redis, master.recording());
         assert!(comparison.is_equal(), "{:#?}", comparison.differences);
     }
+}
+
+/// A master before v1.40 answers with four elements.
+#[tokio::test(flavor = "multi_thread")]
+async fn from_a_master_before_v1_40() {
+    let options = MasterOptions { capa: Capa::FourElements, ..MasterOptions::default() };
+    replicate(Recording::bundled("journal-4shards").unwrap(), options).await;
 }
 
 /// What a plain Redis cannot hold is read to its end and counted by kind.

@@ -1,4 +1,4 @@
-//! Recorded sessions of a real master, replicated into a real Redis.
+//! Recorded sessions of a real master, and scripted masters with a model, replicated into a real Redis.
 
 #![expect(
     clippy::unwrap_used,
@@ -12,4 +12,5 @@ mod bad_input;
 mod captures;
 mod cuts;
 mod run;
+mod scripted;
 mod small;

@@ -1,0 +1,9 @@
+//! The real binary, as a person or a script runs it.
+
+#![expect(clippy::unwrap_used, reason = "a failed expectation must stop the test")]
+
+mod bad_input;
+mod binary;
+mod crash;
+mod demo;
+mod replicate;

@@ -1,0 +1,146 @@
+//! `replicate` from start to an orderly end.
+
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use dfly_testkit::{
+    CompareOptions, MasterOptions, RecordedMaster, Recording, RedisOptions, RedisServer, compare,
+};
+use rustix::process::Signal;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+use tokio::sync::Notify;
+use tokio::time::timeout;
+
+use crate::binary::{signal, spawn, stop};
+
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// A recording to its end through the real binary; gives the exit code and what it logged.
+async fn through_the_binary(extra: &[&str], with: Signal) -> (Option<i32>, String) {
+    let recording = Recording::bundled("requirepass").unwrap();
+    let master = RecordedMaster::start(recording, MasterOptions::default()).await.unwrap();
+    let redis =
+        RedisServer::start(RedisOptions { requirepass: Some("p@ss".into()), ..RedisOptions::default() })
+            .unwrap();
+    let source = format!("dragonfly://:s3cret@{}", master.address());
+    let target = format!("redis://:p%40ss@{}", redis.address());
+    let args = ["replicate", "--source", &source, "--target", &target, "--on-unsupported", "warn"];
+    let child = spawn(&[&args, extra].concat());
+    assert!(timeout(LIMIT, master.finished()).await.is_ok(), "{:?}", master.violations());
+    let (status, log) = stop(child, with);
+    let options = CompareOptions { reserved_prefix: Some("df2redis:".into()), ..CompareOptions::default() };
+    let comparison = compare(&mut redis.client().unwrap(), master.recording().expected(), &options).unwrap();
+    assert!(comparison.is_equal(), "{:#?}", comparison.differences);
+    assert_eq!(master.violations(), [""; 0]);
+    (status.code(), log)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sigint_drains_and_ends_with_0() {
+    let state = tempfile::tempdir().unwrap();
+    let (code, log) = through_the_binary(&["--state-dir", state.path().to_str().unwrap()], Signal::INT).await;
+    assert_eq!(code, Some(0), "{log}");
+    assert!(log.contains("stopped; everything that was read is on the target keys=99"), "{log}");
+    assert!(log.contains("left_out=") && log.contains("json 3"), "{log}");
+    assert!(!log.contains("s3cret") && !log.contains("p@ss"), "{log}");
+    let saved = std::fs::read_to_string(state.path().join("state.json")).unwrap();
+    assert!(saved.contains("\"phase\": \"stopped\"") && saved.contains("\"durable_lsn\": 1"), "{saved}");
+}
+
+/// P29: no key above debug, no value ever.
+#[tokio::test(flavor = "multi_thread")]
+async fn sigterm_too_and_json_logs_name_no_key() {
+    let (code, log) = through_the_binary(&["--log-format", "json"], Signal::TERM).await;
+    assert_eq!(code, Some(0), "{log}");
+    for line in log.lines() {
+        assert!(line.starts_with('{') && line.ends_with('}'), "{line}");
+    }
+    assert!(!log.contains("json:doc") && !log.contains("set:ttl"), "{log}");
+}
+
+/// A target that answers what is asked of it at first, and no command that writes data. Notifies when one came.
+async fn silent_target() -> (SocketAddr, Arc<Notify>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (address, received) = (listener.local_addr().unwrap(), Arc::new(Notify::new()));
+    let notify = Arc::clone(&received);
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let notify = Arc::clone(&notify);
+            tokio::spawn(async move {
+                let mut buffer = [0; 4096];
+                while let Ok(read @ 1..) = stream.read(&mut buffer).await {
+                    match answer(buffer.get(..read).unwrap()) {
+                        Some(reply) => stream.write_all(reply.as_bytes()).await.unwrap(),
+                        None => notify.notify_one(),
+                    }
+                }
+            });
+        }
+    });
+    (address, received)
+}
+
+fn answer(request: &[u8]) -> Option<String> {
+    let info = "redis_version:7.0.15\r\nrole:master\r\ncluster_enabled:0\r\n";
+    match request {
+        request if request.starts_with(b"*1\r\n$4\r\nINFO") => Some(format!("${}\r\n{info}\r\n", info.len())),
+        request if request.starts_with(b"*2\r\n$7\r\nHGETALL") => Some("*0\r\n".to_owned()),
+        request if request.ends_with(b"df2redis:checkpoint\r\n") => Some(":0\r\n".to_owned()),
+        _ => None,
+    }
+}
+
+/// The first signal waits for the target to answer what it has received; the second does not.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_signal_aborts() {
+    let recording = Recording::bundled("types-lz4-2shards").unwrap();
+    let master = RecordedMaster::start(recording, MasterOptions::default()).await.unwrap();
+    let (address, received) = silent_target().await;
+    let (source, target) = (format!("dragonfly://{}", master.address()), format!("redis://{address}"));
+    let mut child =
+        spawn(&["replicate", "--source", &source, "--target", &target, "--on-unsupported", "skip"]);
+    let mut log = BufReader::new(child.stderr.take().unwrap()).lines();
+    assert!(timeout(LIMIT, received.notified()).await.is_ok());
+    signal(&child, Signal::INT);
+    assert!(log.by_ref().any(|line| line.unwrap().contains("stopping: waiting for the target")));
+    let (status, _) = stop(child, Signal::INT);
+    assert_eq!(status.code(), Some(130), "{status}");
+}
+
+/// A signal is heard while the target does not even say what it is.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_signal_before_there_is_a_session() {
+    let master = RecordedMaster::start(Recording::bundled("types-sbf1").unwrap(), MasterOptions::default())
+        .await
+        .unwrap();
+    let deaf = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let target = format!("redis://{}", deaf.local_addr().unwrap());
+    let source = format!("dragonfly://{}", master.address());
+    let child = spawn(&["replicate", "--source", &source, "--target", &target]);
+    let (_stream, _) = deaf.accept().await.unwrap();
+    let (status, log) = stop(child, Signal::TERM);
+    assert_eq!(status.code(), Some(0), "{log}");
+}
+
+/// The configuration file alone is enough, and a flag goes before it.
+#[tokio::test(flavor = "multi_thread")]
+async fn by_configuration_file() {
+    let master = RecordedMaster::start(Recording::bundled("types-sbf1").unwrap(), MasterOptions::default())
+        .await
+        .unwrap();
+    let redis = RedisServer::start(RedisOptions::default()).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("df2redis.toml");
+    let text = format!(
+        "source = \"dragonfly://{}\"\ntarget = \"redis://127.0.0.1:1\"\non-unsupported = \"skip\"\n",
+        master.address()
+    );
+    std::fs::write(&file, text).unwrap();
+    let child = spawn(&["replicate", "--config", file.to_str().unwrap(), "--target", &redis.url()]);
+    assert!(timeout(LIMIT, master.finished()).await.is_ok(), "{:?}", master.violations());
+    let (status, log) = stop(child, Signal::INT);
+    assert_eq!(status.code(), Some(0), "{log}");
+}

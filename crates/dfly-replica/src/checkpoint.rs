@@ -1,0 +1,174 @@
+//! The positions that the target itself keeps: written in the same transaction as the data, so that they are true
+//! whatever is killed at whatever moment (P18).
+//!
+//! One hash under a reserved key in database 0: `source` the master's replication id, `flows` how many it has,
+//! `flow:<i>` the next record wanted of each, `refused` what the target refused inside a transaction, if anything.
+
+use std::collections::BTreeMap;
+
+use dfly_client::FlowId;
+use dfly_journal::Lsn;
+use redis_resp::connection::Connection;
+use redis_resp::{CommandBatch, Reply};
+
+use crate::error::Error;
+
+/// The reserved key. Everything that begins with `df2redis:` is this tool's own.
+pub const KEY: &str = "df2redis:checkpoint";
+
+/// Positions of all flows with one master process.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Checkpoint {
+    /// The master's replication id.
+    pub source_id: String,
+    /// The next record wanted of each flow.
+    pub flows: BTreeMap<FlowId, Lsn>,
+}
+
+/// What a target says of the run before.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Stored {
+    /// Nothing, or a synchronisation that did not reach its journal on every flow.
+    Nothing,
+    /// Every flow's position.
+    Whole(Checkpoint),
+    /// The target refused a command after its position had moved; the data is not the source's.
+    Refused(String),
+}
+
+impl Checkpoint {
+    /// Asks the target.
+    ///
+    /// # Errors
+    /// The connection's, or the target's refusal.
+    pub async fn load(target: &mut Connection) -> Result<Stored, Error> {
+        match ask(target, &["HGETALL", KEY]).await? {
+            Reply::Array(pairs) => Ok(stored(&fields(&pairs))),
+            Reply::Error(error) => Err(unusable(error.to_string())),
+            other => Err(unusable(format!("{other:?}"))),
+        }
+    }
+
+    /// Removes it: a full synchronisation begins, and nothing may resume from before it.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub async fn remove(target: &mut Connection) -> Result<(), Error> {
+        match ask(target, &["DEL", KEY]).await? {
+            Reply::Error(error) => Err(unusable(error.to_string())),
+            _ => Ok(()),
+        }
+    }
+
+    /// Notes that the target refused a command whose position has moved.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub async fn refuse(target: &mut Connection, reason: &str) -> Result<(), Error> {
+        match ask(target, &["HSET", KEY, "refused", reason]).await? {
+            Reply::Error(error) => Err(unusable(error.to_string())),
+            _ => Ok(()),
+        }
+    }
+
+    /// All of it in one command, for a target that was just flushed.
+    pub(crate) fn write(&self, out: &mut CommandBatch) {
+        let mut command = out.start(6 + 2 * self.flows.len());
+        command.arg(b"HSET").arg(KEY.as_bytes());
+        command.arg(b"source").arg(self.source_id.as_bytes());
+        command.arg(b"flows").arg(self.flows.len().to_string().as_bytes());
+        for (flow, lsn) in &self.flows {
+            command.arg(field(*flow).as_bytes()).arg(lsn.to_string().as_bytes());
+        }
+        command.finish();
+    }
+}
+
+/// A flow's first position, with what belongs to all flows.
+pub(crate) fn write_entry(source: (&str, u16), (flow, lsn): (FlowId, Lsn), out: &mut CommandBatch) {
+    let mut command = out.start(8);
+    command.arg(b"HSET").arg(KEY.as_bytes());
+    command.arg(b"source").arg(source.0.as_bytes()).arg(b"flows").int(i64::from(source.1));
+    command.arg(field(flow).as_bytes()).arg(lsn.to_string().as_bytes()).finish();
+}
+
+/// A flow's position.
+pub(crate) fn write_position(flow: FlowId, lsn: Lsn, out: &mut CommandBatch) {
+    out.push(&[b"HSET", KEY.as_bytes(), field(flow).as_bytes(), lsn.to_string().as_bytes()]);
+}
+
+async fn ask(target: &mut Connection, request: &[&str]) -> Result<Reply, Error> {
+    target.ask(request).await.map_err(|error| Error::Target(error.into()))
+}
+
+fn unusable(reason: String) -> Error {
+    Error::Checkpoint { key: KEY, reason }
+}
+
+fn field(flow: FlowId) -> String {
+    format!("flow:{flow}")
+}
+
+fn fields(pairs: &[Reply]) -> BTreeMap<String, String> {
+    let text = |reply: &Reply| match reply {
+        Reply::Bulk(bytes) => String::from_utf8_lossy(bytes).into_owned(),
+        _ => String::new(),
+    };
+    let pairs: &[[Reply; 2]] = pairs.as_chunks().0;
+    pairs.iter().map(|[name, value]| (text(name), text(value))).collect()
+}
+
+fn stored(fields: &BTreeMap<String, String>) -> Stored {
+    if let Some(reason) = fields.get("refused") {
+        return Stored::Refused(reason.clone());
+    }
+    whole(fields).map_or(Stored::Nothing, Stored::Whole)
+}
+
+fn whole(fields: &BTreeMap<String, String>) -> Option<Checkpoint> {
+    let source_id = fields.get("source")?.clone();
+    let count: u16 = fields.get("flows")?.parse().ok()?;
+    let position = |flow: u16| {
+        let lsn = fields.get(&field(FlowId(flow)))?.parse().ok()?;
+        Some((FlowId(flow), Lsn(lsn)))
+    };
+    let flows: BTreeMap<FlowId, Lsn> = (0..count).map(position).collect::<Option<_>>()?;
+    (count > 0).then_some(Checkpoint { source_id, flows })
+}
+
+#[cfg(test)]
+mod tests {
+    use redis_resp::arguments;
+
+    use super::*;
+
+    fn after(batch: &CommandBatch) -> Stored {
+        let mut held = BTreeMap::new();
+        for i in 0..batch.len() {
+            let words: Vec<String> = arguments(batch.command(i).unwrap())
+                .map(|word| String::from_utf8_lossy(word).into_owned())
+                .collect();
+            assert_eq!(words[..2], ["HSET", KEY]);
+            held.extend(words[2..].chunks(2).map(|pair| (pair[0].clone(), pair[1].clone())));
+        }
+        stored(&held)
+    }
+
+    #[test]
+    fn whole_only_with_every_flow() {
+        let mut batch = CommandBatch::default();
+        assert_eq!(after(&batch), Stored::Nothing);
+        write_entry(("abc", 2), (FlowId(0), Lsn(7)), &mut batch);
+        assert_eq!(after(&batch), Stored::Nothing, "flow 1 has not reached its journal");
+        write_entry(("abc", 2), (FlowId(1), Lsn(1)), &mut batch);
+        write_position(FlowId(1), Lsn(9), &mut batch);
+        let flows = BTreeMap::from([(FlowId(0), Lsn(7)), (FlowId(1), Lsn(9))]);
+        let checkpoint = Checkpoint { source_id: "abc".into(), flows };
+        assert_eq!(after(&batch), Stored::Whole(checkpoint.clone()));
+        let mut flushed = CommandBatch::default();
+        checkpoint.write(&mut flushed);
+        assert_eq!(after(&flushed), Stored::Whole(checkpoint));
+        flushed.push(&[b"HSET", KEY.as_bytes(), b"refused", b"LSET \"k\": no such key"]);
+        assert!(matches!(after(&flushed), Stored::Refused(_)));
+    }
+}

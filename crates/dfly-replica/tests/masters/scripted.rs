@@ -1,0 +1,389 @@
+//! Scripted masters: whatever they write, the target ends as their model.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use bytes::Bytes;
+use dfly_replica::{Blame, Engine, EngineConfig, Error, Report, Stop};
+use dfly_testkit::{
+    Blobs, CanonicalValue, Containers, Mangle, MasterOptions, Model, Op, RedisServer, Script, ScriptedMaster,
+    SnapshotStyle, Strings,
+};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+use crate::run::{config_for, redis, until_it_ends, user_keys};
+
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// A running replication of a scripted master.
+struct Run {
+    master: ScriptedMaster,
+    redis: RedisServer,
+    stop: watch::Sender<Stop>,
+    task: JoinHandle<Result<Report, Error>>,
+}
+
+impl Run {
+    async fn start(script: Script) -> Self {
+        Self::start_with(script, |_config| {}).await
+    }
+
+    async fn start_with(script: Script, change: impl FnOnce(&mut EngineConfig)) -> Self {
+        let master = ScriptedMaster::start(script, MasterOptions::default()).await.unwrap();
+        Self::go_on_with(master, redis(), change)
+    }
+
+    /// Another run between the same two.
+    fn go_on(master: ScriptedMaster, redis: RedisServer) -> Self {
+        Self::go_on_with(master, redis, |_config| {})
+    }
+
+    fn go_on_with(
+        master: ScriptedMaster,
+        redis: RedisServer,
+        change: impl FnOnce(&mut EngineConfig),
+    ) -> Self {
+        let mut config = config_for(master.address(), &redis);
+        config.reconnect.give_up_after = Some(LIMIT);
+        change(&mut config);
+        let (engine, _reports) = Engine::new(config);
+        let (stop, stopped) = watch::channel(Stop::Running);
+        let task = tokio::spawn(engine.run(stopped));
+        Self { master, redis, stop, task }
+    }
+
+    /// Waits until everything is acknowledged, stops, and compares with the model.
+    async fn ends_as_the_model(self) -> Report {
+        let mut task = self.task;
+        tokio::select! {
+            ended = &mut task => panic!("the run ended by itself: {ended:?}"),
+            caught_up = timeout(LIMIT, self.master.caught_up()) => {
+                assert!(caught_up.is_ok(), "not caught up in time: {:?}", self.master.violations());
+            }
+        }
+        self.stop.send_replace(Stop::Drain);
+        let report = task.await.unwrap().unwrap();
+        assert_equal(&self.master.keyspace(), &user_keys(&self.redis));
+        assert_eq!(self.master.violations(), [""; 0]);
+        let durable: Vec<u64> = report.flows.iter().map(|flow| flow.positions.unwrap().durable.0).collect();
+        assert_eq!(durable, self.master.lsns());
+        report
+    }
+}
+
+type Keyspace = BTreeMap<(u32, Bytes), CanonicalValue>;
+
+fn assert_equal(model: &Keyspace, found: &Keyspace) {
+    let missing: Vec<_> =
+        model.iter().filter(|(key, value)| found.get(*key) != Some(*value)).take(3).collect();
+    let extra: Vec<_> = found.keys().filter(|key| !model.contains_key(*key)).take(3).collect();
+    let have: Vec<_> = missing.iter().map(|(key, _)| found.get(*key)).collect();
+    assert!(
+        missing.is_empty() && extra.is_empty(),
+        "model has {missing:#?}\ntarget has {have:#?}\nextra {extra:?}"
+    );
+}
+
+/// Operations over few keys that the model accepts in this order, none of which has no effect at all times.
+struct Workload {
+    random: u64,
+    model: Model,
+}
+
+impl Workload {
+    fn below(&mut self, n: u64) -> u64 {
+        self.random ^= self.random << 13;
+        self.random ^= self.random >> 7;
+        self.random ^= self.random << 17;
+        self.random % n
+    }
+
+    fn next_op(&mut self) -> Op {
+        loop {
+            let op = self.propose();
+            if self.model.apply(&op).is_ok() {
+                return op;
+            }
+        }
+    }
+
+    fn ops(&mut self, n: usize) -> Vec<Op> {
+        (0..n).map(|_| self.next_op()).collect()
+    }
+
+    fn propose(&mut self) -> Op {
+        let (k, m, n, x) = (self.below(6), self.below(6), self.below(100), self.below(1 << 40));
+        let line = match self.below(27) {
+            0 => format!("SET s{k} {x}"),
+            1 => format!("SET s{k} {n} PXAT 1990000000{n:03}"),
+            2 => format!("SET s{k} kept KEEPTTL"),
+            3 => format!("DEL s{k} l{m} h{m}"),
+            4 => format!("INCR n{k}"),
+            5 => format!("INCRBY n{k} {n}"),
+            6 => format!("APPEND s{k} {n}"),
+            7 => format!("LPUSH l{k} {n} {x}"),
+            8 => format!("RPUSH l{k} {n} a b c"),
+            9 => format!("LPOP l{k}"),
+            10 => format!("RPOP l{k} 2"),
+            11 => format!("LSET l{k} 0 {x}"),
+            12 => format!("HSET h{k} f{m} {n} g{n} {x}"),
+            13 => format!("HDEL h{k} f{m}"),
+            14 => format!("HINCRBY h{k} c{m} {n}"),
+            15 => format!("SADD t{k} {n} {m} text{n}"),
+            16 => format!("SREM t{k} {n} {m}"),
+            17 => format!("ZADD z{k} {n}.25 m{m} -{n} x"),
+            18 => format!("ZINCRBY z{k} 0.5 m{m}"),
+            19 => format!("ZREM z{k} m{m}"),
+            20 => format!("XADD x{k} {}-{n} f {n} g h", self.below(1 << 20) + 1),
+            21 => format!(
+                "PEXPIREAT {}{k} 1990000000{n:03}",
+                ["s", "l", "h", "t", "z"][usize::try_from(m % 5).unwrap()]
+            ),
+            22 => format!("PERSIST s{k}"),
+            23 => format!("RENAME s{k} s{m}"),
+            24 => format!("RENAME l{k} l{m}"),
+            25 => format!("MSET s{k} {n} s{m} {x} n{k} {n}"),
+            _ => format!("SET big{k} {}", "0123456789abcdef".repeat(usize::try_from(n * 40).unwrap())),
+        };
+        Op::line(&line).in_db(u32::try_from(self.below(5) / 4 * 3).unwrap())
+    }
+}
+
+fn styles() -> Vec<SnapshotStyle> {
+    let plain =
+        SnapshotStyle { containers: Containers::Plain, strings: Strings::Raw, ..SnapshotStyle::default() };
+    let lz4 = SnapshotStyle {
+        blobs: Blobs::Lz4,
+        run: 5,
+        tagged: Some(3),
+        containers: Containers::Plain,
+        marks_in_blobs: true,
+        ..SnapshotStyle::default()
+    };
+    let zstd = SnapshotStyle {
+        blobs: Blobs::Zstd,
+        strings: Strings::Lzf,
+        containers: Containers::Mixed,
+        tagged: Some(2),
+        ..SnapshotStyle::default()
+    };
+    vec![SnapshotStyle::default(), plain, lz4, zstd]
+}
+
+/// P1, P3, P12 and the order of records: random operations before, during and after the snapshot, in every style, with
+/// the session cut and resumed in between.
+#[tokio::test(flavor = "multi_thread")]
+async fn random_operations_end_as_the_model() {
+    for (seed, style) in (1u64..).zip(styles().into_iter().cycle()).take(12) {
+        let mut script = Script::new(usize::try_from(seed % 4 + 1).unwrap()).style(style);
+        let mut work = Workload { random: seed.wrapping_mul(0x9e37_79b9_7f4a_7c15), model: Model::default() };
+        for op in work.ops(200) {
+            script = script.before(op);
+        }
+        for op in work.ops(120) {
+            script = script.during(op);
+        }
+        for op in work.ops(40) {
+            script = script.tail(op);
+        }
+        for op in work.ops(200) {
+            script = script.stable(op);
+        }
+        let run = Run::start(script).await;
+        assert!(
+            timeout(LIMIT, run.master.caught_up()).await.is_ok(),
+            "seed {seed}: {:?}",
+            run.master.violations()
+        );
+        for _cut in 0..3 {
+            for op in work.ops(150) {
+                run.master.apply(op).unwrap();
+            }
+            run.master.cut();
+            for op in work.ops(50) {
+                run.master.apply(op).unwrap();
+            }
+        }
+        run.ends_as_the_model().await;
+    }
+}
+
+/// P10: each flush once, after what precedes it on every flow and before what follows it on any.
+#[tokio::test(flavor = "multi_thread")]
+async fn flushes_pass_once() {
+    let mut script = Script::new(4);
+    let mut work = Workload { random: 7, model: Model::default() };
+    for _round in 0..10 {
+        for op in work.ops(60) {
+            script = script.stable(op);
+        }
+        for flush in [Op::line("FLUSHDB").in_db(3), Op::line("FLUSHALL"), Op::line("FLUSHDB")] {
+            script = script.stable(flush.clone());
+            work.model.apply(&flush).unwrap();
+            for op in work.ops(10) {
+                script = script.stable(op);
+            }
+        }
+    }
+    let run = Run::start(script).await;
+    let report = run.ends_as_the_model().await;
+    assert!(report.records() > 700, "{}", report.records());
+}
+
+/// A flush during the full sync makes what the snapshot still says wrong, so the sync starts over (protocol section 4.5).
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flush_during_the_full_sync_starts_over() {
+    let mut script = Script::new(2).before("SET old:1 v").before("RPUSH old:2 a b");
+    for i in 0..50 {
+        script = script.before(format!("SET old:{i}:{i} v").as_str());
+    }
+    script = script.during("SET during 1").during("FLUSHALL").during("SET after 2").stable("INCR n");
+    let run = Run::start(script).await;
+    run.ends_as_the_model().await;
+}
+
+/// P18 within one run: a cut at any moment neither repeats nor loses records that are not idempotent.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cut_repeats_nothing() {
+    let run = Run::start(Script::new(3)).await;
+    run.master.caught_up().await;
+    for _cut in 0..20 {
+        for _ in 0..30 {
+            for line in ["INCR a", "INCR b", "INCR c", "RPUSH l x", "APPEND s y"] {
+                run.master.apply(line).unwrap();
+            }
+        }
+        run.master.cut();
+    }
+    run.ends_as_the_model().await;
+}
+
+/// P18 across runs: each run goes on where the one before stopped, by the positions that the target holds.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_run_goes_on_where_the_last_one_stopped() {
+    let mut run = Run::start(Script::new(3)).await;
+    assert!(timeout(LIMIT, run.master.caught_up()).await.is_ok());
+    for round in 0..5 {
+        for i in 0..200 {
+            for line in
+                [format!("INCR n{}", i % 7), format!("RPUSH l{} {i}", i % 5), format!("APPEND s{} x", i % 3)]
+            {
+                run.master.apply(line.as_str()).unwrap();
+            }
+            if round == 3 && i == 100 {
+                run.master.apply("FLUSHALL").unwrap();
+            }
+        }
+        assert!(timeout(LIMIT, run.master.caught_up()).await.is_ok(), "round {round}");
+        run.stop.send_replace(Stop::Drain);
+        let report = run.task.await.unwrap().unwrap();
+        assert_eq!(report.keys(), 0, "round {round}: no snapshot was needed");
+        for _while_away in 0..20 {
+            run.master.apply("INCR away").unwrap();
+        }
+        run = Run::go_on(run.master, run.redis);
+    }
+    run.ends_as_the_model().await;
+}
+
+/// Positions of another source are of no use: the run synchronises fully, and replaces what was there.
+#[tokio::test(flavor = "multi_thread")]
+async fn positions_of_another_source_lead_to_a_full_synchronisation() {
+    let first = Run::start(Script::new(2).before("RPUSH l a b").before("SET s v")).await;
+    assert!(timeout(LIMIT, first.master.caught_up()).await.is_ok());
+    first.stop.send_replace(Stop::Drain);
+    first.task.await.unwrap().unwrap();
+    let other = Script::new(3).before("SET l text").before("SADD s a b").before("INCR n");
+    let other = ScriptedMaster::start(other, MasterOptions::default()).await.unwrap();
+    let second = Run::go_on(other, first.redis);
+    let report = second.ends_as_the_model().await;
+    assert_eq!(report.keys(), 3);
+}
+
+/// P5: a record that the target refuses ends the run, and the next one does not go on behind it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_record_is_not_passed_over_by_the_next_run() {
+    let run = Run::start(Script::new(1).before("RPUSH l a")).await;
+    assert!(timeout(LIMIT, run.master.caught_up()).await.is_ok());
+    // Somebody else writes to the target: the record that the source journals next is refused there.
+    run.redis.client().unwrap().expect(&[b"SET", b"l", b"text"]).unwrap();
+    run.master.apply("INCR before").unwrap();
+    run.master.apply("RPUSH l b").unwrap();
+    let error = timeout(LIMIT, run.task).await.unwrap().unwrap().unwrap_err();
+    assert!(error.to_string().contains("the target refuses RPUSH \"l\": WRONGTYPE"), "{error}");
+    let again = until_it_ends(config_for(run.master.address(), &run.redis)).await.unwrap_err();
+    assert_eq!(again.blame(), Blame::Resume);
+    assert!(again.to_string().contains("RPUSH") && again.to_string().contains("--force-resync"), "{again}");
+    let forced = Run::go_on_with(run.master, run.redis, |config| config.force_resync = true);
+    forced.ends_as_the_model().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backlog_that_is_too_short_or_another_master_ends_the_run() {
+    for restart in [false, true] {
+        let run = Run::start(Script::new(2).backlog(10)).await;
+        run.master.stable().await;
+        run.master.apply("SET a 1").unwrap();
+        assert!(timeout(LIMIT, run.master.caught_up()).await.is_ok());
+        run.master.cut();
+        for i in 0..100 {
+            run.master.apply(format!("SET k{i} v").as_str()).unwrap();
+        }
+        if restart {
+            run.master.restart();
+        }
+        let error = timeout(LIMIT, run.task).await.unwrap().unwrap().unwrap_err();
+        assert!(error.to_string().contains("cannot resume"), "{error}");
+        assert_eq!(error.blame(), Blame::Resume);
+    }
+}
+
+/// A PING record of the master is answered at once, not at the next interval.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_ping_is_acknowledged_at_once() {
+    let run = Run::start_with(Script::new(2), |config| config.ack_interval = Duration::from_secs(3600)).await;
+    run.master.stable().await;
+    for line in ["INCR a", "INCR b", "INCR c"] {
+        run.master.apply(line).unwrap();
+    }
+    run.master.ping();
+    run.ends_as_the_model().await;
+}
+
+/// P6: a target that dies ends the run with a clear reason.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_target_that_dies_ends_the_run() {
+    let mut run = Run::start(Script::new(2)).await;
+    run.master.stable().await;
+    run.redis.kill().unwrap();
+    let error = timeout(LIMIT, run.task).await.unwrap().unwrap().unwrap_err();
+    assert!(error.to_string().contains("the connection to the target broke"), "{error}");
+    assert_eq!(error.blame(), Blame::Target);
+}
+
+/// P13 and P22: bytes that no master sends end the run, and say where.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_journal_ends_the_run() {
+    let redis = redis();
+    let offset = journal_offset(&redis).await;
+    let mangle = Mangle { session: 0, flow: 0, offset, remove: 0, insert: vec![0x05] };
+    let options = MasterOptions { mangle: Some(mangle), ..MasterOptions::default() };
+    let master = ScriptedMaster::start(Script::new(1).stable("SET k v"), options).await.unwrap();
+    let error = until_it_ends(config_for(master.address(), &redis)).await.unwrap_err();
+    assert!(error.to_string().contains("flow 0: the journal cannot be read: journal byte"), "{error}");
+}
+
+/// How many bytes of an empty master's flow precede its journal.
+async fn journal_offset(redis: &RedisServer) -> usize {
+    let master = ScriptedMaster::start(Script::new(1), MasterOptions::default()).await.unwrap();
+    let (engine, _reports) = Engine::new(config_for(master.address(), redis));
+    let (stop, stopped) = watch::channel(Stop::Running);
+    let task = tokio::spawn(engine.run(stopped));
+    master.caught_up().await;
+    stop.send_replace(Stop::Drain);
+    task.await.unwrap().unwrap();
+    redis.client().unwrap().expect(&[b"FLUSHALL"]).unwrap();
+    master.sent(0, 0)
+}
