@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::commands::inspect::flags::InspectFlags;
+
 /// Leave Dragonfly for Redis: follow a running Dragonfly and keep an equal Redis.
 #[derive(Debug, Parser)]
 #[command(name = "df2redis-cli", version, after_help = EXIT_CODES)]
@@ -29,6 +31,8 @@ pub(crate) enum Command {
     Replicate(ReplicateFlags),
     /// Replicate a recorded Dragonfly into a throw-away Redis and compare every key.
     Demo(DemoFlags),
+    /// Look into snapshot files of Dragonfly, Redis and Valkey, compare them, and turn them into others.
+    Inspect(InspectFlags),
 }
 
 /// Flags of `replicate`. Each can stand in the configuration file too; a flag goes before the file.

@@ -80,6 +80,15 @@ impl Console {
         }
     }
 
+    /// Takes the line of progress away.
+    pub(crate) fn clear_progress(&self) {
+        let mut progress = self.lock();
+        if !progress.is_empty() {
+            progress.clear();
+            write_all(ERASE);
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, String> {
         self.progress.lock().unwrap_or_else(PoisonError::into_inner)
     }

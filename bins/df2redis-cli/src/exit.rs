@@ -1,5 +1,6 @@
 //! Exit codes, one for each thing that a script has to tell apart (P34).
 
+use std::io;
 use std::process::ExitCode;
 
 use dfly_replica::{Blame, Error};
@@ -15,8 +16,22 @@ pub(crate) enum Failure {
     Replication(Box<Error>),
     /// The comparison found differences.
     Different(String),
+    /// The target cannot hold something, and was not to do without it.
+    Unsupported(String),
+    /// Whoever read the output has enough of it.
+    OutputClosed,
     /// Anything else.
     Other(anyhow::Error),
+}
+
+impl Failure {
+    /// A failed write to standard output.
+    pub(crate) fn of_output(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::BrokenPipe => Self::OutputClosed,
+            _ => Self::Other(anyhow::Error::new(error).context("cannot write the output")),
+        }
+    }
 }
 
 impl From<anyhow::Error> for Failure {
@@ -37,6 +52,8 @@ pub(crate) fn code(done: Result<(), Failure>, console: &Console) -> ExitCode {
     let (code, line) = match failure {
         Failure::Usage(line) => (2, line),
         Failure::Different(line) => (3, line),
+        Failure::Unsupported(line) => (5, line),
+        Failure::OutputClosed => return ExitCode::SUCCESS,
         Failure::Other(error) => (1, format!("{error:#}")),
         Failure::Replication(error) => {
             let code = match error.blame() {

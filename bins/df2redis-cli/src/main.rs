@@ -20,6 +20,7 @@ fn main() -> std::process::ExitCode {
     let done = match cli.command {
         Command::Replicate(flags) => commands::replicate::run(&flags, &console),
         Command::Demo(flags) => commands::demo::run(&flags, &console),
+        Command::Inspect(flags) => commands::inspect::run(&flags, &console),
     };
     exit::code(done, &console)
 }

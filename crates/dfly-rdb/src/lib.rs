@@ -3,7 +3,8 @@
 //! What it is: bytes in, events out. [`Decoder`] reads Dragonfly's replication streams and `.dfs` files, and the RDB files
 //! of Dragonfly, Redis (versions 1 to 13) and Valkey (up to 9). Values come at three levels: the raw payload, which RESTORE
 //! may take as it is ([`RawValue::payload`]); the containers in it ([`RawValue::encoding`]); the elements
-//! ([`RawValue::elements`]). The module [`payload`] makes and reads DUMP payloads for a server of a given version.
+//! ([`RawValue::elements`]). The module [`payload`] makes and reads DUMP payloads for a server of a given version, [`mod@write`]
+//! makes RDB files for one, and [`digest`] sums up what a value holds.
 //!
 //! What it is not: it opens no file or socket, looks at no clock, drops nothing for being expired, and knows no journal:
 //! journal bytes leave as they are ([`Event::JournalBlob`]).
@@ -61,6 +62,7 @@
 mod blob;
 mod chunk;
 mod decoder;
+pub mod digest;
 mod error;
 mod event;
 mod input;
@@ -75,6 +77,7 @@ mod string;
 mod text;
 mod type_id;
 mod value;
+pub mod write;
 
 pub use decoder::{Config, Decoder};
 pub use error::{BlobError, DumpError, Error, ErrorKind, KeyExcerpt, ValueError};

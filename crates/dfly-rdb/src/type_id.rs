@@ -244,6 +244,39 @@ pub enum ValueKind {
     Module(Option<ModuleId>),
 }
 
+impl ValueKind {
+    /// Whether a Redis without modules has such values.
+    pub fn is_core(self) -> bool {
+        self.is_collection() || self == Self::String
+    }
+
+    /// Whether it is made of elements that can be counted.
+    pub fn is_collection(self) -> bool {
+        matches!(self, Self::List | Self::Set | Self::Hash | Self::SortedSet | Self::Stream)
+    }
+}
+
+impl fmt::Display for ValueKind {
+    /// The name that `TYPE` gives for it; that of a module whose id is unknown is `module`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::String => "string",
+            Self::List => "list",
+            Self::Set => "set",
+            Self::Hash => "hash",
+            Self::SortedSet => "zset",
+            Self::Stream => "stream",
+            Self::Json => "ReJSON-RL",
+            Self::Bloom => "MBbloom--",
+            Self::CountMinSketch => "CMSk-TYPE",
+            Self::TopK => "TopK-TYPE",
+            Self::Cuckoo => "MBbloomCF",
+            Self::Module(Some(id)) => return id.fmt(f),
+            Self::Module(None) => "module",
+        })
+    }
+}
+
 /// A module data type: nine characters of a name and a version of the encoding, in 64 bits (protocol section 7.8).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ModuleId(pub u64);

@@ -44,4 +44,4 @@ mod translator;
 pub use error::TranslateError;
 pub use policy::{Loss, Losses, Policy};
 pub use table::{CommandSpec, Rule, lookup, specs};
-pub use translator::{Effect, Flush, Output, Translator};
+pub use translator::{Effect, Flush, Form, Output, Translator};

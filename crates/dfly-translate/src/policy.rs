@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
+use dfly_rdb::ValueKind;
+
 /// What to do with something that the target cannot hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Policy {
@@ -53,8 +55,10 @@ pub enum Loss {
     CountMinSketch,
     /// A Top-K sketch, or a change of one.
     TopK,
-    /// A module's value.
+    /// A module's value, or what it keeps beside the keys.
     Module,
+    /// A library of functions.
+    Function,
     /// A search index.
     Search,
     /// State of `CL.THROTTLE`.
@@ -79,6 +83,19 @@ pub enum Loss {
 }
 
 impl Loss {
+    /// What a value of this kind would lose on any Redis without modules.
+    pub fn of(kind: ValueKind) -> Option<Self> {
+        match kind {
+            ValueKind::Json => Some(Self::Json),
+            ValueKind::Bloom => Some(Self::Bloom),
+            ValueKind::CountMinSketch => Some(Self::CountMinSketch),
+            ValueKind::TopK => Some(Self::TopK),
+            ValueKind::Cuckoo => Some(Self::Cuckoo),
+            core if core.is_core() => None,
+            _ => Some(Self::Module),
+        }
+    }
+
     /// Whether data is gone for ever, so that [`Policy::Fail`] stops there. The others only touch how a Dragonfly
     /// treats the key.
     pub fn is_data(self) -> bool {
@@ -94,6 +111,7 @@ impl Loss {
             Self::CountMinSketch => "count-min-sketch",
             Self::TopK => "top-k",
             Self::Module => "module",
+            Self::Function => "function",
             Self::Search => "search-index",
             Self::Throttle => "throttle",
             Self::MemberTtl => "member-ttl",

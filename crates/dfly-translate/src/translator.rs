@@ -56,11 +56,24 @@ impl Flush {
     }
 }
 
+/// In which form whole values are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Form {
+    /// SET for strings, RESTORE for all else that the target takes so, commands otherwise.
+    #[default]
+    Cheapest,
+    /// RESTORE for everything that the target takes so, strings too.
+    Restore,
+    /// The commands that a client would send, never RESTORE.
+    Commands,
+}
+
 /// Turns the values and records of one flow into commands for one connection.
 #[derive(Debug)]
 pub struct Translator {
     pub(crate) target: TargetFormat,
     policy: Policy,
+    pub(crate) form: Form,
     /// The database that the target's connection is in.
     db: DbIndex,
     pub(crate) open: HashMap<ValueId, OpenValue>,
@@ -70,7 +83,13 @@ pub struct Translator {
 impl Translator {
     /// For a connection that is in database 0.
     pub fn new(target: TargetFormat, policy: Policy) -> Self {
-        Self { target, policy, db: DbIndex(0), open: HashMap::new(), losses: Losses::default() }
+        let form = Form::default();
+        Self { target, policy, form, db: DbIndex(0), open: HashMap::new(), losses: Losses::default() }
+    }
+
+    /// The same, but with whole values in this form. Values that arrive in pieces are always commands, but for streams.
+    pub fn with_form(self, form: Form) -> Self {
+        Self { form, ..self }
     }
 
     /// What was left out since the last call.
@@ -84,6 +103,10 @@ impl Translator {
             Family::Redis => self.target.version >= (7, 4),
             Family::Valkey => self.target.version >= (9, 0),
         }
+    }
+
+    pub(crate) fn has_functions(&self) -> bool {
+        self.target.family == Family::Valkey || self.target.version >= (7, 0)
     }
 
     /// Brings the connection into `db`.

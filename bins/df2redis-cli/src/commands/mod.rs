@@ -1,5 +1,6 @@
 //! One file a command.
 
 pub(crate) mod demo;
+pub(crate) mod inspect;
 mod progress;
 pub(crate) mod replicate;

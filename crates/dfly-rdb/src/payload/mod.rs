@@ -4,7 +4,11 @@
 //! A payload is the type id, the value, the version of the format and a CRC-64. Values pass unchanged where the target
 //! knows their encoding, which costs one copy; others are written again in an encoding that it knows.
 
+use std::fmt;
+use std::str::FromStr;
+
 use dfly_wire::crc64;
+use thiserror::Error;
 
 use crate::error::ValueError;
 use crate::event::Family;
@@ -12,8 +16,8 @@ use crate::type_id::TypeId;
 use crate::value::RawValue;
 
 mod parse;
-mod plain;
-mod stream;
+pub(crate) mod plain;
+pub(crate) mod stream;
 
 pub use parse::{parse_dump, parse_dump_unchecked};
 
@@ -25,6 +29,45 @@ pub struct TargetFormat {
     /// Its release, major and minor: `(7, 0)` for Redis 7.0, `(8, 1)` for Valkey 8.1.
     pub version: (u16, u16),
 }
+
+impl FromStr for TargetFormat {
+    type Err = TargetFormatError;
+
+    /// `redis-7.0`, `valkey-8.1.3`: a name, and a release of which major and minor count.
+    fn from_str(text: &str) -> Result<Self, TargetFormatError> {
+        let unknown = || TargetFormatError(text.to_owned());
+        let (name, release) = text.split_once('-').ok_or_else(unknown)?;
+        let family = match name {
+            "redis" => Family::Redis,
+            "valkey" => Family::Valkey,
+            _ => return Err(unknown()),
+        };
+        let mut numbers = release.split('.').map(str::parse::<u16>);
+        let mut next = || numbers.next().and_then(Result::ok);
+        let version = (next().ok_or_else(unknown)?, next().ok_or_else(unknown)?);
+        let oldest = match family {
+            Family::Redis => (5, 0),
+            Family::Valkey => (7, 2),
+        };
+        let whole = numbers.all(|number| number.is_ok());
+        if whole && version >= oldest { Ok(Self { family, version }) } else { Err(unknown()) }
+    }
+}
+
+impl fmt::Display for TargetFormat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = match self.family {
+            Family::Redis => "redis",
+            Family::Valkey => "valkey",
+        };
+        write!(f, "{name}-{}.{}", self.version.0, self.version.1)
+    }
+}
+
+/// A text names no server for which values can be written.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("\"{0}\" is no server such as redis-7.0 or valkey-9.1 (Redis from 5.0, Valkey from 7.2)")]
+pub struct TargetFormatError(String);
 
 /// How a value gets to a target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -86,7 +129,7 @@ fn write_value(value: &RawValue, type_id: TypeId, out: &mut Vec<u8>) -> Result<P
 }
 
 /// The encoding in which `target` takes a value of `type_id`; the same where it can be.
-fn accepted(type_id: TypeId, target: &TargetFormat) -> Option<TypeId> {
+pub(crate) fn accepted(type_id: TypeId, target: &TargetFormat) -> Option<TypeId> {
     let (listpacks, since_7_2) = (target.is_like_redis((7, 0)), target.is_like_redis((7, 2)));
     let or = |known: bool, other: TypeId| if known { type_id } else { other };
     Some(match type_id {
@@ -130,6 +173,14 @@ impl TypeId {
 }
 
 impl TargetFormat {
+    /// The encoding in which it keeps hashes with field expiries, if it does.
+    pub(crate) fn field_expiries(&self) -> Option<TypeId> {
+        match self.family {
+            Family::Redis => (self.version >= (7, 4)).then_some(TypeId::HashMetadata),
+            Family::Valkey => (self.version >= (9, 0)).then_some(TypeId::HashValkey),
+        }
+    }
+
     fn is_redis(&self, since: (u16, u16)) -> bool {
         self.family == Family::Redis && self.version >= since
     }

@@ -8,15 +8,12 @@ use crate::string;
 use crate::value::{Element, RawValue};
 
 /// Appends the elements of `value`. `Commands` if one has an expiry, which this encoding has no place for.
-pub(super) fn write(value: &RawValue, out: &mut Vec<u8>) -> Result<Plan, ValueError> {
+pub(crate) fn write(value: &RawValue, out: &mut Vec<u8>) -> Result<Plan, ValueError> {
     let mut count = 0_u64;
     for element in value.elements() {
         count += 1;
-        match element? {
-            Element::Member { expire_at: Some(_), .. } | Element::Field { expire_at: Some(_), .. } => {
-                return Ok(Plan::Commands);
-            }
-            _ => {}
+        if has_expiry(&element?) {
+            return Ok(Plan::Commands);
         }
     }
     packed::write_uint(count, out);
@@ -28,8 +25,13 @@ pub(super) fn write(value: &RawValue, out: &mut Vec<u8>) -> Result<Plan, ValueEr
     Ok(Plan::Reencode)
 }
 
-/// Whether the element was one of a collection.
-fn write_element(element: &Element<'_>, out: &mut Vec<u8>) -> bool {
+/// Whether a member or field has an expiry of its own.
+pub(crate) fn has_expiry(element: &Element<'_>) -> bool {
+    matches!(element, Element::Member { expire_at: Some(_), .. } | Element::Field { expire_at: Some(_), .. })
+}
+
+/// Appends an element without its expiry. Whether it was one of a collection.
+pub(crate) fn write_element(element: &Element<'_>, out: &mut Vec<u8>) -> bool {
     match element {
         Element::Item(text) | Element::Member { member: text, .. } => string::write(text, out),
         Element::Field { field, value, .. } => {

@@ -14,30 +14,45 @@ use crate::value::elements::located;
 use crate::value::stream::{StreamGroup, StreamId, StreamTail};
 
 /// Appends `value` in the encoding `type_id`, which is not newer than its own.
-pub(super) fn write(value: &RawValue, type_id: TypeId, out: &mut Vec<u8>) -> Result<Plan, ValueError> {
-    let (nodes, tail) = split(value)?;
+pub(crate) fn write(value: &RawValue, type_id: TypeId, out: &mut Vec<u8>) -> Result<Plan, ValueError> {
+    let payload: &[u8] = value.payload();
+    let (nodes, tail) = split(Scanner::in_memory(value.type_id()), payload)?;
+    let tail = tail.ok_or(ValueError::Truncated { at: payload.len() })?;
     out.extend_from_slice(nodes);
     write_tail(&tail, type_id, out);
     Ok(Plan::Reencode)
 }
 
-/// The nodes with their count, and the tail.
-fn split(value: &RawValue) -> Result<(&[u8], StreamTail), ValueError> {
-    let payload: &[u8] = value.payload();
-    let mut scanner = Scanner::in_memory(value.type_id());
-    let (mut rest, mut nodes, mut tail) = (payload, payload.len(), StreamTail::default());
-    while !scanner.is_done() {
-        let before = payload.len() - rest.len();
-        let (after, unit) = scanner.next(rest).map_err(|error| located(&error, payload.len()))?;
+/// Appends the part of a stream that starts where `scanner` stands: nodes, and the tail if it is the last part.
+pub(crate) fn write_part(
+    scanner: Scanner,
+    part: &[u8],
+    (type_id, out): (TypeId, &mut Vec<u8>),
+) -> Result<(), ValueError> {
+    let (nodes, tail) = split(scanner, part)?;
+    out.extend_from_slice(nodes);
+    if let Some(tail) = tail {
+        write_tail(&tail, type_id, out);
+    }
+    Ok(())
+}
+
+/// The nodes with their count, and the tail if it is there.
+fn split(mut scanner: Scanner, part: &[u8]) -> Result<(&[u8], Option<StreamTail>), ValueError> {
+    let (mut rest, mut nodes, mut tail) = (part, part.len(), None);
+    while !scanner.is_done() && !rest.is_empty() {
+        let before = part.len() - rest.len();
+        let (after, unit) = scanner.next(rest).map_err(|error| located(&error, part.len()))?;
         if let Unit::Tail(unit) = unit {
             nodes = nodes.min(before);
-            tail.add(unit)?;
+            tail.get_or_insert_with(StreamTail::default).add(unit)?;
         }
         rest = after;
     }
-    match rest {
-        [] => Ok((payload.get(..nodes).unwrap_or_default(), tail)),
-        _ => Err(ValueError::Trailing { at: payload.len() - rest.len() }),
+    match (rest, &tail) {
+        ([], Some(_)) if !scanner.is_done() => Err(ValueError::Truncated { at: part.len() }),
+        ([], _) => Ok((part.get(..nodes).unwrap_or_default(), tail)),
+        _ => Err(ValueError::Trailing { at: part.len() - rest.len() }),
     }
 }
 

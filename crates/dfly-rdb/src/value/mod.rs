@@ -105,6 +105,11 @@ impl Piece {
         self.start.type_id()
     }
 
+    /// The place of the first unit.
+    pub(crate) fn start(&self) -> Scanner {
+        self.start
+    }
+
     /// The bytes of the payload.
     pub fn bytes(&self) -> &Bytes {
         &self.bytes

@@ -9,6 +9,7 @@
 
 mod build;
 mod built;
+mod digest;
 mod driver;
 mod every;
 mod expected;
@@ -19,3 +20,4 @@ mod model;
 mod pack;
 mod payload;
 mod split;
+mod write;

@@ -29,6 +29,16 @@ pub struct Row {
     pub native_replica: Option<Option<Box<Self>>>,
 }
 
+impl Row {
+    /// The rows of an `expected.jsonl`.
+    ///
+    /// # Errors
+    /// A line is not a row.
+    pub fn read_all(jsonl: &[u8]) -> Result<Vec<Self>, RecordingError> {
+        parse(jsonl)
+    }
+}
+
 #[derive(Deserialize)]
 struct RawRow {
     db: u32,

@@ -9,7 +9,7 @@ use dfly_wire::{DbIndex, UnixMillis};
 use crate::elements;
 use crate::error::{TranslateError, shown};
 use crate::policy::Loss;
-use crate::translator::{Effect, Output, Place, Translator, is_due};
+use crate::translator::{Effect, Form, Output, Place, Translator, is_due};
 
 pub(crate) use pieces::OpenValue;
 
@@ -42,6 +42,16 @@ impl Translator {
         let effect = self.baseline(&baseline, &entry.value, out)?;
         self.attributes(header, &baseline)?;
         Ok(effect)
+    }
+
+    /// Writes the command that loads a library of functions in place of one of the same name; false, and nothing is
+    /// written, if the target has no functions (Redis before 7.0).
+    pub fn function(&mut self, source: &[u8], out: &mut Output<'_>) -> bool {
+        let known = self.has_functions();
+        if known {
+            out.commands.push(&[b"FUNCTION", b"LOAD", b"REPLACE", source]);
+        }
+        known
     }
 
     /// Looks at a named property of the stream: an index definition is lost on a target without search.
@@ -80,7 +90,7 @@ impl Translator {
         value: &RawValue,
         out: &mut Output<'_>,
     ) -> Result<Effect, TranslateError> {
-        if let Some(loss) = unsupported(value.kind()) {
+        if let Some(loss) = Loss::of(value.kind()) {
             return self.lose(loss, &baseline.place());
         }
         if is_due(baseline.expire_at, out.now) {
@@ -88,10 +98,13 @@ impl Translator {
             out.commands.push(&[b"DEL", baseline.key]);
             return Ok(Effect::Written);
         }
-        match plan(value, &self.target) {
-            _ if value.kind() == ValueKind::String => self.string(baseline, value, out),
-            Plan::Verbatim | Plan::Reencode => self.restore(baseline, value, out),
-            Plan::Commands => self.commands(baseline, value, out),
+        let is_string = value.kind() == ValueKind::String;
+        match (self.form, plan(value, &self.target)) {
+            (Form::Cheapest | Form::Commands, _) if is_string => self.string(baseline, value, out),
+            (Form::Cheapest | Form::Restore, Plan::Verbatim | Plan::Reencode) => {
+                self.restore(baseline, value, out)
+            }
+            (_, Plan::Commands) | (Form::Commands, _) => self.commands(baseline, value, out),
         }
     }
 
@@ -181,20 +194,58 @@ impl Translator {
     }
 }
 
-/// What a value of this kind would lose on any Redis without modules.
-pub(crate) fn unsupported(kind: ValueKind) -> Option<Loss> {
-    match kind {
-        ValueKind::String
-        | ValueKind::List
-        | ValueKind::Set
-        | ValueKind::Hash
-        | ValueKind::SortedSet
-        | ValueKind::Stream => None,
-        ValueKind::Json => Some(Loss::Json),
-        ValueKind::Bloom => Some(Loss::Bloom),
-        ValueKind::CountMinSketch => Some(Loss::CountMinSketch),
-        ValueKind::TopK => Some(Loss::TopK),
-        ValueKind::Cuckoo => Some(Loss::Cuckoo),
-        _ => Some(Loss::Module),
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use dfly_rdb::payload::TargetFormat;
+    use dfly_rdb::{Family, KeyHeader, TypeId};
+    use dfly_wire::UnixMillis;
+    use redis_resp::{CommandBatch, arguments};
+
+    use super::*;
+    use crate::policy::Policy;
+
+    const fn redis(major: u16, minor: u16) -> TargetFormat {
+        TargetFormat { family: Family::Redis, version: (major, minor) }
+    }
+
+    fn names(form: Form, type_id: TypeId, payload: &'static [u8]) -> Vec<String> {
+        let mut translator = Translator::new(redis(7, 0), Policy::Fail).with_form(form);
+        let mut commands = CommandBatch::default();
+        let header = KeyHeader { key: "k".into(), ..KeyHeader::default() };
+        let entry = Entry { header, value: RawValue::new(type_id, Bytes::from_static(payload)) };
+        let mut out = Output { commands: &mut commands, now: UnixMillis(0) };
+        assert_eq!(translator.entry(&entry, &mut out), Ok(Effect::Written));
+        let name =
+            |index| arguments(commands.command(index).unwrap()).next().unwrap().escape_ascii().to_string();
+        (0..commands.len()).map(name).collect()
+    }
+
+    #[test]
+    fn forms() {
+        let (text, list): (&[u8], &[u8]) = (b"\x01v", b"\x01\x01v");
+        for (form, string, list_form) in [
+            (Form::Cheapest, "SET", &["RESTORE"][..]),
+            (Form::Restore, "RESTORE", &["RESTORE"]),
+            (Form::Commands, "SET", &["DEL", "RPUSH"]),
+        ] {
+            assert_eq!(names(form, TypeId::String, text), [string], "{form:?}");
+            assert_eq!(names(form, TypeId::List, list), list_form, "{form:?}");
+        }
+        // No payload of Redis 7.0 holds it.
+        let hash = b"\x01\x01f\x01v\xff\xff\xff\xff\xff\xff\xff\xff";
+        assert_eq!(names(Form::Restore, TypeId::HashValkey, hash), ["DEL", "HSET"]);
+    }
+
+    #[test]
+    fn functions() {
+        let mut commands = CommandBatch::default();
+        let mut out = Output { commands: &mut commands, now: UnixMillis(0) };
+        let source = b"#!lua name=l\nredis.call()";
+        assert!(!Translator::new(redis(6, 2), Policy::Fail).function(source, &mut out));
+        assert!(Translator::new(redis(7, 0), Policy::Fail).function(source, &mut out));
+        assert_eq!(commands.len(), 1);
+        let words: Vec<&[u8]> = arguments(commands.command(0).unwrap()).collect();
+        assert_eq!(words, [&b"FUNCTION"[..], b"LOAD", b"REPLACE", source]);
     }
 }

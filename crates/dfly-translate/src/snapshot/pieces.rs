@@ -6,7 +6,7 @@ use bytes::Bytes;
 use dfly_rdb::{Element, KeyHeader, Piece, RawValue, TypeId, ValueId, ValueKind};
 use dfly_wire::{DbIndex, UnixMillis};
 
-use super::{Baseline, unsupported};
+use super::Baseline;
 use redis_slots::beside;
 
 use crate::elements;
@@ -70,7 +70,7 @@ impl Translator {
     ) -> Result<Effect, TranslateError> {
         let baseline = Baseline { db: header.db, key: &header.key, expire_at: header.expire_at };
         let growing = beside(GROWING, &header.key);
-        let (effect, progress) = match unsupported(type_id.kind()) {
+        let (effect, progress) = match Loss::of(type_id.kind()) {
             Some(loss) => (self.lose(loss, &baseline.place())?, Progress::LeftOut),
             None => {
                 self.attributes(header, &baseline)?;

@@ -1,0 +1,51 @@
+//! A file that appears under its name only when it is complete.
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+
+/// The file, under another name. It is gone if it is never finished.
+pub(super) struct Partial {
+    file: File,
+    partial: PathBuf,
+    path: PathBuf,
+    finished: bool,
+}
+
+impl Partial {
+    pub(super) fn create(path: &Path) -> anyhow::Result<Self> {
+        let mut partial = path.as_os_str().to_owned();
+        partial.push(".partial");
+        let partial = PathBuf::from(partial);
+        let file = File::create(&partial).with_context(|| format!("cannot create {}", partial.display()))?;
+        Ok(Self { file, partial, path: path.to_owned(), finished: false })
+    }
+
+    pub(super) fn write(&mut self, bytes: &[u8]) -> anyhow::Result<()> {
+        self.file.write_all(bytes).with_context(|| format!("cannot write {}", self.partial.display()))
+    }
+
+    /// Gives the file its name. Returns its size in bytes.
+    pub(super) fn finish(mut self) -> anyhow::Result<u64> {
+        let named = self.name();
+        self.finished = named.is_ok();
+        named.with_context(|| format!("cannot write {}", self.path.display()))
+    }
+
+    fn name(&self) -> std::io::Result<u64> {
+        self.file.sync_all()?;
+        fs::rename(&self.partial, &self.path)?;
+        self.file.metadata().map(|metadata| metadata.len())
+    }
+}
+
+impl Drop for Partial {
+    fn drop(&mut self) {
+        if !self.finished {
+            // If it cannot be removed, nobody can do anything about it here.
+            drop(fs::remove_file(&self.partial));
+        }
+    }
+}

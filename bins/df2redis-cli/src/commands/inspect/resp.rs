@@ -1,0 +1,91 @@
+//! `inspect resp`: commands that rebuild the data.
+
+use dfly_rdb::Event;
+use dfly_translate::{Effect, Form, Loss, Output, TranslateError, Translator};
+use dfly_wire::UnixMillis;
+use redis_resp::{CommandBatch, arguments};
+
+use super::Session;
+use super::flags::{Format, RespFlags};
+use super::losses::LeftOut;
+use super::out::{Out, read_all};
+use super::select::Select;
+use super::time;
+use crate::exit::Failure;
+
+pub(super) fn run(flags: &RespFlags, session: &Session<'_>) -> Result<(), Failure> {
+    let (mut select, mut out) = (Select::new(&flags.select)?, Out::new());
+    let form = if flags.restore { Form::Restore } else { Form::Commands };
+    let mut translator = Translator::new(flags.target_version, flags.on_unsupported).with_form(form);
+    let mut left_out = LeftOut::new(flags.on_unsupported, session.console);
+    let (mut commands, now) = (CommandBatch::default(), UnixMillis(time::now()));
+    let read = read_all(&flags.files, session, true, |event, _| {
+        if !select.takes(&event) {
+            return Ok(());
+        }
+        beside_keys(&event, &mut left_out)?;
+        if let Event::Function(source) = &event {
+            let written = translator.function(source, &mut Output { commands: &mut commands, now });
+            return if written { write(&mut commands, session, &mut out) } else { left_out.function(source) };
+        }
+        translate(&mut translator, &event, &mut Output { commands: &mut commands, now }).map_err(failure)?;
+        left_out.translated(&translator.take_losses(), &event)?;
+        write(&mut commands, session, &mut out)
+    });
+    left_out.report();
+    // What precedes a failure is whole commands, and already on its way.
+    let written = out.finish();
+    read.map(|_parts| ()).and(written)
+}
+
+fn translate(
+    translator: &mut Translator,
+    event: &Event,
+    out: &mut Output<'_>,
+) -> Result<Effect, TranslateError> {
+    match event {
+        Event::Entry(entry) => translator.entry(entry, out),
+        Event::Open { id, header, type_id } => translator.open((*id, *type_id), header, out),
+        Event::Piece { id, piece } => translator.piece(*id, piece, out),
+        Event::Close { id } => translator.close(*id, out),
+        _ => Ok(Effect::Nothing),
+    }
+}
+
+/// What a Redis without modules cannot hold beside the keys.
+pub(super) fn beside_keys(event: &Event, left_out: &mut LeftOut<'_>) -> Result<(), Failure> {
+    match event {
+        Event::Aux { key, value } if key == "search-index" || key == "search-synonyms" => {
+            let name = value.split(|byte| *byte == b' ').next().unwrap_or_default();
+            left_out.beside_keys(Loss::Search, &format!("the search index {}", super::out::shown(name)))
+        }
+        Event::ModuleAux(aux) => left_out
+            .beside_keys(Loss::Module, &format!("what the module of {} keeps beside the keys", aux.module)),
+        _ => Ok(()),
+    }
+}
+
+fn failure(error: TranslateError) -> Failure {
+    match error {
+        error @ TranslateError::Unsupported { .. } => Failure::Unsupported(error.to_string()),
+        error => Failure::Other(error.into()),
+    }
+}
+
+fn write(commands: &mut CommandBatch, session: &Session<'_>, out: &mut Out) -> Result<(), Failure> {
+    match session.format {
+        Format::Text => {
+            let (bytes, ends) = commands.take();
+            commands.recycle(ends);
+            out.bytes(&bytes)
+        }
+        Format::Json => {
+            for command in (0..commands.len()).filter_map(|index| commands.command(index)) {
+                let words: Vec<String> = arguments(command).map(|word| session.form.text(word)).collect();
+                out.json(&words)?;
+            }
+            commands.truncate(0);
+            Ok(())
+        }
+    }
+}
