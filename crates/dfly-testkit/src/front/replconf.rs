@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::options::Capa;
 use super::origin::Origin;
-use super::state::{Outcome, Phase, Role, Session, State};
+use super::state::{Ended, Outcome, Phase, Role, Session, State};
 
 impl<O: Origin> State<O> {
     pub(super) fn replconf(&mut self, connection: usize, args: &[Bytes]) -> Outcome {
@@ -86,6 +86,8 @@ impl<O: Origin> State<O> {
         match (self.options.capa, session) {
             (Capa::Redis, _) => Outcome::error("ERR Unrecognized REPLCONF option: client-version"),
             (Capa::Old, _) => Outcome::ok(),
+            // The master has closed this connection, and the request was on its way: nobody reads it.
+            (_, Some(session)) if session.ended == Some(Ended::ByMaster) => Outcome::Crash,
             (_, Some(session)) if session.ended.is_none() => match number(text) {
                 Some(_) => Outcome::ok(),
                 None => not_an_integer(),
