@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use dfly_translate::Flush;
 use redis_resp::Reply;
-use redis_sink::SinkError;
+use redis_sink::{SinkError, WindowError};
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tracing::{info, warn};
@@ -146,12 +146,14 @@ impl Engine {
         }
     }
 
-    /// A command that was refused inside a transaction is behind the stored position: the next run must not go on as
-    /// if it had been carried out (P5).
+    /// A command that was refused when its transaction ran is behind the stored position: the next run must not go on
+    /// as if it had been carried out (P5). One that was refused before, when it was queued, took its whole transaction
+    /// and the position with it.
     async fn note_refusal(&self, ended: &Result<(), Error>) {
-        let Err(error @ Error::Flow { error: FlowError::Sink(SinkError::Window(_)), .. }) = ended else {
+        let Err(error @ Error::Flow { error: FlowError::Sink(SinkError::Window(inside)), .. }) = ended else {
             return;
         };
+        let WindowError::RefusedInside(_) = inside else { return };
         let noted = match connect_target(&self.config).await {
             Ok((mut target, _)) => Checkpoint::refuse(&mut target, &error.to_string()).await,
             Err(error) => Err(error),

@@ -71,6 +71,9 @@ pub enum WindowError {
     /// The target refused a command. It has carried out what came before, and may carry out what came after.
     #[error("the target refuses {}: {}", .0.describe(), .0.error)]
     Refused(Refusal),
+    /// The target refused a command of a transaction and carried out the others.
+    #[error("the target refuses {}: {}", .0.describe(), .0.error)]
+    RefusedInside(Refusal),
     /// A reply came although nothing is in flight.
     #[error("the target sent a reply to nothing")]
     Unasked,
@@ -135,7 +138,7 @@ impl<T> Window<T> {
             Outcome::RefusedInside { index, count, error } => {
                 // The commands of a transaction stand before its EXEC, which this reply answers.
                 let place = (batch.done + index).saturating_sub(count);
-                Err(WindowError::Refused(batch.refusal(place, error)))
+                Err(WindowError::RefusedInside(batch.refusal(place, error)))
             }
         }
     }

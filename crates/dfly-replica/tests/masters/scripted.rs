@@ -320,6 +320,25 @@ async fn a_refused_record_is_not_passed_over_by_the_next_run() {
     forced.ends_as_the_model().await;
 }
 
+/// P6: a target that is full ends the run; nothing is passed over, and the next run goes on.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_target_loses_nothing() {
+    let run = Run::start(Script::new(2)).await;
+    assert!(timeout(LIMIT, run.master.caught_up()).await.is_ok());
+    let mut client = run.redis.client().unwrap();
+    client.expect(&[b"CONFIG", b"SET", b"maxmemory", b"1"]).unwrap();
+    for i in 0..50 {
+        run.master.apply(format!("RPUSH l{} {i}", i % 3).as_str()).unwrap();
+        run.master.apply("INCR n").unwrap();
+    }
+    let error = timeout(LIMIT, run.task).await.unwrap().unwrap().unwrap_err();
+    assert!(error.to_string().contains("OOM"), "{error}");
+    assert_eq!(error.blame(), Blame::Target);
+    client.expect(&[b"CONFIG", b"SET", b"maxmemory", b"0"]).unwrap();
+    drop(client);
+    Run::go_on(run.master, run.redis).ends_as_the_model().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_backlog_that_is_too_short_or_another_master_ends_the_run() {
     for restart in [false, true] {
