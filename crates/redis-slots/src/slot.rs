@@ -66,7 +66,7 @@ mod tests {
             assert_eq!(Slot::of(&other), Slot::of(key), "{}", key.escape_ascii());
             assert!(other.starts_with(b"df2redis:tmp:"));
         }
-        for slot in 0..SLOTS {
+        for slot in (0..SLOTS).step_by(331) {
             assert_eq!(Slot::of(tag_of(Slot(slot)).as_bytes()), Slot(slot));
         }
     }
