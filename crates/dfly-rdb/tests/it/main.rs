@@ -18,4 +18,5 @@ mod inputs;
 mod model;
 mod pack;
 mod payload;
+mod reading;
 mod split;
