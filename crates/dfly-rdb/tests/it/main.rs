@@ -20,3 +20,4 @@ mod pack;
 mod payload;
 mod reading;
 mod split;
+mod targets;
