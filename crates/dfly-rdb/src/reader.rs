@@ -208,6 +208,28 @@ impl ValueReader {
         let Some(type_id) = TypeId::resolve(first, context.magic) else {
             return Err(Stop::fail(first, self.unknown(first)));
         };
+        if type_id.is_one_string()
+            && let Some(layout) = Layout::of(input, &context.limits)
+        {
+            let mut frame = src.take(layout.end);
+            frame.advance(layout.key);
+            let key = frame.split_to(layout.key_size);
+            let header = self.header(key, context.db);
+            self.ready = Some(Entry { header, value: RawValue::new(type_id, frame) });
+            return Ok(Progress::Entry);
+        }
+        self.any_entry(src, context, type_id)
+    }
+
+    /// As `entry`, for strings in any form, and for values that are not there yet or not one string.
+    fn any_entry<S: Source>(
+        &mut self,
+        src: &mut S,
+        context: &Context,
+        type_id: TypeId,
+    ) -> Result<Progress, Stop> {
+        let input = src.unread();
+        let first = input.first().copied().unwrap_or_default();
         let (limit, piece) = (context.limits.string, context.limits.piece);
         let (body, key) = string::string(after(input, 1), limit)
             .map_err(|error| Stop::parser(input.len(), &error).of(first, None))?;
@@ -299,6 +321,32 @@ impl Current {
                 return Err(Stop::parser(unread.len(), &fault));
             }
         }
+    }
+}
+
+/// Where key and value stand in an entry that is there whole, if its strings are raw and have lengths of one byte (the
+/// value: of one or two). Nearly all have.
+struct Layout {
+    /// Where the key starts.
+    key: usize,
+    key_size: usize,
+    /// Where the value ends.
+    end: usize,
+}
+
+impl Layout {
+    #[inline]
+    fn of(input: &[u8], limits: &Limits) -> Option<Self> {
+        let (&[_type_id, key @ ..64], rest) = input.split_first_chunk::<2>()? else { return None };
+        let key_size = usize::from(key);
+        let (size, head) = match *rest.get(key_size..)? {
+            [size @ ..64, ..] => (usize::from(size), 1),
+            [high @ 64..128, low, ..] => (usize::from(high & 0x3f) << 8 | usize::from(low), 2),
+            _ => return None,
+        };
+        let end = 2 + key_size + head + size;
+        let fits = end <= input.len() && size <= limits.piece && key_size.max(size) <= limits.string;
+        fits.then_some(Self { key: 2, key_size, end })
     }
 }
 
