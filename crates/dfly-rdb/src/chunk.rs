@@ -60,6 +60,7 @@ impl ChunkTable {
         let stepped = loop {
             match stream.reader.step(&mut stream.buffer, &context) {
                 Ok(Progress::Event(event)) => break Some(event),
+                Ok(Progress::Entry) => break stream.reader.take_ready(),
                 Ok(_) => {}
                 Err(Stop::Need(_)) => break None,
                 Err(fail) => return Err(fail),

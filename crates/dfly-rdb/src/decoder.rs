@@ -84,7 +84,8 @@ impl Decoder {
             return Err(error.clone());
         }
         match self.advance(src) {
-            Ok(event) => Ok(Step::Ready(event)),
+            Ok(Some(event)) => Ok(Step::Ready(event)),
+            Ok(None) => Ok(self.items.reader.take_ready().map_or(Step::Need(NonZeroUsize::MIN), Step::Ready)),
             Err(Stop::Need(n)) => Ok(Step::Need(n)),
             Err(Stop::Fail(fail)) => Err(self.fail(*fail)),
         }
@@ -100,8 +101,9 @@ impl Decoder {
         self.finished
     }
 
+    /// The next event; none if the reader has it ready.
     #[inline]
-    fn advance(&mut self, src: &mut BytesMut) -> Result<Event, Stop> {
+    fn advance(&mut self, src: &mut BytesMut) -> Result<Option<Event>, Stop> {
         loop {
             let progress = if self.chunk.is_none() && self.blob.is_none() {
                 self.items.step(&mut Outer { src, meter: &mut self.meter })?
@@ -109,7 +111,8 @@ impl Decoder {
                 self.inner()?
             };
             match progress {
-                Progress::Event(event) => return self.deliver(event),
+                Progress::Entry => return Ok(None),
+                Progress::Event(event) => return self.deliver(event).map(Some),
                 Progress::Quiet => {}
                 Progress::Blob(rest) => self.blob = Some(Blob { size: rest.len(), rest }),
                 Progress::Chunk(id, payload) => {

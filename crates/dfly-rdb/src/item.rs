@@ -1,5 +1,8 @@
 //! The grammar of the stream: which item stands at the next byte (protocol sections 4.1 and 7.1).
 
+use std::mem;
+
+use bytes::Bytes;
 use dfly_wire::{DbIndex, Fault, FaultKind, Limits, Parsed, fixed, packed};
 
 use crate::blob;
@@ -37,6 +40,12 @@ enum Begun {
         when: u64,
         scanner: Scanner,
         scanned: usize,
+    },
+    SlotImport {
+        job: Bytes,
+        ranges: Vec<(u16, u16)>,
+        /// Ranges still to come.
+        left: usize,
     },
 }
 
@@ -171,6 +180,15 @@ impl Items {
                 self.begun = Begun::Nothing;
                 Ok(Progress::Quiet)
             }
+            Begun::SlotImport { job, ranges, left } => {
+                while *left > 0 {
+                    ranges.push(read_part(src, slots).map_err(|stop| stop.of(opcode::KEY_META, None))?);
+                    *left -= 1;
+                }
+                let (job, ranges) = (mem::take(job), mem::take(ranges));
+                self.begun = Begun::Nothing;
+                Ok(Progress::Event(Event::SlotImport { job, ranges }))
+            }
             Begun::ModuleAux { module, when, scanner, scanned } => {
                 let most = self.context.limits.string;
                 measure(src, scanner, scanned, most).map_err(|stop| stop.of(opcode::MODULE_AUX, None))?;
@@ -280,24 +298,15 @@ impl Items {
     /// Valkey 9, `cluster_migrateslots.c`, `clusterRDBSaveSlotImports`.
     fn slot_import<S: Input>(&mut self, src: &mut S) -> Result<Progress, Stop> {
         let limit = self.context.limits.string;
-        let mut ranges = Vec::new();
+        let mut left = 0;
         let frame = frame(src, |input| {
             let (rest, _job) = string(input, limit)?;
-            let (mut rest, count) = packed::size(rest, SLOTS)?;
-            for _ in 0..count {
-                let (after, first) = packed::size(rest, SLOTS)?;
-                let (after, last) = packed::size(after, SLOTS)?;
-                ranges.push((
-                    u16::try_from(first).unwrap_or_default(),
-                    u16::try_from(last).unwrap_or_default(),
-                ));
-                rest = after;
-            }
-            Ok((rest, ()))
+            packed::size(rest, SLOTS).map(|(rest, count)| (rest, left = count))
         })?;
         let (_, job) = again(string(after(&frame, 1), limit))?;
         let job = job.bytes_of(&frame).map_err(|error| Stop::fail(opcode::KEY_META, error.into()))?;
-        Ok(Progress::Event(Event::SlotImport { job, ranges }))
+        self.begun = Begun::SlotImport { job, ranges: Vec::new(), left };
+        Ok(Progress::Quiet)
     }
 
     fn end<S: Input>(&mut self, src: &mut S) -> Result<Progress, Stop> {
@@ -330,6 +339,14 @@ const SLOTS: usize = 16384;
 /// The first version whose files end with a checksum.
 const CHECKSUM_SINCE: u16 = 5;
 const CHECKSUM_SIZE: usize = 8;
+
+/// The first and the last slot of a range.
+fn slots(input: &[u8]) -> Parsed<'_, (u16, u16)> {
+    let slot = |input| packed::size(input, SLOTS);
+    let (rest, first) = slot(input)?;
+    let (rest, last) = slot(rest)?;
+    Ok((rest, (u16::try_from(first).unwrap_or_default(), u16::try_from(last).unwrap_or_default())))
+}
 
 /// `REDIS` and four digits, or `VALKEY` and three.
 fn magic(input: &[u8]) -> Parsed<'_, Magic> {

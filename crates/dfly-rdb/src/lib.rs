@@ -6,6 +6,8 @@
 //! ([`RawValue::elements`]). The module [`payload`] makes and reads DUMP payloads for a server of a given version, [`mod@write`]
 //! makes RDB files for one, and [`digest`] sums up what a value holds.
 //!
+//! [`Reader`] pulls events out of anything that implements `Read`.
+//!
 //! What it is not: it opens no file or socket, looks at no clock, drops nothing for being expired, and knows no journal:
 //! journal bytes leave as they are ([`Event::JournalBlob`]).
 //!
@@ -58,6 +60,8 @@
 //! # Features
 //!
 //! `zstd` (default): blobs that Dragonfly compressed with zstd. It builds the C library; without it such a blob is an error.
+//!
+//! `tokio`: `AsyncReader`, which pulls events out of an `AsyncRead`.
 
 mod blob;
 mod chunk;
@@ -70,6 +74,9 @@ mod item;
 mod opcode;
 mod pack;
 pub mod payload;
+mod read;
+#[cfg(feature = "tokio")]
+mod read_async;
 mod reader;
 mod scan;
 mod skip;
@@ -86,6 +93,9 @@ pub use pack::intset::{Intset, IntsetIter};
 pub use pack::listpack::{Listpack, ListpackIter};
 pub use pack::ziplist::{Ziplist, ZiplistIter};
 pub use pack::zipmap::{Zipmap, ZipmapIter};
+pub use read::{ReadError, Reader};
+#[cfg(feature = "tokio")]
+pub use read_async::AsyncReader;
 pub use text::{IntBuffer, Text};
 pub use type_id::{ModuleId, TypeId, ValueKind};
 pub use value::sketch::{BloomHeader, CountMinHeader, CuckooHeader, TopKHeader};

@@ -18,6 +18,8 @@ use crate::value::{Piece, RawValue};
 /// What a step came to.
 #[derive(Debug)]
 pub(crate) enum Progress {
+    /// The reader has a whole entry ready. Entries are large and frequent, so they are not passed on from hand to hand.
+    Entry,
     Event(Event),
     /// Bytes were consumed that make no event of their own.
     Quiet,
@@ -43,6 +45,8 @@ pub(crate) struct ValueReader {
     current: Option<Current>,
     /// The event that follows the one that was returned last.
     queued: Option<Event>,
+    /// The entry that the last step came to.
+    ready: Option<Entry>,
 }
 
 /// Attributes that were read; they belong to the next key.
@@ -81,7 +85,14 @@ const HAS_MEMCACHE_FLAGS: u32 = 2;
 
 impl ValueReader {
     pub(crate) fn new(id: ValueId) -> Self {
-        Self { id, attributes: Attributes::default(), metadata: None, current: None, queued: None }
+        Self {
+            id,
+            attributes: Attributes::default(),
+            metadata: None,
+            current: None,
+            queued: None,
+            ready: None,
+        }
     }
 
     /// Whether the next step belongs to what was begun, whatever the next byte is.
@@ -93,6 +104,12 @@ impl ValueReader {
     /// Whether an event is ready that needs no bytes.
     pub(crate) fn is_queued(&self) -> bool {
         self.queued.is_some()
+    }
+
+    /// The entry that the last step came to.
+    #[inline]
+    pub(crate) fn take_ready(&mut self) -> Option<Event> {
+        self.ready.take().map(Event::Entry)
     }
 
     /// Whether nothing of a key was read.
@@ -191,6 +208,28 @@ impl ValueReader {
         let Some(type_id) = TypeId::resolve(first, context.magic) else {
             return Err(Stop::fail(first, self.unknown(first)));
         };
+        if type_id.is_one_string()
+            && let Some(layout) = Layout::of(input, &context.limits)
+        {
+            let mut frame = src.take(layout.end);
+            frame.advance(layout.key);
+            let key = frame.split_to(layout.key_size);
+            let header = self.header(key, context.db);
+            self.ready = Some(Entry { header, value: RawValue::new(type_id, frame) });
+            return Ok(Progress::Entry);
+        }
+        self.any_entry(src, context, type_id)
+    }
+
+    /// As `entry`, for strings in any form, and for values that are not there yet or not one string.
+    fn any_entry<S: Source>(
+        &mut self,
+        src: &mut S,
+        context: &Context,
+        type_id: TypeId,
+    ) -> Result<Progress, Stop> {
+        let input = src.unread();
+        let first = input.first().copied().unwrap_or_default();
         let (limit, piece) = (context.limits.string, context.limits.piece);
         let (body, key) = string::string(after(input, 1), limit)
             .map_err(|error| Stop::parser(input.len(), &error).of(first, None))?;
@@ -204,10 +243,8 @@ impl ValueReader {
                 let mut frame = src.take(end);
                 let key = cut_key(&mut frame, own, key_end);
                 let value = RawValue::new(type_id, frame);
-                return Ok(Progress::Event(Event::Entry(Entry {
-                    header: self.header(key, context.db),
-                    value,
-                })));
+                self.ready = Some(Entry { header: self.header(key, context.db), value });
+                return Ok(Progress::Entry);
             }
             Span::Units => Scanner::new(type_id, limit, piece),
             Span::Parts => Scanner::split(type_id, limit, piece),
@@ -238,30 +275,31 @@ impl ValueReader {
             }
         }
         let bytes = src.take(mem::take(&mut current.scanned));
-        Ok(Progress::Event(self.deliver(current, bytes)))
+        Ok(self.deliver(current, bytes))
     }
 
-    /// The event for measured bytes, which are a whole value or a piece.
-    fn deliver(&mut self, mut current: Current, bytes: Bytes) -> Event {
+    /// What measured bytes are: a whole value or a piece.
+    fn deliver(&mut self, mut current: Current, bytes: Bytes) -> Progress {
         let (id, done) = (self.id, current.scanner.is_done());
         let type_id = current.scanner.type_id();
         if done && !current.opened {
-            return Event::Entry(Entry { header: current.header, value: RawValue::new(type_id, bytes) });
+            self.ready = Some(Entry { header: current.header, value: RawValue::new(type_id, bytes) });
+            return Progress::Entry;
         }
         let piece = Event::Piece { id, piece: Piece::new(current.start, bytes) };
         if done {
             self.queued = Some(Event::Close { id });
-            return piece;
+            return Progress::Event(piece);
         }
         let opened = mem::replace(&mut current.opened, true);
         current.start = current.scanner;
         let header = current.header.clone();
         self.current = Some(current);
         if opened {
-            return piece;
+            return Progress::Event(piece);
         }
         self.queued = Some(piece);
-        Event::Open { id, header, type_id }
+        Progress::Event(Event::Open { id, header, type_id })
     }
 }
 
@@ -283,6 +321,32 @@ impl Current {
                 return Err(Stop::parser(unread.len(), &fault));
             }
         }
+    }
+}
+
+/// Where key and value stand in an entry that is there whole, if its strings are raw and have lengths of one byte (the
+/// value: of one or two). Nearly all have.
+struct Layout {
+    /// Where the key starts.
+    key: usize,
+    key_size: usize,
+    /// Where the value ends.
+    end: usize,
+}
+
+impl Layout {
+    #[inline]
+    fn of(input: &[u8], limits: &Limits) -> Option<Self> {
+        let (&[_type_id, key @ ..64], rest) = input.split_first_chunk::<2>()? else { return None };
+        let key_size = usize::from(key);
+        let (size, head) = match *rest.get(key_size..)? {
+            [size @ ..64, ..] => (usize::from(size), 1),
+            [high @ 64..128, low, ..] => (usize::from(high & 0x3f) << 8 | usize::from(low), 2),
+            _ => return None,
+        };
+        let end = 2 + key_size + head + size;
+        let fits = end <= input.len() && size <= limits.piece && key_size.max(size) <= limits.string;
+        fits.then_some(Self { key: 2, key_size, end })
     }
 }
 

@@ -34,6 +34,7 @@ impl fmt::Debug for IntBuffer {
 
 impl<'a> Text<'a> {
     /// The bytes. An integer is written into `buffer` first.
+    #[inline]
     pub fn as_bytes<'b>(&'b self, buffer: &'b mut IntBuffer) -> &'b [u8] {
         match self {
             Self::Raw(bytes) => bytes,
@@ -61,6 +62,7 @@ impl<'a> Text<'a> {
     }
 
     /// How many bytes there are.
+    #[inline]
     pub fn len(&self) -> usize {
         match self {
             Self::Raw(bytes) => bytes.len(),

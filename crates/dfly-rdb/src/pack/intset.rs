@@ -3,7 +3,6 @@
 use crate::error::ValueError;
 use crate::pack::Body;
 use crate::string::Str;
-use crate::text::Text;
 
 /// A set of integers of one width.
 #[derive(Debug, Clone)]
@@ -67,6 +66,7 @@ impl<'a> IntoIterator for &Intset<'a> {
 impl Iterator for IntsetIter<'_> {
     type Item = i64;
 
+    #[inline]
     fn next(&mut self) -> Option<i64> {
         let rest = self.set.body.bytes().get(self.at..)?;
         let value = match self.set.width {
@@ -76,12 +76,6 @@ impl Iterator for IntsetIter<'_> {
         };
         self.at += self.set.width;
         Some(value)
-    }
-}
-
-impl<'a> IntsetIter<'a> {
-    pub(crate) fn next_text(&mut self) -> Option<Result<Text<'a>, ValueError>> {
-        self.next().map(|value| Ok(Text::Int(value)))
     }
 }
 

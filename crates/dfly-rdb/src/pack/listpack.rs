@@ -78,13 +78,12 @@ impl<'a> IntoIterator for &Listpack<'a> {
 impl<'a> Iterator for ListpackIter<'a> {
     type Item = Result<Text<'a>, ValueError>;
 
+    #[inline]
     fn next(&mut self) -> Option<Self::Item> {
-        if self.over {
-            return None;
+        match self.short() {
+            Some(text) => Some(Ok(text)),
+            None => self.any(),
         }
-        let next = self.step();
-        self.over = !matches!(next, Some(Ok(_)));
-        next
     }
 }
 
@@ -97,6 +96,35 @@ impl<'a> ListpackIter<'a> {
     /// An iterator that goes on where another one was.
     pub(crate) fn at_place(body: Body<'a>, at: usize) -> Self {
         Self { body, at, seen: 0, over: false }
+    }
+
+    /// The next element if it is of the two forms that nearly all have, and right: a string of up to 63 bytes or a number
+    /// of 7 bits, each with a header and a backward length of one byte.
+    #[inline]
+    fn short(&mut self) -> Option<Text<'a>> {
+        let Body::Borrowed(bytes) = self.body else { return None };
+        let (&first, rest) = bytes.get(self.at..)?.split_first()?;
+        let length = match first {
+            0x80..=0xbf => usize::from(first & 0x3f),
+            0..=0x7f => 0,
+            0xc0.. => return None,
+        };
+        let (text, behind) = rest.split_at_checked(length)?;
+        if usize::from(*behind.first()?) != length + 1 {
+            return None;
+        }
+        self.at += length + 2;
+        self.seen += 1;
+        Some(if first < 0x80 { Text::Int(first.into()) } else { Text::Raw(text) })
+    }
+
+    fn any(&mut self) -> Option<Result<Text<'a>, ValueError>> {
+        if self.over {
+            return None;
+        }
+        let next = self.step();
+        self.over = !matches!(next, Some(Ok(_)));
+        next
     }
 
     fn step(&mut self) -> Option<Result<Text<'a>, ValueError>> {

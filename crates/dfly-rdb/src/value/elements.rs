@@ -54,11 +54,19 @@ impl<'a> Elements<'a> {
         Self { scanner, input, rest: input, inner: None, whole: false, over: false }
     }
 
+    /// The next element behind the container that was open, or none.
+    fn outer(&mut self) -> Next<'a> {
+        self.inner = None;
+        if self.over {
+            return None;
+        }
+        let next = self.step();
+        self.over = !matches!(next, Some(Ok(_)));
+        next
+    }
+
     fn step(&mut self) -> Next<'a> {
         loop {
-            if let Some(next) = self.inner() {
-                return Some(next);
-            }
             if self.rest.is_empty() && (self.scanner.is_done() || !self.whole) {
                 return None;
             }
@@ -66,6 +74,9 @@ impl<'a> Elements<'a> {
                 Ok(None) => {}
                 Ok(Some(element)) => return Some(Ok(element)),
                 Err(error) => return Some(Err(error)),
+            }
+            if let Some(next) = self.inner() {
+                return Some(next);
             }
         }
     }
@@ -123,14 +134,15 @@ impl<'a> Elements<'a> {
         Ok(tail)
     }
 
-    /// The next element of the container that is open. Closes it behind its last.
+    /// The next element of the container that is open. An error ends the iteration.
+    #[inline]
     fn inner(&mut self) -> Next<'a> {
         let next = match self.inner.as_mut()? {
             Inner::Stream(node) => node.next().map(|entry| entry.map(Element::StreamEntry)),
             texts => texts.element(self.scanner.type_id()),
         };
-        if next.is_none() {
-            self.inner = None;
+        if let Some(Err(_)) = next {
+            (self.inner, self.over) = (None, true);
         }
         next
     }
@@ -139,13 +151,12 @@ impl<'a> Elements<'a> {
 impl<'a> Iterator for Elements<'a> {
     type Item = Result<Element<'a>, ValueError>;
 
+    #[inline]
     fn next(&mut self) -> Option<Self::Item> {
-        if self.over {
-            return None;
+        match self.inner() {
+            None => self.outer(),
+            next => next,
         }
-        let next = self.step();
-        self.over = !matches!(next, Some(Ok(_)));
-        next
     }
 }
 
@@ -162,29 +173,36 @@ fn open(type_id: TypeId, container: Str<'_>) -> Result<Inner<'_>, ValueError> {
 }
 
 impl<'a> Inner<'a> {
+    #[inline]
     fn text(&mut self) -> Option<Result<Text<'a>, ValueError>> {
         match self {
             Self::Listpack(texts) => texts.next(),
             Self::Ziplist(texts) => texts.next(),
             Self::Zipmap(texts) => texts.next(),
-            Self::Intset(texts) => texts.next_text(),
-            Self::Stream(_) => None,
+            Self::Intset(_) | Self::Stream(_) => None,
         }
     }
 
     /// The text that has to follow.
+    #[inline]
     fn partner(&mut self) -> Result<Text<'a>, ValueError> {
         self.text().unwrap_or(Err(ValueError::Unpaired))
     }
 
     /// The next element: one, two or three texts, as the type has it.
+    #[inline]
     fn element(&mut self, type_id: TypeId) -> Next<'a> {
+        if let Self::Intset(members) = self {
+            let member = Text::Int(members.next()?);
+            return Some(Ok(Element::Member { member, expire_at: None }));
+        }
         match self.text()? {
             Ok(first) => Some(self.complete(type_id, first)),
             Err(error) => Some(Err(error)),
         }
     }
 
+    #[inline]
     fn complete(&mut self, type_id: TypeId, first: Text<'a>) -> Result<Element<'a>, ValueError> {
         Ok(match type_id.class() {
             Class::List => Element::Item(first),

@@ -19,5 +19,7 @@ mod inputs;
 mod model;
 mod pack;
 mod payload;
+mod reading;
 mod split;
+mod targets;
 mod write;

@@ -25,17 +25,23 @@ const fn valkey(major: u16, minor: u16) -> TargetFormat {
 const TARGETS: [TargetFormat; 7] =
     [redis(6, 2), redis(7, 0), redis(7, 2), redis(7, 4), redis(8, 6), valkey(8, 1), valkey(9, 1)];
 
-/// Every whole value of the recorded and the built streams, a type in each form once.
-fn values() -> Vec<Entry> {
+/// Every whole value of the recorded streams, each once.
+pub(crate) fn recorded_values() -> Vec<Entry> {
     let snapshots = inputs::folders(&inputs::snapshots());
     let captures = inputs::folders(&inputs::captures());
     let files = snapshots.iter().flat_map(|folder| inputs::files(folder));
     let flows = captures.iter().flat_map(|folder| inputs::flows(folder)).map(|flow| flow.stream);
-    let built = built::streams().into_iter().map(|(_, stream)| stream);
-    let events = files
-        .chain(flows)
-        .chain(built)
-        .flat_map(|input| decode_whole(&input, pieces_of(usize::MAX >> 2)).unwrap().0);
+    values(files.chain(flows))
+}
+
+/// Every whole value of the recorded and the built streams, each once.
+fn all_values() -> Vec<Entry> {
+    let built = values(built::streams().into_iter().map(|(_, stream)| stream));
+    recorded_values().into_iter().chain(built).collect()
+}
+
+fn values(streams: impl Iterator<Item = Vec<u8>>) -> Vec<Entry> {
+    let events = streams.flat_map(|input| decode_whole(&input, pieces_of(usize::MAX >> 2)).unwrap().0);
     let mut seen = BTreeSet::new();
     let entries = events.filter_map(|event| match event {
         Event::Entry(entry) => Some(entry),
@@ -46,12 +52,12 @@ fn values() -> Vec<Entry> {
         .collect()
 }
 
-fn content(value: &RawValue) -> Content {
+pub(crate) fn content(value: &RawValue) -> Content {
     Content::of(value.kind(), value.elements())
 }
 
 /// What an older encoding of streams has no place for is left out.
-fn as_in(type_id: TypeId, mut content: Content) -> Content {
+pub(crate) fn as_in(type_id: TypeId, mut content: Content) -> Content {
     if let Content::Stream { tail, .. } = &mut content {
         if type_id == TypeId::Stream {
             (tail.first_id, tail.max_deleted_id, tail.entries_added) = (None, None, None);
@@ -69,7 +75,7 @@ fn as_in(type_id: TypeId, mut content: Content) -> Content {
 #[test]
 fn payloads_hold_what_the_values_hold() {
     let (mut verbatim, mut reencoded, mut commands) = (0, 0, 0);
-    for entry in values() {
+    for entry in all_values() {
         let value = &entry.value;
         for target in &TARGETS {
             let mut out = b"before".to_vec();
