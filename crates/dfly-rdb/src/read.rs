@@ -1,3 +1,5 @@
+//! Events pulled out of a source of bytes that blocks.
+
 use std::io::{self, Read};
 
 use bytes::BytesMut;
@@ -23,7 +25,7 @@ pub enum ReadError {
         source: io::Error,
     },
     /// The source ended before the stream did.
-    #[error("the stream is cut off at byte {offset}, at least {missing} bytes are missing")]
+    #[error("the stream is cut off at byte {offset}, {missing} or more bytes are missing")]
     Truncated {
         /// How many bytes there are.
         offset: u64,
@@ -130,6 +132,11 @@ impl<R: Read> Reader<R> {
     /// A reader at the start of a stream. It reads 64 KiB at a time, so `source` needs no buffer of its own.
     pub fn new(source: R, config: Config) -> Self {
         Self { source, intake: Intake::new(config), scratch: vec![0; READ_SIZE].into() }
+    }
+
+    /// How many bytes of the source were read.
+    pub fn offset(&self) -> u64 {
+        self.intake.offset()
     }
 
     /// The next event; `None` behind [`Event::End`].

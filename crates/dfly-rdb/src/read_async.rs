@@ -1,3 +1,5 @@
+//! Events pulled out of an asynchronous source of bytes.
+
 use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncReadExt};
 

@@ -31,8 +31,8 @@ fn cut_files() {
         for cut in (10..end).step_by(end / 9).chain([end - 1]) {
             let file = write(folder.path(), "cut.rdb", &whole[..cut]);
             let told = error(&["summary", &file]);
-            let stated = format!("{file}: it is cut off: it ends at byte {cut}, in the middle of a snapshot");
-            assert_eq!(told, stated, "{name}");
+            let stated = format!("{file}: the stream is cut off at byte {cut}, ");
+            assert!(told.starts_with(&stated), "{name}: {told}");
         }
     }
 }
@@ -53,7 +53,7 @@ fn every_subcommand_refuses_a_cut_file() {
         &["diff", &file, &file],
         &["convert", "--to", "redis-7.0", &file, out.to_str().unwrap()],
     ] {
-        assert!(error(args).contains("it is cut off"), "{args:?}");
+        assert!(error(args).contains("the stream is cut off"), "{args:?}");
     }
     assert!(!out.exists());
 }
@@ -80,7 +80,7 @@ fn what_is_no_snapshot() {
     for (name, bytes, stated) in [
         ("empty.rdb", &b""[..], "it is empty"),
         ("text.rdb", b"hello there", "it is no snapshot: it starts with neither REDIS nor VALKEY"),
-        ("short.rdb", b"REDIS", "it is cut off: it ends at byte 5, in the middle of a snapshot"),
+        ("short.rdb", b"REDIS", "the stream is cut off at byte 5, 4 or more bytes are missing"),
         ("x.aof", b"*2\r\n$6\r\nSELECT\r\n$1\r\n0\r\n", append_only),
         ("stamped.aof", b"#TS:1700000000\r\n*2\r\n", append_only),
         ("preamble.aof", &preamble, append_only),

@@ -7,9 +7,12 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow, bail, ensure};
 use bytes::Bytes;
-use dfly_rdb::{Config, Event, Family, Magic};
+use dfly_rdb::{Config, Event, Family, Magic, Reader};
 
-use super::read::EventReader;
+/// A file at its start.
+pub(super) fn open(path: &Path, config: Config) -> anyhow::Result<Reader<File>> {
+    Ok(Reader::new(File::open(path).context("cannot open it")?, config))
+}
 
 /// One file of a data set.
 #[derive(Debug, Clone)]
@@ -55,9 +58,9 @@ impl Part {
 
 impl Head {
     fn read(path: &Path) -> anyhow::Result<Self> {
-        let mut reader = EventReader::open(path, Config::default())?;
+        let mut reader = open(path, Config::default())?;
         let mut head = Self::default();
-        while let Some(event) = reader.next()? {
+        while let Some(event) = reader.next_event()? {
             match event {
                 Event::Magic(magic) => head.magic = Some(magic),
                 Event::Aux { key, value } => head.note(&key, &value),

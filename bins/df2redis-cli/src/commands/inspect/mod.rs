@@ -18,7 +18,6 @@ mod partial;
 mod partition;
 mod prefixes;
 mod progress;
-mod read;
 mod resp;
 mod row;
 mod select;

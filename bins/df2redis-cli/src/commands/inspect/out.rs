@@ -9,9 +9,8 @@ use dfly_wire::DbIndex;
 use serde::Serialize;
 
 use super::Session;
-use super::files::{Head, Part, resolve};
+use super::files::{Head, Part, open, resolve};
 use super::progress::Progress;
-use super::read::EventReader;
 use super::text::ByteForm;
 use crate::exit::Failure;
 
@@ -62,8 +61,8 @@ pub(super) fn read_all(
     let mut progress = Progress::new(session.console, total, output_grows);
     let mut before = 0;
     for part in &parts {
-        let mut reader = EventReader::open(&part.path, session.config).with_context(|| part.name())?;
-        while let Some(event) = reader.next().with_context(|| part.name())? {
+        let mut reader = open(&part.path, session.config).with_context(|| part.name())?;
+        while let Some(event) = reader.next_event().with_context(|| part.name())? {
             if matches!(event, Event::JournalBlob(_)) {
                 return Err(Failure::Other(anyhow::anyhow!("{}: {JOURNAL}", part.name())));
             }
