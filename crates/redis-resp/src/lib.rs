@@ -29,6 +29,7 @@
 mod command;
 #[cfg(feature = "tokio")]
 pub mod connection;
+mod extent;
 mod reply;
 mod server_error;
 

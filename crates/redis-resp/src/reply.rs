@@ -10,6 +10,7 @@ use dfly_wire::Step;
 use redis_protocol::resp2::{decode::decode_bytes_mut, types::BytesFrame};
 use thiserror::Error;
 
+use crate::extent::extent;
 use crate::server_error::ServerError;
 
 /// One RESP2 reply.
@@ -41,6 +42,12 @@ pub enum ReplyError {
     /// The line after `:` is no integer.
     #[error("an integer reply is malformed: {0:?}")]
     Integer(String),
+    /// The length of a bulk string or array is no number, or is too large.
+    #[error("the length of a bulk or array reply is malformed: {0:?}")]
+    Length(String),
+    /// Arrays within arrays within arrays.
+    #[error("an array reply nests too deep")]
+    TooDeep,
     /// A bulk or array reply is malformed.
     #[error("a bulk or array reply is malformed: {0}")]
     Nested(String),
@@ -138,6 +145,9 @@ fn integer(text: &[u8]) -> Result<i64, ReplyError> {
 }
 
 fn nested(src: &mut BytesMut) -> Result<Step<Reply>, ReplyError> {
+    if let Step::Need(missing) = extent(src)? {
+        return Ok(Step::Need(missing));
+    }
     match decode_bytes_mut(src) {
         Ok(Some((frame, _, _))) => Ok(Step::Ready(from_frame(frame))),
         Ok(None) => Ok(Step::Need(NonZeroUsize::MIN)),
@@ -200,6 +210,12 @@ mod tests {
     }
 
     #[test]
+    fn a_bulk_reply_says_how_much_is_missing() {
+        let step = Reply::decode(&mut BytesMut::from("*2\r\n:1\r\n$1000\r\nab")).unwrap();
+        assert_eq!(step, Step::Need(NonZeroUsize::new(1000).unwrap()));
+    }
+
+    #[test]
     fn an_error_inside_a_transaction_is_found() {
         let mut src = BytesMut::from("*3\r\n:1\r\n-ERR no such key\r\n+OK\r\n*1\r\n$-1\r\n");
         let first = Outcome::decode(&mut src).unwrap();
@@ -211,7 +227,10 @@ mod tests {
     fn what_is_no_reply() {
         assert_eq!(Reply::decode(&mut BytesMut::from("HTTP/1.1")), Err(ReplyError::Type(b'H')));
         assert!(matches!(Reply::decode(&mut BytesMut::from(":x\r\n")), Err(ReplyError::Integer(_))));
-        assert!(matches!(Reply::decode(&mut BytesMut::from("$x\r\n")), Err(ReplyError::Nested(_))));
+        assert!(matches!(Reply::decode(&mut BytesMut::from("$x\r\n")), Err(ReplyError::Length(_))));
+        assert!(matches!(Reply::decode(&mut BytesMut::from("$99999999999\r\n")), Err(ReplyError::Length(_))));
+        let deep = "*1\r\n".repeat(100_000);
+        assert_eq!(Reply::decode(&mut BytesMut::from(deep.as_str())), Err(ReplyError::TooDeep));
         let mut endless = BytesMut::from(&[&b"+"[..], &[b'a'; MAX_LINE + 1]].concat()[..]);
         assert_eq!(Reply::decode(&mut endless), Err(ReplyError::LineTooLong));
     }
