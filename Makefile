@@ -1,7 +1,11 @@
 # What a person or CI runs. `make demo` and `make test` work on a Debian with Rust, git and make.
 
 CARGO ?= cargo
-REDIS := $(shell command -v redis-server 2>/dev/null)
+# Debian packages of the programs that are not there: the tests' target, and compilers for zstd and the fuzz harness.
+MISSING := $(shell command -v redis-server >/dev/null || echo redis-server) \
+  $(shell command -v cc >/dev/null || echo gcc libc6-dev) \
+  $(shell command -v c++ >/dev/null || echo g++)
+MISSING := $(strip $(MISSING))
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
 .PHONY: demo test lint test-live test-cuts test-crash test-targets fuzz bench doc setup
@@ -54,9 +58,9 @@ bench:
 doc:
 	$(CARGO) doc --locked --workspace --no-deps --all-features --open
 
-# Only a missing redis-server is installed; it is not started as a service.
+# Only what is missing is installed; a redis-server is not started as a service.
 setup:
-ifeq ($(REDIS),)
+ifneq ($(MISSING),)
 	$(SUDO) apt-get update
-	RUNLEVEL=1 $(SUDO) -E apt-get install -y --no-install-recommends redis-server
+	RUNLEVEL=1 $(SUDO) -E apt-get install -y --no-install-recommends $(MISSING)
 endif
