@@ -62,5 +62,5 @@ doc:
 setup:
 ifneq ($(MISSING),)
 	$(SUDO) apt-get update
-	RUNLEVEL=1 $(SUDO) -E apt-get install -y --no-install-recommends $(MISSING)
+	$(SUDO) env RUNLEVEL=1 apt-get install -y --no-install-recommends $(MISSING)
 endif
