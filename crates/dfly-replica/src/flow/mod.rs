@@ -121,7 +121,14 @@ impl Flow {
     /// Runs until told to stop, until the source is gone, or until an error.
     pub(crate) async fn run(mut self) -> Result<FlowEnd, FlowError> {
         loop {
-            let want = self.decode()?;
+            let want = match self.decode() {
+                // What is in flight must not reach the target behind the flush that the session carries out.
+                Err(flushed @ FlowError::FlushedInSync(_)) => {
+                    self.drain().await?;
+                    return Err(flushed);
+                }
+                want => want?,
+            };
             self.hand_over();
             self.announce_entry()?;
             if let Want::Flush(flush) = want {
