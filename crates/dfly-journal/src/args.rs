@@ -18,6 +18,16 @@ impl Args {
         Self { count, raw }
     }
 
+    /// The arguments of a record that is made here rather than received: the name and what follows it.
+    pub fn of<A: AsRef<[u8]>>(words: &[A]) -> Self {
+        let mut raw = Vec::with_capacity(words.iter().map(|word| word.as_ref().len() + 9).sum());
+        for word in words {
+            packed::write_uint(word.as_ref().len() as u64, &mut raw);
+            raw.extend_from_slice(word.as_ref());
+        }
+        Self { count: words.len(), raw: raw.into() }
+    }
+
     /// How many there are, the name counted.
     #[expect(clippy::len_without_is_empty, reason = "a command always has a name")]
     pub fn len(&self) -> usize {

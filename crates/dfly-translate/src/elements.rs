@@ -6,6 +6,7 @@ use dfly_rdb::{
 use dfly_wire::UnixMillis;
 use redis_resp::CommandBatch;
 
+use crate::notes::Beside;
 use crate::translator::is_due;
 
 /// The most elements in one command.
@@ -16,10 +17,14 @@ const BYTES: usize = 64 << 10;
 
 /// What the target keeps of an element, and when it is.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Rules {
+pub(crate) struct Rules<'a> {
     pub now: UnixMillis,
     /// Fields of hashes can have an expiry.
     pub field_ttl: bool,
+    /// Streams count what they ever had.
+    pub counters: bool,
+    /// The sorted set that keeps the due times which the target cannot hold.
+    pub beside: Option<&'a [u8]>,
 }
 
 /// Whether an element has an expiry that the target cannot keep.
@@ -31,14 +36,16 @@ pub(crate) fn loses_ttl(element: &Element<'_>, field_ttl: bool) -> bool {
     }
 }
 
-/// Writes commands that add all elements to what is under `key`. Members and fields that are due are left out.
+/// Writes commands that add all elements to what is under `key`. Members and fields that are due are left out. Gives the
+/// earliest due time that was written beside the key.
 pub(crate) fn write(
     key: &[u8],
     elements: Elements<'_>,
-    rules: Rules,
+    rules: Rules<'_>,
     out: &mut CommandBatch,
-) -> Result<(), ValueError> {
+) -> Result<Option<UnixMillis>, ValueError> {
     let mut command = Pending { key, name: b"", words: Vec::new(), bytes: 0 };
+    let mut due = Due { key: rules.beside, words: Vec::new(), earliest: None };
     for element in elements {
         match element? {
             Element::String(text) => {
@@ -48,25 +55,67 @@ pub(crate) fn write(
             }
             Element::Item(item) => command.push(b"RPUSH", [item], out),
             Element::Member { expire_at, .. } if is_due(expire_at, rules.now) => {}
-            Element::Member { member, .. } => command.push(b"SADD", [member], out),
+            Element::Member { member, expire_at } => {
+                due.push(&member, expire_at, out);
+                command.push(b"SADD", [member], out);
+            }
             Element::Field { expire_at, .. } if is_due(expire_at, rules.now) => {}
             Element::Field { field, value, expire_at } => {
-                let due = expire_at.filter(|_| rules.field_ttl).map(|at| (field.clone(), at));
+                let native = expire_at.filter(|_| rules.field_ttl).map(|at| (field.clone(), at));
+                due.push(&field, expire_at.filter(|_| !rules.field_ttl), out);
                 command.push(b"HSET", [field, value], out);
-                if let Some((field, at)) = due {
+                if let Some((field, at)) = native {
                     command.flush(out);
                     field_expiry(key, &field, at, out);
                 }
             }
             Element::Scored { member, score } => command.push(b"ZADD", [score_text(score), member], out),
             Element::StreamEntry(entry) => stream_entry(key, &entry, out),
-            Element::StreamTail(tail) => stream_tail(key, &tail, out),
+            Element::StreamTail(tail) => stream_tail(key, &tail, rules.counters, out),
             // Values of these kinds are left out before their elements are looked at.
             _ => {}
         }
     }
     command.flush(out);
-    Ok(())
+    due.flush(out);
+    Ok(due.earliest)
+}
+
+/// Notes a key among those with due times.
+pub(crate) fn write_due(beside: &Beside, earliest: Option<UnixMillis>, out: &mut CommandBatch) {
+    if let Some(at) = earliest {
+        out.start(4).arg(b"ZADD").arg(&beside.registry).int(at.0).arg(&beside.member).finish();
+    }
+}
+
+/// Due times that are still being collected.
+struct Due<'a> {
+    key: Option<&'a [u8]>,
+    words: Vec<Vec<u8>>,
+    earliest: Option<UnixMillis>,
+}
+
+impl Due<'_> {
+    fn push(&mut self, member: &Text<'_>, at: Option<UnixMillis>, out: &mut CommandBatch) {
+        let (Some(at), Some(_)) = (at, self.key) else { return };
+        self.earliest = Some(self.earliest.map_or(at, |earliest| earliest.min(at)));
+        self.words.push(at.0.to_string().into_bytes());
+        self.words.push(member.as_bytes(&mut IntBuffer::new()).to_vec());
+        if self.words.len() >= 2 * ELEMENTS {
+            self.flush(out);
+        }
+    }
+
+    fn flush(&mut self, out: &mut CommandBatch) {
+        if let Some(key) = self.key.filter(|_| !self.words.is_empty()) {
+            let mut command = out.start(2 + self.words.len());
+            command.arg(b"ZADD").arg(key);
+            for word in self.words.drain(..) {
+                command.arg(&word);
+            }
+            command.finish();
+        }
+    }
 }
 
 /// The expiry of a whole key.
@@ -150,7 +199,7 @@ fn stream_entry(key: &[u8], entry: &StreamEntry<'_>, out: &mut CommandBatch) {
 }
 
 /// Everything of a stream but its entries. The stream may have none, so a group that is destroyed again makes the key.
-fn stream_tail(key: &[u8], tail: &StreamTail, out: &mut CommandBatch) {
+fn stream_tail(key: &[u8], tail: &StreamTail, counters: bool, out: &mut CommandBatch) {
     const MAKER: &[u8] = b"df2redis";
     if tail.length == 0 {
         out.push(&[b"XGROUP", b"CREATE", key, MAKER, b"0", b"MKSTREAM"]);
@@ -158,7 +207,7 @@ fn stream_tail(key: &[u8], tail: &StreamTail, out: &mut CommandBatch) {
     }
     let last = id_text(tail.last_id);
     match (tail.entries_added, tail.max_deleted_id) {
-        (Some(added), Some(deleted)) => {
+        (Some(added), Some(deleted)) if counters => {
             let (added, deleted) = (added.to_string(), id_text(deleted));
             let options = [&b"ENTRIESADDED"[..], added.as_bytes(), b"MAXDELETEDID", deleted.as_bytes()];
             out.push(&[&[&b"XSETID"[..], key, last.as_bytes()], &options[..]].concat());
@@ -166,13 +215,13 @@ fn stream_tail(key: &[u8], tail: &StreamTail, out: &mut CommandBatch) {
         _ => out.push(&[b"XSETID", key, last.as_bytes()]),
     }
     for group in &tail.groups {
-        stream_group(key, group, out);
+        stream_group(key, group, counters, out);
     }
 }
 
-fn stream_group(key: &[u8], group: &StreamGroup, out: &mut CommandBatch) {
+fn stream_group(key: &[u8], group: &StreamGroup, counters: bool, out: &mut CommandBatch) {
     let last = id_text(group.last_id);
-    match group.entries_read {
+    match group.entries_read.filter(|_| counters) {
         Some(read) => {
             let read = read.to_string();
             let head = [&b"XGROUP"[..], b"CREATE", key, &group.name, last.as_bytes()];

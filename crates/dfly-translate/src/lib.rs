@@ -12,7 +12,7 @@
 //! use bytes::Bytes;
 //! use dfly_journal::{Decoder, Record, encode};
 //! use dfly_rdb::{Family, payload::TargetFormat};
-//! use dfly_translate::{Effect, Loss, Output, Policy, Translator};
+//! use dfly_translate::{Effect, Loss, Output, Policy, Rules, Target, Translator};
 //! use dfly_wire::{DbIndex, UnixMillis};
 //! use redis_resp::{CommandBatch, arguments};
 //!
@@ -23,8 +23,8 @@
 //! Decoder::blobs().decode_blob(Bytes::from(wire), &mut records).unwrap();
 //! let Record::Command(set) = &records[0] else { panic!() };
 //!
-//! let target = TargetFormat { family: Family::Redis, version: (7, 0) };
-//! let mut translator = Translator::new(target, Policy::Fail);
+//! let target = Target::plain(TargetFormat { family: Family::Redis, version: (7, 0) });
+//! let mut translator = Translator::new(target, Rules::from(Policy::Fail));
 //! let mut commands = CommandBatch::default();
 //! let mut out = Output { commands: &mut commands, now: UnixMillis(0) };
 //! // The flag that keeps the key from being evicted is not kept; the key is.
@@ -34,14 +34,25 @@
 
 mod elements;
 mod error;
+mod glob;
 mod journal;
+mod notes;
+mod policies;
 mod policy;
+mod reread;
 mod script;
+mod selection;
 mod snapshot;
 mod table;
+mod target;
 mod translator;
 
 pub use error::TranslateError;
+pub use glob::Glob;
+pub use policies::Policies;
 pub use policy::{Loss, Losses, Policy};
-pub use table::{CommandSpec, Rule, lookup, specs};
-pub use translator::{Effect, Flush, Form, Output, Translator};
+pub use reread::{Reason, Reread};
+pub use selection::{Choice, DbMap, Rename, Selection};
+pub use table::{Availability, CommandSpec, Members, Rule, WorksOn, lookup, specs};
+pub use target::{Ability, Target};
+pub use translator::{Effect, Emptied, Flush, Form, Output, Rules, Translator};

@@ -80,9 +80,34 @@ pub enum Loss {
     Unknown,
     /// A record with too few arguments, or with a payload that cannot be read.
     Malformed,
+    /// A record whose keys lie in different slots of the target, or only in part in the selection, and that cannot be
+    /// split.
+    Torn,
 }
 
 impl Loss {
+    /// All of them, in the order of reports.
+    pub const ALL: [Self; 18] = [
+        Self::Json,
+        Self::Bloom,
+        Self::Cuckoo,
+        Self::CountMinSketch,
+        Self::TopK,
+        Self::Module,
+        Self::Function,
+        Self::Search,
+        Self::Throttle,
+        Self::MemberTtl,
+        Self::Sticky,
+        Self::MemcacheFlags,
+        Self::Truncated,
+        Self::FlushSlots,
+        Self::Form,
+        Self::Unknown,
+        Self::Malformed,
+        Self::Torn,
+    ];
+
     /// What a value of this kind would lose on any Redis without modules.
     pub fn of(kind: ValueKind) -> Option<Self> {
         match kind {
@@ -122,6 +147,7 @@ impl Loss {
             Self::Form => "command-form",
             Self::Unknown => "unknown-command",
             Self::Malformed => "malformed-record",
+            Self::Torn => "torn-record",
         }
     }
 }

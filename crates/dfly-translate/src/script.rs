@@ -63,3 +63,92 @@ pub(crate) const HINCRBYFLOAT: Script = Script::new(
         "redis.call('HSET',KEYS[1],ARGV[1],text((tonumber(redis.call('HGET',KEYS[1],ARGV[1]) or '0'))+tonumber(ARGV[2])))"
     ),
 );
+
+/// Behind a change of due times: the registry knows the earliest. KEYS: key, its due times, the registry; ARGV[1]: the
+/// key's member there.
+macro_rules! noted_script {
+    ($body:literal) => {
+        concat!(
+            $body,
+            " local n=redis.call('ZRANGE',KEYS[2],0,0,'WITHSCORES')",
+            " if n[2] then redis.call('ZADD',KEYS[3],n[2],ARGV[1]) else redis.call('ZREM',KEYS[3],ARGV[1]) end"
+        )
+    };
+}
+
+/// Removes what is due of one key. ARGV[2]: the time.
+pub(crate) const SWEEP: &str = noted_script!(
+    "local t=redis.call('TYPE',KEYS[1]).ok local c=t=='set' and 'SREM' or t=='hash' and 'HDEL' \
+     if not c then redis.call('DEL',KEYS[2]) \
+     else repeat local due=redis.call('ZRANGEBYSCORE',KEYS[2],'-inf',ARGV[2],'LIMIT',0,1000) \
+     if #due>0 then redis.call(c,KEYS[1],unpack(due)) redis.call('ZREM',KEYS[2],unpack(due)) end \
+     until #due<1000 end"
+);
+
+/// Removes what is due of the keys in a registry (KEYS[1]) that are due themselves: at most a thousand members of each
+/// of ARGV[2] keys. ARGV[1]: the time. The other keys are those that the registry names, in the same slot.
+pub(crate) const SWEEP_ALL: &str =
+    "for _,m in ipairs(redis.call('ZRANGEBYSCORE',KEYS[1],'-inf',ARGV[1],'LIMIT',0,ARGV[2])) do \
+     local at=string.find(m,':',1,true) local len=tonumber(string.sub(m,1,at-1)) \
+     local z,k=string.sub(m,at+1,at+len),string.sub(m,at+len+1) \
+     local t=redis.call('TYPE',k).ok local c=t=='set' and 'SREM' or t=='hash' and 'HDEL' \
+     if not c then redis.call('DEL',z) \
+     else local due=redis.call('ZRANGEBYSCORE',z,'-inf',ARGV[1],'LIMIT',0,1000) \
+     if #due>0 then redis.call(c,k,unpack(due)) redis.call('ZREM',z,unpack(due)) end end \
+     local n=redis.call('ZRANGE',z,0,0,'WITHSCORES') \
+     if n[2] then redis.call('ZADD',KEYS[1],n[2],m) else redis.call('ZREM',KEYS[1],m) end end";
+
+/// `SADDEX`. ARGV: whether members that are there keep their expiry (`1`), when new ones are due, the members.
+pub(crate) const SADDEX: &str = noted_script!(
+    "for i=4,#ARGV do if redis.call('SADD',KEYS[1],ARGV[i])==1 or ARGV[2]=='0' then \
+     redis.call('ZADD',KEYS[2],ARGV[3],ARGV[i]) end end"
+);
+
+/// A new expiry for members or fields that are there. ARGV: whether the target removes fields itself (`1`), when they are
+/// due or `` for never, the condition (NX, XX, GT, LT or ``), the members.
+pub(crate) const EXPIRE_MEMBERS: &str = noted_script!(
+    "local t=redis.call('TYPE',KEYS[1]).ok local has=t=='set' and 'SISMEMBER' or t=='hash' and 'HEXISTS' \
+     local d,c=tonumber(ARGV[3]),ARGV[4] \
+     for i=5,has and #ARGV or 0 do local f=ARGV[i] if redis.call(has,KEYS[1],f)==1 then \
+     if ARGV[2]=='1' and t=='hash' then \
+     if not d then redis.call('HPERSIST',KEYS[1],'FIELDS',1,f) \
+     elseif c=='' then redis.call('HPEXPIREAT',KEYS[1],ARGV[3],'FIELDS',1,f) \
+     else redis.call('HPEXPIREAT',KEYS[1],ARGV[3],c,'FIELDS',1,f) end \
+     else local s=tonumber(redis.call('ZSCORE',KEYS[2],f) or nil) \
+     if not d then redis.call('ZREM',KEYS[2],f) \
+     elseif c=='' or (c=='NX' and not s) or (c=='XX' and s) or (c=='GT' and s and d>s) or (c=='LT' and (not s or d<s)) \
+     then redis.call('ZADD',KEYS[2],ARGV[3],f) end end end end"
+);
+
+/// `HSETEX`. ARGV: whether the target removes fields itself (`1`), the condition (NX for each field, FNX and FXX for all
+/// of them, or ``), whether fields that are there keep their expiry (`1`), when the others are due or `` for never, the
+/// fields and values.
+pub(crate) const HSETEX: &str = noted_script!(
+    "local ok=true for i=6,#ARGV,2 do local e=redis.call('HEXISTS',KEYS[1],ARGV[i]) \
+     if (ARGV[3]=='FNX' and e==1) or (ARGV[3]=='FXX' and e==0) then ok=false end end \
+     for i=6,ok and #ARGV or 0,2 do local f=ARGV[i] local e=redis.call('HEXISTS',KEYS[1],f)==1 \
+     if not (ARGV[3]=='NX' and e) then local due=ARGV[5] \
+     if ARGV[2]=='1' and e and ARGV[4]=='1' then local w=redis.call('HPEXPIRETIME',KEYS[1],'FIELDS',1,f)[1] \
+     due=w>0 and string.format('%.0f',w) or '' end \
+     redis.call('HSET',KEYS[1],f,ARGV[i+1]) \
+     if ARGV[2]=='1' then if due~='' then redis.call('HPEXPIREAT',KEYS[1],due,'FIELDS',1,f) end \
+     elseif e and ARGV[4]=='1' then \
+     elseif due~='' then redis.call('ZADD',KEYS[2],due,f) else redis.call('ZREM',KEYS[2],f) end end end"
+);
+
+/// Due times follow a value to another key, before it is renamed. KEYS: both keys, both sets of due times, both
+/// registries; ARGV: both members there, and `1` if nothing may be at the new name.
+pub(crate) const MOVE_MEMBERS: &str = "if redis.call('EXISTS',KEYS[1])==1 and (ARGV[3]~='1' or redis.call('EXISTS',KEYS[2])==0) then \
+     redis.call('ZREM',KEYS[5],ARGV[1]) redis.call('ZREM',KEYS[6],ARGV[2]) redis.call('DEL',KEYS[4]) \
+     local n=redis.call('ZRANGE',KEYS[3],0,0,'WITHSCORES') \
+     if n[2] then redis.call('RENAME',KEYS[3],KEYS[4]) redis.call('ZADD',KEYS[6],n[2],ARGV[2]) end end";
+
+/// `MOVE key db`, with the due times. KEYS: key, its due times, the registry; ARGV: the database, the key's member.
+pub(crate) const MOVE: &str = "if redis.call('MOVE',KEYS[1],ARGV[1])==1 then redis.call('MOVE',KEYS[2],ARGV[1]) \
+     redis.call('ZREM',KEYS[3],ARGV[2]) end";
+
+/// `DELEX key IFEQ value`, and IFNE: ARGV: whether it must be equal (`1`), the value.
+pub(crate) const DELEX: Script = Script::new(
+    1,
+    "if redis.call('EXISTS',KEYS[1])==1 and (redis.call('GET',KEYS[1])==ARGV[2])==(ARGV[1]=='1') then redis.call('DEL',KEYS[1]) end",
+);

@@ -1,15 +1,21 @@
 //! The translator of one flow: what every record and value has in common.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
-use dfly_rdb::payload::TargetFormat;
-use dfly_rdb::{Family, ValueId};
+use dfly_journal::TxId;
+use dfly_rdb::ValueId;
 use dfly_wire::{DbIndex, UnixMillis};
 use redis_resp::CommandBatch;
 
 use crate::error::{TranslateError, shown};
+use crate::notes::Notes;
+use crate::policies::Policies;
 use crate::policy::{Loss, Losses, Policy};
+use crate::reread::Reread;
+use crate::selection::Selection;
 use crate::snapshot::OpenValue;
+use crate::target::{Ability, Target};
 
 /// What became of a value or record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,6 +26,10 @@ pub enum Effect {
     Nothing,
     /// It, or a part of it, was left out under the policy; the rest is written.
     Lost(Loss),
+    /// It is not in the selection.
+    Unselected,
+    /// Its keys are to be read again from the source ([`Translator::take_rereads`]); what can be written is written.
+    Reread,
     /// It must be carried out once for all flows, after all that precedes it on each of them (P10). Nothing was
     /// written.
     Flush(Flush),
@@ -39,19 +49,36 @@ pub struct Output<'a> {
 pub enum Flush {
     /// Every database.
     All,
-    /// One database.
+    /// One database of the source.
     Db(DbIndex),
 }
 
+/// What has to be emptied on the target for a flush of the source.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Emptied {
+    /// Everything.
+    All,
+    /// One database of the target.
+    Db(DbIndex),
+    /// Only the keys that are of the source ([`Selection::covers`]), in the databases of the target that
+    /// [`DbMap::feeds`](crate::DbMap::feeds) names, or in this one: others share the target with them.
+    Covered(Option<DbIndex>),
+    /// Nothing: the database is left out.
+    Nothing,
+}
+
 impl Flush {
-    /// Writes the flush. It waits until the memory is free, so that what follows finds it done.
-    pub fn write(self, translator: &mut Translator, out: &mut CommandBatch) {
+    /// What to empty. A database that is flushed on the source is one of several that share a database of the target:
+    /// then nobody can tell whose keys are whose, and [`Translator::record`] has said so.
+    pub fn on_target(self, selection: &Selection) -> Emptied {
         match self {
-            Self::All => out.push(&[b"FLUSHALL"]),
-            Self::Db(db) => {
-                translator.select(db, out);
-                out.push(&[b"FLUSHDB"]);
-            }
+            Self::All if selection.takes_all_keys() && selection.dbs.is_identity() => Emptied::All,
+            Self::All => Emptied::Covered(None),
+            Self::Db(db) => match selection.dbs.get(db) {
+                None => Emptied::Nothing,
+                Some(db) if selection.takes_all_keys() => Emptied::Db(db),
+                Some(db) => Emptied::Covered(Some(db)),
+            },
         }
     }
 }
@@ -68,28 +95,90 @@ pub enum Form {
     Commands,
 }
 
+/// What decides how everything of a source is translated. The same for all of its flows.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Rules {
+    /// What to do about each kind of loss.
+    pub policies: Policies,
+    /// What reaches the target, and under which names.
+    pub selection: Selection,
+    /// Whether somebody serves [`Translator::take_rereads`]. Otherwise what it would have mended is a loss.
+    pub rereads: bool,
+}
+
+impl From<Policy> for Rules {
+    fn from(policy: Policy) -> Self {
+        Self { policies: policy.into(), ..Self::default() }
+    }
+}
+
 /// Turns the values and records of one flow into commands for one connection.
 #[derive(Debug)]
 pub struct Translator {
-    pub(crate) target: TargetFormat,
-    policy: Policy,
+    pub(crate) target: Target,
+    pub(crate) rules: Arc<Rules>,
+    /// Whether the selection has to be asked at all.
+    pub(crate) selects: bool,
     pub(crate) form: Form,
     /// The database that the target's connection is in.
     db: DbIndex,
     pub(crate) open: HashMap<ValueId, OpenValue>,
+    pub(crate) notes: Notes,
+    /// The DEL that was translated last, if it was of one key: what follows it in the same transaction may be its other
+    /// half.
+    pub(crate) last_del: Option<(TxId, Vec<u8>)>,
+    rereads: Vec<Reread>,
     losses: Losses,
 }
 
 impl Translator {
     /// For a connection that is in database 0.
-    pub fn new(target: TargetFormat, policy: Policy) -> Self {
-        let form = Form::default();
-        Self { target, policy, form, db: DbIndex(0), open: HashMap::new(), losses: Losses::default() }
+    pub fn new(target: Target, rules: impl Into<Arc<Rules>>) -> Self {
+        let rules = rules.into();
+        Self {
+            target,
+            selects: !rules.selection.is_everything(),
+            rules,
+            form: Form::default(),
+            db: DbIndex(0),
+            open: HashMap::new(),
+            notes: Notes::new(0, target.is_cluster()),
+            last_del: None,
+            rereads: Vec::new(),
+            losses: Losses::default(),
+        }
+    }
+
+    /// The same for one flow of several: each keeps its own notes in the target.
+    #[must_use]
+    pub fn for_flow(self, flow: u16) -> Self {
+        Self { notes: Notes::new(flow, self.target.is_cluster()), ..self }
     }
 
     /// The same, but with whole values in this form. Values that arrive in pieces are always commands, but for streams.
+    #[must_use]
     pub fn with_form(self, form: Form) -> Self {
         Self { form, ..self }
+    }
+
+    /// The target that is written for.
+    pub fn target(&self) -> &Target {
+        &self.target
+    }
+
+    /// The rules.
+    pub fn rules(&self) -> &Rules {
+        &self.rules
+    }
+
+    /// Keys that have to be read again from the source, since the last call. Their number is that of the keys in the
+    /// records between two calls.
+    pub fn take_rereads(&mut self) -> Vec<Reread> {
+        std::mem::take(&mut self.rereads)
+    }
+
+    pub(crate) fn queue(&mut self, reread: Reread) {
+        self.rereads.push(reread);
     }
 
     /// What was left out since the last call.
@@ -97,16 +186,22 @@ impl Translator {
         std::mem::take(&mut self.losses)
     }
 
-    /// Whether the target keeps expiries of hash fields (HPEXPIREAT: Redis 7.4, Valkey 9).
+    /// Whether the target removes expired fields of hashes by itself.
     pub(crate) fn has_field_ttl(&self) -> bool {
-        match self.target.family {
-            Family::Redis => self.target.version >= (7, 4),
-            Family::Valkey => self.target.version >= (9, 0),
-        }
+        self.target.has(Ability::FieldTtl)
     }
 
-    pub(crate) fn has_functions(&self) -> bool {
-        self.target.family == Family::Valkey || self.target.version >= (7, 0)
+    /// Whether due times that the target cannot hold are kept beside the keys.
+    pub(crate) fn emulates(&self) -> bool {
+        self.rules.policies.emulates_member_ttl()
+    }
+
+    /// The source, and with it the target, was flushed: nothing is beside its keys any longer.
+    pub fn flushed(&mut self, flush: Flush) {
+        match flush {
+            Flush::All => self.notes.clear(None),
+            Flush::Db(db) => self.notes.clear(self.rules.selection.dbs.get(db)),
+        }
     }
 
     /// Brings the connection into `db`.
@@ -119,7 +214,7 @@ impl Translator {
 
     /// Something that the target cannot hold: stops under [`Policy::Fail`], is counted otherwise.
     pub(crate) fn lose(&mut self, loss: Loss, place: &Place<'_>) -> Result<Effect, TranslateError> {
-        if self.policy == Policy::Fail && loss.is_data() {
+        if self.rules.policies.of_loss(loss) == Policy::Fail && loss.is_data() {
             let (what, key) = (place.what.to_owned(), shown(place.key));
             return Err(TranslateError::Unsupported { what, key, db: place.db, loss });
         }

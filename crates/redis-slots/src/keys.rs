@@ -6,6 +6,7 @@ pub struct KeySpec {
     first: u8,
     /// Negative: counted from the end, -1 being the last argument.
     last: i8,
+    /// 0: the argument `first` says how many keys follow it.
     step: u8,
 }
 
@@ -24,17 +25,48 @@ impl KeySpec {
         Self { first, last, step }
     }
 
+    /// As many keys as argument `at` says, behind it.
+    pub const fn counted(at: u8) -> Self {
+        Self { first: at, last: 0, step: 0 }
+    }
+
     /// The position of the first key; `None` if the command has no key.
     pub fn first(&self) -> Option<usize> {
-        (self.first > 0).then_some(usize::from(self.first))
+        let behind_count = usize::from(self.step == 0);
+        (self.first > 0).then_some(usize::from(self.first) + behind_count)
+    }
+
+    /// Whether a command may have more than one key.
+    pub fn is_many(&self) -> bool {
+        self.step == 0 || i16::from(self.last) != i16::from(self.first)
+    }
+
+    /// From one key to the next: how many arguments belong to a key that a command may have any number of.
+    pub fn step(&self) -> usize {
+        usize::from(self.step.max(1))
     }
 
     /// The keys among `args`, which hold the command's name too.
     pub fn keys<'a, A: AsRef<[u8]>>(&self, args: &'a [A]) -> impl Iterator<Item = &'a [u8]> + use<'a, A> {
-        let first = usize::from(self.first);
-        let end = self.end(args.len());
-        let keys = args.get(first.min(end)..end).unwrap_or_default();
-        keys.iter().step_by(usize::from(self.step.max(1))).map(AsRef::as_ref)
+        let range = match self.step {
+            0 => self.counted_range(args),
+            _ => usize::from(self.first)..self.end(args.len()),
+        };
+        let keys = args.get(range.start.min(range.end)..range.end).unwrap_or_default();
+        keys.iter().step_by(self.step()).map(AsRef::as_ref)
+    }
+
+    /// Where the keys are, as positions among `args`.
+    pub fn positions<A: AsRef<[u8]>>(&self, args: &[A]) -> impl Iterator<Item = usize> + use<A> {
+        let count = self.keys(args).count();
+        let (first, step) = (self.first().unwrap_or(0), self.step());
+        (0..count).map(move |index| first + index * step)
+    }
+
+    fn counted_range<A: AsRef<[u8]>>(&self, args: &[A]) -> std::ops::Range<usize> {
+        let at = usize::from(self.first);
+        let count = args.get(at).and_then(|count| std::str::from_utf8(count.as_ref()).ok()?.parse().ok());
+        at + 1..(at + 1).saturating_add(count.unwrap_or(0usize)).min(args.len())
     }
 
     /// One behind the last key's position.
@@ -66,5 +98,13 @@ mod tests {
         assert_eq!(keys(KeySpec::FIRST_TWO, "RENAME a"), ["a"]);
         assert_eq!(keys(KeySpec::FIRST, "PING"), [""; 0]);
         assert_eq!(keys(KeySpec::NONE, "FLUSHALL SYNC"), [""; 0]);
+        assert_eq!(keys(KeySpec::counted(1), "LMPOP 2 a b LEFT"), ["a", "b"]);
+        for count in ["LMPOP 9 a", "LMPOP x a", "LMPOP", "LMPOP 99999999999999999999 a"] {
+            assert!(keys(KeySpec::counted(1), count).len() <= 1, "{count}");
+        }
+        let positions: Vec<usize> = KeySpec::range(1, -1, 2).positions(&["MSET", "a", "1", "b", "2"]).collect();
+        assert_eq!(positions, [1, 3]);
+        assert_eq!(KeySpec::counted(1).positions(&["ZMPOP", "1", "k", "MIN"]).collect::<Vec<_>>(), [2]);
+        assert!(KeySpec::ALL.is_many() && KeySpec::counted(1).is_many() && !KeySpec::FIRST.is_many());
     }
 }

@@ -30,8 +30,8 @@ pub fn beside(prefix: &str, key: &[u8]) -> Vec<u8> {
     }
 }
 
-/// The smallest number whose decimal text lies in `slot`.
-fn tag_of(slot: Slot) -> String {
+/// A hash tag of `slot`: the smallest number whose decimal text lies in it. Found by search, so it is worth keeping.
+pub fn tag_of(slot: Slot) -> String {
     // Every slot has a number below 200,000; the bound only keeps the search finite.
     let found =
         (0..1_000_000u32).map(|number| number.to_string()).find(|text| Slot::of(text.as_bytes()) == slot);

@@ -2,13 +2,17 @@
 
 mod pieces;
 
+use std::borrow::Cow;
+
 use dfly_rdb::payload::{Plan, plan, write_dump};
-use dfly_rdb::{Element, Entry, IntBuffer, RawValue, ValueError, ValueKind};
+use dfly_rdb::{Element, Entry, IntBuffer, KeyHeader, RawValue, ValueError, ValueKind};
 use dfly_wire::{DbIndex, UnixMillis};
 
 use crate::elements;
 use crate::error::{TranslateError, shown};
+use crate::journal::loss_without;
 use crate::policy::Loss;
+use crate::target::Ability;
 use crate::translator::{Effect, Form, Output, Place, Translator, is_due};
 
 pub(crate) use pieces::OpenValue;
@@ -38,16 +42,29 @@ impl Translator {
     /// [`TranslateError`]; nothing of the key is written then.
     pub fn entry(&mut self, entry: &Entry, out: &mut Output<'_>) -> Result<Effect, TranslateError> {
         let header = &entry.header;
-        let baseline = Baseline { db: header.db, key: &header.key, expire_at: header.expire_at };
+        let Some((db, key)) = self.chosen(header, entry.value.kind()) else { return Ok(Effect::Unselected) };
+        let baseline = Baseline { db, key: &key, expire_at: header.expire_at };
         let effect = self.baseline(&baseline, &entry.value, out)?;
         self.attributes(header, &baseline)?;
         Ok(effect)
     }
 
+    /// Where a key goes, and under which name; `None` if it is left out.
+    fn chosen<'a>(&self, header: &'a KeyHeader, kind: ValueKind) -> Option<(DbIndex, Cow<'a, [u8]>)> {
+        let key: &[u8] = &header.key;
+        if !self.selects {
+            return Some((header.db, Cow::Borrowed(key)));
+        }
+        let selection = &self.rules.selection;
+        let db = selection.dbs.get(header.db)?;
+        let taken = selection.takes_key(key) && selection.takes_kind(kind);
+        taken.then(|| (db, selection.renamed(key).map_or(Cow::Borrowed(key), Cow::Owned)))
+    }
+
     /// Writes the command that loads a library of functions in place of one of the same name; false, and nothing is
     /// written, if the target has no functions (Redis before 7.0).
     pub fn function(&mut self, source: &[u8], out: &mut Output<'_>) -> bool {
-        let known = self.has_functions();
+        let known = self.target.has(Ability::Functions);
         if known {
             out.commands.push(&[b"FUNCTION", b"LOAD", b"REPLACE", source]);
         }
@@ -71,7 +88,7 @@ impl Translator {
     /// Counts what belongs to the key and only a Dragonfly has.
     fn attributes(
         &mut self,
-        header: &dfly_rdb::KeyHeader,
+        header: &KeyHeader,
         baseline: &Baseline<'_>,
     ) -> Result<(), TranslateError> {
         if header.sticky {
@@ -90,16 +107,20 @@ impl Translator {
         value: &RawValue,
         out: &mut Output<'_>,
     ) -> Result<Effect, TranslateError> {
-        if let Some(loss) = Loss::of(value.kind()) {
-            return self.lose(loss, &baseline.place());
+        if let Some(loss) = self.unheld(value.kind()) {
+            return self.leave_out(loss, baseline, out);
         }
+        self.forget_members((baseline.db, baseline.key), out.commands);
         if is_due(baseline.expire_at, out.now) {
             self.select(baseline.db, out.commands);
             out.commands.push(&[b"DEL", baseline.key]);
             return Ok(Effect::Written);
         }
         let is_string = value.kind() == ValueKind::String;
-        match (self.form, plan(value, &self.target)) {
+        if value.kind() == ValueKind::Json {
+            return self.json_document(baseline, value, out);
+        }
+        match (self.form, plan(value, &self.target.format)) {
             (Form::Cheapest | Form::Commands, _) if is_string => self.string(baseline, value, out),
             (Form::Cheapest | Form::Restore, Plan::Verbatim | Plan::Reencode) => {
                 self.restore(baseline, value, out)
@@ -137,7 +158,7 @@ impl Translator {
         out: &mut Output<'_>,
     ) -> Result<Effect, TranslateError> {
         let mut payload = Vec::with_capacity(value.payload().len() + 16);
-        match write_dump(value, &self.target, &mut payload).map_err(|error| baseline.damaged(error))? {
+        match write_dump(value, &self.target.format, &mut payload).map_err(|error| baseline.damaged(error))? {
             Plan::Commands => return self.commands(baseline, value, out),
             Plan::Verbatim | Plan::Reencode => {}
         }
@@ -155,6 +176,54 @@ impl Translator {
         Ok(Effect::Written)
     }
 
+    /// What is lost of a value of this kind, if the target does not hold it.
+    pub(crate) fn unheld(&self, kind: ValueKind) -> Option<Loss> {
+        let json = self.target.has(Ability::Json) || self.rules.policies.json_as_string();
+        Loss::of(kind).filter(|loss| *loss != Loss::Json || !json)
+    }
+
+    /// A value that is left out. Changes of a sketch are then left out too: its bits lie where the source's hash function
+    /// puts them (protocol section 7.6.8), so no module can be given what it holds.
+    fn leave_out(
+        &mut self,
+        loss: Loss,
+        baseline: &Baseline<'_>,
+        out: &mut Output<'_>,
+    ) -> Result<Effect, TranslateError> {
+        let effect = self.lose(loss, &baseline.place())?;
+        let held = Ability::OF_MODULES.iter().any(|(a, _)| self.target.has(*a) && loss_without(*a) == loss);
+        if held {
+            self.select(baseline.db, out.commands);
+            out.commands.push(&[b"DEL", baseline.key]);
+            self.note_left_out((baseline.db, baseline.key), out.commands);
+        }
+        Ok(effect)
+    }
+
+    /// As a document, or as its text.
+    fn json_document(
+        &mut self,
+        baseline: &Baseline<'_>,
+        value: &RawValue,
+        out: &mut Output<'_>,
+    ) -> Result<Effect, TranslateError> {
+        let mut text = Vec::with_capacity(value.payload().len());
+        for element in value.elements() {
+            if let Element::Json(part) = element.map_err(|error| baseline.damaged(error))? {
+                text.extend_from_slice(part.as_bytes(&mut IntBuffer::new()));
+            }
+        }
+        self.select(baseline.db, out.commands);
+        if self.target.has(Ability::Json) {
+            out.commands.push(&[b"DEL", baseline.key]);
+            out.commands.push(&[b"JSON.SET", baseline.key, b"$", &text]);
+        } else {
+            out.commands.push(&[b"SET", baseline.key, &text]);
+        }
+        elements::write_expiry(baseline.key, baseline.expire_at, out.commands);
+        Ok(Effect::Written)
+    }
+
     /// By the commands that a client would send. Readers see the value grow; what was there before is gone first.
     fn commands(
         &mut self,
@@ -163,24 +232,39 @@ impl Translator {
         out: &mut Output<'_>,
     ) -> Result<Effect, TranslateError> {
         let mut effect = Effect::Written;
-        if self.loses_ttl(value).map_err(|error| baseline.damaged(error))? {
+        let expires = self.loses_ttl(value).map_err(|error| baseline.damaged(error))?;
+        if expires && !self.emulates() {
             effect = self.lose(Loss::MemberTtl, &baseline.place())?;
         }
         self.select(baseline.db, out.commands);
         let start = out.commands.len();
         out.commands.push(&[b"DEL", baseline.key]);
-        let written =
-            elements::write(baseline.key, value.elements(), self.element_rules(out.now), out.commands);
-        if let Err(error) = written {
-            out.commands.truncate(start);
-            return Err(baseline.damaged(error));
+        let place = (baseline.db, baseline.key);
+        let beside = (expires && self.emulates()).then(|| self.watch_members(place, out.commands));
+        let rules = self.element_rules(beside.as_ref().map(|beside| beside.expiry.as_slice()), out.now);
+        let written = elements::write(baseline.key, value.elements(), rules, out.commands);
+        let earliest = match written {
+            Ok(earliest) => earliest,
+            Err(error) => {
+                out.commands.truncate(start);
+                return Err(baseline.damaged(error));
+            }
+        };
+        if let Some(beside) = &beside {
+            elements::write_expiry(&beside.expiry, baseline.expire_at, out.commands);
+            elements::write_due(beside, earliest, out.commands);
         }
         elements::write_expiry(baseline.key, baseline.expire_at, out.commands);
         Ok(effect)
     }
 
-    pub(crate) fn element_rules(&self, now: UnixMillis) -> elements::Rules {
-        elements::Rules { now, field_ttl: self.has_field_ttl() }
+    pub(crate) fn element_rules<'a>(&self, beside: Option<&'a [u8]>, now: UnixMillis) -> elements::Rules<'a> {
+        elements::Rules {
+            now,
+            field_ttl: self.has_field_ttl(),
+            counters: self.target.has(Ability::StreamCounters),
+            beside,
+        }
     }
 
     /// Whether a member or field has an expiry that the target cannot keep.
@@ -204,13 +288,15 @@ mod tests {
 
     use super::*;
     use crate::policy::Policy;
+    use crate::target::Target;
+    use crate::translator::Rules;
 
-    const fn redis(major: u16, minor: u16) -> TargetFormat {
-        TargetFormat { family: Family::Redis, version: (major, minor) }
+    fn redis(major: u16, minor: u16) -> Target {
+        Target::plain(TargetFormat { family: Family::Redis, version: (major, minor) })
     }
 
     fn names(form: Form, type_id: TypeId, payload: &'static [u8]) -> Vec<String> {
-        let mut translator = Translator::new(redis(7, 0), Policy::Fail).with_form(form);
+        let mut translator = Translator::new(redis(7, 0), Rules::from(Policy::Fail)).with_form(form);
         let mut commands = CommandBatch::default();
         let header = KeyHeader { key: "k".into(), ..KeyHeader::default() };
         let entry = Entry { header, value: RawValue::new(type_id, Bytes::from_static(payload)) };
@@ -242,8 +328,8 @@ mod tests {
         let mut commands = CommandBatch::default();
         let mut out = Output { commands: &mut commands, now: UnixMillis(0) };
         let source = b"#!lua name=l\nredis.call()";
-        assert!(!Translator::new(redis(6, 2), Policy::Fail).function(source, &mut out));
-        assert!(Translator::new(redis(7, 0), Policy::Fail).function(source, &mut out));
+        assert!(!Translator::new(redis(6, 2), Rules::from(Policy::Fail)).function(source, &mut out));
+        assert!(Translator::new(redis(7, 0), Rules::from(Policy::Fail)).function(source, &mut out));
         assert_eq!(commands.len(), 1);
         let words: Vec<&[u8]> = arguments(commands.command(0).unwrap()).collect();
         assert_eq!(words, [&b"FUNCTION"[..], b"LOAD", b"REPLACE", source]);

@@ -2,6 +2,8 @@
 //! in the slot of its key, and takes the key's place when it is complete: readers never see a part of it, and a run
 //! that ends in between leaves no part under the key (P13).
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use dfly_rdb::{Element, KeyHeader, Piece, RawValue, TypeId, ValueId, ValueKind};
 use dfly_wire::{DbIndex, UnixMillis};
@@ -11,6 +13,7 @@ use redis_slots::beside;
 
 use crate::elements;
 use crate::error::TranslateError;
+use crate::notes::Beside;
 use crate::policy::Loss;
 use crate::translator::{Effect, Output, Translator, is_due};
 
@@ -36,17 +39,29 @@ pub(crate) struct OpenValue {
 enum Progress {
     /// Its pieces are passed over.
     LeftOut,
-    /// A stream, kept until it is whole or larger than [`WHOLE_STREAM`]: only RESTORE carries all of it.
+    /// A stream or document, kept until it is whole: only RESTORE carries all of a stream, up to [`WHOLE_STREAM`], and a
+    /// document is one text.
     Gathering { type_id: TypeId, pieces: Vec<Piece>, bytes: usize },
-    /// It grows; `ttl_lost` once an expiry of a member was left out and counted.
-    Writing { ttl_lost: bool },
+    /// It grows.
+    Writing(Members),
+}
+
+/// The expiries of members and fields that the target cannot keep.
+#[derive(Debug)]
+enum Members {
+    /// None was seen yet.
+    Untimed,
+    /// One was left out, and counted.
+    Lost,
+    /// They are kept beside the key; the earliest so far.
+    Beside(Beside, Option<UnixMillis>),
 }
 
 impl Progress {
     fn begin(type_id: TypeId) -> Self {
         match type_id.kind() {
-            ValueKind::Stream => Self::Gathering { type_id, pieces: Vec::new(), bytes: 0 },
-            _ => Self::Writing { ttl_lost: false },
+            ValueKind::Stream | ValueKind::Json => Self::Gathering { type_id, pieces: Vec::new(), bytes: 0 },
+            _ => Self::Writing(Members::Untimed),
         }
     }
 }
@@ -68,21 +83,24 @@ impl Translator {
         header: &KeyHeader,
         out: &mut Output<'_>,
     ) -> Result<Effect, TranslateError> {
-        let baseline = Baseline { db: header.db, key: &header.key, expire_at: header.expire_at };
-        let growing = beside(GROWING, &header.key);
-        let (effect, progress) = match Loss::of(type_id.kind()) {
-            Some(loss) => (self.lose(loss, &baseline.place())?, Progress::LeftOut),
+        let chosen = self.chosen(header, type_id.kind());
+        let (db, key) = chosen.clone().unwrap_or((header.db, Cow::Borrowed(&header.key[..])));
+        let baseline = Baseline { db, key: &key, expire_at: header.expire_at };
+        let growing = beside(GROWING, &key);
+        let (effect, progress) = match self.unheld(type_id.kind()) {
+            _ if chosen.is_none() => (Effect::Unselected, Progress::LeftOut),
+            Some(loss) => (self.leave_out(loss, &baseline, out)?, Progress::LeftOut),
             None => {
                 self.attributes(header, &baseline)?;
-                self.select(header.db, out.commands);
+                self.forget_members((db, &key), out.commands);
+                self.select(db, out.commands);
                 let due = is_due(header.expire_at, out.now);
-                out.commands.push(&[b"DEL", if due { &header.key } else { &growing }]);
+                out.commands.push(&[b"DEL", if due { &key } else { &growing }]);
                 (Effect::Written, if due { Progress::LeftOut } else { Progress::begin(type_id) })
             }
         };
-        let (db, key, expire_at) = (header.db, header.key.clone(), header.expire_at);
-        let open = OpenValue { db, key, growing, expire_at, progress };
-        self.open.insert(id, open);
+        let (key, expire_at) = (Bytes::copy_from_slice(&key), header.expire_at);
+        self.open.insert(id, OpenValue { db, key, growing, expire_at, progress });
         Ok(effect)
     }
 
@@ -99,21 +117,21 @@ impl Translator {
         let mut value = self.open.remove(&id).ok_or(TranslateError::NotOpen)?;
         let effect = match &mut value.progress {
             Progress::LeftOut => Effect::Nothing,
-            Progress::Gathering { pieces, bytes, .. } => {
+            Progress::Gathering { type_id, pieces, bytes } => {
                 pieces.push(piece.clone());
                 *bytes += piece.bytes().len();
-                if *bytes > WHOLE_STREAM {
+                if *bytes > WHOLE_STREAM && type_id.kind() == ValueKind::Stream {
                     let gathered = std::mem::take(pieces);
-                    value.progress = Progress::Writing { ttl_lost: false };
+                    value.progress = Progress::Writing(Members::Untimed);
                     for piece in &gathered {
-                        self.grow(&value, piece, out)?;
+                        self.grow(&mut value, piece, out)?;
                     }
                 }
                 Effect::Written
             }
-            Progress::Writing { ttl_lost } => {
-                let effect = if *ttl_lost { Effect::Written } else { self.piece_ttl(&mut value, piece)? };
-                self.grow(&value, piece, out)?;
+            Progress::Writing(_) => {
+                let effect = self.piece_ttl(&mut value, piece, out)?;
+                self.grow(&mut value, piece, out)?;
                 effect
             }
         };
@@ -121,22 +139,46 @@ impl Translator {
         Ok(effect)
     }
 
-    fn grow(&mut self, value: &OpenValue, piece: &Piece, out: &mut Output<'_>) -> Result<(), TranslateError> {
+    fn grow(
+        &mut self,
+        value: &mut OpenValue,
+        piece: &Piece,
+        out: &mut Output<'_>,
+    ) -> Result<(), TranslateError> {
         self.select(value.db, out.commands);
-        let rules = self.element_rules(out.now);
-        elements::write(&value.growing, piece.elements(), rules, out.commands)
-            .map_err(|error| value.baseline().damaged(error))
+        let expiry = match &value.progress {
+            Progress::Writing(Members::Beside(beside, _)) => Some(beside.expiry.as_slice()),
+            _ => None,
+        };
+        let rules = self.element_rules(expiry, out.now);
+        let earliest = elements::write(&value.growing, piece.elements(), rules, out.commands)
+            .map_err(|error| value.baseline().damaged(error))?;
+        if let Progress::Writing(Members::Beside(_, first)) = &mut value.progress {
+            *first = [*first, earliest].into_iter().flatten().min();
+        }
+        Ok(())
     }
 
-    /// Counts a value once when one of its members has an expiry that the target cannot keep.
-    fn piece_ttl(&mut self, value: &mut OpenValue, piece: &Piece) -> Result<Effect, TranslateError> {
+    /// Looks for members with an expiry that the target cannot keep. A value is counted once.
+    fn piece_ttl(
+        &mut self,
+        value: &mut OpenValue,
+        piece: &Piece,
+        out: &mut Output<'_>,
+    ) -> Result<Effect, TranslateError> {
+        let Progress::Writing(Members::Untimed) = value.progress else { return Ok(Effect::Written) };
         let field_ttl = self.has_field_ttl();
-        let lost =
+        let timed =
             |element: Result<Element<'_>, _>| element.is_ok_and(|e| elements::loses_ttl(&e, field_ttl));
-        if !piece.elements().any(lost) {
+        if !piece.elements().any(timed) {
             return Ok(Effect::Written);
         }
-        value.progress = Progress::Writing { ttl_lost: true };
+        if self.emulates() {
+            let beside = self.watch_members((value.db, &value.key), out.commands);
+            value.progress = Progress::Writing(Members::Beside(beside, None));
+            return Ok(Effect::Written);
+        }
+        value.progress = Progress::Writing(Members::Lost);
         self.lose(Loss::MemberTtl, &value.baseline().place())
     }
 
@@ -152,8 +194,12 @@ impl Translator {
                 let payload: Vec<u8> = pieces.iter().flat_map(|piece| piece.bytes()).copied().collect();
                 self.baseline(&value.baseline(), &RawValue::new(*type_id, payload.into()), out)
             }
-            Progress::Writing { .. } => {
+            Progress::Writing(members) => {
                 self.select(value.db, out.commands);
+                if let Members::Beside(beside, earliest) = members {
+                    elements::write_expiry(&beside.expiry, value.expire_at, out.commands);
+                    elements::write_due(beside, *earliest, out.commands);
+                }
                 elements::write_expiry(&value.growing, value.expire_at, out.commands);
                 out.commands.push(&[b"RENAME", &value.growing, &value.key]);
                 Ok(Effect::Written)

@@ -1,7 +1,22 @@
 //! Patterns as `KEYS` and `SCAN` take them (Redis `util.c`, `stringmatchlen`), over bytes.
 
-/// Whether `text` matches `pattern`. Takes at most the product of both lengths in steps.
-pub(super) fn matches(pattern: &[u8], text: &[u8]) -> bool {
+/// A pattern for keys: `*`, `?`, `[a-z]`, `[^a]`, and `\\` before what is meant literally.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Glob(Vec<u8>);
+
+impl Glob {
+    /// Any bytes are a pattern.
+    pub fn new(pattern: impl Into<Vec<u8>>) -> Self {
+        Self(pattern.into())
+    }
+
+    /// Whether `text` matches. Takes at most the product of both lengths in steps.
+    pub fn matches(&self, text: &[u8]) -> bool {
+        matches(&self.0, text)
+    }
+}
+
+fn matches(pattern: &[u8], text: &[u8]) -> bool {
     let (mut pattern, mut text) = (pattern, text);
     // Where to go on when what follows the last star does not fit.
     let mut retry: Option<(&[u8], &[u8])> = None;

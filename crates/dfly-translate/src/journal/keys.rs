@@ -1,0 +1,112 @@
+//! Commands on keys of any type, and those that store a result under another key.
+
+use dfly_rdb::payload::parse_dump;
+use dfly_wire::{DbIndex, UnixMillis};
+
+use super::{Received, number};
+use crate::error::{TranslateError, shown};
+use crate::policy::Loss;
+use crate::reread::Reason;
+use crate::script::{self, Script};
+use crate::snapshot::Baseline;
+use crate::translator::{Effect, Output, Translator};
+
+impl Translator {
+    /// A command that stores its result under another key. A master with several shards journals only the keys of the
+    /// flow's own shard when source and destination are apart (protocol section 3.9).
+    pub(super) fn store(&mut self, r: &Received<'_>, out: &mut Output<'_>) -> Result<Effect, TranslateError> {
+        match (r.args().len(), r.args().name()) {
+            (2, _) => self.again_or_lose(Reason::Truncated, Loss::Truncated, r),
+            (_, b"SORT" | b"GEORADIUS" | b"GEORADIUSBYMEMBER")
+                if r.spec.key_positions(&r.words()).len() < 2 =>
+            {
+                Ok(Effect::Nothing)
+            }
+            _ => Ok(self.verbatim(r, out)),
+        }
+    }
+
+    /// PFMERGE of a master before v1.19: every flow got its own keys, so only with one flow is it whole. It is read again
+    /// where that can be done.
+    pub(super) fn store_all(
+        &mut self,
+        r: &Received<'_>,
+        out: &mut Output<'_>,
+    ) -> Result<Effect, TranslateError> {
+        if self.rules.rereads {
+            return self.again_or_lose(Reason::Truncated, Loss::Truncated, r);
+        }
+        Ok(self.verbatim(r, out))
+    }
+
+    /// Also of a key that was left out: what was at the new name is gone in any case.
+    pub(super) fn rename(&mut self, script: &Script, r: &Received<'_>, out: &mut Output<'_>) -> Effect {
+        self.script(script, r, out)
+    }
+
+    /// `MOVE key db`, behind the selection: the database is the target's.
+    pub(super) fn move_key(
+        &mut self,
+        r: &Received<'_>,
+        out: &mut Output<'_>,
+    ) -> Result<Effect, TranslateError> {
+        let to = number(r.arg(2)).and_then(|db| u32::try_from(db).ok()).map(DbIndex);
+        let Some(to) = to else { return self.lose(Loss::Malformed, &r.place()) };
+        let (from, key) = (r.db(), r.arg(1));
+        if !self.notes.is_expiring(from, key) {
+            return Ok(self.verbatim(r, out));
+        }
+        let beside = self.notes.beside(key);
+        self.notes.unwatch(from, key);
+        self.notes.watch(to, key);
+        self.select(from, out.commands);
+        let keys = [&b"EVAL"[..], script::MOVE.as_bytes(), b"3", key, &beside.expiry, &beside.registry];
+        out.commands.push(&[&keys[..], &[r.arg(2), &beside.member]].concat());
+        // The next sweep finds out when the first member is due.
+        self.select(to, out.commands);
+        out.commands.push(&[b"ZADD", &beside.registry, b"0", &beside.member]);
+        Ok(Effect::Written)
+    }
+
+    /// `DELEX key [IFEQ|IFNE value|IFDEQ|IFDNE digest]`; journaled even if nothing was deleted.
+    pub(super) fn delex(&mut self, r: &Received<'_>, out: &mut Output<'_>) -> Result<Effect, TranslateError> {
+        let condition = r.arg(2).to_ascii_uppercase();
+        let equal: &[u8] = match (r.args().len(), condition.as_slice()) {
+            (2, _) => return Ok(self.push(r, &[b"DEL", r.arg(1)], out)),
+            (4, b"IFEQ") => b"1",
+            (4, b"IFNE") => b"0",
+            _ => return self.again_or_lose(Reason::Form, Loss::Form, r),
+        };
+        let script = script::DELEX.text.as_bytes();
+        Ok(self.push(r, &[b"EVAL", script, b"1", r.arg(1), equal, r.arg(3)], out))
+    }
+
+    /// `RESTORE key ttl payload [REPLACE] [ABSTTL] [STICK] [IDLETIME s] [FREQ n]`. The payload may come from any
+    /// producer, so it is read and written anew for the target. It succeeded on the source, so it replaces here.
+    pub(super) fn restore_record(
+        &mut self,
+        r: &Received<'_>,
+        out: &mut Output<'_>,
+    ) -> Result<Effect, TranslateError> {
+        let Some(ttl) = number(r.arg(2)) else { return self.lose(Loss::Malformed, &r.place()) };
+        let has = |option: &[u8]| r.args().iter().skip(4).any(|arg| arg.eq_ignore_ascii_case(option));
+        let expire_at = match ttl {
+            0 => None,
+            ttl if has(b"ABSTTL") => Some(UnixMillis(ttl)),
+            ttl => Some(UnixMillis(out.now.0.saturating_add(ttl))),
+        };
+        let (key, db) = (r.arg(1), r.db());
+        let value = match parse_dump(r.args().shared(3).unwrap_or_default()) {
+            Ok(value) => value,
+            Err(error) => {
+                let damaged = |_unsupported| TranslateError::Dump { key: shown(key), db, error };
+                return self.again_or_lose(Reason::Form, Loss::Malformed, r).map_err(damaged);
+            }
+        };
+        if !self.rules.selection.takes_kind(value.kind()) {
+            return Ok(self.push(r, &[b"DEL", key], out));
+        }
+        let effect = self.baseline(&Baseline { db, key, expire_at }, &value, out)?;
+        if has(b"STICK") { self.lose(Loss::Sticky, &r.place()).map(|_counted| effect) } else { Ok(effect) }
+    }
+}

@@ -1,0 +1,219 @@
+//! Journal records into commands.
+
+mod keys;
+mod members;
+mod modules;
+mod select;
+mod slots;
+mod strings;
+
+use dfly_journal::{Args, Command};
+use dfly_wire::DbIndex;
+
+pub(crate) use modules::loss_without;
+
+use crate::error::TranslateError;
+use crate::policy::Loss;
+use crate::reread::{Reason, Reread};
+use crate::script::{self, Script};
+use crate::table::{CommandSpec, Rule, lookup};
+use crate::translator::{Effect, Flush, Output, Place, Translator};
+
+impl Translator {
+    /// Writes the commands that carry out one record. The time is that of its arrival.
+    ///
+    /// # Errors
+    /// [`TranslateError`]; nothing of the record is written then.
+    pub fn record(&mut self, record: &Command, out: &mut Output<'_>) -> Result<Effect, TranslateError> {
+        let Some(spec) = lookup(record.args.name()) else {
+            return self.lose(Loss::Unknown, &place(record, None));
+        };
+        if record.args.len() < spec.least_args {
+            return self.lose(Loss::Malformed, &place(record, Some(spec)));
+        }
+        if self.selects {
+            return self.selected(record, spec, out);
+        }
+        self.in_slots(&Received::new(record, record, spec), out)
+    }
+
+    /// The record as the target is to see it: under its own names, with the keys of the selection.
+    pub(in crate::journal) fn in_slots(
+        &mut self,
+        r: &Received<'_>,
+        out: &mut Output<'_>,
+    ) -> Result<Effect, TranslateError> {
+        if self.target.is_cluster() && (r.spec.keys.is_many() || r.spec.rule == Rule::Store) {
+            return self.split_by_slot(r, out);
+        }
+        self.carry_out(r, out)
+    }
+
+    /// All keys of the record may be used in one command.
+    pub(in crate::journal) fn carry_out(
+        &mut self,
+        r: &Received<'_>,
+        out: &mut Output<'_>,
+    ) -> Result<Effect, TranslateError> {
+        if self.notes.is_empty() {
+            return self.apply(r, out);
+        }
+        self.with_notes(r, out)
+    }
+
+    pub(in crate::journal) fn apply(
+        &mut self,
+        r: &Received<'_>,
+        out: &mut Output<'_>,
+    ) -> Result<Effect, TranslateError> {
+        match r.spec.rule {
+            Rule::Verbatim => Ok(self.verbatim(r, out)),
+            Rule::Store => self.store(r, out),
+            Rule::StoreAll => self.store_all(r, out),
+            Rule::Set => self.set(r, out),
+            Rule::ZAdd => Ok(self.zadd(r, out)),
+            Rule::IncrByFloat => Ok(self.script(&script::INCRBYFLOAT, r, out)),
+            Rule::HIncrByFloat => Ok(self.script(&script::HINCRBYFLOAT, r, out)),
+            Rule::Prepend => Ok(self.script(&script::PREPEND, r, out)),
+            Rule::Rename => Ok(self.rename(&script::RENAME, r, out)),
+            Rule::RenameNx => Ok(self.rename(&script::RENAMENX, r, out)),
+            Rule::Move => self.move_key(r, out),
+            Rule::Restore => self.restore_record(r, out),
+            Rule::DelEx => self.delex(r, out),
+            Rule::Pops => self.again_or_lose(Reason::Form, Loss::Form, r),
+            Rule::SAddEx => self.saddex(r, out),
+            Rule::HSetEx => self.hsetex(r, out),
+            Rule::HExpire => self.hexpire(r, out),
+            Rule::FieldExpire => self.fieldexpire(r, out),
+            Rule::HGetEx => self.hgetex(r, out),
+            Rule::StreamCounters => Ok(self.stream_counters(r, out)),
+            Rule::Json => self.json(r, out),
+            Rule::JsonSet => self.json_set(r, out),
+            Rule::Sketch => self.sketch(r, out),
+            Rule::CmsMerge => self.cms_merge(r, out),
+            Rule::Nothing => Ok(Effect::Nothing),
+            Rule::Stick => self.lose(Loss::Sticky, &r.place()),
+            Rule::Lost(loss) => self.lose(loss, &r.place()),
+            Rule::FlushAll => Ok(Effect::Flush(Flush::All)),
+            Rule::FlushDb => self.flush_db(r),
+            Rule::DflyCluster => self.lose(Loss::FlushSlots, &r.place()),
+        }
+    }
+
+    /// Keys of other databases may share the target's with those that go.
+    fn flush_db(&mut self, r: &Received<'_>) -> Result<Effect, TranslateError> {
+        if self.rules.selection.dbs.is_shared(r.db()) && !self.rules.selection.dbs.is_identity() {
+            return self.lose(Loss::Form, &r.place());
+        }
+        Ok(Effect::Flush(Flush::Db(r.origin.db)))
+    }
+
+    fn verbatim(&mut self, r: &Received<'_>, out: &mut Output<'_>) -> Effect {
+        if self.rules.rereads && r.args().len() == 2 && r.args().name() == b"DEL" {
+            self.last_del = Some((r.origin.txid, r.arg(1).to_vec()));
+        }
+        self.select(r.db(), out.commands);
+        let mut command = out.commands.start(r.args().len());
+        for arg in r.args() {
+            command.arg(arg);
+        }
+        command.finish();
+        Effect::Written
+    }
+
+    fn push(&mut self, r: &Received<'_>, words: &[&[u8]], out: &mut Output<'_>) -> Effect {
+        self.select(r.db(), out.commands);
+        out.commands.push(words);
+        Effect::Written
+    }
+
+    /// A script with the record's arguments.
+    fn script(&mut self, script: &Script, r: &Received<'_>, out: &mut Output<'_>) -> Effect {
+        self.select(r.db(), out.commands);
+        let mut command = out.commands.start(r.args().len() + 2);
+        command.arg(b"EVAL").arg(script.text.as_bytes()).int(script.keys);
+        for arg in r.args().iter().skip(1) {
+            command.arg(arg);
+        }
+        command.finish();
+        Effect::Written
+    }
+
+    /// The keys of the record are read again; without somebody who does that, it is a loss.
+    fn again_or_lose(
+        &mut self,
+        reason: Reason,
+        loss: Loss,
+        r: &Received<'_>,
+    ) -> Result<Effect, TranslateError> {
+        if !self.rules.rereads {
+            return self.lose(loss, &r.place());
+        }
+        for key in r.origin_keys() {
+            self.read_again(reason, (r.origin.db, key));
+        }
+        Ok(Effect::Reread)
+    }
+
+    fn read_again(&mut self, reason: Reason, (db, key): (DbIndex, &[u8])) {
+        if self.rules.selection.takes_key(key) {
+            self.queue(Reread { db, key: key.to_vec().into(), reason });
+        }
+    }
+}
+
+/// A record, as the source wrote it and as it is for the target.
+pub(in crate::journal) struct Received<'a> {
+    pub origin: &'a Command,
+    pub record: &'a Command,
+    pub spec: &'static CommandSpec,
+}
+
+impl<'a> Received<'a> {
+    pub(in crate::journal) fn new(
+        origin: &'a Command,
+        record: &'a Command,
+        spec: &'static CommandSpec,
+    ) -> Self {
+        Self { origin, record, spec }
+    }
+
+    fn args(&self) -> &'a Args {
+        &self.record.args
+    }
+
+    /// The database on the target.
+    fn db(&self) -> DbIndex {
+        self.record.db
+    }
+
+    /// Argument `index`; empty when there is none.
+    fn arg(&self, index: usize) -> &'a [u8] {
+        self.record.args.get(index).unwrap_or_default()
+    }
+
+    fn words(&self) -> Vec<&'a [u8]> {
+        self.record.args.iter().collect()
+    }
+
+    /// The keys on the source.
+    fn origin_keys(&self) -> Vec<&'a [u8]> {
+        let words: Vec<&[u8]> = self.origin.args.iter().collect();
+        self.spec.key_positions(&words).into_iter().filter_map(|at| words.get(at).copied()).collect()
+    }
+
+    /// What is said of it when it cannot be carried out.
+    fn place(&self) -> Place<'a> {
+        place(self.origin, Some(self.spec))
+    }
+}
+
+fn place<'a>(record: &'a Command, spec: Option<&CommandSpec>) -> Place<'a> {
+    let what = std::str::from_utf8(record.args.name()).unwrap_or("a command");
+    let key = spec.and_then(|spec| record.args.get(spec.keys.first()?));
+    Place { what, key: key.unwrap_or_default(), db: record.db }
+}
+
+fn number(text: &[u8]) -> Option<i64> {
+    std::str::from_utf8(text).ok()?.parse().ok()
+}

@@ -1,0 +1,119 @@
+//! Records that are not taken as they are: databases that are mapped, keys that are left out or renamed.
+
+use dfly_journal::{Args, Command};
+use dfly_wire::DbIndex;
+
+use super::{Received, number};
+use crate::error::TranslateError;
+use crate::policy::Loss;
+use crate::reread::Reason;
+use crate::table::{CommandSpec, Rule};
+use crate::translator::{Effect, Output, Translator};
+
+impl Translator {
+    /// The part of a record that the selection takes.
+    pub(super) fn selected(
+        &mut self,
+        origin: &Command,
+        spec: &'static CommandSpec,
+        out: &mut Output<'_>,
+    ) -> Result<Effect, TranslateError> {
+        let r = Received::new(origin, origin, spec);
+        let db = self.rules.selection.dbs.get(origin.db);
+        if !self.rules.selection.takes_command(spec) {
+            return Ok(Effect::Unselected);
+        }
+        let Some(db) = db else { return self.from_outside(&r) };
+        let words = r.words();
+        let positions = spec.key_positions(&words);
+        let rules = std::sync::Arc::clone(&self.rules);
+        let taken = |at: &&usize| words.get(**at).is_some_and(|key| rules.selection.takes_key(key));
+        let kept: Vec<usize> = positions.iter().filter(taken).copied().collect();
+        if kept.is_empty() && !positions.is_empty() {
+            return Ok(Effect::Unselected);
+        }
+        let words = match kept.len() == positions.len() {
+            true => words,
+            false if splits_by_key(spec) => only(&words, &kept, spec),
+            false => return self.again_or_lose(Reason::Torn, Loss::Torn, &r),
+        };
+        let Some(words) = self.under_target_names(&r, words) else { return self.into_outside(&r, db, out) };
+        let record = Command { db, txid: origin.txid, args: Args::of(&words) };
+        self.in_slots(&Received::new(origin, &record, spec), out)
+    }
+
+    /// The words with the names that keys and databases have on the target; `None` if MOVE leads out of the selection, or
+    /// nowhere.
+    fn under_target_names(&self, r: &Received<'_>, words: Vec<&[u8]>) -> Option<Vec<Vec<u8>>> {
+        let selection = &self.rules.selection;
+        let mut words: Vec<Vec<u8>> = words.into_iter().map(<[u8]>::to_vec).collect();
+        let positions = {
+            let borrowed: Vec<&[u8]> = words.iter().map(Vec::as_slice).collect();
+            r.spec.key_positions(&borrowed)
+        };
+        for at in positions {
+            if let Some(word) = words.get_mut(at)
+                && let Some(renamed) = selection.renamed(word)
+            {
+                *word = renamed;
+            }
+        }
+        if r.spec.rule == Rule::Move {
+            let to = selection.dbs.get(db_in(r)?)?;
+            if selection.dbs.get(r.origin.db) == Some(to) {
+                return None;
+            }
+            *words.get_mut(2)? = to.to_string().into_bytes();
+        }
+        Some(words)
+    }
+
+    /// A record of a database that is left out. MOVE may lead out of it.
+    fn from_outside(&mut self, r: &Received<'_>) -> Result<Effect, TranslateError> {
+        let to = db_in(r).filter(|to| r.spec.rule == Rule::Move && self.rules.selection.dbs.get(*to).is_some());
+        let Some(to) = to else { return Ok(Effect::Unselected) };
+        if !self.rules.rereads {
+            return self.lose(Loss::Torn, &r.place());
+        }
+        self.read_again(Reason::Torn, (to, r.arg(1)));
+        Ok(Effect::Reread)
+    }
+
+    /// MOVE into a database that is left out, or into one that is the same on the target.
+    fn into_outside(
+        &mut self,
+        r: &Received<'_>,
+        db: DbIndex,
+        out: &mut Output<'_>,
+    ) -> Result<Effect, TranslateError> {
+        let same = db_in(r).is_some_and(|to| self.rules.selection.dbs.get(to) == Some(db));
+        if same {
+            return Ok(Effect::Nothing);
+        }
+        let key = self.rules.selection.renamed(r.arg(1)).unwrap_or_else(|| r.arg(1).to_vec());
+        self.select(db, out.commands);
+        out.commands.push(&[b"DEL", &key]);
+        Ok(Effect::Written)
+    }
+}
+
+/// The database that MOVE names.
+fn db_in(r: &Received<'_>) -> Option<DbIndex> {
+    number(r.arg(2)).and_then(|db| u32::try_from(db).ok()).map(DbIndex)
+}
+
+/// Whether each key, with what belongs to it, can be carried out by itself.
+pub(super) fn splits_by_key(spec: &CommandSpec) -> bool {
+    matches!(spec.rule, Rule::Verbatim | Rule::Stick | Rule::Json | Rule::Nothing)
+        && spec.keys.is_many()
+        && !matches!(spec.name, "LMOVE" | "RPOPLPUSH" | "SMOVE")
+}
+
+/// The command with the keys at these positions and what belongs to them.
+pub(super) fn only<'a>(words: &[&'a [u8]], kept: &[usize], spec: &CommandSpec) -> Vec<&'a [u8]> {
+    let step = spec.keys.step();
+    let first = spec.keys.first().unwrap_or(1);
+    let head = words.get(..first).unwrap_or_default().iter().copied();
+    let groups = kept.iter().filter_map(|at| words.get(*at..(at + step).min(words.len())));
+    head.chain(groups.flatten().copied()).collect()
+}

@@ -1,0 +1,70 @@
+//! SET, and sorted sets whose scores the master has cut.
+
+use crate::error::TranslateError;
+use crate::journal::Received;
+use crate::policy::Loss;
+use crate::reread::Reason;
+use crate::target::Ability;
+use crate::translator::{Effect, Output, Translator};
+
+impl Translator {
+    pub(super) fn set(&mut self, r: &Received<'_>, out: &mut Output<'_>) -> Result<Effect, TranslateError> {
+        if r.args().len() == 3 {
+            return Ok(self.verbatim(r, out));
+        }
+        let mut words: Vec<&[u8]> = Vec::with_capacity(r.args().len());
+        words.extend(r.args().iter().take(3));
+        let (mut effect, mut options) = (Effect::Written, r.args().iter().skip(3));
+        while let Some(option) = options.next() {
+            match option {
+                b"KEEPTTL" => words.push(option),
+                b"PXAT" => words.extend([Some(option), options.next()].into_iter().flatten()),
+                b"STICK" => effect = self.lose(Loss::Sticky, &r.place())?,
+                b"_MCFLAGS" => {
+                    options.next();
+                    effect = self.lose(Loss::MemcacheFlags, &r.place())?;
+                }
+                _ => return self.again_or_lose(Reason::Form, Loss::Form, r),
+            }
+        }
+        self.push(r, &words, out);
+        Ok(effect)
+    }
+
+    /// A command that stores a sorted set arrives as DEL and ZADD of one transaction, with scores of six significant
+    /// digits (protocol section 3.9). It is carried out, so that the key is there, and read again.
+    pub(super) fn zadd(&mut self, r: &Received<'_>, out: &mut Output<'_>) -> Effect {
+        let txid = r.origin.txid;
+        let stored = txid.0 != 0
+            && self.last_del.take().is_some_and(|(del, key)| del == txid && key == r.arg(1));
+        self.verbatim(r, out);
+        if stored && self.rules.rereads {
+            for key in r.origin_keys() {
+                self.read_again(Reason::Digits, (r.origin.db, key));
+            }
+            return Effect::Reread;
+        }
+        Effect::Written
+    }
+
+    /// XGROUP and XSETID. A Redis before 7.0 counts neither what a group has read nor what a stream ever had.
+    pub(super) fn stream_counters(&mut self, r: &Received<'_>, out: &mut Output<'_>) -> Effect {
+        if self.target.has(Ability::StreamCounters) {
+            return self.verbatim(r, out);
+        }
+        let mut words = Vec::with_capacity(r.args().len());
+        let mut rest = r.args().iter();
+        // `XGROUP SUBCOMMAND key group id` and `XSETID key id` stand before any option.
+        let fixed = if r.args().name() == b"XGROUP" { 5 } else { 3 };
+        words.extend(rest.by_ref().take(fixed));
+        while let Some(word) = rest.next() {
+            let counter = [&b"ENTRIESREAD"[..], b"ENTRIESADDED", b"MAXDELETEDID"];
+            if counter.iter().any(|name| word.eq_ignore_ascii_case(name)) {
+                rest.next();
+            } else {
+                words.push(word);
+            }
+        }
+        self.push(r, &words, out)
+    }
+}

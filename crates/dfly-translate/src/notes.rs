@@ -1,0 +1,264 @@
+//! What is kept beside keys: when members and fields are due that the target itself does not remove, and which keys hold
+//! less than the source's. All of it lies in the target under reserved names, in the slot of its key, and changes in the
+//! transaction of the data; what is known here in memory is only which keys have something.
+//!
+//! - `df2redis:expiry:{key}`: a sorted set, member or field by the millisecond at which it is due.
+//! - `df2redis:due:<flow>`: a sorted set, the keys with such a set by their earliest due time. A member is the length of
+//!   that set's name, a colon, the name, and the key. In a cluster there is one for each slot, with its tag behind it.
+//! - `df2redis:left-out:<flow>`: a set, the keys of sketches that were left out; changes to them are left out too.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use bytes::Bytes;
+use dfly_wire::{DbIndex, UnixMillis};
+use redis_resp::CommandBatch;
+use redis_slots::{Slot, beside, tag_of};
+
+use crate::script;
+use crate::translator::Translator;
+
+/// What the name of the set of due times begins with.
+const EXPIRY: &str = "df2redis:expiry:";
+
+/// How many keys of a place one sweep looks at, so that it never holds the target up for long.
+const SWEPT: i64 = 256;
+
+/// A place of due keys: a database, and in a cluster a slot.
+type Home = (DbIndex, Option<Slot>);
+
+/// Which keys have something beside them.
+#[derive(Debug, Default)]
+pub(crate) struct Notes {
+    flow: u16,
+    cluster: bool,
+    expiring: BTreeMap<DbIndex, BTreeSet<Bytes>>,
+    homes: BTreeMap<Home, usize>,
+    tags: HashMap<Slot, String>,
+    left_out: BTreeSet<(DbIndex, Bytes)>,
+}
+
+/// The names beside one key.
+#[derive(Debug)]
+pub(crate) struct Beside {
+    /// The sorted set of its due times.
+    pub expiry: Vec<u8>,
+    /// The sorted set of due keys.
+    pub registry: Vec<u8>,
+    /// The key's member there.
+    pub member: Vec<u8>,
+}
+
+impl Notes {
+    pub(crate) fn new(flow: u16, cluster: bool) -> Self {
+        Self { flow, cluster, ..Self::default() }
+    }
+
+    /// Whether no key has anything beside it: then records need no further look.
+    #[inline]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.homes.is_empty() && self.left_out.is_empty()
+    }
+
+    pub(crate) fn is_expiring(&self, db: DbIndex, key: &[u8]) -> bool {
+        self.expiring.get(&db).is_some_and(|keys| keys.contains(key))
+    }
+
+    pub(crate) fn is_left_out(&self, db: DbIndex, key: &[u8]) -> bool {
+        !self.left_out.is_empty() && self.left_out.contains(&(db, Bytes::copy_from_slice(key)))
+    }
+
+    /// How many keys have due times beside them.
+    pub(crate) fn expiring(&self) -> usize {
+        self.expiring.values().map(BTreeSet::len).sum()
+    }
+
+    pub(crate) fn watch(&mut self, db: DbIndex, key: &[u8]) {
+        if self.expiring.entry(db).or_default().insert(Bytes::copy_from_slice(key)) {
+            *self.homes.entry(self.home(db, key)).or_default() += 1;
+        }
+    }
+
+    /// Whether it was watched.
+    pub(crate) fn unwatch(&mut self, db: DbIndex, key: &[u8]) -> bool {
+        let was = self.expiring.get_mut(&db).is_some_and(|keys| keys.remove(key));
+        let home = self.home(db, key);
+        if was && let Some(keys) = self.homes.get_mut(&home) {
+            *keys -= 1;
+            if *keys == 0 {
+                self.homes.remove(&home);
+            }
+        }
+        was
+    }
+
+    /// Forgets everything, or everything in one database.
+    pub(crate) fn clear(&mut self, db: Option<DbIndex>) {
+        let goes = |other: DbIndex| db.is_none_or(|db| db == other);
+        self.expiring.retain(|db, _| !goes(*db));
+        self.homes.retain(|(db, _), _| !goes(*db));
+        self.left_out.retain(|(db, _)| !goes(*db));
+    }
+
+    pub(crate) fn leave_out(&mut self, db: DbIndex, key: &[u8]) {
+        self.left_out.insert((db, Bytes::copy_from_slice(key)));
+    }
+
+    /// Whether it was left out.
+    pub(crate) fn take_in(&mut self, db: DbIndex, key: &[u8]) -> bool {
+        !self.left_out.is_empty() && self.left_out.remove(&(db, Bytes::copy_from_slice(key)))
+    }
+
+    fn home(&self, db: DbIndex, key: &[u8]) -> Home {
+        (db, self.cluster.then(|| Slot::of(key)))
+    }
+
+    fn registry(&mut self, slot: Option<Slot>, kind: &str) -> Vec<u8> {
+        match slot {
+            None => format!("df2redis:{kind}:{}", self.flow).into_bytes(),
+            Some(slot) => {
+                let tag = self.tags.entry(slot).or_insert_with(|| tag_of(slot));
+                format!("df2redis:{kind}:{}:{{{tag}}}", self.flow).into_bytes()
+            }
+        }
+    }
+
+    pub(crate) fn beside(&mut self, key: &[u8]) -> Beside {
+        let slot = self.cluster.then(|| Slot::of(key));
+        let (expiry, registry) = (beside(EXPIRY, key), self.registry(slot, "due"));
+        let member = [format!("{}:", expiry.len()).as_bytes(), &expiry, key].concat();
+        Beside { expiry, registry, member }
+    }
+
+    pub(crate) fn left_out_set(&mut self, key: &[u8]) -> Vec<u8> {
+        let slot = self.cluster.then(|| Slot::of(key));
+        self.registry(slot, "left-out")
+    }
+}
+
+/// The key in a member of the set of due keys.
+fn key_of(member: &[u8]) -> Option<&[u8]> {
+    let colon = memchr::memchr(b':', member)?;
+    let len: usize = std::str::from_utf8(member.get(..colon)?).ok()?.parse().ok()?;
+    member.get((colon + 1).checked_add(len)?..)
+}
+
+impl Translator {
+    /// The reserved key in each database of a standalone target that names the keys with due members, as members of a
+    /// sorted set: what a run that resumes reads first, and gives to [`Self::adopt_expiring`].
+    pub fn due_registry(&mut self) -> Vec<u8> {
+        self.notes.registry(None, "due")
+    }
+
+    /// The reserved key in each database of a standalone target that names the keys that were left out, as members of a
+    /// set, for [`Self::adopt_left_out`].
+    pub fn left_out_registry(&mut self) -> Vec<u8> {
+        self.notes.registry(None, "left-out")
+    }
+
+    /// Takes over what a run before has noted of a key; false if it is no such note.
+    pub fn adopt_expiring(&mut self, db: DbIndex, member: &[u8]) -> bool {
+        let key = key_of(member);
+        if let Some(key) = key {
+            self.notes.watch(db, key);
+        }
+        key.is_some()
+    }
+
+    /// Takes over that a run before has left a key out.
+    pub fn adopt_left_out(&mut self, db: DbIndex, key: &[u8]) {
+        self.notes.leave_out(db, key);
+    }
+
+    /// How many keys have members or fields that only [`Self::sweep`] removes.
+    pub fn expiring_keys(&self) -> usize {
+        self.notes.expiring()
+    }
+
+    /// Writes the commands that remove members and fields that are due, a bounded number of them. To be called every
+    /// second or so, with the time up to which all records are written.
+    pub fn sweep(&mut self, now: UnixMillis, out: &mut CommandBatch) {
+        let homes: Vec<Home> = self.notes.homes.keys().copied().collect();
+        for (db, slot) in homes {
+            let registry = self.notes.registry(slot, "due");
+            self.select(db, out);
+            let mut sweep = out.start(6);
+            sweep.arg(b"EVAL").arg(script::SWEEP_ALL.as_bytes()).int(1).arg(&registry);
+            sweep.int(now.0).int(SWEPT).finish();
+        }
+    }
+
+    /// Behind a value that replaces what was there: nothing is due that was.
+    pub(crate) fn forget_members(&mut self, (db, key): (DbIndex, &[u8]), out: &mut CommandBatch) {
+        if self.notes.unwatch(db, key) {
+            let beside = self.notes.beside(key);
+            self.select(db, out);
+            out.push(&[b"DEL", &beside.expiry]);
+            out.push(&[b"ZREM", &beside.registry, &beside.member]);
+        }
+        if self.notes.take_in(db, key) {
+            let set = self.notes.left_out_set(key);
+            self.select(db, out);
+            out.push(&[b"SREM", &set, key]);
+        }
+    }
+
+    /// Makes a key one with due times; what a run long ago may have left under their name is removed.
+    pub(crate) fn watch_members(&mut self, (db, key): (DbIndex, &[u8]), out: &mut CommandBatch) -> Beside {
+        let beside = self.notes.beside(key);
+        if !self.notes.is_expiring(db, key) {
+            self.notes.watch(db, key);
+            self.select(db, out);
+            out.push(&[b"DEL", &beside.expiry]);
+        }
+        beside
+    }
+
+    /// Notes that a sketch was left out, so that changes to it are too.
+    pub(crate) fn note_left_out(&mut self, (db, key): (DbIndex, &[u8]), out: &mut CommandBatch) {
+        self.notes.leave_out(db, key);
+        let set = self.notes.left_out_set(key);
+        self.select(db, out);
+        out.push(&[b"SADD", &set, key]);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn members_name_their_key() {
+        let mut notes = Notes::new(3, false);
+        for key in [&b"k"[..], b"a{b}c", b"1:2", b"", b"\n\xff"] {
+            let beside = notes.beside(key);
+            assert_eq!(key_of(&beside.member), Some(key));
+            assert_eq!(beside.registry, b"df2redis:due:3");
+        }
+        for damaged in [&b""[..], b"x", b"9:abc", b"x:abc", b"99999999999999999999:a"] {
+            assert_eq!(key_of(damaged), None, "{}", damaged.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn in_a_cluster_everything_lies_in_the_slot_of_its_key() {
+        let mut notes = Notes::new(0, true);
+        for key in [&b"k"[..], b"a{b}c", b"}{"] {
+            let beside = notes.beside(key);
+            assert_eq!(Slot::of(&beside.expiry), Slot::of(key));
+            assert_eq!(Slot::of(&beside.registry), Slot::of(key));
+            assert_eq!(Slot::of(&notes.left_out_set(key)), Slot::of(key));
+        }
+    }
+
+    #[test]
+    fn homes_are_counted() {
+        let mut notes = Notes::new(0, false);
+        notes.watch(DbIndex(0), b"a");
+        notes.watch(DbIndex(0), b"a");
+        notes.watch(DbIndex(3), b"a");
+        assert_eq!((notes.homes.len(), notes.expiring()), (2, 2));
+        assert!(notes.unwatch(DbIndex(0), b"a") && !notes.unwatch(DbIndex(0), b"a"));
+        assert!(!notes.is_expiring(DbIndex(0), b"a") && notes.is_expiring(DbIndex(3), b"a"));
+        assert!(notes.unwatch(DbIndex(3), b"a") && notes.is_empty());
+    }
+}

@@ -1,0 +1,55 @@
+//! Keys that a record does not tell the truth about, so that their value has to be read again from the source.
+
+use std::fmt;
+
+use bytes::Bytes;
+use dfly_wire::DbIndex;
+
+/// A key to be read again. Whoever follows the journal serves these, in step with it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reread {
+    /// The key's database on the source.
+    pub db: DbIndex,
+    /// The key on the source.
+    pub key: Bytes,
+    /// Why.
+    pub reason: Reason,
+}
+
+/// Why a key has to be read again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Reason {
+    /// The master cut the record down to this flow's own keys (protocol section 3.9).
+    Truncated,
+    /// The master wrote scores with six significant digits (protocol section 3.9).
+    Digits,
+    /// A form of a command that has no equal on the target.
+    Form,
+    /// A change within a document that the target holds as text.
+    JsonText,
+    /// The record's keys lie in different slots of the target, or only in part in the selection.
+    Torn,
+    /// The target refused the record.
+    Refused,
+}
+
+impl Reason {
+    /// The name in reports and metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Truncated => "truncated-record",
+            Self::Digits => "six-digit-scores",
+            Self::Form => "command-form",
+            Self::JsonText => "json-text",
+            Self::Torn => "torn-record",
+            Self::Refused => "refused",
+        }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}

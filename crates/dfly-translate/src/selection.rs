@@ -1,0 +1,210 @@
+//! Which part of the source reaches the target, and under which names. Everything, as it is, unless told otherwise.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::str::FromStr;
+
+use dfly_rdb::ValueKind;
+use dfly_wire::DbIndex;
+
+use crate::glob::Glob;
+use crate::table::{CommandSpec, WorksOn};
+
+/// Where each database goes. As text: `0=5,3=0,7=skip`; a database that is not named stays where it is.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct DbMap(BTreeMap<DbIndex, Option<DbIndex>>);
+
+impl DbMap {
+    /// The database on the target; `None` if it is left out.
+    #[inline]
+    pub fn get(&self, db: DbIndex) -> Option<DbIndex> {
+        if self.0.is_empty() { Some(db) } else { self.0.get(&db).copied().unwrap_or(Some(db)) }
+    }
+
+    /// Whether every database stays where it is.
+    pub fn is_identity(&self) -> bool {
+        self.0.iter().all(|(from, to)| Some(*from) == *to)
+    }
+
+    /// Whether keys of the source may go to that database of the target.
+    pub fn feeds(&self, target: DbIndex) -> bool {
+        self.0.values().any(|to| *to == Some(target)) || !self.0.contains_key(&target)
+    }
+
+    /// Whether the target's database may hold keys of more than one of the source's, so that it is never flushed as a
+    /// whole for one of them.
+    pub fn is_shared(&self, target: DbIndex) -> bool {
+        let own = usize::from(!self.0.contains_key(&target));
+        self.0.values().filter(|to| **to == Some(target)).count() + own > 1
+    }
+}
+
+impl FromStr for DbMap {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let number = |text: &str| {
+            let number = text.trim().parse().map(DbIndex);
+            number.map_err(|_not_a_number| format!("\"{}\" is no database number", text.trim()))
+        };
+        let pair = |item: &str| {
+            let (from, to) = item
+                .split_once('=')
+                .ok_or_else(|| format!("\"{item}\" is no pair; write 0=5, or 7=skip to leave a database out"))?;
+            let to = if to.trim() == "skip" { None } else { Some(number(to)?) };
+            Ok((number(from)?, to))
+        };
+        let mut map = BTreeMap::new();
+        for (from, to) in text.split(',').map(pair).collect::<Result<Vec<_>, String>>()? {
+            if map.insert(from, to).is_some() {
+                return Err(format!("database {from} is named twice"));
+            }
+        }
+        Ok(Self(map))
+    }
+}
+
+/// Keys that begin with `from` begin with `to` on the target. The first rule that fits counts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rename {
+    /// The prefix on the source.
+    pub from: Vec<u8>,
+    /// The prefix on the target.
+    pub to: Vec<u8>,
+}
+
+impl FromStr for Rename {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (from, to) =
+            text.split_once('=').ok_or_else(|| format!("\"{text}\" is no rule; write old-prefix=new-prefix"))?;
+        Ok(Self { from: from.as_bytes().to_vec(), to: to.as_bytes().to_vec() })
+    }
+}
+
+/// What is taken and what is left out: where something is allowed, only that is taken; what is blocked is never taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Choice<T> {
+    /// Empty: everything.
+    pub allow: Vec<T>,
+    /// What is left out all the same.
+    pub block: Vec<T>,
+}
+
+impl<T> Default for Choice<T> {
+    fn default() -> Self {
+        Self { allow: Vec::new(), block: Vec::new() }
+    }
+}
+
+impl<T> Choice<T> {
+    fn takes(&self, is: impl Fn(&T) -> bool) -> bool {
+        (self.allow.is_empty() || self.allow.iter().any(&is)) && !self.block.iter().any(&is)
+    }
+
+    fn is_everything(&self) -> bool {
+        self.allow.is_empty() && self.block.is_empty()
+    }
+}
+
+/// Everything that restricts or renames.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Selection {
+    /// Where databases go.
+    pub dbs: DbMap,
+    /// By key.
+    pub keys: Choice<Glob>,
+    /// By the kind of value. Commands on keys of any kind (DEL, PEXPIREAT, ...) pass: without the key they do nothing.
+    pub kinds: Choice<ValueKind>,
+    /// Journaled commands that are left out, in upper case.
+    pub blocked_commands: BTreeSet<String>,
+    /// Journaled commands that are taken; empty: all.
+    pub allowed_commands: BTreeSet<String>,
+    /// Names on the target.
+    pub renames: Vec<Rename>,
+}
+
+impl Selection {
+    /// Whether all keys are taken under their own names; databases may be mapped.
+    pub fn takes_all_keys(&self) -> bool {
+        self.keys.is_everything() && self.renames.is_empty() && self.kinds.is_everything()
+    }
+
+    /// Whether nothing is left out or renamed, databases included.
+    pub fn is_everything(&self) -> bool {
+        self.takes_all_keys()
+            && self.dbs.is_identity()
+            && self.blocked_commands.is_empty()
+            && self.allowed_commands.is_empty()
+    }
+
+    /// Whether a key is taken.
+    pub fn takes_key(&self, key: &[u8]) -> bool {
+        self.keys.is_everything() || self.keys.takes(|glob| glob.matches(key))
+    }
+
+    /// Whether values of this kind are taken.
+    pub fn takes_kind(&self, kind: ValueKind) -> bool {
+        self.kinds.is_everything() || self.kinds.takes(|taken| *taken == kind)
+    }
+
+    /// Whether records of this command are taken.
+    pub fn takes_command(&self, spec: &CommandSpec) -> bool {
+        let kind = match spec.works_on {
+            WorksOn::Kind(kind) => self.takes_kind(kind),
+            WorksOn::Any | WorksOn::Nothing => true,
+        };
+        kind && !self.blocked_commands.contains(spec.name)
+            && (self.allowed_commands.is_empty() || self.allowed_commands.contains(spec.name))
+    }
+
+    /// The key's name on the target, if it is another one.
+    pub fn renamed(&self, key: &[u8]) -> Option<Vec<u8>> {
+        self.renames.iter().find_map(|rule| Some([&rule.to, key.strip_prefix(&rule.from[..])?].concat()))
+    }
+
+    /// Whether a key of the target may be one of the source's: what a flush or a full synchronisation may remove.
+    pub fn covers(&self, target_key: &[u8]) -> bool {
+        if self.renames.is_empty() {
+            return self.takes_key(target_key);
+        }
+        let behind = |rule: &Rename| Some([&rule.from, target_key.strip_prefix(&rule.to[..])?].concat());
+        let renamed = self.renames.iter().filter_map(behind).any(|key| self.takes_key(&key));
+        renamed || (self.renamed(target_key).is_none() && self.takes_key(target_key))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn databases() {
+        let map: DbMap = "0=5, 3=0,7=skip".parse().unwrap();
+        let get = |db| map.get(DbIndex(db)).map(|db| db.0);
+        assert_eq!((get(0), get(3), get(7), get(1)), (Some(5), Some(0), None, Some(1)));
+        assert!(map.is_shared(DbIndex(5)) && !map.is_shared(DbIndex(0)) && !map.is_shared(DbIndex(1)));
+        assert!(!map.is_identity() && DbMap::default().is_identity());
+        for text in ["", "0", "0=x", "a=1", "0=1,0=2", "0=-1"] {
+            assert!(text.parse::<DbMap>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn keys() {
+        let selection = Selection {
+            keys: Choice { allow: vec![Glob::new("user:*"), Glob::new("s?")], block: vec![Glob::new("*:tmp")] },
+            renames: vec!["user:=u:".parse().unwrap(), "s=t".parse().unwrap()],
+            ..Selection::default()
+        };
+        for (key, taken) in [("user:1", true), ("user:1:tmp", false), ("s1", true), ("x", false)] {
+            assert_eq!(selection.takes_key(key.as_bytes()), taken, "{key}");
+        }
+        assert_eq!(selection.renamed(b"user:1"), Some(b"u:1".to_vec()));
+        assert_eq!(selection.renamed(b"x"), None);
+        for (target, covered) in [("u:1", true), ("u:1:tmp", false), ("user:1", false), ("t1", true), ("x", false)] {
+            assert_eq!(selection.covers(target.as_bytes()), covered, "{target}");
+        }
+        assert!(Selection::default().is_everything() && !selection.is_everything());
+    }
+}

@@ -1,0 +1,109 @@
+//! What the target can do, as plain data. Who measures it is not of interest here.
+
+use dfly_rdb::Family;
+use dfly_rdb::payload::TargetFormat;
+
+/// Something that not every Redis and Valkey can do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Ability {
+    /// Fields of hashes can expire (`HPEXPIREAT`: Redis 7.4, Valkey 9).
+    FieldTtl,
+    /// Libraries of functions (`FUNCTION LOAD`: Redis 7.0, Valkey).
+    Functions,
+    /// Streams count the entries they ever had (`ENTRIESREAD`, `ENTRIESADDED`: Redis 7.0, Valkey).
+    StreamCounters,
+    /// JSON documents (`JSON.SET`).
+    Json,
+    /// Bloom filters (`BF.ADD`).
+    Bloom,
+    /// Cuckoo filters (`CF.ADD`).
+    Cuckoo,
+    /// Count-min sketches (`CMS.INITBYDIM`).
+    CountMin,
+    /// Top-K sketches (`TOPK.RESERVE`).
+    TopK,
+}
+
+impl Ability {
+    /// Those that a module brings, each with a command that only a server with that module knows.
+    pub const OF_MODULES: [(Self, &'static str); 5] = [
+        (Self::Json, "JSON.SET"),
+        (Self::Bloom, "BF.ADD"),
+        (Self::Cuckoo, "CF.ADD"),
+        (Self::CountMin, "CMS.INITBYDIM"),
+        (Self::TopK, "TOPK.RESERVE"),
+    ];
+
+    fn bit(self) -> u16 {
+        1 << self as u16
+    }
+}
+
+/// A target: which payloads it reads, what it can do, and whether keys of one command must share a slot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Target {
+    /// Which payloads it reads.
+    pub format: TargetFormat,
+    abilities: u16,
+    cluster: bool,
+}
+
+impl Target {
+    /// A standalone server without modules.
+    pub fn plain(format: TargetFormat) -> Self {
+        let target = Self { format, abilities: 0, cluster: false };
+        let (redis, valkey) = (format.family == Family::Redis, format.family == Family::Valkey);
+        let field_ttl = format.version >= if redis { (7, 4) } else { (9, 0) };
+        let seven = valkey || format.version >= (7, 0);
+        [(Ability::FieldTtl, field_ttl), (Ability::Functions, seven), (Ability::StreamCounters, seven)]
+            .into_iter()
+            .filter(|(_, has)| *has)
+            .fold(target, |target, (ability, _)| target.with(ability))
+    }
+
+    /// The same with one ability more.
+    #[must_use]
+    pub fn with(self, ability: Ability) -> Self {
+        Self { abilities: self.abilities | ability.bit(), ..self }
+    }
+
+    /// The same as a cluster.
+    #[must_use]
+    pub fn in_cluster(self) -> Self {
+        Self { cluster: true, ..self }
+    }
+
+    /// Whether it can do that.
+    pub fn has(&self, ability: Ability) -> bool {
+        self.abilities & ability.bit() != 0
+    }
+
+    /// Whether the keys of one command must share a slot.
+    pub fn is_cluster(&self) -> bool {
+        self.cluster
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn abilities_by_version() {
+        let target = |family, version| Target::plain(TargetFormat { family, version });
+        for (family, version, field_ttl, functions) in [
+            (Family::Redis, (6, 2), false, false),
+            (Family::Redis, (7, 0), false, true),
+            (Family::Redis, (7, 4), true, true),
+            (Family::Valkey, (8, 1), false, true),
+            (Family::Valkey, (9, 0), true, true),
+        ] {
+            let target = target(family, version);
+            assert_eq!(target.has(Ability::FieldTtl), field_ttl, "{family:?} {version:?}");
+            assert_eq!(target.has(Ability::Functions), functions, "{family:?} {version:?}");
+            assert!(!target.has(Ability::Json) && target.with(Ability::Json).has(Ability::Json));
+            assert!(!target.is_cluster() && target.in_cluster().is_cluster());
+        }
+    }
+}

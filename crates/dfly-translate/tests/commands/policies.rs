@@ -1,0 +1,159 @@
+//! What is left out, and what is not guessed (P23).
+
+use dfly_translate::{Effect, Flush, Loss, Policies, Policy, Rules, specs};
+use dfly_wire::DbIndex;
+
+use crate::journal::{Flow, NOW, record, redis, with_modules, words};
+
+const LEFT_OUT: [(&str, Loss); 17] = [
+    ("JSON.SET k $ 1", Loss::Json),
+    ("BF.ADD k a", Loss::Bloom),
+    ("CF.ADD k a", Loss::Cuckoo),
+    ("CMS.MERGE a", Loss::CountMinSketch),
+    ("TOPK.ADD k a", Loss::TopK),
+    ("FT.CREATE i", Loss::Search),
+    ("CL.THROTTLE k 1 2 3", Loss::Throttle),
+    ("SORT a", Loss::Truncated),
+    ("GEORADIUS a", Loss::Truncated),
+    ("LMPOP 1 a LEFT", Loss::Form),
+    ("SET k v NX", Loss::Form),
+    ("DELEX k IFDEQ 0", Loss::Form),
+    ("DFLYCLUSTER FLUSHSLOTS 0 1", Loss::FlushSlots),
+    ("NOSUCHCOMMAND k", Loss::Unknown),
+    ("SET k", Loss::Malformed),
+    ("RESTORE k soon x", Loss::Malformed),
+    ("SADDEX k soon a", Loss::Malformed),
+];
+
+/// Without somebody who reads keys again, what cannot be carried out is a loss: counted, or the end.
+#[test]
+fn what_cannot_be_carried_out_is_named() {
+    for (line, loss) in LEFT_OUT {
+        let mut lenient = Flow::new(redis(7, 0), Policy::Skip);
+        assert_eq!(lenient.apply(0, line).unwrap(), Effect::Lost(loss), "{line}");
+        assert!(lenient.batch.is_empty(), "{line}");
+        let losses = lenient.translator.take_losses();
+        assert_eq!(losses.iter().collect::<Vec<_>>(), [(loss, 1)]);
+        let mut strict = Flow::new(redis(7, 0), Policy::Fail);
+        let error = strict.apply(3, line).unwrap_err().to_string();
+        assert!(error.contains("in database 3") && error.contains(loss.name()), "{error}");
+        assert!(strict.batch.is_empty(), "{line}: nothing is written");
+    }
+}
+
+#[test]
+fn policies_one_by_one() {
+    let rules = |text: &str| Rules { policies: text.parse().unwrap(), ..Rules::default() };
+    let mut flow = Flow::new(redis(7, 0), rules("fail,bloom=skip"));
+    assert_eq!(flow.apply(0, "BF.ADD k a").unwrap(), Effect::Lost(Loss::Bloom));
+    assert!(flow.apply(0, "CF.ADD k a").is_err());
+    assert_eq!(flow.apply(0, "STICK k").unwrap(), Effect::Lost(Loss::Sticky), "loses no data");
+    assert_eq!(flow.apply(0, "SADDEX k 60 a").unwrap(), Effect::Written, "emulated");
+    let mut flow = Flow::new(redis(7, 0), rules("member-ttl=fail"));
+    assert!(flow.apply(0, "SADDEX k 60 a").is_err());
+    let mut flow = Flow::new(redis(7, 0), rules("member-ttl=drop"));
+    for (line, effect) in [
+        ("SADDEX k 60 a b", Effect::Lost(Loss::MemberTtl)),
+        ("HSETEX h 60 f v", Effect::Lost(Loss::MemberTtl)),
+        ("HEXPIRE h 60 FIELDS 1 f", Effect::Lost(Loss::MemberTtl)),
+        ("FIELDEXPIRE h 60 f", Effect::Lost(Loss::MemberTtl)),
+    ] {
+        assert_eq!(flow.apply(0, line).unwrap(), effect, "{line}");
+    }
+    assert_eq!(flow.lines(), ["SADD k a b", "HSET h f v"]);
+}
+
+#[test]
+fn documents_as_strings() {
+    let rules = |rereads| Rules { policies: Policies::default().with_json_as_string(), rereads, ..Rules::default() };
+    let mut alone = Flow::new(redis(7, 0), rules(false));
+    assert_eq!(alone.apply(0, "JSON.SET k $ {\"a\":1}").unwrap(), Effect::Written);
+    assert!(alone.apply(0, "JSON.NUMINCRBY k $.a 1").is_err(), "a part of a text cannot be changed");
+    assert_eq!(alone.lines(), ["SET k {\"a\":1} KEEPTTL"]);
+    let mut served = Flow::new(redis(7, 0), rules(true));
+    assert_eq!(served.apply(0, "JSON.NUMINCRBY k $.a 1").unwrap(), Effect::Reread);
+    assert_eq!(served.apply(0, "JSON.MSET a $ 1 b $ 2").unwrap(), Effect::Reread);
+    let keys: Vec<_> = served.translator.take_rereads().into_iter().map(|reread| reread.key).collect();
+    assert_eq!(keys, ["k", "a", "b"]);
+    let mut module = Flow::new(with_modules(redis(7, 4)), rules(true));
+    assert_eq!(module.apply(0, "JSON.SET k $ 1").unwrap(), Effect::Written);
+    assert_eq!(module.lines(), ["JSON.SET k $ 1"], "where there are documents they stay documents");
+}
+
+/// Every record of the table, in every length from its name alone, is carried out or named; nothing else is disturbed.
+#[test]
+fn every_command_of_the_table_in_every_length() {
+    for (spec, rereads) in specs().iter().flat_map(|spec| [(spec, false), (spec, true)]) {
+        for len in 1..=8 {
+            let args: Vec<&[u8]> =
+                std::iter::once(spec.name.as_bytes()).chain([&b"1"[..]; 7]).take(len).collect();
+            let mut flow = Flow::new(redis(7, 0), Rules { rereads, ..Rules::from(Policy::Skip) });
+            flow.apply(0, "SET before 1").unwrap();
+            match flow.apply_at(&record(0, 0, &args), NOW) {
+                Ok(Effect::Lost(Loss::Malformed)) => assert_eq!(flow.batch.len(), 1, "{} {len}", spec.name),
+                Ok(_) => assert!(len >= spec.least_args, "{} with {len} words", spec.name),
+                Err(error) => panic!("{} {len}: {error}", spec.name),
+            }
+            assert_eq!(flow.lines()[0], "SET before 1");
+        }
+    }
+}
+
+/// P11: databases are kept, with one SELECT for each change.
+#[test]
+fn databases() {
+    let mut flow = Flow::new(redis(7, 0), Policy::Fail);
+    for (db, line) in [(0, "INCR a"), (3, "INCR b"), (3, "INCR c"), (0, "INCR d")] {
+        flow.apply(db, line).unwrap();
+    }
+    assert_eq!(flow.lines(), ["INCR a", "SELECT 3", "INCR b", "INCR c", "SELECT 0", "INCR d"]);
+}
+
+#[test]
+fn flushes_are_left_to_the_barrier() {
+    let mut flow = Flow::new(redis(7, 0), Policy::Fail);
+    assert_eq!(flow.apply(3, "FLUSHALL SYNC").unwrap(), Effect::Flush(Flush::All));
+    assert_eq!(flow.apply(3, "FLUSHDB").unwrap(), Effect::Flush(Flush::Db(DbIndex(3))));
+    assert!(flow.batch.is_empty());
+}
+
+/// A Redis 6.2 takes no counters of streams.
+#[test]
+fn stream_counters() {
+    let mut flow = Flow::new(redis(6, 2), Policy::Fail);
+    flow.apply(0, "XGROUP SETID k g 1-1 ENTRIESREAD 3").unwrap();
+    flow.apply(0, "XSETID k 1-1 ENTRIESADDED 3 MAXDELETEDID 1-0").unwrap();
+    flow.apply(0, "XGROUP CREATE k entriesread 0 MKSTREAM").unwrap();
+    assert_eq!(flow.lines(), ["XGROUP SETID k g 1-1", "XSETID k 1-1", "XGROUP CREATE k entriesread 0 MKSTREAM"]);
+}
+
+/// A sketch that was left out is not brought to life with a part of its content.
+#[test]
+fn sketches_that_were_left_out() {
+    let mut flow = Flow::new(with_modules(redis(7, 4)), Policy::Skip);
+    flow.translator.adopt_left_out(DbIndex(0), b"k");
+    assert_eq!(flow.apply(0, "BF.ADD k a").unwrap(), Effect::Lost(Loss::Bloom));
+    assert_eq!(flow.apply(0, "RENAME k j").unwrap(), Effect::Written);
+    assert_eq!(flow.apply(0, "BF.ADD k a").unwrap(), Effect::Written, "another one by now");
+    assert_eq!(flow.apply(0, "BF.ADD j a").unwrap(), Effect::Lost(Loss::Bloom));
+    assert_eq!(flow.apply(0, "DEL j").unwrap(), Effect::Written);
+    assert_eq!(flow.apply(0, "BF.ADD j a").unwrap(), Effect::Written);
+    let expected = [
+        "SADD df2redis:left-out:0 j",
+        "RENAME-SCRIPT k j",
+        "BF.ADD k a",
+        "DEL j",
+        "SREM df2redis:left-out:0 j",
+        "BF.ADD j a",
+    ];
+    assert_eq!(flow.lines(), expected);
+}
+
+#[test]
+fn words_that_are_no_text() {
+    let mut flow = Flow::new(redis(7, 0), Policy::Fail);
+    let args = [&b"SET"[..], b"\xff\0\r\n", b"\x80"];
+    flow.apply_at(&record(0, 0, &args), NOW).unwrap();
+    assert_eq!(redis_resp::arguments(flow.batch.command(0).unwrap()).collect::<Vec<_>>(), args);
+    assert_eq!(words("a b").len(), 2);
+}

@@ -1,0 +1,114 @@
+//! Values of the snapshot: what the target cannot hold by itself, and where it goes.
+
+use bytes::Bytes;
+use dfly_rdb::{Entry, KeyHeader, RawValue, TypeId};
+use dfly_translate::{Ability, Effect, Loss, Output, Policies, Policy, Rules, Selection, Target};
+use dfly_wire::{DbIndex, UnixMillis};
+use redis_resp::arguments;
+
+use crate::journal::{Flow, NOW, redis, with_modules};
+use crate::servers;
+
+/// From when due times in payloads count, in seconds (protocol section 7.6.4).
+const BASE: i64 = 1_675_209_600;
+
+fn entry(db: u32, key: &'static str, type_id: TypeId, payload: impl Into<Bytes>) -> Entry {
+    let header = KeyHeader { db: DbIndex(db), key: key.into(), ..KeyHeader::default() };
+    Entry { header, value: RawValue::new(type_id, payload.into()) }
+}
+
+fn write(flow: &mut Flow, entry: &Entry, now: UnixMillis) -> Effect {
+    flow.translator.entry(entry, &mut Output { commands: &mut flow.batch, now }).unwrap()
+}
+
+fn timed(pairs: &[(&str, Option<&str>, u32)]) -> Vec<u8> {
+    let mut payload = vec![u8::try_from(pairs.len()).unwrap()];
+    let text = |text: &str, payload: &mut Vec<u8>| {
+        payload.push(u8::try_from(text.len()).unwrap());
+        payload.extend(text.as_bytes());
+    };
+    for (member, value, due) in pairs {
+        text(member, &mut payload);
+        if let Some(value) = value {
+            text(value, &mut payload);
+        }
+        let relative = if *due == 0 { u32::MAX } else { *due };
+        payload.push(0xc2);
+        payload.extend(relative.to_le_bytes());
+    }
+    payload
+}
+
+/// Due times of a set and of a hash survive the way to every server, and members go when they are due.
+#[test]
+fn members_with_an_expiry() {
+    for server in servers::servers() {
+        let mut client = server.client();
+        let mut flow = Flow::new(server.target, Policy::Fail);
+        let (soon, late) = (200_000_000, 2_000_000_000);
+        let now = UnixMillis((BASE + i64::from(soon) - 60) * 1000);
+        let set = timed(&[("a", None, soon), ("b", None, late), ("c", None, 0), ("d", None, 1)]);
+        let hash = timed(&[("f", Some("v"), soon), ("g", Some("w"), 0)]);
+        assert_eq!(write(&mut flow, &entry(0, "s", TypeId::SetWithExpiry, set), now), Effect::Written);
+        assert_eq!(write(&mut flow, &entry(0, "h", TypeId::HashWithExpiry, hash), now), Effect::Written);
+        let native = server.target.has(Ability::FieldTtl);
+        assert_eq!(flow.translator.expiring_keys(), if native { 1 } else { 2 });
+        for (offset, members, fields) in [(0, "[\"a\" \"b\" \"c\"]", 2), (61, "[\"b\" \"c\"]", 1)] {
+            flow.translator.sweep(UnixMillis(now.0 + offset * 1000), &mut flow.batch);
+            for index in 0..flow.batch.len() {
+                let words: Vec<&[u8]> = arguments(flow.batch.command(index).unwrap()).collect();
+                let reply = client.command(&words).unwrap();
+                assert!(reply.error().is_none(), "{reply:?}");
+            }
+            flow.batch.truncate(0);
+            let found = servers::shown(&client.expect(&[b"SORT", b"s", b"ALPHA"]).unwrap());
+            assert_eq!(found, members);
+            let count = client.expect(&[b"HLEN", b"h"]).unwrap().int().unwrap();
+            // A server that removes fields itself goes by its own clock, which is far behind.
+            assert_eq!(count, if native { 2 } else { fields });
+        }
+    }
+}
+
+#[test]
+fn documents() {
+    let json = || entry(0, "k", TypeId::Json, &b"\x07{\"a\":1}"[..]);
+    let run = |target: Target, policies: &str| {
+        let rules = Rules { policies: policies.parse::<Policies>().unwrap(), ..Rules::default() };
+        let mut flow = Flow::new(target, rules);
+        let effect = write(&mut flow, &json(), NOW);
+        (effect, flow.lines())
+    };
+    let lines = |lines: &[&str]| lines.iter().map(|line| (*line).to_owned()).collect::<Vec<_>>();
+    assert_eq!(run(redis(7, 0), "json=skip"), (Effect::Lost(Loss::Json), lines(&[])));
+    assert_eq!(run(redis(7, 0), "json=string"), (Effect::Written, lines(&["SET k {\"a\":1}"])));
+    let module = with_modules(redis(7, 4));
+    assert_eq!(run(module, "fail"), (Effect::Written, lines(&["DEL k", "JSON.SET k $ {\"a\":1}"])));
+}
+
+/// The bits of a filter mean nothing to a module that hashes otherwise.
+#[test]
+fn sketches() {
+    let bloom = entry(0, "k", TypeId::TopK, &b"\x01"[..]);
+    let mut plain = Flow::new(redis(7, 0), Policy::Skip);
+    assert_eq!(write(&mut plain, &bloom, NOW), Effect::Lost(Loss::TopK));
+    assert!(plain.batch.is_empty());
+    let mut module = Flow::new(with_modules(redis(7, 4)), Policy::Skip);
+    assert_eq!(write(&mut module, &bloom, NOW), Effect::Lost(Loss::TopK));
+    assert_eq!(module.lines(), ["DEL k", "SADD df2redis:left-out:0 k"]);
+    assert_eq!(module.apply(0, "TOPK.ADD k a").unwrap(), Effect::Lost(Loss::TopK));
+}
+
+#[test]
+fn where_keys_go() {
+    let selection = Selection {
+        dbs: "3=1,7=skip".parse().unwrap(),
+        renames: vec!["user:=u:".parse().unwrap()],
+        ..Selection::default()
+    };
+    let mut flow = Flow::new(redis(7, 0), Rules { selection, ..Rules::from(Policy::Fail) });
+    let string = |db, key| entry(db, key, TypeId::String, &b"\x01v"[..]);
+    assert_eq!(write(&mut flow, &string(3, "user:1"), NOW), Effect::Written);
+    assert_eq!(write(&mut flow, &string(7, "user:1"), NOW), Effect::Unselected);
+    assert_eq!(flow.lines(), ["SELECT 1", "SET u:1 v"]);
+}
