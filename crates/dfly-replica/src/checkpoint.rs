@@ -2,7 +2,11 @@
 //! whatever is killed at whatever moment (P18).
 //!
 //! One hash under a reserved key in database 0: `source` the master's replication id, `flows` how many it has,
-//! `flow:<i>` the next record wanted of each, `refused` what the target refused inside a transaction, if anything.
+//! `flow:<i>` the next record wanted of each, `syncing` while a full synchronisation is not complete, `sweep` while keys
+//! that the source no longer has may be left, `refused` what the target refused for good, if anything.
+//!
+//! Every transaction is guarded: it is carried out only if the position is the one that it follows. So what was sent and
+//! not answered can be sent again, and what a process sent before it was killed does nothing behind another's back.
 
 use std::collections::BTreeMap;
 
@@ -16,6 +20,17 @@ use crate::error::Error;
 /// The reserved key. Everything that begins with `df2redis:` is this tool's own.
 pub const KEY: &str = "df2redis:checkpoint";
 
+/// What the name begins with of the key that a flow's transactions watch. It never holds anything.
+const GUARD: &str = "df2redis:guard:";
+
+/// Touches the watched key (KEYS[2]) unless a flow's field (ARGV[1]) and the source are as expected: then EXEC does
+/// nothing.
+const CHECK: &str = "local v=redis.call('HMGET',KEYS[1],ARGV[1],'source') \
+     if v[1]~=ARGV[2] or v[2]~=ARGV[3] then redis.call('SET',KEYS[2],'') redis.call('DEL',KEYS[2]) end";
+
+/// How many commands [`open_guarded`] writes.
+pub(crate) const GUARD_COMMANDS: usize = 3;
+
 /// Positions of all flows with one master process.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Checkpoint {
@@ -28,8 +43,10 @@ pub struct Checkpoint {
 /// What a target says of the run before.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Stored {
-    /// Nothing, or a synchronisation that did not reach its journal on every flow.
+    /// Nothing.
     Nothing,
+    /// A full synchronisation that did not reach its journal on every flow.
+    Unfinished,
     /// Every flow's position.
     Whole(Checkpoint),
     /// The target refused a command after its position had moved; the data is not the source's.
@@ -49,12 +66,53 @@ impl Checkpoint {
         }
     }
 
-    /// Removes it: a full synchronisation begins, and nothing may resume from before it.
+    /// Where a flow of this source stands; `None` if the target holds no position of it.
     ///
     /// # Errors
     /// As [`Self::load`].
-    pub async fn remove(target: &mut Connection) -> Result<(), Error> {
-        match ask(target, &["DEL", KEY]).await? {
+    pub async fn position(target: &mut Connection, source_id: &str, flow: FlowId) -> Result<Option<Lsn>, Error> {
+        let field = field(flow);
+        match ask(target, &["HMGET", KEY, "source", &field]).await? {
+            Reply::Array(found) => Ok(match found.as_slice() {
+                [Reply::Bulk(source), Reply::Bulk(next)] if source == source_id.as_bytes() => {
+                    std::str::from_utf8(next).ok().and_then(|text| text.parse().ok()).map(Lsn)
+                }
+                _ => None,
+            }),
+            Reply::Error(error) => Err(unusable(error.to_string())),
+            other => Err(unusable(format!("{other:?}"))),
+        }
+    }
+
+    /// A full synchronisation begins, and nothing may resume from before it. `sweep`: keys that the source does not have
+    /// are to be removed behind it.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub async fn begin(target: &mut Connection, sweep: bool) -> Result<(), Error> {
+        let sweep = if sweep { "1" } else { "0" };
+        for request in [&["DEL", KEY][..], &["HSET", KEY, "syncing", "1", "sweep", sweep]] {
+            if let Reply::Error(error) = ask(target, request).await? {
+                return Err(unusable(error.to_string()));
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether keys that the source no longer has may be left.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub async fn wants_sweep(target: &mut Connection) -> Result<bool, Error> {
+        Ok(ask(target, &["HGET", KEY, "sweep"]).await? == Reply::Bulk("1".into()))
+    }
+
+    /// No such key is left.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub async fn swept(target: &mut Connection) -> Result<(), Error> {
+        match ask(target, &["HDEL", KEY, "sweep"]).await? {
             Reply::Error(error) => Err(unusable(error.to_string())),
             _ => Ok(()),
         }
@@ -92,6 +150,16 @@ pub(crate) fn write_entry(source: (&str, u16), (flow, lsn): (FlowId, Lsn), out: 
     command.arg(field(flow).as_bytes()).arg(lsn.to_string().as_bytes()).finish();
 }
 
+/// The head of a transaction that is carried out only if the flow stands at `expected`. The connection is in database 0.
+pub(crate) fn open_guarded(source_id: &str, (flow, expected): (FlowId, Lsn), out: &mut CommandBatch) {
+    let guard = format!("{GUARD}{flow}");
+    out.push(&[b"WATCH", guard.as_bytes()]);
+    let mut check = out.start(8);
+    check.arg(b"EVAL").arg(CHECK.as_bytes()).int(2).arg(KEY.as_bytes()).arg(guard.as_bytes());
+    check.arg(field(flow).as_bytes()).arg(expected.to_string().as_bytes()).arg(source_id.as_bytes()).finish();
+    out.push(&[b"MULTI"]);
+}
+
 /// A flow's position.
 pub(crate) fn write_position(flow: FlowId, lsn: Lsn, out: &mut CommandBatch) {
     out.push(&[b"HSET", KEY.as_bytes(), field(flow).as_bytes(), lsn.to_string().as_bytes()]);
@@ -122,7 +190,11 @@ fn stored(fields: &BTreeMap<String, String>) -> Stored {
     if let Some(reason) = fields.get("refused") {
         return Stored::Refused(reason.clone());
     }
-    whole(fields).map_or(Stored::Nothing, Stored::Whole)
+    match whole(fields) {
+        Some(checkpoint) => Stored::Whole(checkpoint),
+        None if fields.contains_key("syncing") || fields.contains_key("source") => Stored::Unfinished,
+        None => Stored::Nothing,
+    }
 }
 
 fn whole(fields: &BTreeMap<String, String>) -> Option<Checkpoint> {
@@ -159,7 +231,7 @@ mod tests {
         let mut batch = CommandBatch::default();
         assert_eq!(after(&batch), Stored::Nothing);
         write_entry(("abc", 2), (FlowId(0), Lsn(7)), &mut batch);
-        assert_eq!(after(&batch), Stored::Nothing, "flow 1 has not reached its journal");
+        assert_eq!(after(&batch), Stored::Unfinished, "flow 1 has not reached its journal");
         write_entry(("abc", 2), (FlowId(1), Lsn(1)), &mut batch);
         write_position(FlowId(1), Lsn(9), &mut batch);
         let flows = BTreeMap::from([(FlowId(0), Lsn(7)), (FlowId(1), Lsn(9))]);

@@ -2,9 +2,10 @@
 
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use dfly_translate::Policy;
+use dfly_translate::Rules;
 use dfly_wire::{Limits, UnixMillis};
 use redis_resp::connection::Endpoint;
 use redis_sink::WindowLimits;
@@ -16,8 +17,10 @@ pub struct EngineConfig {
     pub source: Endpoint,
     /// The Redis or Valkey server.
     pub target: Endpoint,
-    /// What to do with what the target cannot hold.
-    pub on_unsupported: Policy,
+    /// What reaches the target, under which names, and what to do with what it cannot hold.
+    pub rules: Arc<Rules>,
+    /// What a first start does with a target that holds keys.
+    pub on_start: OnStart,
     /// What may be in flight to the target for one flow.
     pub window: WindowLimits,
     /// What the decoders accept.
@@ -34,7 +37,11 @@ pub struct EngineConfig {
     pub state_interval: Duration,
     /// The longest wait for the target to answer what is in flight when the run is stopped.
     pub drain_timeout: Duration,
-    /// What to do when the source is gone.
+    /// A target that answers nothing for this long while something is in flight counts as gone.
+    pub target_timeout: Duration,
+    /// How often members and fields are removed that are due.
+    pub sweep_interval: Duration,
+    /// What to do when the source or the target is gone.
     pub reconnect: Reconnect,
     /// Synchronise fully, whatever positions the target holds.
     pub force_resync: bool,
@@ -44,7 +51,22 @@ pub struct EngineConfig {
     pub clock: Clock,
 }
 
-/// When the source is gone in stable sync.
+/// What a first start does with a target that holds keys. A start that finds positions or an unfinished synchronisation
+/// of its own goes on without asking.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OnStart {
+    /// It refuses.
+    #[default]
+    RequireEmpty,
+    /// Keys of the source replace those of the same name, others stay.
+    Merge,
+    /// Keys of the source replace those of the same name; others are removed when the snapshot is complete.
+    Mirror,
+    /// The target is emptied first.
+    Flush,
+}
+
+/// When the source or the target is gone in stable sync.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Reconnect {
     /// The delay before the first attempt.
@@ -99,7 +121,8 @@ impl EngineConfig {
         Self {
             source,
             target,
-            on_unsupported: Policy::Fail,
+            rules: Arc::default(),
+            on_start: OnStart::default(),
             window: WindowLimits::default(),
             limits: Limits { piece: PIECE, ..Limits::default() },
             read_ahead: 64 << 20,
@@ -108,6 +131,8 @@ impl EngineConfig {
             report_interval: Duration::from_millis(500),
             state_interval: Duration::from_secs(5),
             drain_timeout: Duration::from_secs(30),
+            target_timeout: Duration::from_secs(30),
+            sweep_interval: Duration::from_secs(1),
             reconnect: Reconnect::default(),
             force_resync: false,
             state_dir: None,

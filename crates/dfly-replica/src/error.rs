@@ -7,7 +7,7 @@ use dfly_client::driver::OpenError;
 use dfly_client::{FlowId, HandshakeError};
 use dfly_translate::{Flush, TranslateError};
 use redis_resp::connection::ConnectionError;
-use redis_sink::{SinkError, TargetError};
+use redis_sink::{Refusal, SinkError, TargetError};
 use thiserror::Error;
 
 use crate::barrier::Mismatch;
@@ -53,9 +53,11 @@ pub enum Error {
         "the source cannot resume from where this run stood (its backlog is too short, or it was restarted): run again for a full synchronisation; --shard_repl_backlog_len on the source lengthens the backlog"
     )]
     CannotResume,
-    /// The source stayed away for too long.
-    #[error("gave up after {} s without the source: {last}", after.as_secs())]
+    /// The source or the target stayed away for too long.
+    #[error("gave up after {} s without the {peer}: {last}", after.as_secs())]
     GaveUp {
+        /// `source` or `target`.
+        peer: &'static str,
         /// How long it was tried.
         after: Duration,
         /// The last failure.
@@ -77,6 +79,25 @@ pub enum Error {
         /// What was refused.
         reason: String,
     },
+    /// The target refuses a question, or answers it with something else.
+    #[error("the target answers {request} with: {answer}")]
+    TargetAnswer {
+        /// What was asked.
+        request: &'static str,
+        /// What it answered.
+        answer: String,
+    },
+    /// A first start finds keys, and was not told what to do with them.
+    #[error(
+        "the target holds {keys} keys and no positions of a run before; say what becomes of them: --on-start merge keeps those that the source does not have, mirror removes them when the snapshot is complete, flush empties the target first"
+    )]
+    NotEmpty {
+        /// How many.
+        keys: u64,
+    },
+    /// Somebody else moves the positions.
+    #[error("the target's positions were moved by another run between the same servers; only one may run")]
+    Overtaken,
     /// Flows out of step.
     #[error(transparent)]
     Barrier(#[from] Mismatch),
@@ -107,6 +128,12 @@ pub enum FlowError {
     /// The target took no more.
     #[error(transparent)]
     Sink(#[from] SinkError),
+    /// The target refused a record for good, and its key cannot be read again.
+    #[error("the target refuses {0}")]
+    Refused(Refusal),
+    /// The target was lost and cannot be regained.
+    #[error(transparent)]
+    Target(Box<Error>),
     /// What stands between snapshot and journal is not what was announced.
     #[error("the snapshot ends with a wrong token: the stream is out of step")]
     Token,
@@ -142,10 +169,19 @@ impl Error {
             Self::Target(_)
             | Self::Unfit { .. }
             | Self::Checkpoint { .. }
+            | Self::TargetAnswer { .. }
+            | Self::NotEmpty { .. }
+            | Self::Overtaken
             | Self::Flow {
-                error: FlowError::Sink(_) | FlowError::Translate(_) | FlowError::DrainTimeout(_),
+                error:
+                    FlowError::Sink(_)
+                    | FlowError::Translate(_)
+                    | FlowError::Refused(_)
+                    | FlowError::DrainTimeout(_),
                 ..
             } => Blame::Target,
+            Self::GaveUp { peer: "target", .. } => Blame::Target,
+            Self::Flow { error: FlowError::Target(error), .. } => error.blame(),
             Self::CannotResume | Self::RefusedBefore { .. } => Blame::Resume,
             Self::Source(_)
             | Self::Flow { .. }

@@ -1,12 +1,13 @@
 //! What a run is doing, for logs, metrics and pages. Nothing else of the engine is read by them.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
 
 use dfly_client::FlowId;
 use dfly_journal::Lsn;
-use dfly_translate::{Loss, Losses};
+use dfly_translate::{Loss, Losses, Reason};
 use serde::{Deserialize, Serialize};
 
 use crate::progress::Progress;
@@ -51,6 +52,10 @@ pub struct Report {
     pub flows: Vec<FlowReport>,
     /// What was left out, over all flows and sessions.
     pub losses: Losses,
+    /// Keys that had to be read again from the source, by reason. One key may count several times.
+    pub rereads: BTreeMap<Reason, u64>,
+    /// Values that were read again and written.
+    pub rereads_done: u64,
 }
 
 /// One flow. Counters are over all sessions of the run.
@@ -62,6 +67,14 @@ pub struct FlowReport {
     pub keys: u64,
     /// Journal records that were read, those inside the snapshot and those left out counted.
     pub records: u64,
+    /// Copies of keys that came on the wrong flow and were passed over.
+    pub phantoms: u64,
+    /// Keys that are to be read again from the source.
+    pub wanted: u64,
+    /// Keys whose members or fields this tool removes when they are due.
+    pub expiring: u64,
+    /// Bytes of the journal that wait on disk for the target.
+    pub relayed: u64,
     /// Positions; `None` before stable sync.
     pub positions: Option<Positions>,
 }
@@ -97,6 +110,8 @@ impl Report {
 pub(crate) struct Counters {
     flows: Vec<FlowCounters>,
     losses: Mutex<Losses>,
+    rereads: Mutex<BTreeMap<Reason, u64>>,
+    rereads_done: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -104,6 +119,10 @@ pub(crate) struct FlowCounters {
     pub bytes: AtomicU64,
     pub keys: AtomicU64,
     pub records: AtomicU64,
+    pub phantoms: AtomicU64,
+    pub wanted: AtomicU64,
+    pub expiring: AtomicU64,
+    pub relayed: AtomicU64,
     /// 0 before stable sync; LSNs start at 1.
     received: AtomicU64,
     durable: AtomicU64,
@@ -125,6 +144,10 @@ impl FlowCounters {
             bytes: self.bytes.load(Relaxed),
             keys: self.keys.load(Relaxed),
             records: self.records.load(Relaxed),
+            phantoms: self.phantoms.load(Relaxed),
+            wanted: self.wanted.load(Relaxed),
+            expiring: self.expiring.load(Relaxed),
+            relayed: self.relayed.load(Relaxed),
             positions: (durable.0 > 0).then_some(Positions { received, durable }),
         }
     }
@@ -132,7 +155,7 @@ impl FlowCounters {
 
 impl Counters {
     pub(crate) fn new(flows: u16) -> Self {
-        Self { flows: (0..flows).map(|_| FlowCounters::default()).collect(), losses: Mutex::default() }
+        Self { flows: (0..flows).map(|_| FlowCounters::default()).collect(), ..Self::default() }
     }
 
     pub(crate) fn flow(&self, flow: FlowId) -> Option<&FlowCounters> {
@@ -141,6 +164,16 @@ impl Counters {
 
     pub(crate) fn flow_count(&self) -> usize {
         self.flows.len()
+    }
+
+    /// A key is to be read again for this reason.
+    pub(crate) fn reread(&self, reason: Reason) {
+        let mut rereads = self.rereads.lock().unwrap_or_else(PoisonError::into_inner);
+        *rereads.entry(reason).or_default() += 1;
+    }
+
+    pub(crate) fn reread_done(&self) {
+        FlowCounters::add(&self.rereads_done, 1);
     }
 
     /// Adds losses; gives those that are the first of their kind.
@@ -154,6 +187,14 @@ impl Counters {
 
     pub(crate) fn report(&self, phase: Phase, source_id: Option<String>) -> Report {
         let losses = self.losses.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        Report { phase, source_id, flows: self.flows.iter().map(FlowCounters::report).collect(), losses }
+        let rereads = self.rereads.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        Report {
+            phase,
+            source_id,
+            flows: self.flows.iter().map(FlowCounters::report).collect(),
+            losses,
+            rereads,
+            rereads_done: self.rereads_done.load(Relaxed),
+        }
     }
 }

@@ -27,14 +27,19 @@ impl DbMap {
 
     /// Whether keys of the source may go to that database of the target.
     pub fn feeds(&self, target: DbIndex) -> bool {
-        self.0.values().any(|to| *to == Some(target)) || !self.0.contains_key(&target)
+        !self.origins(target).is_empty()
+    }
+
+    /// The databases of the source that go there.
+    fn origins(&self, target: DbIndex) -> Vec<DbIndex> {
+        let named = self.0.iter().filter(|(_, to)| **to == Some(target)).map(|(from, _)| *from);
+        named.chain((!self.0.contains_key(&target)).then_some(target)).collect()
     }
 
     /// Whether the target's database may hold keys of more than one of the source's, so that it is never flushed as a
     /// whole for one of them.
     pub fn is_shared(&self, target: DbIndex) -> bool {
-        let own = usize::from(!self.0.contains_key(&target));
-        self.0.values().filter(|to| **to == Some(target)).count() + own > 1
+        self.origins(target).len() > 1
     }
 }
 
@@ -163,14 +168,24 @@ impl Selection {
         self.renames.iter().find_map(|rule| Some([&rule.to, key.strip_prefix(&rule.from[..])?].concat()))
     }
 
-    /// Whether a key of the target may be one of the source's: what a flush or a full synchronisation may remove.
-    pub fn covers(&self, target_key: &[u8]) -> bool {
-        if self.renames.is_empty() {
-            return self.takes_key(target_key);
-        }
+    /// The places on the source whose key may be this one on the target. More than one where rules overlap.
+    pub fn origins(&self, db: DbIndex, target_key: &[u8]) -> Vec<(DbIndex, Vec<u8>)> {
         let behind = |rule: &Rename| Some([&rule.from, target_key.strip_prefix(&rule.to[..])?].concat());
-        let renamed = self.renames.iter().filter_map(behind).any(|key| self.takes_key(&key));
-        renamed || (self.renamed(target_key).is_none() && self.takes_key(target_key))
+        let mut keys: Vec<Vec<u8>> = self.renames.iter().filter_map(behind).collect();
+        keys.push(target_key.to_vec());
+        keys.retain(|key| {
+            self.takes_key(key) && self.renamed(key).as_deref().unwrap_or(key) == target_key
+        });
+        let dbs = self.dbs.origins(db);
+        dbs.into_iter().flat_map(|db| keys.iter().map(move |key| (db, key.clone()))).collect()
+    }
+
+    /// Whether a key of the target may be one of the source's: what a flush or a full synchronisation may remove.
+    pub fn covers(&self, db: DbIndex, target_key: &[u8]) -> bool {
+        match self.renames.is_empty() {
+            true => self.dbs.feeds(db) && self.takes_key(target_key),
+            false => !self.origins(db, target_key).is_empty(),
+        }
     }
 }
 
@@ -203,8 +218,9 @@ mod tests {
         assert_eq!(selection.renamed(b"user:1"), Some(b"u:1".to_vec()));
         assert_eq!(selection.renamed(b"x"), None);
         for (target, covered) in [("u:1", true), ("u:1:tmp", false), ("user:1", false), ("t1", true), ("x", false)] {
-            assert_eq!(selection.covers(target.as_bytes()), covered, "{target}");
+            assert_eq!(selection.covers(DbIndex(0), target.as_bytes()), covered, "{target}");
         }
+        assert_eq!(selection.origins(DbIndex(3), b"u:1"), [(DbIndex(3), b"user:1".to_vec())]);
         assert!(Selection::default().is_everything() && !selection.is_everything());
     }
 }

@@ -74,20 +74,23 @@ impl Reply {
 /// What a pipeline of writes needs to know of a reply.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
-    /// Any reply but an error, not looked at further.
+    /// Any other reply, not looked at further.
     Done,
+    /// A null array: to EXEC, that a watched key was touched and nothing was carried out.
+    NullArray,
     /// The server refused the command.
     Refused(ServerError),
-    /// The reply to EXEC of this many commands holds an error; the others were carried out.
+    /// The reply to EXEC of this many commands holds errors; the others were carried out.
     RefusedInside {
-        /// Which of the commands, from 0.
-        index: usize,
         /// How many there were.
         count: usize,
-        /// What was refused.
-        error: ServerError,
+        /// Which of the commands, from 0, and what the server said. Never empty.
+        errors: Vec<(usize, ServerError)>,
     },
 }
+
+/// A null array on the wire.
+const NULL_ARRAY: &[u8] = b"*-1\r\n";
 
 impl Outcome {
     /// As [`Reply::decode`], but a status or integer reply is passed over without being kept.
@@ -101,6 +104,10 @@ impl Outcome {
             src.advance(end + 1);
             return Ok(Step::Ready(Self::Done));
         }
+        if src.starts_with(NULL_ARRAY) {
+            src.advance(NULL_ARRAY.len());
+            return Ok(Step::Ready(Self::NullArray));
+        }
         Ok(Reply::decode(src)?.map(|reply| match reply {
             Reply::Error(error) => Self::Refused(error),
             Reply::Array(replies) => Self::of_transaction(replies),
@@ -110,11 +117,15 @@ impl Outcome {
 
     fn of_transaction(replies: Vec<Reply>) -> Self {
         let count = replies.len();
-        let refused = replies.into_iter().enumerate().find_map(|(index, reply)| match reply {
-            Reply::Error(error) => Some(Self::RefusedInside { index, count, error }),
-            _ => None,
-        });
-        refused.unwrap_or(Self::Done)
+        let errors: Vec<(usize, ServerError)> = replies
+            .into_iter()
+            .enumerate()
+            .filter_map(|(index, reply)| match reply {
+                Reply::Error(error) => Some((index, error)),
+                _ => None,
+            })
+            .collect();
+        if errors.is_empty() { Self::Done } else { Self::RefusedInside { count, errors } }
     }
 }
 
@@ -206,7 +217,7 @@ mod tests {
             Step::Need(_) => None,
         })
         .collect();
-        assert_eq!(outcomes, [true, true, true, true, true, true, false, true, true]);
+        assert_eq!(outcomes, [true, true, true, false, true, true, false, true, true]);
     }
 
     #[test]
@@ -219,7 +230,8 @@ mod tests {
     fn an_error_inside_a_transaction_is_found() {
         let mut src = BytesMut::from("*3\r\n:1\r\n-ERR no such key\r\n+OK\r\n*1\r\n$-1\r\n");
         let first = Outcome::decode(&mut src).unwrap();
-        assert!(matches!(first, Step::Ready(Outcome::RefusedInside { index: 1, count: 3, .. })), "{first:?}");
+        let Step::Ready(Outcome::RefusedInside { count: 3, errors }) = first else { panic!("{first:?}") };
+        assert_eq!(errors.iter().map(|(index, _)| *index).collect::<Vec<_>>(), [1]);
         assert_eq!(Outcome::decode(&mut src).unwrap(), Step::Ready(Outcome::Done));
     }
 

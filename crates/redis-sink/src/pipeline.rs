@@ -11,7 +11,7 @@ use thiserror::Error;
 use tokio::io::Interest;
 use tokio::net::TcpStream;
 
-use crate::window::{Window, WindowError, WindowLimits};
+use crate::window::{Refusal, Window, WindowError, WindowLimits};
 
 /// The least room that a read is given, in bytes.
 const READ_ROOM: usize = 16 << 10;
@@ -69,6 +69,23 @@ impl<T> Pipeline<T> {
     /// The tag of the next batch that the target has carried out completely.
     pub fn settled(&mut self) -> Option<T> {
         self.window.settled()
+    }
+
+    /// Commands that were refused inside transactions, since the last call.
+    pub fn take_refusals(&mut self) -> Vec<Refusal> {
+        self.window.take_refusals()
+    }
+
+    /// Goes on with another connection, on which every request was answered: batches for which `is_done` holds were
+    /// carried out, the others are sent again.
+    pub fn resume(&mut self, connection: Connection, is_done: impl Fn(&T) -> bool) {
+        (self.stream, self.received) = connection.into_parts();
+        self.unwritten = self.window.rewind(is_done).into();
+    }
+
+    /// The tags of the batches in flight, the oldest first.
+    pub fn tags(&self) -> impl Iterator<Item = &T> {
+        self.window.tags()
     }
 
     /// Waits until the connection can move, then writes and reads what it takes and gives. Safe to cancel.

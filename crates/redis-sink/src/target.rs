@@ -73,6 +73,19 @@ impl TargetInfo {
         }
     }
 
+    /// Which of these commands the server knows. One that does not say is taken to know none of them.
+    ///
+    /// # Errors
+    /// The connection's.
+    pub async fn known_commands<'a>(
+        connection: &mut Connection,
+        names: &[&'a str],
+    ) -> Result<Vec<&'a str>, ConnectionError> {
+        let request: Vec<&str> = ["COMMAND", "INFO"].iter().chain(names).copied().collect();
+        let Reply::Array(found) = connection.ask(&request).await? else { return Ok(Vec::new()) };
+        Ok(names.iter().zip(found).filter(|(_, reply)| *reply != Reply::Nil).map(|(name, _)| *name).collect())
+    }
+
     /// Reads the text of `INFO`.
     pub fn parse(info: &str) -> Option<Self> {
         let field = |name: &str| {

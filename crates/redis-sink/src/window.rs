@@ -1,6 +1,7 @@
 //! What is in flight on one connection, in order. Pure: replies are given in, tags come out.
 
 use std::collections::VecDeque;
+use std::fmt;
 
 use bytes::Bytes;
 use redis_resp::{CommandBatch, Outcome, ServerError, arguments};
@@ -22,6 +23,9 @@ impl Default for WindowLimits {
     }
 }
 
+/// EXEC on the wire.
+const EXEC: &[u8] = b"*1\r\n$4\r\nEXEC\r\n";
+
 /// Batches in flight, first in, first out. `T` is what the caller wants back when a batch has settled.
 #[derive(Debug)]
 pub struct Window<T> {
@@ -33,6 +37,8 @@ pub struct Window<T> {
     bytes: usize,
     /// A vector whose allocation the next batch uses again.
     spare: Vec<usize>,
+    /// Commands that were refused inside transactions, since they were last taken.
+    refusals: Vec<Refusal>,
 }
 
 #[derive(Debug)]
@@ -49,10 +55,20 @@ impl<T> InFlight<T> {
         self.done == self.ends.len()
     }
 
-    fn refusal(&self, place: usize, error: ServerError) -> Refusal {
+    fn command(&self, place: usize) -> Bytes {
         let start = place.checked_sub(1).and_then(|before| self.ends.get(before)).copied().unwrap_or(0);
         let end = self.ends.get(place).copied().unwrap_or(start);
-        Refusal { command: self.wire.slice(start..end), error }
+        self.wire.slice(start..end)
+    }
+
+    fn refusal(&self, place: usize, error: ServerError) -> Refusal {
+        let selected = |at| {
+            let command = self.command(at);
+            let mut words = arguments(&command);
+            let db = words.next().filter(|name| *name == b"SELECT").and_then(|_| words.next())?;
+            std::str::from_utf8(db).ok()?.parse().ok()
+        };
+        Refusal { command: self.command(place), error, db: (0..place).rev().find_map(selected) }
     }
 }
 
@@ -63,6 +79,8 @@ pub struct Refusal {
     pub command: Bytes,
     /// The target's answer.
     pub error: ServerError,
+    /// The database that the last SELECT before it in its batch names, if there is one.
+    pub db: Option<u32>,
 }
 
 /// Why a reply cannot be taken.
@@ -71,15 +89,26 @@ pub enum WindowError {
     /// The target refused a command. It has carried out what came before, and may carry out what came after.
     #[error("the target refuses {}: {}", .0.describe(), .0.error)]
     Refused(Refusal),
-    /// The target refused a command of a transaction and carried out the others.
-    #[error("the target refuses {}: {}", .0.describe(), .0.error)]
-    RefusedInside(Refusal),
+    /// A transaction was not carried out because a key that it watched was touched.
+    #[error("the target has aborted a transaction: what it watched was touched")]
+    Aborted,
     /// A reply came although nothing is in flight.
     #[error("the target sent a reply to nothing")]
     Unasked,
 }
 
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.describe(), self.error)
+    }
+}
+
 impl Refusal {
+    /// The command's name.
+    pub fn name(&self) -> String {
+        arguments(&self.command).next().unwrap_or_default().escape_ascii().to_string()
+    }
+
     /// The command's name and its first argument, mostly the key; never a value.
     pub fn describe(&self) -> String {
         let mut words = arguments(&self.command).map(|word| word.escape_ascii().to_string());
@@ -95,7 +124,7 @@ impl Refusal {
 impl<T> Window<T> {
     /// An empty window.
     pub fn new(limits: WindowLimits) -> Self {
-        Self { limits, batches: VecDeque::new(), replying: 0, commands: 0, bytes: 0, spare: Vec::new() }
+        Self { limits, batches: VecDeque::new(), replying: 0, commands: 0, bytes: 0, spare: Vec::new(), refusals: Vec::new() }
     }
 
     /// Whether another batch may be pushed.
@@ -119,28 +148,61 @@ impl<T> Window<T> {
         wire
     }
 
-    /// Takes the next reply; it belongs to the oldest command without one (P4).
+    /// Takes the next reply; it belongs to the oldest command without one (P4). A command that is refused inside a
+    /// transaction is kept for [`Self::take_refusals`].
     ///
     /// # Errors
-    /// [`WindowError`]. The batch of a refused command never settles.
+    /// [`WindowError`]. The batch of a refused command never settles, unless it is sent again ([`Self::rewind`]).
     pub fn on_outcome(&mut self, outcome: Outcome) -> Result<(), WindowError> {
         while self.batches.get(self.replying).is_some_and(InFlight::is_answered) {
             self.replying += 1;
         }
         let batch = self.batches.get_mut(self.replying).ok_or(WindowError::Unasked)?;
         match outcome {
-            Outcome::Done => {
-                batch.done += 1;
-                self.commands -= 1;
-                Ok(())
-            }
-            Outcome::Refused(error) => Err(WindowError::Refused(batch.refusal(batch.done, error))),
-            Outcome::RefusedInside { index, count, error } => {
-                // The commands of a transaction stand before its EXEC, which this reply answers.
-                let place = (batch.done + index).saturating_sub(count);
-                Err(WindowError::RefusedInside(batch.refusal(place, error)))
+            Outcome::Done => {}
+            Outcome::NullArray if batch.command(batch.done) == EXEC => return Err(WindowError::Aborted),
+            // Another command's way to say that there is nothing.
+            Outcome::NullArray => {}
+            Outcome::Refused(error) => return Err(WindowError::Refused(batch.refusal(batch.done, error))),
+            Outcome::RefusedInside { count, errors } => {
+                for (index, error) in errors {
+                    // The commands of a transaction stand before its EXEC, which this reply answers.
+                    let place = (batch.done + index).saturating_sub(count);
+                    self.refusals.push(batch.refusal(place, error));
+                }
             }
         }
+        batch.done += 1;
+        self.commands -= 1;
+        Ok(())
+    }
+
+    /// Commands that the target refused inside a transaction whose other commands it carried out, since the last call.
+    /// Their batches settle.
+    pub fn take_refusals(&mut self) -> Vec<Refusal> {
+        std::mem::take(&mut self.refusals)
+    }
+
+    /// For another connection, on which nothing was sent yet: the leading batches for which `is_done` holds count as
+    /// answered, all others as not sent. Gives what has to be written for them, in order.
+    pub fn rewind(&mut self, is_done: impl Fn(&T) -> bool) -> Vec<Bytes> {
+        let mut leading = true;
+        (self.commands, self.replying) = (0, 0);
+        let mut unsent = Vec::new();
+        for batch in &mut self.batches {
+            leading = leading && is_done(&batch.tag);
+            batch.done = if leading { batch.ends.len() } else { 0 };
+            self.commands += batch.ends.len() - batch.done;
+            if !leading && !batch.wire.is_empty() {
+                unsent.push(batch.wire.clone());
+            }
+        }
+        unsent
+    }
+
+    /// The tags of the batches in flight, the oldest first.
+    pub fn tags(&self) -> impl Iterator<Item = &T> {
+        self.batches.iter().map(|batch| &batch.tag)
     }
 
     /// The tag of the oldest batch, if all its replies are in. The order is that of [`Self::push`].
@@ -187,23 +249,50 @@ mod tests {
         }
     }
 
-    /// P4 and P5: an error inside a transaction names its command, and the transaction never settles.
-    #[test]
-    fn a_refusal_inside_a_transaction_names_its_command() {
-        let mut window = Window::new(WindowLimits::default());
+    fn transaction() -> CommandBatch {
         let mut transaction = CommandBatch::default();
         for command in [&[&b"MULTI"[..]][..], &[b"SET", b"a", b"v"], &[b"LSET", b"b", b"0", b"v"], &[b"EXEC"]]
         {
             transaction.push(command);
         }
-        window.push(&mut transaction, ());
+        transaction
+    }
+
+    /// P4 and P5: an error inside a transaction names its command, and the others are carried out.
+    #[test]
+    fn a_refusal_inside_a_transaction_names_its_command() {
+        let mut window = Window::new(WindowLimits::default());
+        window.push(&mut transaction(), ());
         for _queued in 0..3 {
             window.on_outcome(Outcome::Done).unwrap();
         }
-        let error = ServerError::parse(b"ERR no such key");
-        let error = window.on_outcome(Outcome::RefusedInside { index: 1, count: 2, error }).unwrap_err();
-        assert_eq!(error.to_string(), "the target refuses LSET \"b\": ERR no such key");
-        assert_eq!(window.settled(), None);
+        let errors = vec![(1, ServerError::parse(b"ERR no such key"))];
+        window.on_outcome(Outcome::RefusedInside { count: 2, errors }).unwrap();
+        let refusals: Vec<String> = window.take_refusals().iter().map(Refusal::to_string).collect();
+        assert_eq!(refusals, ["LSET \"b\": ERR no such key"]);
+        assert_eq!((window.settled(), window.take_refusals().len()), (Some(()), 0));
+    }
+
+    #[test]
+    fn an_aborted_transaction_never_settles_unless_it_is_sent_again() {
+        let mut window = Window::new(WindowLimits::default());
+        let mut pops = CommandBatch::default();
+        pops.push(&[b"LPOP", b"k", b"2"]);
+        window.push(&mut pops, 1);
+        window.on_outcome(Outcome::NullArray).unwrap();
+        window.push(&mut transaction(), 2);
+        window.push(&mut transaction(), 3);
+        for _queued in 0..3 {
+            window.on_outcome(Outcome::Done).unwrap();
+        }
+        assert_eq!(window.on_outcome(Outcome::NullArray), Err(WindowError::Aborted));
+        assert_eq!((window.settled(), window.settled()), (Some(1), None));
+        let unsent = window.rewind(|tag| *tag <= 2);
+        assert_eq!((unsent.len(), window.settled(), window.settled()), (1, Some(2), None));
+        for _reply in 0..4 {
+            window.on_outcome(Outcome::Done).unwrap();
+        }
+        assert_eq!((window.settled(), window.is_empty()), (Some(3), true));
     }
 
     /// P5: what stands behind a refused command never settles.

@@ -23,4 +23,4 @@ mod slot;
 
 pub use keys::KeySpec;
 pub use owners::{OwnersError, SlotOwners};
-pub use slot::{SLOTS, Slot, beside, tag_of};
+pub use slot::{SLOTS, Slot, beside, hash_tag, tag_of};

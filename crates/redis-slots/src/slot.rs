@@ -16,13 +16,13 @@ impl Slot {
     /// The slot of `key`.
     #[inline]
     pub fn of(key: &[u8]) -> Self {
-        Self(XMODEM.checksum(tag(key)) % SLOTS)
+        Self(XMODEM.checksum(hash_tag(key)) % SLOTS)
     }
 }
 
 /// `prefix` and `key` as one key that lies in the same slot as `key`. The prefix holds no braces.
 pub fn beside(prefix: &str, key: &[u8]) -> Vec<u8> {
-    let has_tag = tag(key).len() < key.len();
+    let has_tag = hash_tag(key).len() < key.len();
     match (has_tag, memchr::memchr(b'}', key)) {
         (true, _) => [prefix.as_bytes(), key].concat(),
         (false, None) if !key.is_empty() => [prefix.as_bytes(), b"{", key, b"}"].concat(),
@@ -39,7 +39,7 @@ pub fn tag_of(slot: Slot) -> String {
 }
 
 /// What is hashed: between the first `{` and the next `}` if something stands there, the whole key otherwise.
-fn tag(key: &[u8]) -> &[u8] {
+pub fn hash_tag(key: &[u8]) -> &[u8] {
     let inside = memchr::memchr(b'{', key).and_then(|open| key.get(open + 1..));
     let tag = inside.and_then(|inside| inside.get(..memchr::memchr(b'}', inside)?));
     tag.filter(|tag| !tag.is_empty()).unwrap_or(key)
@@ -80,7 +80,7 @@ mod tests {
             (b"foo{bar", b"foo{bar"),
             (b"}x{y}", b"y"),
         ] {
-            assert_eq!(tag(key), hashed, "{}", key.escape_ascii());
+            assert_eq!(hash_tag(key), hashed, "{}", key.escape_ascii());
         }
     }
 }

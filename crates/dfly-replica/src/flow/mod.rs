@@ -1,6 +1,11 @@
 //! One flow, from bytes of the source to commands for the target: one task, one buffer, one pipeline.
 
+mod apply;
+mod barrier;
 mod decode;
+mod link;
+mod spill;
+mod wanted;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -8,21 +13,25 @@ use std::time::Instant;
 use dfly_client::driver::{AckConn, FlowConn};
 use dfly_client::{AckSchedule, FlowId};
 use dfly_journal::Lsn;
-use dfly_translate::{Effect, Flush, Policy, Translator};
-use dfly_wire::DbIndex;
+use dfly_translate::{Flush, Translator};
 use redis_resp::CommandBatch;
 use redis_sink::Pipeline;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{sleep_until, timeout};
-use tracing::{debug, info, warn};
 
-use crate::checkpoint::{self, Checkpoint};
+use crate::checkpoint::Checkpoint;
 use crate::config::EngineConfig;
 use crate::error::FlowError;
+use crate::owner::OwnerCheck;
 use crate::progress::Progress;
 use crate::report::{Counters, FlowCounters};
+use crate::reread::Place;
 
+pub(crate) use barrier::AtFlush;
 pub(crate) use decode::Stage;
+pub(crate) use link::Link;
+pub(crate) use spill::Spill;
+pub(crate) use wanted::Wanted;
 
 /// A batch is handed over when it holds this many commands, or [`BATCH_BYTES`].
 const BATCH_COMMANDS: usize = 512;
@@ -54,27 +63,32 @@ pub(crate) enum Signal {
     Flushed,
 }
 
-/// What a session tells a flow that waits at a flush.
+/// What a session tells a flow.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Order {
     /// Carry the flush out, and store these positions of all flows with it.
     Execute(Checkpoint),
     /// The flush is carried out; go on behind it.
     Pass,
+    /// The source may not have these keys of the flow any more: read them again.
+    Doubt(Vec<Place>),
 }
 
 /// How a flow ended without an error.
 #[derive(Debug)]
 pub(crate) enum FlowEnd {
-    /// It was told to stop, and everything that was decoded is durable.
+    /// It was told to stop, and everything that was written is durable.
     Drained(Option<Lsn>),
-    /// The source is gone, and everything that was decoded is durable.
+    /// The source is gone, and everything that was written is durable.
     SourceLost(Option<Lsn>, FlowError),
+    /// The target is gone, or does not hold any more what it held. `true`: in stable sync, so that its positions say where
+    /// to go on.
+    TargetLost(bool, FlowError),
 }
 
 /// What a flow needs next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Want {
+pub(crate) enum Want {
     /// More bytes of the source.
     Bytes,
     /// Room in the window of the target.
@@ -92,13 +106,13 @@ pub(crate) struct Lines {
 }
 
 /// A running flow.
-#[derive(Debug)]
 pub(crate) struct Flow {
     pub id: FlowId,
     pub config: Arc<EngineConfig>,
     pub conn: FlowConn,
     pub acks: AckConn,
     pub sink: Pipeline<Mark>,
+    pub link: Link,
     pub translator: Translator,
     pub stage: Stage,
     pub lines: Lines,
@@ -115,10 +129,25 @@ pub(crate) struct Flow {
     pub batch: CommandBatch,
     /// Decoding again is of no use before the buffer holds this many bytes.
     pub needed: usize,
+    /// A flush that the flow has come to.
+    pub at_flush: AtFlush,
+    pub wanted: Wanted,
+    pub owners: OwnerCheck,
+    pub spill: Spill,
+    /// When members that are due are removed next.
+    pub sweep_at: Instant,
+}
+
+/// How a wait ended.
+enum Waited {
+    Moved,
+    Stopped,
+    SourceLost(FlowError),
+    TargetLost(FlowError),
 }
 
 impl Flow {
-    /// Runs until told to stop, until the source is gone, or until an error.
+    /// Runs until told to stop, until a server is gone, or until an error.
     pub(crate) async fn run(mut self) -> Result<FlowEnd, FlowError> {
         loop {
             let want = match self.decode() {
@@ -131,55 +160,59 @@ impl Flow {
             };
             self.hand_over();
             self.announce_entry()?;
-            if let Want::Flush(flush) = want {
-                match self.pass_flush(flush).await? {
-                    Waited::Moved => continue,
-                    Waited::Stopped => return self.drain().await.map(FlowEnd::Drained),
-                    Waited::SourceLost(error) => return self.lost(error).await,
-                }
-            }
+            self.reach_flush(want)?;
+            self.spill(want)?;
+            self.sweep();
             match self.wait(want).await? {
                 Waited::Moved => {}
                 Waited::Stopped => return self.drain().await.map(FlowEnd::Drained),
                 Waited::SourceLost(error) => return self.lost(error).await,
+                Waited::TargetLost(error) => return Ok(FlowEnd::TargetLost(self.entered, error)),
             }
         }
     }
 
-    /// Gives the collected commands to the target's connection, with the position that they reach.
-    fn hand_over(&mut self) {
-        self.count_losses();
-        match &mut self.progress {
-            Some(progress) if progress.received() > progress.dispatched() => {
-                let next = progress.received();
-                progress.dispatch(next);
-                self.close_transaction(next);
-                self.sink.submit(&mut self.batch, Mark::Before(next));
+    /// Sends an ACK that is due, then waits until something can go on.
+    async fn wait(&mut self, want: Want) -> Result<Waited, FlowError> {
+        if let lost @ Waited::SourceLost(_) = self.acknowledge().await? {
+            return Ok(lost);
+        }
+        let hungry = want == Want::Bytes || self.conn.buffer.len() < self.config.read_ahead;
+        let wake_at = self.wake_at();
+        // Not biased: a source that always has bytes must not keep replies from being read, nor the other way round.
+        tokio::select! {
+            stop = self.lines.stop.changed() => {
+                return Ok(if stop.is_ok() { Waited::Stopped } else { Waited::SourceLost(FlowError::SessionGone) });
             }
-            // A transaction that was opened for a record that waits at a barrier.
-            Some(_) => self.batch.truncate(0),
-            None if !self.batch.is_empty() => self.sink.submit(&mut self.batch, Mark::Baseline),
-            None => {}
+            order = self.lines.orders.recv() => match order {
+                Some(order) => return self.obey(order).await,
+                None => return Err(FlowError::SessionGone),
+            },
+            answer = self.wanted.answers.recv() => self.on_answer(answer),
+            moved = self.sink.progress(), if self.link.is_up() => return self.on_progress(moved),
+            regained = self.link.regained() => return self.on_regained(regained),
+            filled = self.conn.fill(), if hungry => match filled {
+                Ok(bytes) => self.count_bytes(bytes),
+                Err(error) => return Ok(Waited::SourceLost(FlowError::Source(error))),
+            },
+            () = sleep_until(wake_at.into()) => return self.check_target(),
         }
-        self.settle();
+        Ok(Waited::Moved)
     }
 
-    /// Data and position are carried out together or not at all (P18).
-    fn open_transaction(&mut self) {
-        if self.batch.is_empty() {
-            self.batch.push(&[b"MULTI"]);
-        }
+    /// The next moment at which something is due without an event.
+    fn wake_at(&self) -> Instant {
+        let ack = self.entered.then(|| self.ack_schedule.deadline(Instant::now()));
+        let target = self.link.deadline(!self.sink.is_idle(), self.config.target_timeout);
+        let sweep = self.sweeps().then_some(self.sweep_at);
+        let wanted = self.entered.then(|| self.wanted.rereads.deadline()).flatten();
+        let far = Instant::now() + self.config.report_interval.max(self.config.ack_interval);
+        [ack, target, sweep, wanted].into_iter().flatten().min().unwrap_or(far)
     }
 
-    fn close_transaction(&mut self, next: Lsn) {
-        let has_data = self.batch.len() > 1;
-        if !has_data {
-            self.batch.truncate(0);
-        }
-        self.translator.select(DbIndex(0), &mut self.batch);
-        checkpoint::write_position(self.id, next, &mut self.batch);
-        if has_data {
-            self.batch.push(&[b"EXEC"]);
+    fn count_bytes(&self, bytes: usize) {
+        if let Some(counters) = self.counters.flow(self.id) {
+            FlowCounters::add(&counters.bytes, bytes as u64);
         }
     }
 
@@ -200,37 +233,6 @@ impl Flow {
     /// Positions, once everything before the journal is durable.
     fn durable_progress(&self) -> Option<&Progress> {
         self.progress.as_ref().filter(|_| self.entered)
-    }
-
-    /// Sends an ACK that is due, then waits until a byte came, a reply came, or the next ACK is due.
-    async fn wait(&mut self, want: Want) -> Result<Waited, FlowError> {
-        if let lost @ Waited::SourceLost(_) = self.acknowledge().await? {
-            return Ok(lost);
-        }
-        let hungry = want == Want::Bytes || self.conn.buffer.len() < self.config.read_ahead;
-        let ack_at = self.ack_schedule.deadline(Instant::now());
-        // Not biased: a source that always has bytes must not keep replies from being read, nor the other way round.
-        tokio::select! {
-            stop = self.lines.stop.changed() => {
-                return Ok(if stop.is_ok() { Waited::Stopped } else { Waited::SourceLost(FlowError::SessionGone) });
-            }
-            moved = self.sink.progress() => {
-                moved?;
-                self.settle();
-            }
-            filled = self.conn.fill(), if hungry => match filled {
-                Ok(bytes) => self.count_bytes(bytes),
-                Err(error) => return Ok(Waited::SourceLost(FlowError::Source(error))),
-            },
-            () = sleep_until(ack_at.into()), if self.entered => {}
-        }
-        Ok(Waited::Moved)
-    }
-
-    fn count_bytes(&self, bytes: usize) {
-        if let Some(counters) = self.counters.flow(self.id) {
-            FlowCounters::add(&counters.bytes, bytes as u64);
-        }
     }
 
     /// Sends an ACK if one is due. Only durable positions are ever sent (P19).
@@ -254,57 +256,8 @@ impl Flow {
         Ok(())
     }
 
-    /// Waits at a flush until every flow has reached it and one has carried it out (I3, P10).
-    async fn pass_flush(&mut self, flush: Flush) -> Result<Waited, FlowError> {
-        self.drain().await?;
-        self.signal(Signal::AtFlush(flush, self.stage.next_lsn().unwrap_or_default()))?;
-        loop {
-            let ack_at = self.ack_schedule.deadline(Instant::now());
-            let order = tokio::select! {
-                biased;
-                _ = self.lines.stop.changed() => return Ok(Waited::Stopped),
-                order = self.lines.orders.recv() => order,
-                () = sleep_until(ack_at.into()) => match self.acknowledge().await? {
-                    Waited::Moved => continue,
-                    other => return Ok(other),
-                },
-            };
-            match order {
-                Some(Order::Execute(positions)) => self.execute(flush, &positions).await?,
-                Some(Order::Pass) => {
-                    self.pass_record();
-                    return Ok(Waited::Moved);
-                }
-                None => return Err(FlowError::SessionGone),
-            }
-        }
-    }
-
-    /// A flush removes the stored positions too, so they are written anew in its transaction.
-    async fn execute(&mut self, flush: Flush, positions: &Checkpoint) -> Result<(), FlowError> {
-        self.batch.push(&[b"MULTI"]);
-        flush.write(&mut self.translator, &mut self.batch);
-        self.translator.select(DbIndex(0), &mut self.batch);
-        positions.write(&mut self.batch);
-        self.batch.push(&[b"EXEC"]);
-        self.sink.submit(&mut self.batch, Mark::Baseline);
-        self.drain().await?;
-        info!(flow = self.id.0, ?flush, "flushed the target, as the source was");
-        self.signal(Signal::Flushed)
-    }
-
-    /// The flush is durable: the position moves behind it.
-    fn pass_record(&mut self) {
-        if let (Some(progress), Some(next)) = (&mut self.progress, self.stage.next_lsn()) {
-            progress.receive(next);
-            progress.dispatch(next);
-            progress.settle(next);
-        }
-        self.settle();
-    }
-
     fn signal(&self, signal: Signal) -> Result<(), FlowError> {
-        debug!(flow = self.id.0, ?signal, "signal");
+        tracing::debug!(flow = self.id.0, ?signal, "signal");
         self.lines
             .signals
             .try_send((self.id, signal))
@@ -320,8 +273,19 @@ impl Flow {
 
     async fn empty_window(&mut self) -> Result<(), FlowError> {
         while !self.sink.is_idle() {
-            self.sink.progress().await?;
-            self.settle();
+            let moved = match self.link.is_up() {
+                true => {
+                    let moved = self.sink.progress().await;
+                    self.on_progress(moved)?
+                }
+                false => {
+                    let regained = self.link.regained().await;
+                    self.on_regained(regained)?
+                }
+            };
+            if let Waited::TargetLost(error) = moved {
+                return Err(error);
+            }
         }
         Ok(())
     }
@@ -331,36 +295,13 @@ impl Flow {
         loop {
             let want = self.decode()?;
             self.hand_over();
-            let durable = self.drain().await?;
+            let durable = match self.drain().await {
+                Ok(durable) => durable,
+                Err(lost) => return Ok(FlowEnd::TargetLost(self.entered, lost)),
+            };
             if want != Want::Room {
                 return Ok(FlowEnd::SourceLost(durable, error));
             }
         }
     }
-
-    fn note(&self, effect: Effect, key: &[u8]) {
-        if let Effect::Lost(loss) = effect {
-            debug!(flow = self.id.0, %loss, key = %key.escape_ascii(), "left out");
-        }
-    }
-
-    /// Counts what was left out, and tells the first of each kind if the user wants to know.
-    fn count_losses(&mut self) {
-        let losses = self.translator.take_losses();
-        if losses.is_empty() {
-            return;
-        }
-        for loss in self.counters.lose(&losses) {
-            if self.config.on_unsupported == Policy::Warn {
-                warn!(flow = self.id.0, %loss, "the target cannot hold this; it is left out and counted");
-            }
-        }
-    }
-}
-
-/// How a wait ended.
-enum Waited {
-    Moved,
-    Stopped,
-    SourceLost(FlowError),
 }

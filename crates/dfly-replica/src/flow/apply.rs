@@ -1,0 +1,235 @@
+//! Records and events into the batch, and the batch to the target.
+
+use std::time::Instant;
+
+use dfly_journal::{Command, Lsn, Record};
+use dfly_rdb::{Event, KeyHeader, RawValue};
+use dfly_translate::{Effect, Output, Policy};
+use dfly_wire::{DbIndex, UnixMillis};
+use tracing::{debug, warn};
+
+use super::{Flow, Link, Mark, Signal, Want};
+use crate::checkpoint::{self, GUARD_COMMANDS};
+use crate::error::FlowError;
+use crate::progress::Progress;
+use crate::report::FlowCounters;
+
+/// What a HyperLogLog begins with.
+const HYLL: &[u8] = b"HYLL";
+
+impl Flow {
+    /// Gives the collected commands to the target's connection, with the position that they reach.
+    pub(super) fn hand_over(&mut self) {
+        self.count_losses();
+        match &mut self.progress {
+            Some(progress) if progress.received() > progress.dispatched() => {
+                let (expected, next) = (progress.dispatched(), progress.received());
+                progress.dispatch(next);
+                self.close_transaction(expected, next);
+                self.submit(Mark::Before(next));
+            }
+            // Commands that no record asks for wait for the next one; a transaction that was opened for a record that
+            // waits at a barrier has none.
+            Some(_) => {
+                if self.batch.len() <= GUARD_COMMANDS {
+                    self.batch.truncate(0);
+                }
+            }
+            None if !self.batch.is_empty() => self.submit(Mark::Baseline),
+            None => {}
+        }
+        self.settle();
+    }
+
+    pub(super) fn submit(&mut self, mark: Mark) {
+        if self.sink.is_idle() && self.link.is_up() {
+            self.link = Link::Up(Instant::now());
+        }
+        self.sink.submit(&mut self.batch, mark);
+    }
+
+    /// Data and position are carried out together or not at all (P18), and only if the position is the one before.
+    pub(super) fn open_transaction(&mut self) {
+        if self.batch.is_empty()
+            && let Some(progress) = &self.progress
+        {
+            checkpoint::open_guarded(&self.source.0, (self.id, progress.dispatched()), &mut self.batch);
+        }
+    }
+
+    fn close_transaction(&mut self, expected: Lsn, next: Lsn) {
+        if self.batch.is_empty() {
+            checkpoint::open_guarded(&self.source.0, (self.id, expected), &mut self.batch);
+        }
+        self.translator.select(DbIndex(0), &mut self.batch);
+        checkpoint::write_position(self.id, next, &mut self.batch);
+        self.batch.push(&[b"EXEC"]);
+    }
+
+    pub(super) fn on_event(&mut self, event: Event) -> Result<(), FlowError> {
+        let mut out = Output { now: self.config.clock.now(), commands: &mut self.batch };
+        match event {
+            Event::Aux { key, value } => {
+                let effect = self.translator.aux(&key, &value)?;
+                self.note(effect, &value);
+            }
+            Event::Entry(entry) if self.is_phantom(&entry.header, &entry.value) => self.count_phantom(),
+            Event::Entry(entry) => {
+                let effect = self.translator.entry(&entry, &mut Output { now: out.now, commands: &mut self.batch })?;
+                self.count_key();
+                self.note(effect, &entry.header.key);
+            }
+            Event::Open { id, header, type_id } => {
+                self.owners.see(&header.key, self.id, self.source.1);
+                let effect = self.translator.open((id, type_id), &header, &mut out)?;
+                self.note(effect, &header.key);
+            }
+            Event::Piece { id, piece } => {
+                let effect = self.translator.piece(id, &piece, &mut out)?;
+                self.note(effect, b"");
+            }
+            Event::Close { id } => {
+                self.translator.close(id, &mut out)?;
+                self.count_key();
+            }
+            Event::JournalBlob(blob) => self.on_blob(blob)?,
+            Event::FullSyncEnd => self.signal(Signal::Cut)?,
+            Event::JournalOffset(lsn) => self.on_offset(Lsn(lsn)),
+            Event::End { .. } => self.expect_token()?,
+            other => debug!(flow = self.id.0, ?other, "passed over"),
+        }
+        Ok(())
+    }
+
+    /// A copy that PFMERGE left on a flow that does not own the key (protocol section 3.10).
+    fn is_phantom(&mut self, header: &KeyHeader, value: &RawValue) -> bool {
+        self.owners.see(&header.key, self.id, self.source.1);
+        let text = value.payload().get(..16.min(value.payload().len())).unwrap_or_default();
+        memchr::memmem::find(text, HYLL).is_some() && self.is_foreign(&header.key)
+    }
+
+    fn is_foreign(&self, key: &[u8]) -> bool {
+        self.owners.sharding().is_some_and(|sharding| sharding.owner(key, self.source.1) != self.id)
+    }
+
+    /// Applies one record that arrived at `now`; `next` is the position behind it, if it counts.
+    pub(super) fn on_record(
+        &mut self,
+        record: &Record,
+        next: Option<Lsn>,
+        now: UnixMillis,
+    ) -> Result<Option<Want>, FlowError> {
+        match record {
+            Record::Command(command) => {
+                if next.is_some() {
+                    self.open_transaction();
+                }
+                if let Some(want) = self.on_command(command, next, now)? {
+                    return Ok(Some(want));
+                }
+            }
+            Record::Ping => self.ack_schedule.on_ping(next.unwrap_or_default()),
+            Record::Exec(_) => {}
+        }
+        if let (Some(progress), Some(next)) = (&mut self.progress, next) {
+            progress.receive(next);
+        }
+        Ok(None)
+    }
+
+    fn on_command(
+        &mut self,
+        command: &Command,
+        next: Option<Lsn>,
+        now: UnixMillis,
+    ) -> Result<Option<Want>, FlowError> {
+        self.count_record();
+        if !self.wanted.rereads.is_empty() && self.is_held_back(command, next) {
+            return Ok(None);
+        }
+        let is_set = command.args.len() == 3 && command.args.name() == b"SET";
+        if is_set && command.args.get(2).is_some_and(|value| value.starts_with(HYLL)) {
+            let key = command.args.get(1).unwrap_or_default();
+            if self.is_foreign(key) {
+                self.count_phantom();
+                return Ok(None);
+            }
+        }
+        let effect = self.translator.record(command, &mut Output { now, commands: &mut self.batch })?;
+        match effect {
+            Effect::Flush(flush) => return Ok(Some(Want::Flush(flush))),
+            Effect::Reread => self.take_rereads(),
+            _ => self.note(effect, command.args.get(1).unwrap_or_default()),
+        }
+        Ok(None)
+    }
+
+    /// The first position is stored behind the snapshot on the same connection, so a stored position implies a durable
+    /// snapshot.
+    pub(super) fn enter_journal(&mut self, next: Lsn) {
+        self.hand_over();
+        self.stage = super::Stage::stable(next, &self.config);
+        self.progress = Some(Progress::at(next));
+        self.write_wanted();
+        self.translator.select(DbIndex(0), &mut self.batch);
+        checkpoint::write_entry((&self.source.0, self.source.1), (self.id, next), &mut self.batch);
+        self.submit(Mark::Entry);
+        self.settle();
+    }
+
+    pub(super) fn sweeps(&self) -> bool {
+        self.entered && self.translator.expiring_keys() > 0
+    }
+
+    /// Removes members that are due, with the time of the last record that is written, so that none meets a member that
+    /// went too early.
+    pub(super) fn sweep(&mut self) {
+        let now = Instant::now();
+        if !self.sweeps() || now < self.sweep_at || !self.sink.has_room() || self.at_flush.is_waiting() {
+            return;
+        }
+        self.sweep_at = now + self.config.sweep_interval;
+        let time = self.spill.time_of_next().unwrap_or_else(|| self.config.clock.now());
+        self.translator.sweep(time, &mut self.batch);
+        self.translator.select(DbIndex(0), &mut self.batch);
+        let at = self.progress.as_ref().map_or(Mark::Baseline, |progress| Mark::Before(progress.dispatched()));
+        self.submit(at);
+    }
+
+    pub(super) fn note(&self, effect: Effect, key: &[u8]) {
+        if let Effect::Lost(loss) = effect {
+            debug!(flow = self.id.0, %loss, key = %key.escape_ascii(), "left out");
+        }
+    }
+
+    /// Counts what was left out, and tells the first of each kind if the user wants to know.
+    fn count_losses(&mut self) {
+        let losses = self.translator.take_losses();
+        if losses.is_empty() {
+            return;
+        }
+        for loss in self.counters.lose(&losses) {
+            if self.config.rules.policies.of_loss(loss) == Policy::Warn {
+                warn!(flow = self.id.0, %loss, "the target cannot hold this; it is left out and counted");
+            }
+        }
+    }
+
+    fn count_key(&self) {
+        if let Some(counters) = self.counters.flow(self.id) {
+            FlowCounters::add(&counters.keys, 1);
+        }
+    }
+
+    fn count_record(&self) {
+        if let Some(counters) = self.counters.flow(self.id) {
+            FlowCounters::add(&counters.records, 1);
+        }
+    }
+
+    fn count_phantom(&self) {
+        if let Some(counters) = self.counters.flow(self.id) {
+            FlowCounters::add(&counters.phantoms, 1);
+        }
+    }
+}

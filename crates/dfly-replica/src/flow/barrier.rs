@@ -1,0 +1,112 @@
+//! A flow at a flush: everything before it is durable, then one flow carries it out, then all go on (I3, P10). The source
+//! is read on meanwhile.
+
+use dfly_journal::Lsn;
+use dfly_translate::{Emptied, Flush};
+use dfly_wire::DbIndex;
+use tracing::info;
+
+use super::{Flow, Mark, Order, Signal, Waited, Want};
+use crate::checkpoint::{self, Checkpoint};
+use crate::error::FlowError;
+use crate::sweep;
+
+/// Whether a flow has come to a flush.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum AtFlush {
+    /// It has not.
+    No,
+    /// What precedes the flush is not durable yet.
+    Draining(Flush, Lsn),
+    /// It waits for the other flows, and for the one that carries the flush out.
+    Waiting(Flush, Lsn),
+}
+
+impl AtFlush {
+    pub(super) fn is_waiting(self) -> bool {
+        self != Self::No
+    }
+}
+
+impl Flow {
+    /// Takes note of a flush, and says so once everything before it is durable.
+    pub(super) fn reach_flush(&mut self, want: Want) -> Result<(), FlowError> {
+        if let (Want::Flush(flush), AtFlush::No) = (want, self.at_flush) {
+            self.at_flush = AtFlush::Draining(flush, self.stage.next_lsn().unwrap_or_default());
+        }
+        if let AtFlush::Draining(flush, next) = self.at_flush
+            && self.sink.is_idle()
+        {
+            self.at_flush = AtFlush::Waiting(flush, next);
+            self.signal(Signal::AtFlush(flush, next))?;
+        }
+        Ok(())
+    }
+
+    pub(super) async fn obey(&mut self, order: Order) -> Result<Waited, FlowError> {
+        match (order, self.at_flush) {
+            (Order::Execute(positions), AtFlush::Waiting(flush, next)) => {
+                return self.execute((flush, next), &positions).await;
+            }
+            (Order::Pass, AtFlush::Waiting(flush, next)) => self.pass(flush, next),
+            (Order::Doubt(places), _) => {
+                for place in places {
+                    self.want(place);
+                }
+            }
+            // An order that crossed with the end of the wait.
+            (Order::Execute(_) | Order::Pass, _) => {}
+        }
+        Ok(Waited::Moved)
+    }
+
+    /// A flush removes the stored positions too, so they are written anew in its transaction. Where only a part of the
+    /// target is emptied, that is done before, and can be done again.
+    async fn execute(
+        &mut self,
+        (flush, next): (Flush, Lsn),
+        positions: &Checkpoint,
+    ) -> Result<Waited, FlowError> {
+        let emptied = flush.on_target(&self.config.rules.selection);
+        if let Emptied::Covered(db) = &emptied
+            && let Err(error) = sweep::empty(&self.config, *db).await
+        {
+            return Err(FlowError::Target(Box::new(error)));
+        }
+        let expected = self.progress.as_ref().map(crate::progress::Progress::dispatched).unwrap_or_default();
+        checkpoint::open_guarded(&self.source.0, (self.id, expected), &mut self.batch);
+        match emptied {
+            Emptied::All => self.batch.push(&[b"FLUSHALL"]),
+            Emptied::Db(db) => {
+                self.translator.select(db, &mut self.batch);
+                self.batch.push(&[b"FLUSHDB"]);
+            }
+            Emptied::Covered(_) | Emptied::Nothing => {}
+        }
+        self.translator.select(DbIndex(0), &mut self.batch);
+        positions.write(&mut self.batch);
+        self.batch.push(&[b"EXEC"]);
+        if let Some(progress) = &mut self.progress {
+            progress.receive(next);
+            progress.dispatch(next);
+        }
+        self.submit(Mark::Before(next));
+        self.drain().await?;
+        info!(flow = self.id.0, ?flush, "emptied the target, as the source was");
+        self.signal(Signal::Flushed)?;
+        Ok(Waited::Moved)
+    }
+
+    /// The flush is durable: the position moves behind it.
+    fn pass(&mut self, flush: Flush, next: Lsn) {
+        if let Some(progress) = &mut self.progress {
+            progress.receive(next);
+            progress.dispatch(next);
+            progress.settle(next);
+        }
+        self.at_flush = AtFlush::No;
+        self.translator.flushed(flush);
+        self.wanted.flushed(flush);
+        self.settle();
+    }
+}

@@ -1,0 +1,140 @@
+//! The connection to the target in stable sync: lost, regained, and what was in flight sent again.
+
+use std::future::pending;
+use std::time::{Duration, Instant};
+
+use dfly_journal::Lsn;
+use redis_sink::{Refusal, SinkError};
+use tokio::task::{JoinError, JoinHandle};
+use tracing::{info, warn};
+
+use super::{Flow, Mark, Waited};
+use crate::error::{Error, FlowError};
+use crate::target::{Regained, Remedy, regain, remedy};
+
+/// The state of the connection.
+#[derive(Debug)]
+pub(crate) enum Link {
+    /// It works; when something last came of it.
+    Up(Instant),
+    /// It is being opened again.
+    Down(JoinHandle<Result<Regained, Error>>),
+}
+
+type Outcome = Result<Result<Regained, Error>, JoinError>;
+
+impl Link {
+    pub(super) fn is_up(&self) -> bool {
+        matches!(self, Self::Up(_))
+    }
+
+    /// When a target that does not answer counts as gone, if it owes an answer.
+    pub(super) fn deadline(&self, owes: bool, limit: Duration) -> Option<Instant> {
+        match self {
+            Self::Up(since) if owes => Some(*since + limit),
+            Self::Up(_) | Self::Down(_) => None,
+        }
+    }
+
+    /// Waits for the connection to be open again. Safe to cancel.
+    pub(super) async fn regained(&mut self) -> Outcome {
+        match self {
+            Self::Up(_) => pending().await,
+            Self::Down(task) => task.await,
+        }
+    }
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        if let Self::Down(task) = self {
+            task.abort();
+        }
+    }
+}
+
+impl Flow {
+    /// The target's connection has moved, or failed.
+    pub(super) fn on_progress(&mut self, moved: Result<(), SinkError>) -> Result<Waited, FlowError> {
+        self.link = Link::Up(Instant::now());
+        self.settle();
+        self.take_refusals()?;
+        match moved {
+            Ok(()) => Ok(Waited::Moved),
+            Err(error) => self.on_sink_error(error),
+        }
+    }
+
+    fn on_sink_error(&mut self, error: SinkError) -> Result<Waited, FlowError> {
+        match remedy(&error) {
+            Remedy::Stop => Err(error.into()),
+            // Without a position nothing tells what of the snapshot was carried out.
+            Remedy::Again if !self.entered => Ok(Waited::TargetLost(error.into())),
+            Remedy::Again => {
+                warn!(flow = self.id.0, %error, "the target is gone; connecting again, while the source is read on");
+                let (config, id, source) = (self.config.clone(), self.id, self.source.0.clone());
+                self.link = Link::Down(tokio::spawn(async move { regain(&config, id, &source).await }));
+                Ok(Waited::Moved)
+            }
+        }
+    }
+
+    /// The connection works again: what the target has carried out is settled, the rest sent again (P4).
+    pub(super) fn on_regained(&mut self, outcome: Outcome) -> Result<Waited, FlowError> {
+        let Regained { connection, next } = match outcome {
+            Ok(Ok(regained)) => regained,
+            Ok(Err(error)) => return Err(FlowError::Target(Box::new(error))),
+            Err(error) => return Err(FlowError::Target(Box::new(Error::Internal(error.to_string())))),
+        };
+        let durable = self.durable_progress().map(crate::progress::Progress::durable);
+        match (next, durable) {
+            (Some(next), Some(durable)) if next == durable || self.is_in_flight(next) => {
+                info!(flow = self.id.0, "the target is back; sending what it has not carried out");
+                self.sink.resume(connection, |mark| matches!(mark, Mark::Before(lsn) if *lsn <= next));
+                self.link = Link::Up(Instant::now());
+                self.settle();
+                Ok(Waited::Moved)
+            }
+            (Some(next), Some(durable)) if next > durable => Err(FlowError::Target(Box::new(Error::Overtaken))),
+            _ => Ok(Waited::TargetLost(FlowError::TargetForgot)),
+        }
+    }
+
+    fn is_in_flight(&self, next: Lsn) -> bool {
+        self.sink.tags().any(|mark| *mark == Mark::Before(next))
+    }
+
+    /// Something was due: among it perhaps an answer of the target.
+    pub(super) fn check_target(&mut self) -> Result<Waited, FlowError> {
+        let limit = self.config.target_timeout;
+        match self.link.deadline(!self.sink.is_idle(), limit) {
+            Some(deadline) if deadline <= Instant::now() => {
+                let silent = std::io::Error::new(
+                    std::io::ErrorKind::TimedOut,
+                    format!("no answer within {} s", limit.as_secs()),
+                );
+                self.on_sink_error(SinkError::Broken(silent))
+            }
+            _ => Ok(Waited::Moved),
+        }
+    }
+
+    /// Commands that the target refused inside a transaction: their keys are not what they were on the source.
+    fn take_refusals(&mut self) -> Result<(), FlowError> {
+        for refusal in self.sink.take_refusals() {
+            let places = self.places_of(&refusal);
+            if places.is_empty() {
+                return Err(FlowError::Refused(refusal));
+            }
+            self.count_refusal(&refusal);
+            for place in places {
+                self.want(place);
+            }
+        }
+        Ok(())
+    }
+
+    fn count_refusal(&self, refusal: &Refusal) {
+        warn!(flow = self.id.0, command = %refusal.name(), error = %refusal.error, "the target refused a record; its key is read again from the source");
+    }
+}

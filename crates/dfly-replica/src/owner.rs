@@ -1,0 +1,98 @@
+//! Which flow a key belongs to (protocol section 3.10): XXH64 with a fixed seed, modulo the number of flows, of the key, or
+//! of its hash tag, or of its slot, by how the master was started. The snapshot shows which of them it is.
+
+use dfly_client::FlowId;
+use redis_slots::Slot;
+use xxhash_rust::xxh64::xxh64;
+
+/// Dragonfly `sharding.cc`, `Shard`; the same in all releases from v1.0 to v1.40.
+const SEED: u64 = 120_577_240_643;
+
+/// A formula is believed when it holds for this many keys, and for all of them.
+const ENOUGH: u32 = 200;
+
+/// How a master spreads its keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sharding {
+    /// By the whole key.
+    Key,
+    /// By the hash tag, if there is one (`--lock_on_hashtags`, cluster mode).
+    HashTag,
+    /// By the slot (`--experimental_cluster_shard_by_slot`).
+    Slot,
+}
+
+impl Sharding {
+    const ALL: [Self; 3] = [Self::Key, Self::HashTag, Self::Slot];
+
+    /// The flow of a key.
+    pub fn owner(self, key: &[u8], flows: u16) -> FlowId {
+        let flows = u64::from(flows.max(1));
+        let shard = match self {
+            Self::Key => xxh64(key, SEED) % flows,
+            Self::HashTag => xxh64(redis_slots::hash_tag(key), SEED) % flows,
+            Self::Slot => u64::from(Slot::of(key).0) % flows,
+        };
+        FlowId(u16::try_from(shard).unwrap_or(0))
+    }
+}
+
+/// What a flow has seen of its keys: which formulas hold for all of them.
+#[derive(Debug, Clone, Default)]
+pub struct OwnerCheck {
+    seen: u32,
+    /// By the index in [`Sharding::ALL`]: how many keys the formula puts into another flow.
+    misses: [u32; 3],
+}
+
+impl OwnerCheck {
+    /// A key of the snapshot came on this flow.
+    pub fn see(&mut self, key: &[u8], flow: FlowId, flows: u16) {
+        if self.seen >= 100 * ENOUGH {
+            return;
+        }
+        self.seen += 1;
+        for (sharding, misses) in Sharding::ALL.into_iter().zip(&mut self.misses) {
+            *misses += u32::from(sharding.owner(key, flows) != flow);
+        }
+    }
+
+    /// The formula that holds; `None` before enough keys were seen, or if none does. A few keys may lie on the wrong flow:
+    /// they are what the formula is wanted for.
+    pub fn sharding(&self) -> Option<Sharding> {
+        let holds = |misses: u32| misses.saturating_mul(1000) <= self.seen;
+        let found = Sharding::ALL.into_iter().zip(self.misses).find(|(_, misses)| holds(*misses));
+        found.map(|(sharding, _)| sharding).filter(|_| self.seen >= ENOUGH)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(sharding: Sharding, flows: u16, wrong: u32) -> Option<Sharding> {
+        let mut check = OwnerCheck::default();
+        for n in 0..2000u32 {
+            let key = format!("key:{{{}}}:{n}", n % 700);
+            if sharding.owner(key.as_bytes(), flows) == FlowId(1) || n < wrong {
+                check.see(key.as_bytes(), FlowId(1), flows);
+            }
+        }
+        check.sharding()
+    }
+
+    #[test]
+    fn the_formula_shows() {
+        for sharding in Sharding::ALL {
+            assert_eq!(check(sharding, 4, 0), Some(sharding));
+            assert_eq!(check(sharding, 4, 500), None, "too many keys lie elsewhere");
+        }
+        assert_eq!(OwnerCheck::default().sharding(), None);
+    }
+
+    /// Seen on a live v1.40.1 with three shards (protocol section 3.10).
+    #[test]
+    fn one_flow_owns_everything() {
+        assert_eq!(Sharding::Key.owner(b"k", 1), FlowId(0));
+    }
+}

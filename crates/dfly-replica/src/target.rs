@@ -1,0 +1,180 @@
+//! Connections to the target, checked before anything is written.
+
+use std::time::Duration;
+
+use dfly_client::FlowId;
+use dfly_journal::Lsn;
+use dfly_rdb::payload::TargetFormat;
+use dfly_translate::{Ability, Target};
+use dfly_wire::DbIndex;
+use redis_resp::connection::{Connection, ConnectionError};
+use redis_resp::{ErrorCode, Reply};
+use redis_sink::{Family, SinkError, TargetError, TargetInfo, WindowError};
+use tokio::time::{Instant, sleep};
+use tracing::warn;
+
+use crate::backoff::Backoff;
+use crate::checkpoint::Checkpoint;
+use crate::config::EngineConfig;
+use crate::error::Error;
+
+/// The name of every connection to the target, as `CLIENT LIST` shows it.
+const NAME: &str = "df2redis";
+
+/// Connects to the target, checks that it can be written to, and asks what it can do.
+pub(crate) async fn connect_target(config: &EngineConfig) -> Result<(Connection, Target), Error> {
+    let (mut connection, info) = TargetInfo::connect(&config.target).await?;
+    if let Some(reason) = unfit(&info) {
+        return Err(Error::Unfit { address: config.target.to_string(), reason });
+    }
+    let family = match info.family {
+        Family::Redis => dfly_rdb::Family::Redis,
+        Family::Valkey => dfly_rdb::Family::Valkey,
+    };
+    let plain = Target::plain(TargetFormat { family, version: info.version });
+    let names = Ability::OF_MODULES.map(|(_, name)| name);
+    let known = TargetInfo::known_commands(&mut connection, &names).await.map_err(TargetError::from)?;
+    let has = |(_, name): &&(Ability, &str)| known.contains(name);
+    let target = Ability::OF_MODULES.iter().filter(has).fold(plain, |target, (ability, _)| target.with(*ability));
+    // Only a name: a user that may not set it can still write.
+    connection.ask(&["CLIENT", "SETNAME", NAME]).await.map_err(TargetError::from)?;
+    Ok((connection, target))
+}
+
+fn unfit(info: &TargetInfo) -> Option<String> {
+    let version = &info.version_text;
+    match info {
+        info if info.dragonfly => Some("is a Dragonfly; name a Redis or Valkey server".to_owned()),
+        info if info.replica => Some("is a replica, which takes no writes; name its primary".to_owned()),
+        info if info.cluster => Some(
+            "is a node of a cluster, which cannot be written to yet; name a standalone server".to_owned(),
+        ),
+        info if info.version < (6, 2) => Some(format!("is version {version}; 6.2 or later is needed")),
+        _ => None,
+    }
+}
+
+/// The databases that hold keys.
+pub(crate) async fn databases(target: &mut Connection) -> Result<Vec<DbIndex>, Error> {
+    match target.ask(&["INFO", "keyspace"]).await.map_err(TargetError::from)? {
+        Reply::Bulk(text) => {
+            let text = String::from_utf8_lossy(&text).into_owned();
+            let db = |line: &str| line.strip_prefix("db")?.split_once(':')?.0.parse().ok().map(DbIndex);
+            Ok(text.lines().filter_map(db).collect())
+        }
+        other => Err(Error::TargetAnswer { request: "INFO keyspace", answer: format!("{other:?}") }),
+    }
+}
+
+/// Sends a request whose refusal nothing can mend.
+pub(crate) async fn demand<A: AsRef<[u8]> + Sync>(
+    target: &mut Connection,
+    name: &'static str,
+    request: &[A],
+) -> Result<Reply, Error> {
+    match target.ask(request).await.map_err(TargetError::from)? {
+        Reply::Error(error) => Err(Error::TargetAnswer { request: name, answer: error.to_string() }),
+        reply => Ok(reply),
+    }
+}
+
+/// What a broken or refusing target calls for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Remedy {
+    /// Connect again, find out where it stands, and send what it has not carried out.
+    Again,
+    /// Nobody but a person can mend it.
+    Stop,
+}
+
+/// One decision for each way in which writing can fail. A transaction that is refused when it is queued, or aborted, was
+/// not carried out, nor was any behind it (the guard of each sees to that), so it can be sent again.
+pub(crate) fn remedy(error: &SinkError) -> Remedy {
+    match error {
+        SinkError::Broken(_) | SinkError::Window(WindowError::Aborted) => Remedy::Again,
+        SinkError::Reply(_) | SinkError::Window(WindowError::Unasked) => Remedy::Stop,
+        SinkError::Window(WindowError::Refused(refusal)) => remedy_of(&refusal.error.code),
+        // A kind of failure that this version does not know.
+        _ => Remedy::Stop,
+    }
+}
+
+fn remedy_of(code: &ErrorCode) -> Remedy {
+    match code {
+        ErrorCode::OutOfMemory
+        | ErrorCode::Loading
+        | ErrorCode::ReadOnly
+        | ErrorCode::MasterDown
+        | ErrorCode::MisConf
+        | ErrorCode::Busy
+        | ErrorCode::NoReplicas
+        | ErrorCode::ClusterDown
+        | ErrorCode::TryAgain => Remedy::Again,
+        ErrorCode::Generic
+        | ErrorCode::WrongType
+        | ErrorCode::Moved(_)
+        | ErrorCode::Ask(_)
+        | ErrorCode::CrossSlot
+        | ErrorCode::NoAuth
+        | ErrorCode::WrongPass
+        | ErrorCode::NoPermission
+        | ErrorCode::BusyKey
+        | ErrorCode::NoScript
+        | ErrorCode::ExecAbort => Remedy::Stop,
+    }
+}
+
+/// Whether another attempt to connect to the target can go better.
+pub(crate) fn is_passing(error: &Error) -> bool {
+    match error {
+        Error::Target(TargetError::Connection(error)) => !matches!(error, ConnectionError::Reply { .. }),
+        Error::Target(TargetError::Refused { error, .. }) => remedy_of(&error.code) == Remedy::Again,
+        // A primary that was demoted may be the primary again, or an address may lead to the new one.
+        Error::Unfit { .. } => true,
+        _ => false,
+    }
+}
+
+/// Where a target stands that was lost for a while.
+#[derive(Debug)]
+pub(crate) struct Regained {
+    pub connection: Connection,
+    /// The next record that it wants of the flow; `None` if it holds no positions of this source.
+    pub next: Option<Lsn>,
+}
+
+/// Connects again until it succeeds, and asks where the target stands.
+pub(crate) async fn regain(
+    config: &EngineConfig,
+    flow: FlowId,
+    source_id: &str,
+) -> Result<Regained, Error> {
+    let mut backoff = Backoff::new(config.reconnect.first_delay, config.reconnect.longest_delay);
+    let started = Instant::now();
+    loop {
+        let error = match attempt(config, flow, source_id).await {
+            Ok(regained) => return Ok(regained),
+            Err(error) if is_passing(&error) => error,
+            Err(error) => return Err(error),
+        };
+        let tried = started.elapsed();
+        if config.reconnect.give_up_after.is_some_and(|limit| tried >= limit) {
+            return Err(Error::GaveUp { peer: "target", after: tried, last: error.to_string() });
+        }
+        let delay = backoff.next_delay(chance(started));
+        warn!(flow = flow.0, %error, retry_in_ms = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX), "no connection to the target");
+        sleep(delay).await;
+    }
+}
+
+async fn attempt(config: &EngineConfig, flow: FlowId, source_id: &str) -> Result<Regained, Error> {
+    let (mut connection, _) = connect_target(config).await?;
+    let next = Checkpoint::position(&mut connection, source_id, flow).await?;
+    Ok(Regained { connection, next })
+}
+
+/// Something that differs between flows and moments: the sub-millisecond part of a duration.
+fn chance(since: Instant) -> u16 {
+    let nanos = (since.elapsed() % Duration::from_millis(1)).subsec_nanos();
+    u16::try_from(nanos % u32::from(u16::MAX)).unwrap_or(0)
+}
