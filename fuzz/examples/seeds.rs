@@ -10,7 +10,9 @@ use std::path::{Path, PathBuf};
 use bytes::{Bytes, BytesMut};
 use dfly_rdb::{Config, Decoder, Entry, Event, Family, Magic, RawValue, TypeId};
 use dfly_testkit::Recording;
-use dfly_wire::Step;
+use dfly_wire::{DbIndex, Step, UnixMillis};
+use relay_log::segment::SegmentHeader;
+use relay_log::{Appended, Frame, Identity, Options, RelayLog};
 
 #[path = "../../crates/dfly-rdb/tests/it/build.rs"]
 mod build;
@@ -71,6 +73,7 @@ fn main() {
     frames(&mut corpus);
     made_containers(&mut corpus);
     replies(&mut corpus);
+    segments(&mut corpus);
     values(&here.join("../crates/dfly-rdb/tests/data/snapshots"))
         .iter()
         .for_each(|found| value(found, &mut corpus));
@@ -139,6 +142,31 @@ fn replies(corpus: &mut Corpus) {
     for name in Recording::bundled_names().unwrap() {
         let control = Recording::bundled(&name).unwrap().connections.remove(0);
         corpus.add("resp_split", &format!("control connection of {name}"), &control.s2c);
+    }
+}
+
+/// The segments of small logs: several frames, frames without records, one that is cut, and a header alone.
+fn segments(corpus: &mut Corpus) {
+    let body = [b"\x06\x00\x0a\x05\x01\x03\x09\x03SET\x03foo\x03bar".as_slice(); 12].concat();
+    for (name, counts) in [("several frames", &[1, 0, 3, 12][..]), ("one frame", &[2]), ("no frame", &[])] {
+        let dir = tempfile::tempdir().unwrap();
+        let identity = Identity::new("6b1f0e7c9d4a3b2586f0d1c2e3a4b5968778695a", 1, 4).unwrap();
+        let mut log = RelayLog::open(dir.path(), identity.clone(), Options::default()).unwrap().0;
+        let mut next = 65;
+        for records in counts {
+            let body = &body[..records * 18];
+            let (first, received_at) = (next, UnixMillis(1_700_000_000_000));
+            next += *records as u64;
+            assert_eq!(
+                log.append(&Frame { first, next, db: DbIndex(0), received_at, body }).unwrap(),
+                Appended::Yes
+            );
+        }
+        log.sync().unwrap();
+        let header = SegmentHeader { identity, first: 65 };
+        let bytes = fs::read(dir.path().join(header.file_name())).unwrap_or(header.encode());
+        corpus.add("relay_segment", name, &bytes);
+        corpus.add("relay_segment", &format!("{name} cut"), &bytes[..bytes.len() - 9]);
     }
 }
 

@@ -1,6 +1,6 @@
 //! What must hold for any bytes: one checking function a fuzz target. Each panics if it does not hold.
 //!
-//! What it is: properties of `dfly-rdb`, `dfly-journal` and `redis-resp`, stated over plain bytes, so that a seed is a
+//! What it is: properties of `dfly-rdb`, `dfly-journal`, `redis-resp` and `relay-log`, stated over plain bytes, so that a seed is a
 //! file of the format itself. The targets in `fuzz_targets` call nothing else, and the tests hold the functions against
 //! the whole corpus.
 //!
@@ -11,12 +11,14 @@
 mod container;
 mod content;
 mod payload;
+mod relay;
 mod stream;
 mod value;
 mod wire;
 
 pub use container::{intset, listpack, lzf, ziplist, zipmap};
 pub use payload::payload;
+pub use relay::relay_segment;
 pub use stream::{lz4_blob, rdb_garbage, rdb_split, zstd_blob};
 pub use value::{sketch, stream_value};
 pub use wire::{journal_split, resp_split};
@@ -25,7 +27,7 @@ pub use wire::{journal_split, resp_split};
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target, by the name of its corpus.
-pub const TARGETS: [Target; 14] = [
+pub const TARGETS: [Target; 15] = [
     ("rdb_split", rdb_split),
     ("rdb_garbage", rdb_garbage),
     ("listpack", listpack),
@@ -40,6 +42,7 @@ pub const TARGETS: [Target; 14] = [
     ("payload", payload),
     ("journal_split", journal_split),
     ("resp_split", resp_split),
+    ("relay_segment", relay_segment),
 ];
 
 /// Part sizes that depend on the data alone, so that a finding is one file: 1, 7, and sizes that look random.

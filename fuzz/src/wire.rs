@@ -10,7 +10,7 @@ use redis_resp::{Outcome, Reply};
 use crate::Sizes;
 
 /// The items that `decode` makes of `input`, which arrives in parts, its error, and how many bytes it left.
-fn items<T, E>(
+pub(crate) fn items<T, E>(
     input: &[u8],
     mut sizes: impl FnMut() -> usize,
     mut decode: impl FnMut(&mut BytesMut) -> Result<Step<T>, E>,

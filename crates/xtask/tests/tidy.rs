@@ -13,10 +13,11 @@ const FILE_LINES: usize = 400;
 const DRAWERS: [&str; 6] = ["utils", "util", "common", "helpers", "misc", "types"];
 
 /// Which crates of the workspace each crate may depend on, and whether it may depend on tokio. Tests are free.
-const IMPORTS: [(&str, &[&str], bool); 10] = [
+const IMPORTS: [(&str, &[&str], bool); 11] = [
     ("dfly-wire", &[], false),
     ("redis-resp", &["dfly-wire"], true),
     ("redis-slots", &[], false),
+    ("relay-log", &["dfly-wire"], false),
     ("dfly-rdb", &["dfly-wire"], true),
     ("dfly-journal", &["dfly-wire"], false),
     ("dfly-client", &["dfly-journal", "redis-resp"], true),

@@ -1,0 +1,89 @@
+//! The folder of a log: its segments by name, and the lock that keeps a second process out.
+
+use std::fs::{self, File, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::error::LogError;
+use crate::segment::{Named, file_name, named};
+
+const LOCK: &str = "lock";
+
+/// The folder, locked as long as this lives.
+#[derive(Debug)]
+pub(crate) struct Directory {
+    path: PathBuf,
+    lock: File,
+}
+
+/// An error of `action` at `path`.
+pub(crate) fn failed<'a>(action: &'static str, path: &'a Path) -> impl Fn(io::Error) -> LogError + 'a {
+    move |error| LogError::Io { action, path: path.to_path_buf(), error }
+}
+
+impl Directory {
+    /// Opens the folder, which is made if it is not there.
+    ///
+    /// # Errors
+    /// [`LogError::Io`], or [`LogError::Locked`].
+    pub(crate) fn open(path: &Path) -> Result<Self, LogError> {
+        fs::create_dir_all(path).map_err(failed("make", path))?;
+        let file = path.join(LOCK);
+        let open = File::options().create(true).truncate(false).write(true).open(&file);
+        let lock = open.map_err(failed("open", &file))?;
+        match lock.try_lock() {
+            Ok(()) => Ok(Self { path: path.to_path_buf(), lock }),
+            Err(TryLockError::WouldBlock) => Err(LogError::Locked { path: path.to_path_buf() }),
+            Err(TryLockError::Error(error)) => Err(failed("lock", &file)(error)),
+        }
+    }
+
+    /// The first positions of all segments, in order.
+    ///
+    /// # Errors
+    /// [`LogError::Io`], or [`LogError::Name`].
+    pub(crate) fn segments(&self) -> Result<Vec<u64>, LogError> {
+        let mut found = Vec::new();
+        for entry in fs::read_dir(&self.path).map_err(failed("list", &self.path))? {
+            let entry = entry.map_err(failed("list", &self.path))?;
+            match named(&entry.file_name()) {
+                Named::Segment(first) => found.push(first),
+                Named::Malformed => return Err(LogError::Name { path: entry.path() }),
+                Named::Other => {}
+            }
+        }
+        found.sort_unstable();
+        Ok(found)
+    }
+
+    /// Where the segment that begins at `first` is.
+    pub(crate) fn file(&self, first: u64) -> PathBuf {
+        self.path.join(file_name(first))
+    }
+
+    /// Deletes the segment that begins at `first`.
+    ///
+    /// # Errors
+    /// [`LogError::Io`].
+    pub(crate) fn remove(&self, first: u64) -> Result<(), LogError> {
+        let path = self.file(first);
+        fs::remove_file(&path).map_err(failed("delete", &path))
+    }
+
+    /// Makes sure that files that were made or deleted are so after a crash of the machine.
+    ///
+    /// # Errors
+    /// [`LogError::Io`].
+    pub(crate) fn sync(&self) -> Result<(), LogError> {
+        let synced = File::open(&self.path).and_then(|dir| dir.sync_all());
+        synced.map_err(failed("sync", &self.path))
+    }
+}
+
+impl Drop for Directory {
+    /// Closing alone would leave the lock to a child that this process is just starting, for it has the file open too
+    /// until it runs its program.
+    fn drop(&mut self) {
+        let _closed_below = self.lock.unlock().is_err();
+    }
+}

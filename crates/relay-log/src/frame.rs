@@ -1,0 +1,128 @@
+//! One frame on disk: 48 bytes, then the body. All numbers are little endian.
+//!
+//! | offset | bytes | what |
+//! |---|---|---|
+//! | 0 | 4 | length of the body |
+//! | 4 | 4 | database |
+//! | 8 | 8 | first position |
+//! | 16 | 8 | next position |
+//! | 24 | 8 | time of receipt |
+//! | 32 | 8 | CRC-64 of the body |
+//! | 40 | 8 | CRC-64 of the segment's seed and the 40 bytes before |
+//!
+//! The seed ties a frame to its segment: bytes that an older file left on the disk never pass.
+
+use bytes::{Bytes, BytesMut};
+use dfly_wire::{DbIndex, Parsed, Step, UnixMillis, crc64, fixed, need};
+
+use crate::segment::{Fault, missing};
+
+/// Bytes before a body.
+pub(crate) const HEADER: usize = 48;
+
+/// Whole journal records, in the order in which they were received.
+///
+/// A frame that follows another begins where that one ends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Frame<B = Bytes> {
+    /// The position of its first record.
+    pub first: u64,
+    /// The position behind its last record. Equal to `first` if it holds nothing that counts.
+    pub next: u64,
+    /// The database that is in force at its first byte.
+    pub db: DbIndex,
+    /// When it was received.
+    pub received_at: UnixMillis,
+    /// The records.
+    pub body: B,
+}
+
+/// A header whose checksum is right.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Header {
+    pub(crate) frame: Frame<()>,
+    pub(crate) length: usize,
+    checksum: u64,
+}
+
+impl<B: AsRef<[u8]>> Frame<B> {
+    /// The header of this frame, with `length` of the body, in the segment with `seed`.
+    pub(crate) fn header(&self, length: u32, seed: u64) -> Vec<u8> {
+        let mut out = Vec::with_capacity(HEADER);
+        out.extend(length.to_le_bytes());
+        out.extend(self.db.0.to_le_bytes());
+        out.extend(self.first.to_le_bytes());
+        out.extend(self.next.to_le_bytes());
+        out.extend(self.received_at.0.to_le_bytes());
+        out.extend(crc64::checksum(self.body.as_ref()).to_le_bytes());
+        let checksum = seeded(seed, &out);
+        out.extend(checksum.to_le_bytes());
+        out
+    }
+}
+
+impl<B> Frame<B> {
+    /// The same frame with another body.
+    pub(crate) fn with_body<C>(&self, body: C) -> Frame<C> {
+        Frame { first: self.first, next: self.next, db: self.db, received_at: self.received_at, body }
+    }
+}
+
+/// Parses the header at the start of `input`.
+///
+/// # Errors
+/// [`Fault::Header`], or how many bytes are missing.
+pub(crate) fn header(input: &[u8], seed: u64) -> Result<Step<Header>, Fault> {
+    match fields(input) {
+        Ok((_, (header, stated))) => {
+            let counted = seeded(seed, input.get(..HEADER - 8).unwrap_or_default());
+            if counted == stated { Ok(Step::Ready(header)) } else { Err(Fault::Header) }
+        }
+        Err(nom::Err::Incomplete(_)) => Ok(missing(HEADER, input.len())),
+        Err(_) => Err(Fault::Header),
+    }
+}
+
+fn fields(input: &[u8]) -> Parsed<'_, (Header, u64)> {
+    if input.len() < HEADER {
+        return need(HEADER - input.len());
+    }
+    let (rest, length) = fixed::u32_le(input)?;
+    let (rest, db) = fixed::u32_le(rest)?;
+    let (rest, first) = fixed::u64_le(rest)?;
+    let (rest, next) = fixed::u64_le(rest)?;
+    let (rest, received_at) = fixed::i64_le(rest)?;
+    let (rest, checksum) = fixed::u64_le(rest)?;
+    let (rest, stated) = fixed::u64_le(rest)?;
+    let (db, received_at) = (DbIndex(db), UnixMillis(received_at));
+    let length = usize::try_from(length).unwrap_or(usize::MAX);
+    let frame = Frame { first, next, db, received_at, body: () };
+    Ok((rest, (Header { frame, length, checksum }, stated)))
+}
+
+fn seeded(seed: u64, data: &[u8]) -> u64 {
+    let mut running = crc64::Running::new();
+    running.update(&seed.to_le_bytes());
+    running.update(data);
+    running.finish()
+}
+
+impl Header {
+    /// Takes the whole frame out of `src`, which holds it, without a copy.
+    ///
+    /// # Errors
+    /// [`Fault::Body`]; nothing is consumed then.
+    pub(crate) fn take(self, src: &mut BytesMut) -> Result<Frame, Fault> {
+        let body = src.get(HEADER..self.size()).unwrap_or_default();
+        if crc64::checksum(body) != self.checksum {
+            return Err(Fault::Body { size: self.size() });
+        }
+        let body = src.split_to(self.size()).split_off(HEADER).freeze();
+        Ok(self.frame.with_body(body))
+    }
+
+    /// Bytes of the whole frame.
+    pub(crate) fn size(&self) -> usize {
+        HEADER.saturating_add(self.length)
+    }
+}
