@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use dfly_client::FlowId;
-use dfly_journal::Lsn;
 use dfly_translate::Flush;
 use thiserror::Error;
+
+use crate::checkpoint::Position;
 
 /// Knows when every flow has shown the end of its snapshot: only then may the stable stream be asked for (I4, P20).
 #[derive(Debug, Clone)]
@@ -33,7 +34,7 @@ impl CutBarrier {
 #[derive(Debug, Clone)]
 pub struct FlushBarrier {
     flows: usize,
-    waiting: BTreeMap<FlowId, (Flush, Lsn)>,
+    waiting: BTreeMap<FlowId, (Flush, Position)>,
 }
 
 /// Flows that wait for different things: they are out of step with each other.
@@ -54,24 +55,24 @@ impl FlushBarrier {
         Self { flows: usize::from(flows), waiting: BTreeMap::new() }
     }
 
-    /// A flow has reached a flush, and everything before it is durable; `next` is its position behind the flush. Gives
+    /// A flow has reached a flush, and everything before it is durable; `behind` is its position behind the flush. Gives
     /// the flow that carries it out, once the last one is there.
     ///
     /// # Errors
     /// [`Mismatch`].
-    pub fn arrive(&mut self, flow: FlowId, flush: Flush, next: Lsn) -> Result<Option<FlowId>, Mismatch> {
+    pub fn arrive(&mut self, flow: FlowId, flush: Flush, behind: Position) -> Result<Option<FlowId>, Mismatch> {
         let others = self.waiting.values().next().map(|(expected, _)| *expected);
         if let Some(expected) = others.filter(|expected| *expected != flush) {
             return Err(Mismatch { flow, found: flush, expected });
         }
-        self.waiting.insert(flow, (flush, next));
+        self.waiting.insert(flow, (flush, behind));
         let executor = self.waiting.keys().next().copied();
         Ok(executor.filter(|_| self.waiting.len() == self.flows))
     }
 
     /// The positions of all flows behind the flush, which are stored with it.
-    pub fn positions(&self) -> BTreeMap<FlowId, Lsn> {
-        self.waiting.iter().map(|(flow, (_, next))| (*flow, *next)).collect()
+    pub fn positions(&self) -> BTreeMap<FlowId, Position> {
+        self.waiting.iter().map(|(flow, (_, behind))| (*flow, *behind)).collect()
     }
 
     /// The flush is carried out: gives every flow that waited.
@@ -82,6 +83,7 @@ impl FlushBarrier {
 
 #[cfg(test)]
 mod tests {
+    use dfly_journal::Lsn;
     use dfly_wire::DbIndex;
 
     use super::*;
@@ -96,13 +98,17 @@ mod tests {
         assert!(!cut.reach(FlowId(1)));
     }
 
+    fn at(next: u64) -> Position {
+        Position { transaction: 3, next: Lsn(next) }
+    }
+
     #[test]
     fn a_flush_passes_once_for_all_flows() {
         let mut barrier = FlushBarrier::new(2);
         for flush in [Flush::All, Flush::Db(DbIndex(3)), Flush::All] {
-            assert_eq!(barrier.arrive(FlowId(1), flush, Lsn(8)), Ok(None));
-            assert_eq!(barrier.arrive(FlowId(0), flush, Lsn(5)), Ok(Some(FlowId(0))));
-            assert_eq!(barrier.positions(), BTreeMap::from([(FlowId(0), Lsn(5)), (FlowId(1), Lsn(8))]));
+            assert_eq!(barrier.arrive(FlowId(1), flush, at(8)), Ok(None));
+            assert_eq!(barrier.arrive(FlowId(0), flush, at(5)), Ok(Some(FlowId(0))));
+            assert_eq!(barrier.positions(), BTreeMap::from([(FlowId(0), at(5)), (FlowId(1), at(8))]));
             assert_eq!(barrier.release().collect::<Vec<_>>(), [FlowId(0), FlowId(1)]);
         }
     }
@@ -110,7 +116,7 @@ mod tests {
     #[test]
     fn flows_out_of_step_are_an_error() {
         let mut barrier = FlushBarrier::new(2);
-        barrier.arrive(FlowId(1), Flush::All, Lsn(1)).unwrap();
-        assert!(barrier.arrive(FlowId(0), Flush::Db(DbIndex(0)), Lsn(1)).is_err());
+        barrier.arrive(FlowId(1), Flush::All, at(1)).unwrap();
+        assert!(barrier.arrive(FlowId(0), Flush::Db(DbIndex(0)), at(1)).is_err());
     }
 }

@@ -2,13 +2,14 @@
 //! whatever is killed at whatever moment (P18).
 //!
 //! One hash under a reserved key in database 0: `source` the master's replication id, `flows` how many it has,
-//! `flow:<i>` the next record wanted of each, `syncing` while a full synchronisation is not complete, `sweep` while keys
-//! that the source no longer has may be left, `refused` what the target refused for good, if anything.
+//! `flow:<i>` the next record wanted of each and the number of its last transaction, `syncing` while a full synchronisation is not complete, `sweep` while keys
+//! that the source does not have are to be removed, `keep` if they never are, `sharding` how it spreads its keys, `refused` what the target refused for good, if anything.
 //!
 //! Every transaction is guarded: it is carried out only if the position is the one that it follows. So what was sent and
 //! not answered can be sent again, and what a process sent before it was killed does nothing behind another's back.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use dfly_client::FlowId;
 use dfly_journal::Lsn;
@@ -16,6 +17,7 @@ use redis_resp::connection::Connection;
 use redis_resp::{CommandBatch, Reply};
 
 use crate::error::Error;
+use crate::owner::Sharding;
 
 /// The reserved key. Everything that begins with `df2redis:` is this tool's own.
 pub const KEY: &str = "df2redis:checkpoint";
@@ -31,13 +33,53 @@ const CHECK: &str = "local v=redis.call('HMGET',KEYS[1],ARGV[1],'source') \
 /// How many commands [`open_guarded`] writes.
 pub(crate) const GUARD_COMMANDS: usize = 3;
 
+/// Where a flow stands on the target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Position {
+    /// The number of the last transaction. Each has one more than the one before, so transactions that move no record
+    /// can be told apart too.
+    pub transaction: u64,
+    /// The next record wanted.
+    pub next: Lsn,
+}
+
+impl fmt::Display for Position {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.next, self.transaction)
+    }
+}
+
+impl Position {
+    /// The position behind a transaction that moves the flow to `next`.
+    #[must_use]
+    pub fn then(self, next: Lsn) -> Self {
+        Self { transaction: self.transaction + 1, next }
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        let (next, transaction) = text.split_once(' ')?;
+        Some(Self { transaction: transaction.parse().ok()?, next: Lsn(next.parse().ok()?) })
+    }
+}
+
 /// Positions of all flows with one master process.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Checkpoint {
     /// The master's replication id.
     pub source_id: String,
-    /// The next record wanted of each flow.
-    pub flows: BTreeMap<FlowId, Lsn>,
+    /// Where each flow stands.
+    pub flows: BTreeMap<FlowId, Position>,
+}
+
+/// What becomes of keys of the target that the source does not have, in a full synchronisation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Others {
+    /// There are none: the target is empty.
+    None,
+    /// They stay, in later synchronisations too.
+    Keep,
+    /// They are removed when the snapshot is complete (P17).
+    Remove,
 }
 
 /// What a target says of the run before.
@@ -70,12 +112,12 @@ impl Checkpoint {
     ///
     /// # Errors
     /// As [`Self::load`].
-    pub async fn position(target: &mut Connection, source_id: &str, flow: FlowId) -> Result<Option<Lsn>, Error> {
+    pub async fn position(target: &mut Connection, source_id: &str, flow: FlowId) -> Result<Option<Position>, Error> {
         let field = field(flow);
         match ask(target, &["HMGET", KEY, "source", &field]).await? {
             Reply::Array(found) => Ok(match found.as_slice() {
                 [Reply::Bulk(source), Reply::Bulk(next)] if source == source_id.as_bytes() => {
-                    std::str::from_utf8(next).ok().and_then(|text| text.parse().ok()).map(Lsn)
+                    std::str::from_utf8(next).ok().and_then(Position::parse)
                 }
                 _ => None,
             }),
@@ -84,14 +126,14 @@ impl Checkpoint {
         }
     }
 
-    /// A full synchronisation begins, and nothing may resume from before it. `sweep`: keys that the source does not have
-    /// are to be removed behind it.
+    /// A full synchronisation begins, and nothing may resume from before it.
     ///
     /// # Errors
     /// As [`Self::load`].
-    pub async fn begin(target: &mut Connection, sweep: bool) -> Result<(), Error> {
-        let sweep = if sweep { "1" } else { "0" };
-        for request in [&["DEL", KEY][..], &["HSET", KEY, "syncing", "1", "sweep", sweep]] {
+    pub async fn begin(target: &mut Connection, others: Others) -> Result<(), Error> {
+        let sweep = if others == Others::Remove { "1" } else { "0" };
+        let keep = if others == Others::Keep { "1" } else { "0" };
+        for request in [&["DEL", KEY][..], &["HSET", KEY, "syncing", "1", "sweep", sweep, "keep", keep]] {
             if let Reply::Error(error) = ask(target, request).await? {
                 return Err(unusable(error.to_string()));
             }
@@ -99,7 +141,26 @@ impl Checkpoint {
         Ok(())
     }
 
-    /// Whether keys that the source no longer has may be left.
+    /// Whether a run before was told to keep keys that the source does not have.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub async fn keeps_others(target: &mut Connection) -> Result<bool, Error> {
+        Ok(ask(target, &["HGET", KEY, "keep"]).await? == Reply::Bulk("1".into()))
+    }
+
+    /// How the source spreads its keys, as a run before has seen it.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub async fn sharding(target: &mut Connection) -> Result<Option<Sharding>, Error> {
+        Ok(match ask(target, &["HGET", KEY, "sharding"]).await? {
+            Reply::Bulk(name) => Sharding::named(&String::from_utf8_lossy(&name)),
+            _ => None,
+        })
+    }
+
+    /// Whether keys that the source does not have are still to be removed.
     ///
     /// # Errors
     /// As [`Self::load`].
@@ -107,7 +168,7 @@ impl Checkpoint {
         Ok(ask(target, &["HGET", KEY, "sweep"]).await? == Reply::Bulk("1".into()))
     }
 
-    /// No such key is left.
+    /// They are removed.
     ///
     /// # Errors
     /// As [`Self::load`].
@@ -135,23 +196,28 @@ impl Checkpoint {
         command.arg(b"HSET").arg(KEY.as_bytes());
         command.arg(b"source").arg(self.source_id.as_bytes());
         command.arg(b"flows").arg(self.flows.len().to_string().as_bytes());
-        for (flow, lsn) in &self.flows {
-            command.arg(field(*flow).as_bytes()).arg(lsn.to_string().as_bytes());
+        for (flow, at) in &self.flows {
+            command.arg(field(*flow).as_bytes()).arg(at.to_string().as_bytes());
         }
         command.finish();
     }
 }
 
 /// A flow's first position, with what belongs to all flows.
-pub(crate) fn write_entry(source: (&str, u16), (flow, lsn): (FlowId, Lsn), out: &mut CommandBatch) {
+pub(crate) fn write_entry(source: (&str, u16), (flow, at): (FlowId, Position), out: &mut CommandBatch) {
     let mut command = out.start(8);
     command.arg(b"HSET").arg(KEY.as_bytes());
     command.arg(b"source").arg(source.0.as_bytes()).arg(b"flows").int(i64::from(source.1));
-    command.arg(field(flow).as_bytes()).arg(lsn.to_string().as_bytes()).finish();
+    command.arg(field(flow).as_bytes()).arg(at.to_string().as_bytes()).finish();
+}
+
+/// How the source spreads its keys.
+pub(crate) fn write_sharding(sharding: Sharding, out: &mut CommandBatch) {
+    out.push(&[b"HSET", KEY.as_bytes(), b"sharding", sharding.name().as_bytes()]);
 }
 
 /// The head of a transaction that is carried out only if the flow stands at `expected`. The connection is in database 0.
-pub(crate) fn open_guarded(source_id: &str, (flow, expected): (FlowId, Lsn), out: &mut CommandBatch) {
+pub(crate) fn open_guarded(source_id: &str, (flow, expected): (FlowId, Position), out: &mut CommandBatch) {
     let guard = format!("{GUARD}{flow}");
     out.push(&[b"WATCH", guard.as_bytes()]);
     let mut check = out.start(8);
@@ -161,8 +227,8 @@ pub(crate) fn open_guarded(source_id: &str, (flow, expected): (FlowId, Lsn), out
 }
 
 /// A flow's position.
-pub(crate) fn write_position(flow: FlowId, lsn: Lsn, out: &mut CommandBatch) {
-    out.push(&[b"HSET", KEY.as_bytes(), field(flow).as_bytes(), lsn.to_string().as_bytes()]);
+pub(crate) fn write_position(flow: FlowId, at: Position, out: &mut CommandBatch) {
+    out.push(&[b"HSET", KEY.as_bytes(), field(flow).as_bytes(), at.to_string().as_bytes()]);
 }
 
 async fn ask(target: &mut Connection, request: &[&str]) -> Result<Reply, Error> {
@@ -201,10 +267,10 @@ fn whole(fields: &BTreeMap<String, String>) -> Option<Checkpoint> {
     let source_id = fields.get("source")?.clone();
     let count: u16 = fields.get("flows")?.parse().ok()?;
     let position = |flow: u16| {
-        let lsn = fields.get(&field(FlowId(flow)))?.parse().ok()?;
-        Some((FlowId(flow), Lsn(lsn)))
+        let at = Position::parse(fields.get(&field(FlowId(flow)))?)?;
+        Some((FlowId(flow), at))
     };
-    let flows: BTreeMap<FlowId, Lsn> = (0..count).map(position).collect::<Option<_>>()?;
+    let flows: BTreeMap<FlowId, Position> = (0..count).map(position).collect::<Option<_>>()?;
     (count > 0).then_some(Checkpoint { source_id, flows })
 }
 
@@ -226,15 +292,19 @@ mod tests {
         stored(&held)
     }
 
+    fn at(next: u64, transaction: u64) -> Position {
+        Position { transaction, next: Lsn(next) }
+    }
+
     #[test]
     fn whole_only_with_every_flow() {
         let mut batch = CommandBatch::default();
         assert_eq!(after(&batch), Stored::Nothing);
-        write_entry(("abc", 2), (FlowId(0), Lsn(7)), &mut batch);
+        write_entry(("abc", 2), (FlowId(0), at(7, 0)), &mut batch);
         assert_eq!(after(&batch), Stored::Unfinished, "flow 1 has not reached its journal");
-        write_entry(("abc", 2), (FlowId(1), Lsn(1)), &mut batch);
-        write_position(FlowId(1), Lsn(9), &mut batch);
-        let flows = BTreeMap::from([(FlowId(0), Lsn(7)), (FlowId(1), Lsn(9))]);
+        write_entry(("abc", 2), (FlowId(1), at(1, 0)), &mut batch);
+        write_position(FlowId(1), at(9, 1), &mut batch);
+        let flows = BTreeMap::from([(FlowId(0), at(7, 0)), (FlowId(1), at(9, 1))]);
         let checkpoint = Checkpoint { source_id: "abc".into(), flows };
         assert_eq!(after(&batch), Stored::Whole(checkpoint.clone()));
         let mut flushed = CommandBatch::default();

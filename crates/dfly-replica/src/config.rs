@@ -45,8 +45,11 @@ pub struct EngineConfig {
     pub reconnect: Reconnect,
     /// Synchronise fully, whatever positions the target holds.
     pub force_resync: bool,
-    /// Where the state file is kept, if at all.
+    /// Where the state file and the relay log are kept, if at all.
     pub state_dir: Option<PathBuf>,
+    /// The most bytes of each flow's journal that are kept on disk while the target is slower; 0: none, and a slow target
+    /// slows the source down once `read_ahead` is reached.
+    pub relay_max_bytes: u64,
     /// Where the time comes from.
     pub clock: Clock,
 }
@@ -136,6 +139,7 @@ impl EngineConfig {
             reconnect: Reconnect::default(),
             force_resync: false,
             state_dir: None,
+            relay_max_bytes: 8 << 30,
             clock: Clock::system(),
         }
     }

@@ -3,41 +3,22 @@
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::Arc;
 
-use dfly_translate::Flush;
-use redis_resp::Reply;
-use redis_sink::{SinkError, WindowError};
+use dfly_translate::{Emptied, Flush};
+use redis_resp::connection::Connection;
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tracing::{info, warn};
 
 use crate::backoff::Backoff;
-use crate::checkpoint::{Checkpoint, Stored};
-use crate::config::EngineConfig;
+use crate::checkpoint::{Checkpoint, Others, Stored};
+use crate::config::{EngineConfig, OnStart};
 use crate::error::{Error, FlowError};
 use crate::report::{Counters, Phase, Report};
-use crate::session::{self, Observer, SessionEnd, connect_target};
+use crate::session::{self, Observer, Opening, SessionEnd};
 use crate::state_file::{SavedState, StateFile};
 use crate::stop::{Stop, stopped_during, told};
-
-/// How the next session begins.
-#[derive(Debug)]
-enum Start {
-    /// With a full synchronisation.
-    Fresh,
-    /// From what the target has stored in a run before.
-    Stored(Checkpoint),
-    /// From where this run stood when it lost the source.
-    Lost(Checkpoint),
-}
-
-impl Start {
-    fn resume(&self) -> Option<&Checkpoint> {
-        match self {
-            Self::Fresh => None,
-            Self::Stored(checkpoint) | Self::Lost(checkpoint) => Some(checkpoint),
-        }
-    }
-}
+use crate::sweep::{self, Keys};
+use crate::target::{self, connect_target, databases, demand};
 
 /// A replication that can be run once.
 #[derive(Debug)]
@@ -47,6 +28,8 @@ pub struct Engine {
     /// 40 hexadecimal characters.
     replica_id: String,
     chance: RandomState,
+    /// Attempts to connect that failed.
+    attempts: u64,
 }
 
 #[derive(Debug)]
@@ -91,7 +74,9 @@ impl Observer for Publisher {
 
 impl Engine {
     /// A run by these settings, and where its reports appear.
-    pub fn new(config: EngineConfig) -> (Self, watch::Receiver<Report>) {
+    pub fn new(mut config: EngineConfig) -> (Self, watch::Receiver<Report>) {
+        // The engine serves what has to be read again.
+        Arc::make_mut(&mut config.rules).rereads = true;
         let (reports, receiver) = watch::channel(Report::default());
         let config = Arc::new(config);
         let counters = Arc::new(Counters::new(0));
@@ -105,7 +90,7 @@ impl Engine {
         };
         let chance = RandomState::new();
         let replica_id = (0..3).map(|part| format!("{:016x}", chance.hash_one(part))).collect::<String>();
-        (Self { config, publisher, replica_id: replica_id.chars().take(40).collect(), chance }, receiver)
+        (Self { config, publisher, replica_id: replica_id.chars().take(40).collect(), chance, attempts: 0 }, receiver)
     }
 
     /// Replicates until `stop` says otherwise, and gives the last report.
@@ -116,12 +101,12 @@ impl Engine {
         if let Some(dir) = &self.config.state_dir {
             self.publisher.state = Some(StateFile::in_dir(dir)?);
         }
-        let stored = tokio::select! {
-            stored = self.stored() => Some(stored?),
+        let opening = tokio::select! {
+            opening = self.first() => Some(opening?),
             () = told(&mut stop) => None,
         };
-        if let Some(stored) = stored {
-            let ended = self.sessions(stored, &mut stop).await;
+        if let Some(opening) = opening {
+            let ended = self.sessions(opening, &mut stop).await;
             self.note_refusal(&ended).await;
             ended?;
         }
@@ -129,31 +114,63 @@ impl Engine {
         Ok(self.publisher.reports.borrow().clone())
     }
 
-    /// Checks the target, and reads from where the run before can be resumed.
-    async fn stored(&self) -> Result<Start, Error> {
+    /// What the first session begins with: checks the target, and reads where a run before stood.
+    async fn first(&self) -> Result<Opening, Error> {
         let (mut target, _) = connect_target(&self.config).await?;
         match Checkpoint::load(&mut target).await? {
-            _ if self.config.force_resync => Ok(Start::Fresh),
-            Stored::Nothing => Ok(Start::Fresh),
-            Stored::Whole(checkpoint) => {
+            Stored::Refused(reason) if !self.config.force_resync => Err(Error::RefusedBefore { reason }),
+            Stored::Nothing => self.first_start(&mut target).await.map(Opening::Full),
+            Stored::Whole(checkpoint) if !self.config.force_resync => {
                 info!(
                     source = checkpoint.source_id,
                     "the target holds the positions of a run before: asking the source to resume"
                 );
-                Ok(Start::Stored(checkpoint))
+                Ok(Opening::Partial(checkpoint))
             }
-            Stored::Refused(reason) => Err(Error::RefusedBefore { reason }),
+            Stored::Whole(_) | Stored::Unfinished | Stored::Refused(_) => Self::anew(&mut target).await,
         }
+    }
+
+    /// A first start, with what the user wants done about keys that are there.
+    async fn first_start(&self, target: &mut Connection) -> Result<Others, Error> {
+        let keys = self.foreign_keys(target).await?;
+        match self.config.on_start {
+            _ if keys == 0 => Ok(Others::None),
+            OnStart::RequireEmpty => Err(Error::NotEmpty { keys }),
+            OnStart::Merge => Ok(Others::Keep),
+            OnStart::Mirror => Ok(Others::Remove),
+            OnStart::Flush => {
+                warn!(keys, "emptying the target, as --on-start flush says");
+                demand(target, "FLUSHALL", &["FLUSHALL"]).await?;
+                Ok(Others::None)
+            }
+        }
+    }
+
+    /// How many keys the target holds; 0 if they are all this tool's own.
+    async fn foreign_keys(&self, target: &mut Connection) -> Result<u64, Error> {
+        for db in databases(target).await? {
+            let mut keys = Keys::of(&self.config, db).await?;
+            while let Some(found) = keys.next().await? {
+                if !found.is_empty() {
+                    return target::count_keys(target).await;
+                }
+            }
+        }
+        Ok(0)
+    }
+
+    /// A full synchronisation over what one before has left.
+    async fn anew(target: &mut Connection) -> Result<Opening, Error> {
+        let keeps = Checkpoint::keeps_others(target).await?;
+        Ok(Opening::Full(if keeps { Others::Keep } else { Others::Remove }))
     }
 
     /// A command that was refused when its transaction ran is behind the stored position: the next run must not go on
     /// as if it had been carried out (P5). One that was refused before, when it was queued, took its whole transaction
     /// and the position with it.
     async fn note_refusal(&self, ended: &Result<(), Error>) {
-        let Err(error @ Error::Flow { error: FlowError::Sink(SinkError::Window(inside)), .. }) = ended else {
-            return;
-        };
-        let WindowError::RefusedInside(_) = inside else { return };
+        let Err(error @ Error::Flow { error: FlowError::Refused(_), .. }) = ended else { return };
         let noted = match connect_target(&self.config).await {
             Ok((mut target, _)) => Checkpoint::refuse(&mut target, &error.to_string()).await,
             Err(error) => Err(error),
@@ -164,38 +181,73 @@ impl Engine {
     }
 
     /// Session after session until the run is told to stop.
-    async fn sessions(&mut self, mut start: Start, stop: &mut watch::Receiver<Stop>) -> Result<(), Error> {
+    async fn sessions(&mut self, mut opening: Opening, stop: &mut watch::Receiver<Stop>) -> Result<(), Error> {
+        let mut first = true;
         loop {
-            let running = match self.connect(&start, stop).await {
+            let running = match self.connect((&opening, first), stop).await {
                 Ok(Some(running)) => running,
                 Ok(None) => return Ok(()),
-                Err(Error::CannotResume) if matches!(start, Start::Stored(_)) => {
+                Err(Error::CannotResume) => {
                     warn!(
-                        "the source cannot resume from there (its backlog is too short, or it is another process): synchronising fully; keys that it has deleted meanwhile stay on the target"
+                        "the source cannot resume from there (its backlog is too short, or it is another process): synchronising fully; --shard_repl_backlog_len on the source lengthens the backlog"
                     );
-                    start = Start::Fresh;
+                    let (mut target, _) = connect_target(&self.config).await?;
+                    opening = Self::anew(&mut target).await?;
                     continue;
                 }
                 Err(error) => return Err(error),
             };
+            first = false;
             self.publisher.source_id = Some(running.source_id());
-            start = match running.run(stop, &mut self.publisher).await? {
-                SessionEnd::Stopped => return Ok(()),
-                SessionEnd::Flushed(flush) => {
-                    info!(
-                        "the source was flushed during the full synchronisation: flushing the target and starting over"
-                    );
-                    self.flush(flush).await?;
-                    Start::Fresh
-                }
-                SessionEnd::SourceLost { positions: None, cause } => {
-                    return Err(Error::LostInFullSync { cause });
-                }
-                SessionEnd::SourceLost { positions: Some(positions), cause } => {
-                    warn!(%cause, "the source is gone; connecting again");
-                    Start::Lost(positions)
-                }
+            let end = running.run(stop, &mut self.publisher).await?;
+            match self.next(end, stop).await? {
+                Some(next) => opening = next,
+                None => return Ok(()),
+            }
+        }
+    }
+
+    /// What the next session begins with; `None`: there is none.
+    async fn next(&mut self, end: SessionEnd, stop: &mut watch::Receiver<Stop>) -> Result<Option<Opening>, Error> {
+        match &end {
+            SessionEnd::Stopped => return Ok(None),
+            SessionEnd::Flushed(flush) => {
+                info!(
+                    "the source was flushed during the full synchronisation: flushing the target and starting over"
+                );
+                self.flush(*flush).await?;
+            }
+            SessionEnd::SourceLost(true, cause) => warn!(%cause, "the source is gone; connecting again"),
+            SessionEnd::SourceLost(false, cause) => {
+                warn!(%cause, "the source is gone during the full synchronisation; connecting again to start over");
+            }
+            SessionEnd::TargetLost(cause) => warn!(%cause, "the target is gone; connecting again"),
+        }
+        let mut backoff = Backoff::new(self.config.reconnect.first_delay, self.config.reconnect.longest_delay);
+        let started = Instant::now();
+        self.publisher.announce(Phase::Reconnecting);
+        loop {
+            let error = match self.again().await {
+                Ok(opening) => return Ok(Some(opening)),
+                Err(error) if target::is_passing(&error) => error,
+                Err(error) => return Err(error),
             };
+            self.give_up_at(("target", started), &error)?;
+            if self.pause(&mut backoff, &error, stop).await {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// Where the target stands in the middle of a run.
+    async fn again(&self) -> Result<Opening, Error> {
+        let (mut target, _) = connect_target(&self.config).await?;
+        match Checkpoint::load(&mut target).await? {
+            Stored::Whole(checkpoint) => Ok(Opening::Partial(checkpoint)),
+            Stored::Unfinished => Self::anew(&mut target).await,
+            Stored::Refused(reason) => Err(Error::RefusedBefore { reason }),
+            // It was emptied, or came back without its data, or is another server by now.
+            Stored::Nothing => self.first_start(&mut target).await.map(Opening::Full),
         }
     }
 
@@ -203,38 +255,50 @@ impl Engine {
     /// a source that cannot be reached at all when the run starts is an error at once: its address may be wrong.
     async fn connect(
         &mut self,
-        start: &Start,
+        (opening, first): (&Opening, bool),
         stop: &mut watch::Receiver<Stop>,
     ) -> Result<Option<session::Running>, Error> {
-        let lost = matches!(start, Start::Lost(_));
         let reconnect = self.config.reconnect;
         let mut backoff = Backoff::new(reconnect.first_delay, reconnect.longest_delay);
-        let (started, mut attempts) = (Instant::now(), 0u64);
-        self.publisher.announce(if lost { Phase::Reconnecting } else { Phase::Connecting });
+        let started = Instant::now();
+        self.publisher.announce(if first { Phase::Connecting } else { Phase::Reconnecting });
         loop {
             let opened = tokio::select! {
-                opened = self.open(start.resume()) => opened,
+                opened = self.open(opening) => opened,
                 () = told(stop) => return Ok(None),
             };
             let error = match opened {
                 Ok(running) => return Ok(Some(running)),
-                Err(error) if error.is_passing() && (lost || !error.is_unreachable()) => error,
+                Err(error) if error.is_passing() && !(first && error.is_unreachable()) => error,
+                Err(error) if !first && target::is_passing(&error) => error,
                 Err(error) => return Err(error),
             };
-            let tried = Instant::now().saturating_duration_since(started);
-            if reconnect.give_up_after.is_some_and(|limit| tried >= limit) {
-                return Err(Error::GaveUp { after: tried, last: error.to_string() });
-            }
-            attempts += 1;
-            let delay = backoff.next_delay(self.chance(attempts));
-            warn!(%error, retry_in_ms = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX), "no session with the source");
-            if stopped_during(delay, stop).await {
+            self.give_up_at(("source", started), &error)?;
+            if self.pause(&mut backoff, &error, stop).await {
                 return Ok(None);
             }
         }
     }
 
-    async fn open(&mut self, resume: Option<&Checkpoint>) -> Result<session::Running, Error> {
+    fn give_up_at(&self, (peer, started): (&'static str, Instant), error: &Error) -> Result<(), Error> {
+        let tried = started.elapsed();
+        match self.config.reconnect.give_up_after {
+            Some(limit) if tried >= limit => {
+                Err(Error::GaveUp { peer, after: tried, last: error.to_string() })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Waits before the next attempt; true if the run is told to stop meanwhile.
+    async fn pause(&mut self, backoff: &mut Backoff, error: &Error, stop: &mut watch::Receiver<Stop>) -> bool {
+        self.attempts += 1;
+        let delay = backoff.next_delay(self.chance(self.attempts));
+        warn!(%error, retry_in_ms = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX), "no session");
+        stopped_during(delay, stop).await
+    }
+
+    async fn open(&mut self, opening: &Opening) -> Result<session::Running, Error> {
         let publisher = &mut self.publisher;
         let counters = |flows: u16| {
             if publisher.counters.flow_count() != usize::from(flows) {
@@ -242,7 +306,7 @@ impl Engine {
             }
             Arc::clone(&publisher.counters)
         };
-        session::open(&self.config, &self.replica_id, resume, counters).await
+        session::open(&self.config, &self.replica_id, opening, counters).await
     }
 
     fn chance(&self, attempt: u64) -> u16 {
@@ -254,14 +318,16 @@ impl Engine {
 
     /// Empties the target as the source was emptied.
     async fn flush(&self, flush: Flush) -> Result<(), Error> {
-        let (mut connection, _) = connect_target(&self.config).await?;
-        let requests: Vec<Vec<String>> = match flush {
-            Flush::All => vec![vec!["FLUSHALL".into()]],
-            Flush::Db(db) => vec![vec!["SELECT".into(), db.to_string()], vec!["FLUSHDB".into()]],
-        };
-        for request in requests {
-            if let Reply::Error(error) = connection.ask(&request).await? {
-                return Err(Error::Internal(format!("the target refuses {}: {error}", request.join(" "))));
+        let (mut target, _) = connect_target(&self.config).await?;
+        match flush.on_target(&self.config.rules.selection) {
+            Emptied::Nothing => {}
+            Emptied::Covered(db) => sweep::empty(&self.config, db).await?,
+            Emptied::All => {
+                demand(&mut target, "FLUSHALL", &["FLUSHALL"]).await?;
+            }
+            Emptied::Db(db) => {
+                demand(&mut target, "SELECT", &["SELECT", &db.to_string()]).await?;
+                demand(&mut target, "FLUSHDB", &["FLUSHDB"]).await?;
             }
         }
         Ok(())

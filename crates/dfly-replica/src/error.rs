@@ -131,6 +131,12 @@ pub enum FlowError {
     /// The target refused a record for good, and its key cannot be read again.
     #[error("the target refuses {0}")]
     Refused(Refusal),
+    /// The target does not hold any more what it had answered.
+    #[error("the target has lost data that it had acknowledged (was it restarted without an append-only file?)")]
+    TargetForgot,
+    /// The relay log cannot be used.
+    #[error("the relay log cannot be used: {0}")]
+    Relay(#[from] relay_log::LogError),
     /// The target was lost and cannot be regained.
     #[error(transparent)]
     Target(Box<Error>),

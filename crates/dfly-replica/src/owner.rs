@@ -23,6 +23,19 @@ pub enum Sharding {
 }
 
 impl Sharding {
+    /// As it stands among the positions in the target.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Key => "key",
+            Self::HashTag => "hash-tag",
+            Self::Slot => "slot",
+        }
+    }
+
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|sharding| sharding.name() == name)
+    }
+
     const ALL: [Self; 3] = [Self::Key, Self::HashTag, Self::Slot];
 
     /// The flow of a key.
@@ -57,12 +70,24 @@ impl OwnerCheck {
         }
     }
 
-    /// The formula that holds; `None` before enough keys were seen, or if none does. A few keys may lie on the wrong flow:
-    /// they are what the formula is wanted for.
-    pub fn sharding(&self) -> Option<Sharding> {
+    /// The formula that holds; `None` if none does. A few keys may lie on the wrong flow: they are what the formula is
+    /// wanted for. Few keys may fit several formulas; then it is the most common one.
+    pub fn likely(&self) -> Option<Sharding> {
         let holds = |misses: u32| misses.saturating_mul(1000) <= self.seen;
-        let found = Sharding::ALL.into_iter().zip(self.misses).find(|(_, misses)| holds(*misses));
-        found.map(|(sharding, _)| sharding).filter(|_| self.seen >= ENOUGH)
+        Sharding::ALL.into_iter().zip(self.misses).find(|(_, misses)| holds(*misses)).map(|(sharding, _)| sharding)
+    }
+
+    /// The same, once enough keys were seen that a key can be passed over on its word.
+    pub fn certain(&self) -> Option<Sharding> {
+        self.likely().filter(|_| self.seen >= ENOUGH)
+    }
+
+    /// Adds what another flow has seen.
+    pub fn merge(&mut self, other: &Self) {
+        self.seen = self.seen.saturating_add(other.seen);
+        for (misses, more) in self.misses.iter_mut().zip(other.misses) {
+            *misses = misses.saturating_add(more);
+        }
     }
 }
 
@@ -78,7 +103,8 @@ mod tests {
                 check.see(key.as_bytes(), FlowId(1), flows);
             }
         }
-        check.sharding()
+        assert_eq!(check.likely(), check.certain());
+        check.certain()
     }
 
     #[test]
@@ -87,7 +113,8 @@ mod tests {
             assert_eq!(check(sharding, 4, 0), Some(sharding));
             assert_eq!(check(sharding, 4, 500), None, "too many keys lie elsewhere");
         }
-        assert_eq!(OwnerCheck::default().sharding(), None);
+        assert_eq!(OwnerCheck::default().certain(), None);
+        assert_eq!(OwnerCheck::default().likely(), Some(Sharding::Key));
     }
 
     /// Seen on a live v1.40.1 with three shards (protocol section 3.10).

@@ -21,16 +21,17 @@ use crate::reread::{Answer, Found, Place};
 pub(crate) struct ReadRequest {
     pub flow: FlowId,
     pub place: Place,
+    pub ticket: u64,
     pub answers: mpsc::Sender<ReadAnswer>,
 }
 
 /// `None`: the source could not be asked; it may be later.
-pub(crate) type ReadAnswer = (Place, Option<Answer>);
+pub(crate) type ReadAnswer = (Place, u64, Option<Answer>);
 
 /// Serves requests, one at a time, until nobody can make any more.
 pub(crate) async fn serve(config: Arc<EngineConfig>, mut requests: mpsc::Receiver<ReadRequest>) {
     let mut reader = SourceReader::new(config);
-    while let Some(ReadRequest { flow, place, answers }) = requests.recv().await {
+    while let Some(ReadRequest { flow, place, ticket, answers }) = requests.recv().await {
         let answer = match reader.read(flow, &place).await {
             Ok(answer) => Some(answer),
             Err(error) => {
@@ -39,7 +40,7 @@ pub(crate) async fn serve(config: Arc<EngineConfig>, mut requests: mpsc::Receive
             }
         };
         // A flow that is gone has no use for it.
-        if answers.send((place, answer)).await.is_err() {
+        if answers.send((place, ticket, answer)).await.is_err() {
             debug!(flow = flow.0, "the flow is gone");
         }
     }

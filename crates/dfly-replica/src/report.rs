@@ -10,6 +10,7 @@ use dfly_journal::Lsn;
 use dfly_translate::{Loss, Losses, Reason};
 use serde::{Deserialize, Serialize};
 
+use crate::owner::OwnerCheck;
 use crate::progress::Progress;
 
 /// Where a run stands.
@@ -112,6 +113,8 @@ pub(crate) struct Counters {
     losses: Mutex<Losses>,
     rereads: Mutex<BTreeMap<Reason, u64>>,
     rereads_done: AtomicU64,
+    /// What the flows have seen of how the source spreads its keys.
+    owners: Mutex<OwnerCheck>,
 }
 
 #[derive(Debug, Default)]
@@ -136,6 +139,12 @@ impl FlowCounters {
     pub(crate) fn set_positions(&self, progress: &Progress) {
         self.received.store(progress.received().0, Relaxed);
         self.durable.store(progress.durable().0, Relaxed);
+    }
+
+    /// How many keys are to be read again, and how many have members that are removed when they are due.
+    pub(crate) fn set_kept(&self, wanted: usize, expiring: usize) {
+        self.wanted.store(wanted as u64, Relaxed);
+        self.expiring.store(expiring as u64, Relaxed);
     }
 
     fn report(&self) -> FlowReport {
@@ -170,6 +179,14 @@ impl Counters {
     pub(crate) fn reread(&self, reason: Reason) {
         let mut rereads = self.rereads.lock().unwrap_or_else(PoisonError::into_inner);
         *rereads.entry(reason).or_default() += 1;
+    }
+
+    pub(crate) fn see_owners(&self, owners: &OwnerCheck) {
+        self.owners.lock().unwrap_or_else(PoisonError::into_inner).merge(owners);
+    }
+
+    pub(crate) fn owners(&self) -> OwnerCheck {
+        self.owners.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     pub(crate) fn reread_done(&self) {

@@ -66,7 +66,8 @@ struct Wanted {
 #[derive(Debug)]
 enum Stage {
     Waiting,
-    Reading(Parked),
+    /// With the ticket of the request.
+    Reading(u64, Parked),
     Read(Parked, Answer),
 }
 
@@ -84,12 +85,13 @@ pub(crate) struct Rereads {
     keys: BTreeMap<Place, Wanted>,
     reading: usize,
     parked: usize,
-    done: u64,
+    /// Of the next request: an answer to an older one is not taken for it.
+    ticket: u64,
 }
 
 impl Rereads {
     pub(crate) fn new() -> Self {
-        Self { keys: BTreeMap::new(), reading: 0, parked: 0, done: 0 }
+        Self { keys: BTreeMap::new(), reading: 0, parked: 0, ticket: 0 }
     }
 
     #[inline]
@@ -99,11 +101,6 @@ impl Rereads {
 
     pub(crate) fn len(&self) -> usize {
         self.keys.len()
-    }
-
-    /// How many keys were resolved.
-    pub(crate) fn done(&self) -> u64 {
-        self.done
     }
 
     pub(crate) fn wants(&self, place: &Place) -> bool {
@@ -118,7 +115,7 @@ impl Rereads {
             Wanted { tries: 0, not_before: now, stage: Stage::Waiting }
         });
         // What is being read may have been read before this record.
-        if let Stage::Reading(parked) | Stage::Read(parked, _) = &mut wanted.stage {
+        if let Stage::Reading(_, parked) | Stage::Read(parked, _) = &mut wanted.stage {
             parked.spoiled = true;
         }
         new
@@ -127,7 +124,7 @@ impl Rereads {
     /// A record of a wanted key alone: it is parked as long as it may be needed.
     pub(crate) fn park(&mut self, place: &Place, lsn: Lsn, record: &Command) {
         let Some(wanted) = self.keys.get_mut(place) else { return };
-        let (Stage::Reading(parked) | Stage::Read(parked, _)) = &mut wanted.stage else { return };
+        let (Stage::Reading(_, parked) | Stage::Read(parked, _)) = &mut wanted.stage else { return };
         let size = record.args.byte_len();
         if self.parked + size > PARKED {
             parked.spoiled = true;
@@ -155,23 +152,24 @@ impl Rereads {
     fn leave(&mut self, stage: &Stage) {
         match stage {
             Stage::Waiting => {}
-            Stage::Reading(parked) | Stage::Read(parked, _) => {
+            Stage::Reading(_, parked) | Stage::Read(parked, _) => {
                 self.reading -= 1;
                 self.parked -= parked.records.iter().map(|(_, record)| record.args.byte_len()).sum::<usize>();
             }
         }
     }
 
-    /// The next key to be read, which counts as being read from now on.
-    pub(crate) fn next(&mut self, now: Instant) -> Option<Place> {
+    /// The next key to be read, which counts as being read from now on, and the ticket of the request.
+    pub(crate) fn next(&mut self, now: Instant) -> Option<(Place, u64)> {
         if self.reading >= AT_ONCE {
             return None;
         }
         let due = |wanted: &Wanted| matches!(wanted.stage, Stage::Waiting) && wanted.not_before <= now;
         let (place, wanted) = self.keys.iter_mut().find(|(_, wanted)| due(wanted))?;
-        wanted.stage = Stage::Reading(Parked::default());
+        self.ticket += 1;
+        wanted.stage = Stage::Reading(self.ticket, Parked::default());
         self.reading += 1;
-        Some(place.clone())
+        Some((place.clone(), self.ticket))
     }
 
     /// When [`Self::next`] may have something, if it has not now.
@@ -181,10 +179,13 @@ impl Rereads {
     }
 
     /// The source was asked; `None`: it could not be.
-    pub(crate) fn answer(&mut self, place: &Place, answer: Option<Answer>, now: Instant) {
+    pub(crate) fn answer(&mut self, (place, ticket): (&Place, u64), answer: Option<Answer>, now: Instant) {
         let Some(wanted) = self.keys.get_mut(place) else { return };
+        if !matches!(wanted.stage, Stage::Reading(current, _) if current == ticket) {
+            return;
+        }
         match (std::mem::replace(&mut wanted.stage, Stage::Waiting), answer) {
-            (Stage::Reading(parked), Some(answer)) => wanted.stage = Stage::Read(parked, answer),
+            (Stage::Reading(_, parked), Some(answer)) => wanted.stage = Stage::Read(parked, answer),
             (stage, _) => {
                 delay(wanted, now);
                 self.leave(&stage);
@@ -208,7 +209,6 @@ impl Rereads {
             return Some((place, Resolved::Again));
         }
         self.keys.remove(&place);
-        self.done += 1;
         let behind = parked.records.into_iter().filter(|(lsn, _)| *lsn >= answer.behind);
         let behind = behind.map(|(_, record)| record).collect();
         Some((place, Resolved::Exact(answer.found, behind)))
@@ -246,11 +246,14 @@ mod tests {
         let now = Instant::now();
         let mut rereads = Rereads::new();
         assert!(rereads.want(place(), now) && !rereads.want(place(), now));
-        assert_eq!((rereads.next(now), rereads.next(now)), (Some(place()), None));
+        assert_eq!((rereads.next(now), rereads.next(now)), (Some((place(), 1)), None));
         for (lsn, name) in [(4, "BEFORE"), (7, "BEHIND")] {
             rereads.park(&place(), Lsn(lsn), &record(name));
         }
-        rereads.answer(&place(), Some(Answer { before: Lsn(5), behind: Lsn(7), found: found(b'v') }), now);
+        let answer = || Some(Answer { before: Lsn(5), behind: Lsn(7), found: found(b'v') });
+        rereads.answer((&place(), 0), answer(), now);
+        assert!(rereads.resolve(Lsn(9), now).is_none(), "the answer to another request");
+        rereads.answer((&place(), 1), answer(), now);
         assert!(rereads.resolve(Lsn(6), now).is_none(), "the flow has not come to 7");
         let Some((_, Resolved::Exact(value, behind))) = rereads.resolve(Lsn(8), now) else { panic!() };
         assert_eq!((value, behind), (found(b'v'), vec![record("BEHIND")]));
@@ -269,11 +272,11 @@ mod tests {
             } else {
                 rereads.park(&place(), Lsn(5), &record("WITHIN"));
             }
-            rereads.answer(&place(), Some(Answer { before: Lsn(5), behind: Lsn(6), found: None }), now);
+            rereads.answer((&place(), 1), Some(Answer { before: Lsn(5), behind: Lsn(6), found: None }), now);
             assert!(matches!(rereads.resolve(Lsn(6), now), Some((_, Resolved::Again))));
             assert_eq!((rereads.next(now), rereads.deadline()), (None, Some(now + AGAIN)));
-            assert_eq!(rereads.next(now + AGAIN), Some(place()));
-            rereads.answer(&place(), None, now);
+            assert_eq!(rereads.next(now + AGAIN), Some((place(), 2)));
+            rereads.answer((&place(), 2), None, now);
             assert_eq!(rereads.deadline(), Some(now + 2 * AGAIN), "the source could not be asked");
             assert!(rereads.forget(&place()) && rereads.parked == 0 && rereads.reading == 0);
         }
@@ -289,7 +292,7 @@ mod tests {
             let (now, mut rereads) = (Instant::now(), Rereads::new());
             // The source's records are increments; its value is their number. The flow lags behind.
             let (mut source, mut flow, mut target) = (0u64, 0u64, 0u64);
-            let (mut reading, mut before) = (false, None);
+            let (mut reading, mut before) = (None, None);
             rereads.want(place(), now);
             let mut step = |kind: u8, by: u64, rereads: &mut Rereads| match kind {
                 0 => source += by,
@@ -302,17 +305,17 @@ mod tests {
                     }
                     resolve(rereads, flow, &mut target);
                 },
-                2 if !reading && rereads.next(now + Duration::from_secs(99)).is_some() => reading = true,
-                3 if reading && before.is_none() => before = Some(source + 1),
-                4 if reading => if let Some(first) = before.take() {
+                2 if reading.is_none() => reading = rereads.next(now + Duration::from_secs(99)),
+                3 if reading.is_some() && before.is_none() => before = Some(source + 1),
+                4 => if let (Some(first), Some((place, ticket))) = (before, &reading) {
                     // The value is that of any moment in between; here the latest.
                     let found = Some(Found {
                         value: RawValue::new(TypeId::String, source.to_string().into_bytes().into()),
                         expire_at: None,
                     });
                     let answer = Answer { before: Lsn(first), behind: Lsn(source + 1), found };
-                    rereads.answer(&place(), Some(answer), now);
-                    reading = false;
+                    rereads.answer((place, *ticket), Some(answer), now);
+                    (reading, before) = (None, None);
                     resolve(rereads, flow, &mut target);
                 },
                 _ => {}

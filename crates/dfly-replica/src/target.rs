@@ -1,9 +1,6 @@
 //! Connections to the target, checked before anything is written.
 
-use std::time::Duration;
-
 use dfly_client::FlowId;
-use dfly_journal::Lsn;
 use dfly_rdb::payload::TargetFormat;
 use dfly_translate::{Ability, Target};
 use dfly_wire::DbIndex;
@@ -14,7 +11,7 @@ use tokio::time::{Instant, sleep};
 use tracing::warn;
 
 use crate::backoff::Backoff;
-use crate::checkpoint::Checkpoint;
+use crate::checkpoint::{Checkpoint, Position};
 use crate::config::EngineConfig;
 use crate::error::Error;
 
@@ -66,6 +63,19 @@ pub(crate) async fn databases(target: &mut Connection) -> Result<Vec<DbIndex>, E
     }
 }
 
+/// How many keys there are in all databases.
+pub(crate) async fn count_keys(target: &mut Connection) -> Result<u64, Error> {
+    let mut keys = 0;
+    for db in databases(target).await? {
+        demand(target, "SELECT", &["SELECT", &db.to_string()]).await?;
+        if let Reply::Integer(count) = demand(target, "DBSIZE", &["DBSIZE"]).await? {
+            keys += count.unsigned_abs();
+        }
+    }
+    demand(target, "SELECT", &["SELECT", "0"]).await?;
+    Ok(keys)
+}
+
 /// Sends a request whose refusal nothing can mend.
 pub(crate) async fn demand<A: AsRef<[u8]> + Sync>(
     target: &mut Connection,
@@ -83,6 +93,8 @@ pub(crate) async fn demand<A: AsRef<[u8]> + Sync>(
 pub(crate) enum Remedy {
     /// Connect again, find out where it stands, and send what it has not carried out.
     Again,
+    /// The same; but it is not worth beginning a full synchronisation anew for it.
+    Wait,
     /// Nobody but a person can mend it.
     Stop,
 }
@@ -101,15 +113,13 @@ pub(crate) fn remedy(error: &SinkError) -> Remedy {
 
 fn remedy_of(code: &ErrorCode) -> Remedy {
     match code {
-        ErrorCode::OutOfMemory
-        | ErrorCode::Loading
+        ErrorCode::Loading
         | ErrorCode::ReadOnly
         | ErrorCode::MasterDown
-        | ErrorCode::MisConf
         | ErrorCode::Busy
-        | ErrorCode::NoReplicas
         | ErrorCode::ClusterDown
         | ErrorCode::TryAgain => Remedy::Again,
+        ErrorCode::OutOfMemory | ErrorCode::MisConf | ErrorCode::NoReplicas => Remedy::Wait,
         ErrorCode::Generic
         | ErrorCode::WrongType
         | ErrorCode::Moved(_)
@@ -128,7 +138,7 @@ fn remedy_of(code: &ErrorCode) -> Remedy {
 pub(crate) fn is_passing(error: &Error) -> bool {
     match error {
         Error::Target(TargetError::Connection(error)) => !matches!(error, ConnectionError::Reply { .. }),
-        Error::Target(TargetError::Refused { error, .. }) => remedy_of(&error.code) == Remedy::Again,
+        Error::Target(TargetError::Refused { error, .. }) => remedy_of(&error.code) != Remedy::Stop,
         // A primary that was demoted may be the primary again, or an address may lead to the new one.
         Error::Unfit { .. } => true,
         _ => false,
@@ -139,8 +149,8 @@ pub(crate) fn is_passing(error: &Error) -> bool {
 #[derive(Debug)]
 pub(crate) struct Regained {
     pub connection: Connection,
-    /// The next record that it wants of the flow; `None` if it holds no positions of this source.
-    pub next: Option<Lsn>,
+    /// Where the flow stands on it; `None` if it holds no position of this source.
+    pub position: Option<Position>,
 }
 
 /// Connects again until it succeeds, and asks where the target stands.
@@ -169,12 +179,12 @@ pub(crate) async fn regain(
 
 async fn attempt(config: &EngineConfig, flow: FlowId, source_id: &str) -> Result<Regained, Error> {
     let (mut connection, _) = connect_target(config).await?;
-    let next = Checkpoint::position(&mut connection, source_id, flow).await?;
-    Ok(Regained { connection, next })
+    let position = Checkpoint::position(&mut connection, source_id, flow).await?;
+    Ok(Regained { connection, position })
 }
 
-/// Something that differs between flows and moments: the sub-millisecond part of a duration.
+/// Something that differs between flows and moments: the last digits of a duration.
 fn chance(since: Instant) -> u16 {
-    let nanos = (since.elapsed() % Duration::from_millis(1)).subsec_nanos();
-    u16::try_from(nanos % u32::from(u16::MAX)).unwrap_or(0)
+    let [low, high, ..] = since.elapsed().subsec_nanos().to_le_bytes();
+    u16::from_le_bytes([low, high])
 }

@@ -130,6 +130,11 @@ pub enum LogError {
 }
 
 impl LogError {
+    /// Whether it is what the log holds that is of no use, rather than the disk or the caller.
+    pub fn is_content(&self) -> bool {
+        matches!(self, Self::Foreign { .. } | Self::Damaged { .. } | Self::Joint { .. } | Self::Name { .. })
+    }
+
     /// Whether there is no space left for the file: on the disk, in the user's quota, or under the process' limit.
     pub fn is_no_space(&self) -> bool {
         let (Self::Io { error, .. } | Self::Write { error, .. } | Self::Sync { error, .. }) = self else {

@@ -9,7 +9,7 @@ use dfly_replica::{Engine, EngineConfig, Report, Stop};
 use dfly_testkit::{
     CompareOptions, Comparison, MasterOptions, RecordedMaster, Recording, RedisOptions, RedisServer, compare,
 };
-use dfly_translate::Policy;
+use dfly_translate::{Policy, Rules};
 use redis_resp::connection::{Endpoint, Peer};
 use tokio::sync::watch;
 use tokio::time::timeout;
@@ -65,7 +65,7 @@ async fn replicate(recording: Recording, redis: &RedisServer) -> Result<Report, 
         endpoint(Peer::Source, master.address())?,
         endpoint(Peer::Target, redis.address())?,
     );
-    config.on_unsupported = Policy::Skip;
+    config.rules = Rules::from(Policy::Skip).into();
     let (engine, _reports) = Engine::new(config);
     let (stop, stopped) = watch::channel(Stop::Running);
     let mut run = std::pin::pin!(engine.run(stopped));

@@ -9,7 +9,7 @@ use dfly_wire::{DbIndex, UnixMillis};
 use tracing::{debug, warn};
 
 use super::{Flow, Link, Mark, Signal, Want};
-use crate::checkpoint::{self, GUARD_COMMANDS};
+use crate::checkpoint::{self, GUARD_COMMANDS, Position};
 use crate::error::FlowError;
 use crate::progress::Progress;
 use crate::report::FlowCounters;
@@ -22,19 +22,17 @@ impl Flow {
     pub(super) fn hand_over(&mut self) {
         self.count_losses();
         match &mut self.progress {
-            Some(progress) if progress.received() > progress.dispatched() => {
-                let (expected, next) = (progress.dispatched(), progress.received());
+            // Also without a record: what is written of keys that are read again, or removed.
+            Some(progress)
+                if progress.received() > progress.dispatched() || self.batch.len() > GUARD_COMMANDS =>
+            {
+                let next = progress.received();
                 progress.dispatch(next);
-                self.close_transaction(expected, next);
-                self.submit(Mark::Before(next));
+                self.close_transaction(next);
+                self.submit(Mark::Before(self.sent));
             }
-            // Commands that no record asks for wait for the next one; a transaction that was opened for a record that
-            // waits at a barrier has none.
-            Some(_) => {
-                if self.batch.len() <= GUARD_COMMANDS {
-                    self.batch.truncate(0);
-                }
-            }
+            // A transaction that was opened for a record that waits at a barrier.
+            Some(_) => self.batch.truncate(0),
             None if !self.batch.is_empty() => self.submit(Mark::Baseline),
             None => {}
         }
@@ -50,32 +48,34 @@ impl Flow {
 
     /// Data and position are carried out together or not at all (P18), and only if the position is the one before.
     pub(super) fn open_transaction(&mut self) {
-        if self.batch.is_empty()
-            && let Some(progress) = &self.progress
-        {
-            checkpoint::open_guarded(&self.source.0, (self.id, progress.dispatched()), &mut self.batch);
+        if self.batch.is_empty() && self.progress.is_some() {
+            checkpoint::open_guarded(&self.source.0, (self.id, self.sent), &mut self.batch);
         }
     }
 
-    fn close_transaction(&mut self, expected: Lsn, next: Lsn) {
-        if self.batch.is_empty() {
-            checkpoint::open_guarded(&self.source.0, (self.id, expected), &mut self.batch);
-        }
+    fn close_transaction(&mut self, next: Lsn) {
+        self.open_transaction();
+        self.sent = self.sent.then(next);
         self.translator.select(DbIndex(0), &mut self.batch);
-        checkpoint::write_position(self.id, next, &mut self.batch);
+        checkpoint::write_position(self.id, self.sent, &mut self.batch);
         self.batch.push(&[b"EXEC"]);
     }
 
     pub(super) fn on_event(&mut self, event: Event) -> Result<(), FlowError> {
+        if let Event::Entry(entry) = &event
+            && self.is_phantom(&entry.header, &entry.value)
+        {
+            self.count_phantom();
+            return Ok(());
+        }
         let mut out = Output { now: self.config.clock.now(), commands: &mut self.batch };
         match event {
             Event::Aux { key, value } => {
                 let effect = self.translator.aux(&key, &value)?;
                 self.note(effect, &value);
             }
-            Event::Entry(entry) if self.is_phantom(&entry.header, &entry.value) => self.count_phantom(),
             Event::Entry(entry) => {
-                let effect = self.translator.entry(&entry, &mut Output { now: out.now, commands: &mut self.batch })?;
+                let effect = self.translator.entry(&entry, &mut out)?;
                 self.count_key();
                 self.note(effect, &entry.header.key);
             }
@@ -109,7 +109,8 @@ impl Flow {
     }
 
     fn is_foreign(&self, key: &[u8]) -> bool {
-        self.owners.sharding().is_some_and(|sharding| sharding.owner(key, self.source.1) != self.id)
+        let sharding = self.sharding.or_else(|| self.owners.certain());
+        sharding.is_some_and(|sharding| sharding.owner(key, self.source.1) != self.id)
     }
 
     /// Applies one record that arrived at `now`; `next` is the position behind it, if it counts.
@@ -170,9 +171,15 @@ impl Flow {
         self.hand_over();
         self.stage = super::Stage::stable(next, &self.config);
         self.progress = Some(Progress::at(next));
+        self.counters.see_owners(&self.owners);
+        self.sharding = self.owners.certain();
         self.write_wanted();
         self.translator.select(DbIndex(0), &mut self.batch);
-        checkpoint::write_entry((&self.source.0, self.source.1), (self.id, next), &mut self.batch);
+        (self.sent, self.written) = (Position { transaction: 0, next }, Position { transaction: 0, next });
+        checkpoint::write_entry((&self.source.0, self.source.1), (self.id, self.sent), &mut self.batch);
+        if let Some(sharding) = self.sharding {
+            checkpoint::write_sharding(sharding, &mut self.batch);
+        }
         self.submit(Mark::Entry);
         self.settle();
     }
@@ -190,10 +197,8 @@ impl Flow {
         }
         self.sweep_at = now + self.config.sweep_interval;
         let time = self.spill.time_of_next().unwrap_or_else(|| self.config.clock.now());
+        self.open_transaction();
         self.translator.sweep(time, &mut self.batch);
-        self.translator.select(DbIndex(0), &mut self.batch);
-        let at = self.progress.as_ref().map_or(Mark::Baseline, |progress| Mark::Before(progress.dispatched()));
-        self.submit(at);
     }
 
     pub(super) fn note(&self, effect: Effect, key: &[u8]) {

@@ -38,7 +38,7 @@ impl Flow {
             && self.sink.is_idle()
         {
             self.at_flush = AtFlush::Waiting(flush, next);
-            self.signal(Signal::AtFlush(flush, next))?;
+            self.signal(Signal::AtFlush(flush, self.sent.then(next)))?;
         }
         Ok(())
     }
@@ -73,8 +73,7 @@ impl Flow {
         {
             return Err(FlowError::Target(Box::new(error)));
         }
-        let expected = self.progress.as_ref().map(crate::progress::Progress::dispatched).unwrap_or_default();
-        checkpoint::open_guarded(&self.source.0, (self.id, expected), &mut self.batch);
+        checkpoint::open_guarded(&self.source.0, (self.id, self.sent), &mut self.batch);
         match emptied {
             Emptied::All => self.batch.push(&[b"FLUSHALL"]),
             Emptied::Db(db) => {
@@ -90,15 +89,20 @@ impl Flow {
             progress.receive(next);
             progress.dispatch(next);
         }
-        self.submit(Mark::Before(next));
+        self.sent = self.sent.then(next);
+        self.submit(Mark::Before(self.sent));
         self.drain().await?;
         info!(flow = self.id.0, ?flush, "emptied the target, as the source was");
         self.signal(Signal::Flushed)?;
         Ok(Waited::Moved)
     }
 
-    /// The flush is durable: the position moves behind it.
+    /// The flush is durable: the position moves behind it, as the flow that carried it out has written.
     fn pass(&mut self, flush: Flush, next: Lsn) {
+        if self.sent.next != next || self.written != self.sent {
+            self.sent = self.sent.then(next);
+            self.written = self.sent;
+        }
         if let Some(progress) = &mut self.progress {
             progress.receive(next);
             progress.dispatch(next);

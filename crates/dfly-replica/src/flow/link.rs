@@ -3,12 +3,11 @@
 use std::future::pending;
 use std::time::{Duration, Instant};
 
-use dfly_journal::Lsn;
 use redis_sink::{Refusal, SinkError};
 use tokio::task::{JoinError, JoinHandle};
 use tracing::{info, warn};
 
-use super::{Flow, Mark, Waited};
+use super::{AtFlush, Flow, Mark, Waited};
 use crate::error::{Error, FlowError};
 use crate::target::{Regained, Remedy, regain, remedy};
 
@@ -70,7 +69,8 @@ impl Flow {
             Remedy::Stop => Err(error.into()),
             // Without a position nothing tells what of the snapshot was carried out.
             Remedy::Again if !self.entered => Ok(Waited::TargetLost(error.into())),
-            Remedy::Again => {
+            Remedy::Wait if !self.entered => Err(error.into()),
+            Remedy::Again | Remedy::Wait => {
                 warn!(flow = self.id.0, %error, "the target is gone; connecting again, while the source is read on");
                 let (config, id, source) = (self.config.clone(), self.id, self.source.0.clone());
                 self.link = Link::Down(tokio::spawn(async move { regain(&config, id, &source).await }));
@@ -81,27 +81,28 @@ impl Flow {
 
     /// The connection works again: what the target has carried out is settled, the rest sent again (P4).
     pub(super) fn on_regained(&mut self, outcome: Outcome) -> Result<Waited, FlowError> {
-        let Regained { connection, next } = match outcome {
+        let Regained { connection, position } = match outcome {
             Ok(Ok(regained)) => regained,
             Ok(Err(error)) => return Err(FlowError::Target(Box::new(error))),
             Err(error) => return Err(FlowError::Target(Box::new(Error::Internal(error.to_string())))),
         };
-        let durable = self.durable_progress().map(crate::progress::Progress::durable);
-        match (next, durable) {
-            (Some(next), Some(durable)) if next == durable || self.is_in_flight(next) => {
-                info!(flow = self.id.0, "the target is back; sending what it has not carried out");
-                self.sink.resume(connection, |mark| matches!(mark, Mark::Before(lsn) if *lsn <= next));
-                self.link = Link::Up(Instant::now());
-                self.settle();
-                Ok(Waited::Moved)
-            }
-            (Some(next), Some(durable)) if next > durable => Err(FlowError::Target(Box::new(Error::Overtaken))),
-            _ => Ok(Waited::TargetLost(FlowError::TargetForgot)),
+        let Some(position) = position else { return Ok(Waited::TargetLost(FlowError::TargetForgot)) };
+        let flushed = match self.at_flush {
+            AtFlush::Waiting(_, next) => Some(self.sent.then(next)),
+            AtFlush::No | AtFlush::Draining(..) => None,
+        };
+        // Another flow may have carried the flush out that this one waits at.
+        if position == self.written || flushed == Some(position) || self.sink.tags().any(|mark| *mark == Mark::Before(position)) {
+            info!(flow = self.id.0, "the target is back; sending what it has not carried out");
+            self.sink.resume(connection, |mark| matches!(mark, Mark::Before(at) if *at <= position));
+            self.link = Link::Up(Instant::now());
+            self.settle();
+            return Ok(Waited::Moved);
         }
-    }
-
-    fn is_in_flight(&self, next: Lsn) -> bool {
-        self.sink.tags().any(|mark| *mark == Mark::Before(next))
+        match position > self.written {
+            true => Err(FlowError::Target(Box::new(Error::Overtaken))),
+            false => Ok(Waited::TargetLost(FlowError::TargetForgot)),
+        }
     }
 
     /// Something was due: among it perhaps an answer of the target.

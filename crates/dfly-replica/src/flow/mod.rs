@@ -19,10 +19,10 @@ use redis_sink::Pipeline;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{sleep_until, timeout};
 
-use crate::checkpoint::Checkpoint;
+use crate::checkpoint::{Checkpoint, Position};
 use crate::config::EngineConfig;
 use crate::error::FlowError;
-use crate::owner::OwnerCheck;
+use crate::owner::{OwnerCheck, Sharding};
 use crate::progress::Progress;
 use crate::report::{Counters, FlowCounters};
 use crate::reread::Place;
@@ -30,7 +30,7 @@ use crate::reread::Place;
 pub(crate) use barrier::AtFlush;
 pub(crate) use decode::Stage;
 pub(crate) use link::Link;
-pub(crate) use spill::Spill;
+pub(crate) use spill::{Spill, folder};
 pub(crate) use wanted::Wanted;
 
 /// A batch is handed over when it holds this many commands, or [`BATCH_BYTES`].
@@ -46,8 +46,8 @@ pub(crate) enum Mark {
     Baseline,
     /// The end of the snapshot, and the flow's first position with it.
     Entry,
-    /// All records before this one.
-    Before(Lsn),
+    /// Everything up to this position.
+    Before(Position),
 }
 
 /// What a flow tells its session.
@@ -58,7 +58,7 @@ pub(crate) enum Signal {
     /// The snapshot is durable; the journal follows.
     Stable,
     /// A flush is reached, and everything before it is durable; the position is that behind it.
-    AtFlush(Flush, Lsn),
+    AtFlush(Flush, Position),
     /// The flush is carried out.
     Flushed,
 }
@@ -81,9 +81,8 @@ pub(crate) enum FlowEnd {
     Drained(Option<Lsn>),
     /// The source is gone, and everything that was written is durable.
     SourceLost(Option<Lsn>, FlowError),
-    /// The target is gone, or does not hold any more what it held. `true`: in stable sync, so that its positions say where
-    /// to go on.
-    TargetLost(bool, FlowError),
+    /// The target is gone, or does not hold any more what it held.
+    TargetLost(FlowError),
 }
 
 /// What a flow needs next.
@@ -121,6 +120,9 @@ pub(crate) struct Flow {
     pub source: (String, u16),
     /// Exists from the start of the journal on.
     pub progress: Option<Progress>,
+    /// The last transaction that was handed over, and the last that the target has carried out.
+    pub sent: Position,
+    pub written: Position,
     /// Whether everything before the journal is durable; nothing is acknowledged before.
     pub entered: bool,
     /// Whether the session knows that.
@@ -132,7 +134,10 @@ pub(crate) struct Flow {
     /// A flush that the flow has come to.
     pub at_flush: AtFlush,
     pub wanted: Wanted,
+    /// What the snapshot shows of how the source spreads its keys.
     pub owners: OwnerCheck,
+    /// How it does, if that is certain.
+    pub sharding: Option<Sharding>,
     pub spill: Spill,
     /// When members that are due are removed next.
     pub sweep_at: Instant,
@@ -158,16 +163,16 @@ impl Flow {
                 }
                 want => want?,
             };
+            self.sweep();
             self.hand_over();
             self.announce_entry()?;
             self.reach_flush(want)?;
             self.spill(want)?;
-            self.sweep();
             match self.wait(want).await? {
                 Waited::Moved => {}
                 Waited::Stopped => return self.drain().await.map(FlowEnd::Drained),
                 Waited::SourceLost(error) => return self.lost(error).await,
-                Waited::TargetLost(error) => return Ok(FlowEnd::TargetLost(self.entered, error)),
+                Waited::TargetLost(error) => return Ok(FlowEnd::TargetLost(error)),
             }
         }
     }
@@ -177,7 +182,7 @@ impl Flow {
         if let lost @ Waited::SourceLost(_) = self.acknowledge().await? {
             return Ok(lost);
         }
-        let hungry = want == Want::Bytes || self.conn.buffer.len() < self.config.read_ahead;
+        let hungry = self.may_read(want);
         let wake_at = self.wake_at();
         // Not biased: a source that always has bytes must not keep replies from being read, nor the other way round.
         tokio::select! {
@@ -220,13 +225,17 @@ impl Flow {
     fn settle(&mut self) {
         while let Some(mark) = self.sink.settled() {
             match (mark, &mut self.progress) {
-                (Mark::Before(next), Some(progress)) => progress.settle(next),
+                (Mark::Before(at), Some(progress)) => {
+                    progress.settle(at.next);
+                    self.written = at;
+                }
                 (Mark::Entry, _) => self.entered = true,
                 (Mark::Before(_), None) | (Mark::Baseline, _) => {}
             }
         }
         if let (Some(progress), Some(counters)) = (self.durable_progress(), self.counters.flow(self.id)) {
             counters.set_positions(progress);
+            counters.set_kept(self.wanted.rereads.len(), self.translator.expiring_keys());
         }
     }
 
@@ -293,11 +302,12 @@ impl Flow {
     /// The source is gone: what has arrived is still decoded as far as it goes, and made durable.
     async fn lost(&mut self, error: FlowError) -> Result<FlowEnd, FlowError> {
         loop {
-            let want = self.decode()?;
+            let kept = self.keep_rest()?;
+            let want = if kept { Want::Bytes } else { self.decode()? };
             self.hand_over();
             let durable = match self.drain().await {
                 Ok(durable) => durable,
-                Err(lost) => return Ok(FlowEnd::TargetLost(self.entered, lost)),
+                Err(lost) => return Ok(FlowEnd::TargetLost(lost)),
             };
             if want != Want::Room {
                 return Ok(FlowEnd::SourceLost(durable, error));

@@ -143,8 +143,8 @@ impl Flow {
         }
         let now = Instant::now();
         while let Ok(permit) = self.wanted.requests.try_reserve() {
-            let Some(place) = self.wanted.rereads.next(now) else { break };
-            permit.send(ReadRequest { flow: self.id, place, answers: self.wanted.answer_to.clone() });
+            let Some((place, ticket)) = self.wanted.rereads.next(now) else { break };
+            permit.send(ReadRequest { flow: self.id, place, ticket, answers: self.wanted.answer_to.clone() });
         }
         while let Some((place, resolved)) = self.wanted.rereads.resolve(next, now) {
             if let Resolved::Exact(found, behind) = resolved {
@@ -188,8 +188,8 @@ impl Flow {
     }
 
     pub(super) fn on_answer(&mut self, answer: Option<ReadAnswer>) {
-        if let Some((place, answer)) = answer {
-            self.wanted.rereads.answer(&place, answer, Instant::now());
+        if let Some((place, ticket, answer)) = answer {
+            self.wanted.rereads.answer((&place, ticket), answer, Instant::now());
         }
     }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use dfly_replica::{Engine, EngineConfig, Report, Stop};
 use dfly_testkit::{CanonicalValue, RedisOptions, RedisServer, Value, keyspace};
-use dfly_translate::Policy;
+use dfly_translate::{Policy, Rules};
 use redis_resp::connection::{Endpoint, Peer};
 use tokio::sync::watch;
 use tokio::time::timeout;
@@ -31,7 +31,7 @@ fn endpoint(peer: Peer, server: &RedisServer) -> Endpoint {
 /// Replicates while four writers write; gives the last report when everything that was written has arrived.
 async fn under_load(master: &RedisServer, redis: &RedisServer, rounds: usize) -> Report {
     let mut config = EngineConfig::new(endpoint(Peer::Source, master), endpoint(Peer::Target, redis));
-    config.on_unsupported = Policy::Skip;
+    config.rules = Rules::from(Policy::Skip).into();
     config.report_interval = Duration::from_millis(50);
     let (engine, mut reports) = Engine::new(config);
     let (stop, stopped) = watch::channel(Stop::Running);

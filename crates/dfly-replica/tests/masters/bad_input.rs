@@ -2,7 +2,7 @@
 
 use dfly_replica::{Blame, Error};
 use dfly_testkit::{Capa, Mangle, MasterOptions, RecordedMaster, Recording, RedisOptions, RedisServer};
-use dfly_translate::Policy;
+use dfly_translate::{Policy, Rules};
 use redis_resp::connection::Credentials;
 
 use crate::run::{config, redis, until_it_ends};
@@ -66,7 +66,7 @@ async fn an_unsupported_type_under_the_default_policy() {
     let (master, redis) =
         (RecordedMaster::start(recording, MasterOptions::default()).await.unwrap(), redis());
     let mut config = config(&master, &redis);
-    config.on_unsupported = Policy::Fail;
+    config.rules = Rules::from(Policy::Fail).into();
     let error = until_it_ends(config).await.unwrap_err();
     let text = error.to_string();
     assert!(

@@ -10,7 +10,7 @@ use dfly_testkit::{
     CanonicalValue, CompareOptions, Comparison, MasterOptions, RecordedMaster, Recording, RedisOptions,
     RedisServer, compare, keyspace,
 };
-use dfly_translate::Policy;
+use dfly_translate::{Policy, Rules};
 use redis_resp::connection::{Credentials, Endpoint, Peer};
 use tokio::sync::watch;
 use tokio::time::timeout;
@@ -43,7 +43,7 @@ pub(crate) fn config_for(source: SocketAddr, redis: &RedisServer) -> EngineConfi
     let mut config =
         EngineConfig::new(endpoint(Peer::Source, source), endpoint(Peer::Target, redis.address()));
     config.limits.piece = 8 << 10;
-    config.on_unsupported = Policy::Skip;
+    config.rules = Rules::from(Policy::Skip).into();
     config.ack_interval = Duration::from_millis(20);
     config.reconnect = Reconnect {
         first_delay: Duration::from_millis(1),
