@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
 
 use dfly_client::FlowId;
@@ -53,6 +53,8 @@ pub struct Report {
     pub flows: Vec<FlowReport>,
     /// What was left out, over all flows and sessions.
     pub losses: Losses,
+    /// Whether keys of the target are being looked for that the source does not have.
+    pub sweeping: bool,
     /// Keys that had to be read again from the source, by reason. One key may count several times.
     pub rereads: BTreeMap<Reason, u64>,
     /// Values that were read again and written.
@@ -113,6 +115,7 @@ pub(crate) struct Counters {
     losses: Mutex<Losses>,
     rereads: Mutex<BTreeMap<Reason, u64>>,
     rereads_done: AtomicU64,
+    sweeping: AtomicBool,
     /// What the flows have seen of how the source spreads its keys.
     owners: Mutex<OwnerCheck>,
 }
@@ -189,6 +192,10 @@ impl Counters {
         self.owners.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    pub(crate) fn set_sweeping(&self, sweeping: bool) {
+        self.sweeping.store(sweeping, Relaxed);
+    }
+
     pub(crate) fn reread_done(&self) {
         FlowCounters::add(&self.rereads_done, 1);
     }
@@ -210,6 +217,7 @@ impl Counters {
             source_id,
             flows: self.flows.iter().map(FlowCounters::report).collect(),
             losses,
+            sweeping: self.sweeping.load(Relaxed),
             rereads,
             rereads_done: self.rereads_done.load(Relaxed),
         }

@@ -4,6 +4,7 @@
 mod command;
 mod connection;
 mod dfly;
+mod keyspace;
 #[macro_use]
 mod observe;
 mod options;

@@ -146,6 +146,12 @@ impl Origin for RecordedOrigin {
         flows.iter().map(|flow| flow.final_lsn).collect()
     }
 
+    /// Values were not recorded as a client would read them; whether a key was there at the end is known.
+    fn read(&self, db: u32, key: &[u8]) -> Result<Option<(Vec<u8>, i64)>, &'static str> {
+        let there = self.recording.expected().iter().any(|row| row.db == db && row.key == key);
+        if there { Err("ERR this master's values are not recorded") } else { Ok(None) }
+    }
+
     fn ends_by_itself(&self, session: usize) -> bool {
         self.served.get(session).is_some_and(|served| served + 1 < self.recording.sessions.len())
     }

@@ -130,6 +130,20 @@ pub fn arguments(command: &[u8]) -> impl Iterator<Item = &[u8]> {
         .map(|(argument, _)| argument)
 }
 
+/// The commands that stand one behind the other in `wire`, as this crate encodes them.
+pub fn commands(wire: &[u8]) -> impl Iterator<Item = &[u8]> {
+    std::iter::successors(split_command(wire), |(_, rest)| split_command(rest)).map(|(command, _)| command)
+}
+
+fn split_command(input: &[u8]) -> Option<(&[u8], &[u8])> {
+    let body = input.get(memchr::memchr(b'\n', input.strip_prefix(b"*").map(|_| input)?)? + 1..)?;
+    let mut rest = body;
+    while let Some((_, behind)) = split_argument(rest) {
+        rest = behind;
+    }
+    Some(input.split_at(input.len() - rest.len()))
+}
+
 fn split_argument(input: &[u8]) -> Option<(&[u8], &[u8])> {
     let input = input.strip_prefix(b"$")?;
     let line_end = memchr::memchr(b'\r', input)?;
@@ -143,6 +157,18 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn commands_one_behind_the_other() {
+        let mut batch = CommandBatch::default();
+        for words in [&[&b"A"[..]][..], &[b"B", b"*1\r\n$1\r\nx"], &[b"C", b"", b"2"]] {
+            batch.push(words);
+        }
+        let (wire, _) = batch.take();
+        let found: Vec<Vec<&[u8]>> = commands(&wire).map(|command| arguments(command).collect()).collect();
+        assert_eq!(found, [vec![&b"A"[..]], vec![b"B", b"*1\r\n$1\r\nx"], vec![b"C", b"", b"2"]]);
+        assert_eq!((commands(b"").count(), commands(b"+OK\r\n").count()), (0, 0));
+    }
 
     #[test]
     fn truncation_forgets_whole_commands() {

@@ -33,6 +33,6 @@ mod extent;
 mod reply;
 mod server_error;
 
-pub use command::{CommandBatch, CommandWriter, arguments};
+pub use command::{CommandBatch, CommandWriter, arguments, commands};
 pub use reply::{MAX_LINE, Outcome, Reply, ReplyError};
 pub use server_error::{ErrorCode, Redirect, ServerError};

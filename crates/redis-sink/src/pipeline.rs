@@ -83,6 +83,11 @@ impl<T> Pipeline<T> {
         self.unwritten = self.window.rewind(is_done).into();
     }
 
+    /// The commands of the batches in flight, the oldest first.
+    pub fn wires(&self) -> impl Iterator<Item = &Bytes> {
+        self.window.wires()
+    }
+
     /// The tags of the batches in flight, the oldest first.
     pub fn tags(&self) -> impl Iterator<Item = &T> {
         self.window.tags()

@@ -68,7 +68,9 @@ impl<T> InFlight<T> {
             let db = words.next().filter(|name| *name == b"SELECT").and_then(|_| words.next())?;
             std::str::from_utf8(db).ok()?.parse().ok()
         };
-        Refusal { command: self.command(place), error, db: (0..place).rev().find_map(selected) }
+        let end = self.ends.get(place).copied().unwrap_or(self.wire.len());
+        let rest = self.wire.slice(end.min(self.wire.len())..);
+        Refusal { command: self.command(place), error, db: (0..place).rev().find_map(selected), rest }
     }
 }
 
@@ -81,6 +83,8 @@ pub struct Refusal {
     pub error: ServerError,
     /// The database that the last SELECT before it in its batch names, if there is one.
     pub db: Option<u32>,
+    /// The commands behind it in its batch.
+    pub rest: Bytes,
 }
 
 /// Why a reply cannot be taken.
@@ -198,6 +202,11 @@ impl<T> Window<T> {
             }
         }
         unsent
+    }
+
+    /// The commands of the batches in flight, the oldest first.
+    pub fn wires(&self) -> impl Iterator<Item = &Bytes> {
+        self.batches.iter().map(|batch| &batch.wire)
     }
 
     /// The tags of the batches in flight, the oldest first.

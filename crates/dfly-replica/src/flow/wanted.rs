@@ -9,7 +9,7 @@ use dfly_journal::{Command, Lsn};
 use dfly_rdb::{Entry, KeyHeader};
 use dfly_translate::{Flush, Output, lookup};
 use dfly_wire::DbIndex;
-use redis_resp::arguments;
+use redis_resp::{arguments, commands};
 use redis_sink::Refusal;
 use tokio::sync::mpsc;
 use tracing::debug;
@@ -193,26 +193,60 @@ impl Flow {
         }
     }
 
-    /// The keys on the source that a refused command is about; none if that cannot be told.
+    /// The keys on the source that are not what they were because a command was refused: its own, and those that commands
+    /// sent behind it have made of them. None if that cannot be told.
     pub(super) fn places_of(&self, refusal: &Refusal) -> Vec<Place> {
-        let words: Vec<&[u8]> = arguments(&refusal.command).collect();
-        let keys: Vec<&[u8]> = match (words.first(), words.get(2)) {
-            (Some(&b"EVAL"), Some(count)) => {
-                let count: usize = std::str::from_utf8(count).ok().and_then(|n| n.parse().ok()).unwrap_or(0);
-                words.iter().skip(3).take(count).copied().collect()
-            }
-            (Some(name), _) => {
-                let positions = lookup(name).map(|spec| spec.key_positions(&words)).unwrap_or_default();
-                positions.into_iter().filter_map(|at| words.get(at).copied()).collect()
-            }
-            (None, _) => Vec::new(),
-        };
-        let selection = &self.config.rules.selection;
+        let mut keys = BTreeSet::new();
         let db = DbIndex(refusal.db.unwrap_or(0));
-        let ours = keys.into_iter().filter(|key| !key.starts_with(RESERVED));
-        let origins = ours.flat_map(|key| selection.origins(db, key));
+        keys.extend(written_keys(&refusal.command).into_iter().map(|key| (db, key)));
+        spread(&refusal.rest, db, &mut keys);
+        for wire in self.sink.wires() {
+            spread(wire, DbIndex(0), &mut keys);
+        }
+        for index in 0..self.batch.len() {
+            // Without SELECT in between: a key of the same name in another database is read again needlessly.
+            let command = self.batch.command(index).unwrap_or_default();
+            for db in keys.iter().map(|(db, _)| *db).collect::<BTreeSet<_>>() {
+                spread(command, db, &mut keys);
+            }
+        }
+        let selection = &self.config.rules.selection;
+        let origins = keys.iter().flat_map(|(db, key)| selection.origins(*db, key));
         origins.map(|(db, key)| (db, key.into())).collect()
     }
+}
+
+/// Adds the keys of commands that name one of `keys` among others.
+fn spread(wire: &[u8], db: DbIndex, keys: &mut BTreeSet<(DbIndex, Bytes)>) {
+    let mut db = db;
+    for command in commands(wire) {
+        let mut words = arguments(command);
+        if let (Some(b"SELECT"), Some(to)) = (words.next(), words.next()) {
+            db = std::str::from_utf8(to).ok().and_then(|to| to.parse().ok()).map_or(db, DbIndex);
+            continue;
+        }
+        let named = written_keys(command);
+        if named.len() > 1 && named.iter().any(|key| keys.contains(&(db, key.clone()))) {
+            keys.extend(named.into_iter().map(|key| (db, key)));
+        }
+    }
+}
+
+/// The keys of a command for the target, this tool's own left out.
+fn written_keys(command: &[u8]) -> Vec<Bytes> {
+    let words: Vec<&[u8]> = arguments(command).collect();
+    let keys: Vec<&[u8]> = match (words.first(), words.get(2)) {
+        (Some(&b"EVAL"), Some(count)) => {
+            let count: usize = std::str::from_utf8(count).ok().and_then(|n| n.parse().ok()).unwrap_or(0);
+            words.iter().skip(3).take(count).copied().collect()
+        }
+        (Some(name), _) => {
+            let positions = lookup(name).map(|spec| spec.key_positions(&words)).unwrap_or_default();
+            positions.into_iter().filter_map(|at| words.get(at).copied()).collect()
+        }
+        (None, _) => Vec::new(),
+    };
+    keys.into_iter().filter(|key| !key.starts_with(RESERVED)).map(Bytes::copy_from_slice).collect()
 }
 
 /// The keys of a record.

@@ -233,7 +233,10 @@ impl Running {
     fn on_sweep(&mut self, ended: Result<Result<(), Error>, tokio::task::JoinError>) {
         self.sweep = None;
         match ended {
-            Ok(Ok(())) => self.sweeps = false,
+            Ok(Ok(())) => {
+                self.sweeps = false;
+                self.counters.set_sweeping(false);
+            }
             Ok(Err(error)) => {
                 warn!(%error, "keys that the source does not have are not all removed; the next run goes on with it");
             }

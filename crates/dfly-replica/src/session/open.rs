@@ -117,18 +117,21 @@ pub(crate) async fn open(
     };
     let shared = Shared { signals: signals_in, stop, requests };
     let (mut target, _) = connect_target(config).await?;
+    running.sweeps = match opening {
+        Opening::Full(others) => *others == Others::Remove,
+        Opening::Partial(_) => Checkpoint::wants_sweep(&mut target).await?,
+    };
+    running.counters.set_sweeping(running.sweeps);
     match (plan, opening) {
         (Plan::Full(plan), Opening::Full(others)) => {
             // Nothing may resume from before this synchronisation, however it ends.
             Checkpoint::begin(&mut target, *others).await?;
             running.forget_notes(&mut target).await?;
-            running.sweeps = *others == Others::Remove;
             // The flows are read before SYNC is asked for: bytes come before its reply does.
             running.spawn_all(flows, &shared).await?;
             running.begin_full(plan).await?;
         }
         (Plan::Partial(plan), _) => {
-            running.sweeps = Checkpoint::wants_sweep(&mut target).await?;
             // No flow may acknowledge before the journal is granted, so they start behind STARTSTABLE.
             running.begin_partial(&plan).await?;
             running.spawn_all(flows, &shared).await?;

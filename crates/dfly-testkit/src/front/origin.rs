@@ -16,6 +16,11 @@ pub(crate) trait Origin: Send + 'static {
     fn second(&mut self, session: usize, flow: usize) -> Option<SecondPart>;
     /// The LSN of the next record, by shard.
     fn lsns(&self) -> Vec<u64>;
+    /// What a client finds under a key: its DUMP payload and its expiry in milliseconds, -1 for none.
+    ///
+    /// # Errors
+    /// The error reply, without `-` and line end, if values cannot be asked for.
+    fn read(&self, db: u32, key: &[u8]) -> Result<Option<(Vec<u8>, i64)>, &'static str>;
     /// Whether the session is followed by another one, so that the master ends it when it is complete.
     fn ends_by_itself(&self, session: usize) -> bool;
 }

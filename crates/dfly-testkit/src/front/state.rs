@@ -68,6 +68,8 @@ pub(super) enum Role {
 pub(super) struct ConnectionLog {
     pub(super) role: Role,
     pub(super) authenticated: bool,
+    /// The database that it is in.
+    pub(super) db: u32,
     pub(super) commands: Vec<Vec<Bytes>>,
 }
 
@@ -111,6 +113,7 @@ impl<O: Origin> State<O> {
         self.connections.push(ConnectionLog {
             role: Role::Control(None),
             authenticated,
+            db: 0,
             commands: Vec::new(),
         });
         self.connections.len() - 1
@@ -152,6 +155,7 @@ impl<O: Origin> State<O> {
             b"DFLY" if self.options.capa != Capa::Redis => self.dfly(connection, &args),
             b"INFO" => Outcome::Reply(bulk(&self.info())),
             b"ROLE" => Outcome::Reply(b"*2\r\n$6\r\nmaster\r\n*0\r\n".to_vec()),
+            b"SELECT" | b"DUMP" | b"PEXPIRETIME" | b"EXISTS" => self.keyspace(connection, &name, &args),
             other => Outcome::error(&format!("ERR unknown command `{}`", String::from_utf8_lossy(other))),
         }
     }

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use bytes::Bytes;
 use xxhash_rust::xxh64::xxh64;
 
 use super::stream_of;
@@ -294,6 +295,12 @@ impl Origin for ScriptedOrigin {
 
     fn lsns(&self) -> Vec<u64> {
         self.next_lsns()
+    }
+
+    fn read(&self, db: u32, key: &[u8]) -> Result<Option<(Vec<u8>, i64)>, &'static str> {
+        let Some(entry) = self.script.model.get(db, key) else { return Ok(None) };
+        let payload = crate::script::dump(&self.script.style, &Bytes::copy_from_slice(key), entry);
+        payload.map(|payload| Some((payload, entry.expire_at_ms))).ok_or("ERR not written by this master")
     }
 
     fn ends_by_itself(&self, _session: usize) -> bool {

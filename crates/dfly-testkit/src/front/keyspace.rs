@@ -1,0 +1,34 @@
+//! What an ordinary client asks of the keys.
+
+use bytes::Bytes;
+
+use super::origin::Origin;
+use super::replconf::number;
+use super::state::{Outcome, State};
+
+impl<O: Origin> State<O> {
+    pub(super) fn keyspace(&mut self, connection: usize, name: &[u8], args: &[Bytes]) -> Outcome {
+        let [argument] = args else { return Outcome::error("ERR wrong number of arguments") };
+        if name == b"SELECT" {
+            let db = number(argument).and_then(|db| u32::try_from(db).ok());
+            return match (self.connections.get_mut(connection), db) {
+                (Some(log), Some(db)) => {
+                    log.db = db;
+                    Outcome::ok()
+                }
+                _ => Outcome::error("ERR invalid DB index"),
+            };
+        }
+        let db = self.connections.get(connection).map_or(0, |log| log.db);
+        let reply = match (name, self.origin.read(db, argument)) {
+            (b"EXISTS", found) => format!(":{}\r\n", u8::from(!matches!(found, Ok(None)))).into_bytes(),
+            (_, Err(refusal)) => return Outcome::error(refusal),
+            (b"DUMP", Ok(None)) => b"$-1\r\n".to_vec(),
+            (b"DUMP", Ok(Some((payload, _)))) => {
+                [format!("${}\r\n", payload.len()).as_bytes(), &payload, b"\r\n"].concat()
+            }
+            (_, Ok(found)) => format!(":{}\r\n", found.map_or(-2, |(_, at)| at)).into_bytes(),
+        };
+        Outcome::Reply(reply)
+    }
+}
