@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use serde::Deserialize;
 
 use crate::commands::inspect::flags::InspectFlags;
 
@@ -22,7 +23,7 @@ pub(crate) struct Cli {
 }
 
 const EXIT_CODES: &str = "Exit codes: 0 done, or stopped and drained; 1 failed; 2 wrong flags or configuration; \
-3 the comparison found differences; 4 cannot resume, run again; 5 the target refused or cannot hold something";
+3 the comparison found differences; 4 cannot resume, run again; 5 the target refused or cannot hold something; 6 a key is on both sides, and --on-conflict is panic";
 
 /// What to do.
 #[derive(Debug, Subcommand)]
@@ -35,9 +36,23 @@ pub(crate) enum Command {
     Inspect(InspectFlags),
 }
 
-/// Flags of `replicate`. Each can stand in the configuration file too; a flag goes before the file.
+/// Flags of `replicate`.
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct ReplicateFlags {
+    #[command(flatten)]
+    pub settings: Settings,
+    /// A TOML file with the same settings.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Synchronise fully, even if the target holds positions from which the source could resume.
+    #[arg(long)]
+    pub force_resync: bool,
+}
+
+/// What can stand in the configuration file too, under the same names; a flag goes before the file.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Args, Deserialize)]
+#[serde(rename_all = "kebab-case", default)]
+pub(crate) struct Settings {
     /// The Dragonfly to follow.
     #[arg(
         long,
@@ -52,21 +67,58 @@ pub(crate) struct ReplicateFlags {
         help = "The Redis or Valkey to write to: redis://[user:password@]host[:port]"
     )]
     pub target: Option<String>,
-    /// A TOML file with the same settings.
-    #[arg(long, value_name = "FILE")]
-    pub config: Option<PathBuf>,
-    /// A directory for what is kept locally: the state of the run.
+    /// A directory for what is kept locally: the state of the run, and the journal while the target is slower than the
+    /// source.
     #[arg(long, value_name = "DIR")]
     pub state_dir: Option<PathBuf>,
-    /// What to do with what the target cannot hold: fail, warn or skip [default: fail].
+    /// The most that is kept of each flow's journal in the state directory, such as 500MiB; 0 for none [default: 8GiB].
+    #[arg(long, value_name = "SIZE")]
+    pub relay_max_bytes: Option<String>,
+    /// What to do with what the target cannot hold: fail, warn or skip [default: fail]; by kind: json=string,bloom=skip,
+    /// member-ttl=emulate|drop|fail.
     #[arg(long, value_name = "POLICY")]
     pub on_unsupported: Option<String>,
-    /// Synchronise fully, even if the target holds positions from which the source could resume.
-    #[arg(long)]
-    pub force_resync: bool,
-    /// End the run when the source stays away for this long; without it, it is tried for ever.
+    /// What a first start does with keys that the target holds: require-empty, merge, mirror or flush
+    /// [default: require-empty].
+    #[arg(long, value_name = "WHAT")]
+    pub on_start: Option<String>,
+    /// With --on-start merge, what becomes of keys that both hold: overwrite, skip (the target's key stays, whatever the
+    /// source does with it) or panic (the run stops before it) [default: overwrite].
+    #[arg(long, value_name = "WHAT")]
+    pub on_conflict: Option<String>,
+    /// Where databases go: 0=5,3=0,7=skip. Others stay where they are.
+    #[arg(long, value_name = "MAP")]
+    pub map_db: Option<String>,
+    /// Take only keys that fit one of these patterns (*, ?, [a-z]).
+    #[arg(long, value_name = "GLOB")]
+    pub allow_keys: Vec<String>,
+    /// Leave out keys that fit one of these patterns.
+    #[arg(long, value_name = "GLOB")]
+    pub block_keys: Vec<String>,
+    /// Take only values of these types: string, list, set, hash, zset, stream, json.
+    #[arg(long, value_name = "TYPE", value_delimiter = ',')]
+    pub allow_types: Vec<String>,
+    /// Leave out values of these types.
+    #[arg(long, value_name = "TYPE", value_delimiter = ',')]
+    pub block_types: Vec<String>,
+    /// Take only these commands of the journal.
+    #[arg(long, value_name = "COMMAND", value_delimiter = ',')]
+    pub allow_commands: Vec<String>,
+    /// Leave out these commands of the journal, such as FLUSHALL.
+    #[arg(long, value_name = "COMMAND", value_delimiter = ',')]
+    pub block_commands: Vec<String>,
+    /// Keys that begin with OLD begin with NEW on the target.
+    #[arg(long, value_name = "OLD=NEW")]
+    pub rename_keys: Vec<String>,
+    /// End the run when the source or the target stays away for this long; without it, it is tried for ever.
     #[arg(long, value_name = "SECONDS")]
     pub give_up_after: Option<u64>,
+    /// Read the snapshot no faster than this, over all flows, such as 50MiB.
+    #[arg(long, value_name = "SIZE")]
+    pub snapshot_bytes_per_second: Option<String>,
+    /// Send the target no more than this many commands a second, over all flows.
+    #[arg(long, value_name = "COMMANDS")]
+    pub target_ops_per_second: Option<u64>,
 }
 
 /// Flags of `demo`.

@@ -60,6 +60,7 @@ pub(crate) fn code(done: Result<(), Failure>, console: &Console) -> ExitCode {
                 Blame::Source => 1,
                 Blame::Resume => 4,
                 Blame::Target => 5,
+                Blame::Conflict => 6,
             };
             (code, error.to_string())
         }

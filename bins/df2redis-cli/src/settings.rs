@@ -1,40 +1,179 @@
 //! Flags and file together, as the engine takes them.
 
+use std::collections::BTreeSet;
+use std::str::FromStr;
 use std::time::Duration;
 
-use dfly_replica::EngineConfig;
-use dfly_translate::Policy;
+use dfly_rdb::ValueKind;
+use dfly_replica::{EngineConfig, OnConflict, OnStart};
+use dfly_translate::{Choice, Glob, Policies, Rules, Selection, lookup};
 use redis_resp::connection::Peer;
 
 use crate::address;
-use crate::cli::ReplicateFlags;
-use crate::config::File;
+use crate::cli::{ReplicateFlags, Settings};
+use crate::config;
 
 /// The settings of a run: a flag goes before the file, the file before the default.
 pub(crate) fn engine_config(flags: &ReplicateFlags) -> Result<EngineConfig, String> {
-    let file = flags.config.as_deref().map_or_else(|| Ok(File::default()), File::load)?;
-    let source = flags
-        .source
-        .clone()
-        .or(file.source)
-        .ok_or("no source is named: give --source dragonfly://host:port")?;
-    let target =
-        flags.target.clone().or(file.target).ok_or("no target is named: give --target redis://host:port")?;
+    let file = flags.config.as_deref().map_or_else(|| Ok(Settings::default()), config::load)?;
+    let settings = merge(flags.settings.clone(), file);
+    let source = settings.source.as_ref().ok_or("no source is named: give --source dragonfly://host:port")?;
+    let target = settings.target.as_ref().ok_or("no target is named: give --target redis://host:port")?;
     let mut config =
-        EngineConfig::new(address::parse(Peer::Source, &source)?, address::parse(Peer::Target, &target)?);
-    if let Some(policy) = flags.on_unsupported.clone().or(file.on_unsupported) {
-        config.on_unsupported =
-            policy.parse::<Policy>().map_err(|error| format!("--on-unsupported: {error}"))?;
+        EngineConfig::new(address::parse(Peer::Source, source)?, address::parse(Peer::Target, target)?);
+    config.rules = rules(&settings)?.into();
+    config.on_start = on_start(settings.on_start.as_deref().unwrap_or("require-empty"))?;
+    config.on_conflict = on_conflict(settings.on_conflict.as_deref().unwrap_or("overwrite"))?;
+    if config.on_conflict != OnConflict::Overwrite && config.on_start != OnStart::Merge {
+        return Err("--on-conflict skip and panic are for --on-start merge: otherwise no key is on both sides".into());
     }
     config.force_resync = flags.force_resync;
-    config.state_dir = flags.state_dir.clone().or(file.state_dir);
-    config.reconnect.give_up_after = flags.give_up_after.or(file.give_up_after).map(Duration::from_secs);
+    config.state_dir.clone_from(&settings.state_dir);
+    if let Some(text) = &settings.relay_max_bytes {
+        config.relay_max_bytes = size("--relay-max-bytes", text)?;
+    }
+    if let Some(text) = &settings.snapshot_bytes_per_second {
+        config.snapshot_bytes_per_second = Some(size("--snapshot-bytes-per-second", text)?);
+    }
+    config.target_ops_per_second = settings.target_ops_per_second;
+    config.reconnect.give_up_after = settings.give_up_after.map(Duration::from_secs);
     Ok(config)
+}
+
+fn merge(flags: Settings, file: Settings) -> Settings {
+    let list = |flag: Vec<String>, file: Vec<String>| if flag.is_empty() { file } else { flag };
+    Settings {
+        source: flags.source.or(file.source),
+        target: flags.target.or(file.target),
+        state_dir: flags.state_dir.or(file.state_dir),
+        relay_max_bytes: flags.relay_max_bytes.or(file.relay_max_bytes),
+        on_unsupported: flags.on_unsupported.or(file.on_unsupported),
+        on_start: flags.on_start.or(file.on_start),
+        on_conflict: flags.on_conflict.or(file.on_conflict),
+        map_db: flags.map_db.or(file.map_db),
+        allow_keys: list(flags.allow_keys, file.allow_keys),
+        block_keys: list(flags.block_keys, file.block_keys),
+        allow_types: list(flags.allow_types, file.allow_types),
+        block_types: list(flags.block_types, file.block_types),
+        allow_commands: list(flags.allow_commands, file.allow_commands),
+        block_commands: list(flags.block_commands, file.block_commands),
+        rename_keys: list(flags.rename_keys, file.rename_keys),
+        give_up_after: flags.give_up_after.or(file.give_up_after),
+        snapshot_bytes_per_second: flags.snapshot_bytes_per_second.or(file.snapshot_bytes_per_second),
+        target_ops_per_second: flags.target_ops_per_second.or(file.target_ops_per_second),
+    }
+}
+
+fn rules(settings: &Settings) -> Result<Rules, String> {
+    let policies = match &settings.on_unsupported {
+        Some(text) => parse::<Policies>("--on-unsupported", text)?,
+        None => Policies::default(),
+    };
+    let dbs = match &settings.map_db {
+        Some(text) => parse("--map-db", text)?,
+        None => Default::default(),
+    };
+    let globs = |texts: &[String]| texts.iter().map(|text| Glob::new(text.as_str())).collect();
+    let renames = settings.rename_keys.iter().map(|text| parse("--rename-keys", text));
+    let selection = Selection {
+        dbs,
+        keys: Choice { allow: globs(&settings.allow_keys), block: globs(&settings.block_keys) },
+        kinds: Choice {
+            allow: kinds("--allow-types", &settings.allow_types)?,
+            block: kinds("--block-types", &settings.block_types)?,
+        },
+        allowed_commands: commands("--allow-commands", &settings.allow_commands)?,
+        blocked_commands: commands("--block-commands", &settings.block_commands)?,
+        renames: renames.collect::<Result<_, _>>()?,
+        ..Selection::default()
+    };
+    Ok(Rules { policies, selection, ..Rules::default() })
+}
+
+fn parse<T: FromStr<Err = String>>(flag: &str, text: &str) -> Result<T, String> {
+    text.parse().map_err(|error| format!("{flag}: {error}"))
+}
+
+fn on_start(text: &str) -> Result<OnStart, String> {
+    match text {
+        "require-empty" => Ok(OnStart::RequireEmpty),
+        "merge" => Ok(OnStart::Merge),
+        "mirror" => Ok(OnStart::Mirror),
+        "flush" => Ok(OnStart::Flush),
+        other => Err(format!("--on-start: \"{other}\" is none of require-empty, merge, mirror, flush")),
+    }
+}
+
+fn on_conflict(text: &str) -> Result<OnConflict, String> {
+    match text {
+        "overwrite" => Ok(OnConflict::Overwrite),
+        "skip" => Ok(OnConflict::Skip),
+        "panic" => Ok(OnConflict::Panic),
+        other => Err(format!("--on-conflict: \"{other}\" is none of overwrite, skip, panic")),
+    }
+}
+
+fn kinds(flag: &str, names: &[String]) -> Result<Vec<ValueKind>, String> {
+    let kind = |name: &String| match name.to_ascii_lowercase().as_str() {
+        "string" => Ok(ValueKind::String),
+        "list" => Ok(ValueKind::List),
+        "set" => Ok(ValueKind::Set),
+        "hash" => Ok(ValueKind::Hash),
+        "zset" => Ok(ValueKind::SortedSet),
+        "stream" => Ok(ValueKind::Stream),
+        "json" => Ok(ValueKind::Json),
+        "bloom" => Ok(ValueKind::Bloom),
+        "cuckoo" => Ok(ValueKind::Cuckoo),
+        "cms" => Ok(ValueKind::CountMinSketch),
+        "topk" => Ok(ValueKind::TopK),
+        _ => Err(format!(
+            "{flag}: there is no type \"{name}\"; there are string, list, set, hash, zset, stream, json, bloom, cuckoo, cms, topk"
+        )),
+    };
+    names.iter().map(kind).collect()
+}
+
+fn commands(flag: &str, names: &[String]) -> Result<BTreeSet<String>, String> {
+    let known = |name: &String| {
+        let name = name.to_ascii_uppercase();
+        match lookup(name.as_bytes()) {
+            Some(_) => Ok(name),
+            None => Err(format!("{flag}: no Dragonfly journals \"{name}\"; docs/commands.md lists what is journaled")),
+        }
+    };
+    names.iter().map(known).collect()
+}
+
+/// A size as people write it: `500MiB`, `8GiB`, `1000`.
+fn size(flag: &str, text: &str) -> Result<u64, String> {
+    let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+    let (number, unit) = text.split_at(digits);
+    let shift = match unit.trim().to_ascii_lowercase().as_str() {
+        "" | "b" => 0,
+        "k" | "kb" | "kib" => 10,
+        "m" | "mb" | "mib" => 20,
+        "g" | "gb" | "gib" => 30,
+        "t" | "tb" | "tib" => 40,
+        _ => return Err(format!("{flag}: \"{text}\" is no size; write 1000, 500MiB or 8GiB")),
+    };
+    let bytes = number.parse::<u64>().ok().and_then(|number| number.checked_mul(1 << shift));
+    bytes.ok_or_else(|| format!("{flag}: \"{text}\" is no size; write 1000, 500MiB or 8GiB"))
 }
 
 #[cfg(test)]
 mod tests {
+    use dfly_translate::{Loss, Policy};
+
     use super::*;
+
+    fn flags(settings: Settings) -> ReplicateFlags {
+        let servers = Settings {
+            source: Some("dragonfly://a".into()),
+            target: Some("redis://b".into()),
+            ..settings
+        };
+        ReplicateFlags { settings: servers, ..ReplicateFlags::default() }
+    }
 
     #[test]
     fn flags_go_before_the_file() {
@@ -45,23 +184,50 @@ mod tests {
             "source = 'dragonfly://file:1'\ntarget = 'redis://file:2'\non-unsupported = 'skip'\n",
         )
         .unwrap();
-        let flags = ReplicateFlags {
-            config: Some(path),
-            source: Some("dragonfly://flag:9".into()),
-            ..Default::default()
-        };
+        let settings = Settings { source: Some("dragonfly://flag:9".into()), ..Settings::default() };
+        let flags = ReplicateFlags { config: Some(path), settings, ..ReplicateFlags::default() };
         let config = engine_config(&flags).unwrap();
         assert_eq!(
             (config.source.to_string(), config.target.to_string()),
             ("flag:9".into(), "file:2".into())
         );
-        assert_eq!(config.on_unsupported, Policy::Skip);
+        assert_eq!(config.rules.policies.of_loss(Loss::Bloom), Policy::Skip);
     }
 
     #[test]
     fn what_is_missing_is_named() {
         assert!(engine_config(&ReplicateFlags::default()).unwrap_err().contains("--source"));
-        let flags = ReplicateFlags { source: Some("dragonfly://a".into()), ..Default::default() };
+        let settings = Settings { source: Some("dragonfly://a".into()), ..Settings::default() };
+        let flags = ReplicateFlags { settings, ..ReplicateFlags::default() };
         assert!(engine_config(&flags).unwrap_err().contains("--target"));
+    }
+
+    #[test]
+    fn what_is_wrong_is_named_with_its_flag() {
+        let some = |text: &str| Some(text.to_owned());
+        let list = |text: &str| vec![text.to_owned()];
+        for (settings, flag) in [
+            (Settings { on_unsupported: some("keep"), ..Settings::default() }, "--on-unsupported"),
+            (Settings { map_db: some("0=x"), ..Settings::default() }, "--map-db"),
+            (Settings { on_start: some("wipe"), ..Settings::default() }, "--on-start"),
+            (Settings { on_conflict: some("skip"), ..Settings::default() }, "--on-start merge"),
+            (Settings { relay_max_bytes: some("8 potatoes"), ..Settings::default() }, "--relay-max-bytes"),
+            (Settings { block_types: list("text"), ..Settings::default() }, "--block-types"),
+            (Settings { allow_commands: list("GET"), ..Settings::default() }, "--allow-commands"),
+            (Settings { rename_keys: list("a"), ..Settings::default() }, "--rename-keys"),
+        ] {
+            let error = engine_config(&flags(settings)).unwrap_err();
+            assert!(error.contains(flag), "{error}");
+        }
+    }
+
+    #[test]
+    fn sizes() {
+        for (text, bytes) in [("0", 0), ("1000", 1000), ("500MiB", 500 << 20), ("8GiB", 8 << 30), ("2 k", 2048)] {
+            assert_eq!(size("", text), Ok(bytes));
+        }
+        for text in ["", "MiB", "-1", "1.5G", "99999999999999999999", "20000000000GiB"] {
+            assert!(size("--x", text).unwrap_err().starts_with("--x: "), "{text}");
+        }
     }
 }

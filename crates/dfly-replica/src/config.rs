@@ -21,6 +21,12 @@ pub struct EngineConfig {
     pub rules: Arc<Rules>,
     /// What a first start does with a target that holds keys.
     pub on_start: OnStart,
+    /// With [`OnStart::Merge`], what becomes of keys that both hold.
+    pub on_conflict: OnConflict,
+    /// How many bytes of the snapshot are read in a second, over all flows.
+    pub snapshot_bytes_per_second: Option<u64>,
+    /// How many commands are sent to the target in a second, over all flows.
+    pub target_ops_per_second: Option<u64>,
     /// What may be in flight to the target for one flow.
     pub window: WindowLimits,
     /// What the decoders accept.
@@ -67,6 +73,18 @@ pub enum OnStart {
     Mirror,
     /// The target is emptied first.
     Flush,
+}
+
+/// What becomes of keys that are on both sides when a first start merges.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OnConflict {
+    /// The source's value replaces the target's.
+    #[default]
+    Overwrite,
+    /// The target's value stays, and what the source does with the key later is passed over.
+    Skip,
+    /// The run stops before the first write of such a key.
+    Panic,
 }
 
 /// When the source or the target is gone in stable sync.
@@ -126,6 +144,9 @@ impl EngineConfig {
             target,
             rules: Arc::default(),
             on_start: OnStart::default(),
+            on_conflict: OnConflict::default(),
+            snapshot_bytes_per_second: None,
+            target_ops_per_second: None,
             window: WindowLimits::default(),
             limits: Limits { piece: PIECE, ..Limits::default() },
             read_ahead: 64 << 20,

@@ -11,8 +11,9 @@ use tracing::{info, warn};
 
 use crate::backoff::Backoff;
 use crate::checkpoint::{Checkpoint, Others, Stored};
-use crate::config::{EngineConfig, OnStart};
+use crate::config::{EngineConfig, OnConflict, OnStart};
 use crate::error::{Error, FlowError};
+use crate::kept;
 use crate::report::{Counters, Phase, Report};
 use crate::session::{self, Observer, Opening, SessionEnd};
 use crate::state_file::{SavedState, StateFile};
@@ -115,11 +116,26 @@ impl Engine {
     }
 
     /// What the first session begins with: checks the target, and reads where a run before stood.
-    async fn first(&self) -> Result<Opening, Error> {
+    async fn first(&mut self) -> Result<Opening, Error> {
         let (mut target, _) = connect_target(&self.config).await?;
-        match Checkpoint::load(&mut target).await? {
+        let opening = self.first_opening(&mut target).await?;
+        if self.config.on_conflict != OnConflict::Overwrite {
+            let kept = match opening {
+                Opening::Full(Others::Keep) if Checkpoint::load(&mut target).await? == Stored::Nothing => {
+                    kept::note(&mut target, &self.config).await?
+                }
+                _ => kept::load(&mut target, &self.config).await?,
+            };
+            let config = Arc::make_mut(&mut self.config);
+            Arc::make_mut(&mut config.rules).selection.kept = kept;
+        }
+        Ok(opening)
+    }
+
+    async fn first_opening(&self, target: &mut Connection) -> Result<Opening, Error> {
+        match Checkpoint::load(target).await? {
             Stored::Refused(reason) if !self.config.force_resync => Err(Error::RefusedBefore { reason }),
-            Stored::Nothing => self.first_start(&mut target).await.map(Opening::Full),
+            Stored::Nothing => self.first_start(target).await.map(Opening::Full),
             Stored::Whole(checkpoint) if !self.config.force_resync => {
                 info!(
                     source = checkpoint.source_id,
@@ -127,7 +143,7 @@ impl Engine {
                 );
                 Ok(Opening::Partial(checkpoint))
             }
-            Stored::Whole(_) | Stored::Unfinished | Stored::Refused(_) => Self::anew(&mut target).await,
+            Stored::Whole(_) | Stored::Unfinished | Stored::Refused(_) => Self::anew(target).await,
         }
     }
 

@@ -166,12 +166,15 @@ pub enum Blame {
     Target,
     /// The run cannot resume where it stood.
     Resume,
+    /// A key is on both sides, and the user wants to decide.
+    Conflict,
 }
 
 impl Error {
     /// Whose fault it is.
     pub fn blame(&self) -> Blame {
         match self {
+            Self::Flow { error: FlowError::Translate(TranslateError::Conflict { .. }), .. } => Blame::Conflict,
             Self::Target(_)
             | Self::Unfit { .. }
             | Self::Checkpoint { .. }

@@ -46,6 +46,14 @@ pub enum TranslateError {
         #[source]
         error: DumpError,
     },
+    /// The target had a key of that name first, and the user wants to decide.
+    #[error("key \"{key}\" of database {db} is on the target too, and nothing of it was written; --on-conflict overwrite or skip decides")]
+    Conflict {
+        /// The key, escaped.
+        key: String,
+        /// The key's database on the source.
+        db: DbIndex,
+    },
     /// A piece of a value that was not opened.
     #[error("a piece arrived for a value that is not open")]
     NotOpen,

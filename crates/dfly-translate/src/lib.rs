@@ -52,7 +52,7 @@ pub use glob::Glob;
 pub use policies::Policies;
 pub use policy::{Loss, Losses, Policy};
 pub use reread::{Reason, Reread};
-pub use selection::{Choice, DbMap, Rename, Selection};
+pub use selection::{Choice, DbMap, Kept, Rename, Selection};
 pub use table::{Availability, CommandSpec, Members, Rule, WorksOn, lookup, specs};
 pub use target::{Ability, Target};
 pub use translator::{Effect, Emptied, Flush, Form, Output, Rules, Translator};

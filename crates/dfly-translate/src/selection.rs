@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::str::FromStr;
 
+use bytes::Bytes;
 use dfly_rdb::ValueKind;
 use dfly_wire::DbIndex;
 
@@ -112,6 +113,35 @@ impl<T> Choice<T> {
     }
 }
 
+/// Keys of the target that are never written to.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Kept {
+    keys: BTreeSet<(DbIndex, Bytes)>,
+    /// Whether a key of the source under such a name ends the run.
+    stops: bool,
+}
+
+impl Kept {
+    /// None; where the source has one, it is passed over, or the run stops.
+    pub fn new(stops: bool) -> Self {
+        Self { keys: BTreeSet::new(), stops }
+    }
+
+    /// Adds a key.
+    pub fn add(&mut self, db: DbIndex, key: Bytes) {
+        self.keys.insert((db, key));
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.keys.is_empty()
+    }
+
+    fn holds(&self, db: DbIndex, key: &[u8]) -> bool {
+        !self.keys.is_empty() && self.keys.contains(&(db, Bytes::copy_from_slice(key)))
+    }
+}
+
 /// Everything that restricts or renames.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Selection {
@@ -127,12 +157,14 @@ pub struct Selection {
     pub allowed_commands: BTreeSet<String>,
     /// Names on the target.
     pub renames: Vec<Rename>,
+    /// What the target had first.
+    pub kept: Kept,
 }
 
 impl Selection {
     /// Whether all keys are taken under their own names; databases may be mapped.
     pub fn takes_all_keys(&self) -> bool {
-        self.keys.is_everything() && self.renames.is_empty() && self.kinds.is_everything()
+        self.keys.is_everything() && self.renames.is_empty() && self.kinds.is_everything() && self.kept.is_empty()
     }
 
     /// Whether nothing is left out or renamed, databases included.
@@ -146,6 +178,23 @@ impl Selection {
     /// Whether a key is taken.
     pub fn takes_key(&self, key: &[u8]) -> bool {
         self.keys.is_everything() || self.keys.takes(|glob| glob.matches(key))
+    }
+
+    /// Whether a key of a database of the source is taken, also by what the target had first.
+    pub fn takes(&self, db: DbIndex, key: &[u8]) -> bool {
+        self.takes_key(key) && !self.is_kept(db, key)
+    }
+
+    /// Whether the target had a key of that name first.
+    fn is_kept(&self, db: DbIndex, key: &[u8]) -> bool {
+        let renamed = self.renamed(key);
+        let name = renamed.as_deref().unwrap_or(key);
+        self.dbs.get(db).is_some_and(|db| self.kept.holds(db, name))
+    }
+
+    /// Whether the run stops before that key.
+    pub(crate) fn stops_at(&self, db: DbIndex, key: &[u8]) -> bool {
+        self.kept.stops && self.takes_key(key) && self.is_kept(db, key)
     }
 
     /// Whether values of this kind are taken.
@@ -176,13 +225,14 @@ impl Selection {
         keys.retain(|key| {
             self.takes_key(key) && self.renamed(key).as_deref().unwrap_or(key) == target_key
         });
-        let dbs = self.dbs.origins(db);
+        let dbs = if self.kept.holds(db, target_key) { Vec::new() } else { self.dbs.origins(db) };
         dbs.into_iter().flat_map(|db| keys.iter().map(move |key| (db, key.clone()))).collect()
     }
 
     /// Whether a key of the target may be one of the source's: what a flush or a full synchronisation may remove.
     pub fn covers(&self, db: DbIndex, target_key: &[u8]) -> bool {
         match self.renames.is_empty() {
+            _ if self.kept.holds(db, target_key) => false,
             true => self.dbs.feeds(db) && self.takes_key(target_key),
             false => !self.origins(db, target_key).is_empty(),
         }
@@ -222,5 +272,15 @@ mod tests {
         }
         assert_eq!(selection.origins(DbIndex(3), b"u:1"), [(DbIndex(3), b"user:1".to_vec())]);
         assert!(Selection::default().is_everything() && !selection.is_everything());
+    }
+
+    #[test]
+    fn kept_keys() {
+        let mut selection = Selection { dbs: "0=1".parse().unwrap(), ..Selection::default() };
+        selection.kept.add(DbIndex(1), "k".into());
+        assert!(!selection.takes(DbIndex(0), b"k") && selection.takes(DbIndex(0), b"l"));
+        assert!(!selection.covers(DbIndex(1), b"k") && selection.covers(DbIndex(1), b"l"));
+        assert!(selection.origins(DbIndex(1), b"k").is_empty() && !selection.takes_all_keys());
+        assert!(!selection.stops_at(DbIndex(0), b"k"));
     }
 }

@@ -21,7 +21,7 @@ pub(crate) fn run(flags: &ReplicateFlags, console: &Console) -> Result<(), Failu
 
 async fn replicate(config: EngineConfig, console: &Console) -> Result<Report, Failure> {
     let (_stop, stopped) = stop::on_signals()?;
-    info!(source = %config.source, target = %config.target, on_unsupported = %config.on_unsupported, "starting");
+    info!(source = %config.source, target = %config.target, on_unsupported = %config.rules.policies, "starting");
     let (engine, reports) = Engine::new(config);
     let progress = tokio::spawn(show(reports, console.clone()));
     let done = engine.run(stopped).await;
@@ -44,6 +44,14 @@ fn summarise(report: &Report) {
             keys,
             "stopped before the snapshot was complete: the target holds a part of the data; run again"
         );
+    }
+    let (wanted, expiring) =
+        report.flows.iter().fold((0, 0), |(wanted, expiring), flow| (wanted + flow.wanted, expiring + flow.expiring));
+    if wanted > 0 {
+        warn!(keys = wanted, "keys are still to be read again from the source; the next run goes on with them");
+    }
+    if expiring > 0 {
+        warn!(keys = expiring, "sets and hashes have members with an expiry that only df2redis removes, while it runs");
     }
     if !report.losses.is_empty() {
         info!(left_out = %report.losses, "what the target could not hold");

@@ -43,6 +43,7 @@ impl Flow {
         if self.sink.is_idle() && self.link.is_up() {
             self.link = Link::Up(Instant::now());
         }
+        self.writing.take(self.batch.len() as u64, Instant::now());
         self.sink.submit(&mut self.batch, mark);
     }
 

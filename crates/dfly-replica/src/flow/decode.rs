@@ -1,5 +1,7 @@
 //! What a flow decodes at which stage, and what becomes of each item.
 
+use std::time::Instant;
+
 use bytes::{Buf, Bytes};
 use dfly_client::FlowStart;
 use dfly_journal::Lsn;
@@ -77,7 +79,7 @@ impl Flow {
             if self.batch.len() >= BATCH_COMMANDS || self.batch.byte_len() >= BATCH_BYTES {
                 self.hand_over();
             }
-            if !self.sink.has_room() {
+            if !self.sink.has_room() || self.writing.wait_until(Instant::now()).is_some() {
                 return Ok(Want::Room);
             }
             if let Some(want) = self.step()? {

@@ -23,6 +23,7 @@ use crate::checkpoint::{Checkpoint, Position};
 use crate::config::EngineConfig;
 use crate::error::FlowError;
 use crate::owner::{OwnerCheck, Sharding};
+use crate::pace::Pace;
 use crate::progress::Progress;
 use crate::report::{Counters, FlowCounters};
 use crate::reread::Place;
@@ -141,6 +142,9 @@ pub(crate) struct Flow {
     pub spill: Spill,
     /// When members that are due are removed next.
     pub sweep_at: Instant,
+    /// How fast the snapshot is read, and how fast the target is written to.
+    pub reading: Pace,
+    pub writing: Pace,
 }
 
 /// How a wait ended.
@@ -182,8 +186,9 @@ impl Flow {
         if let lost @ Waited::SourceLost(_) = self.acknowledge().await? {
             return Ok(lost);
         }
-        let hungry = self.may_read(want);
-        let wake_at = self.wake_at();
+        let paused = self.paused_until();
+        let hungry = self.may_read(want) && paused.is_none();
+        let wake_at = paused.into_iter().fold(self.wake_at(), Instant::min);
         // Not biased: a source that always has bytes must not keep replies from being read, nor the other way round.
         tokio::select! {
             stop = self.lines.stop.changed() => {
@@ -211,11 +216,19 @@ impl Flow {
         let target = self.link.deadline(!self.sink.is_idle(), self.config.target_timeout);
         let sweep = self.sweeps().then_some(self.sweep_at);
         let wanted = self.entered.then(|| self.wanted.rereads.deadline()).flatten();
+        let writing = self.writing.wait_until(Instant::now());
         let far = Instant::now() + self.config.report_interval.max(self.config.ack_interval);
-        [ack, target, sweep, wanted].into_iter().flatten().min().unwrap_or(far)
+        [ack, target, sweep, wanted, writing].into_iter().flatten().min().unwrap_or(far)
     }
 
-    fn count_bytes(&self, bytes: usize) {
+    /// Until when the snapshot is not read, so that the source is not burdened too much.
+    fn paused_until(&self) -> Option<Instant> {
+        let snapshot = matches!(self.stage, Stage::Snapshot(_));
+        self.reading.wait_until(Instant::now()).filter(|_| snapshot)
+    }
+
+    fn count_bytes(&mut self, bytes: usize) {
+        self.reading.take(bytes as u64, Instant::now());
         if let Some(counters) = self.counters.flow(self.id) {
             FlowCounters::add(&counters.bytes, bytes as u64);
         }

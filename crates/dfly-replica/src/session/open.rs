@@ -25,6 +25,7 @@ use crate::config::EngineConfig;
 use crate::error::{Error, FlowError};
 use crate::flow::{AtFlush, Flow, Lines, Link, Signal, Spill, Stage, Wanted, folder};
 use crate::owner::OwnerCheck;
+use crate::pace::Pace;
 use crate::progress::Progress;
 use crate::reader::{self, ReadRequest};
 use crate::report::{Counters, Phase};
@@ -267,6 +268,8 @@ impl Running {
             sharding,
             spill,
             sweep_at: Instant::now(),
+            reading: Pace::new(self.config.snapshot_bytes_per_second, self.session.flows, Instant::now()),
+            writing: Pace::new(self.config.target_ops_per_second, self.session.flows, Instant::now()),
         };
         self.tasks.spawn(async move { (task.id, task.run().await) });
         Ok(())

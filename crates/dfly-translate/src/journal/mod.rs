@@ -156,7 +156,7 @@ impl Translator {
     }
 
     fn read_again(&mut self, reason: Reason, (db, key): (DbIndex, &[u8])) {
-        if self.rules.selection.takes_key(key) {
+        if self.rules.selection.takes(db, key) {
             self.queue(Reread { db, key: key.to_vec().into(), reason });
         }
     }

@@ -27,7 +27,10 @@ impl Translator {
         let words = r.words();
         let positions = spec.key_positions(&words);
         let rules = std::sync::Arc::clone(&self.rules);
-        let taken = |at: &&usize| words.get(**at).is_some_and(|key| rules.selection.takes_key(key));
+        let taken = |at: &&usize| words.get(**at).is_some_and(|key| rules.selection.takes(origin.db, key));
+        for key in positions.iter().filter_map(|at| words.get(*at)) {
+            self.stop_at((origin.db, key))?;
+        }
         let kept: Vec<usize> = positions.iter().filter(taken).copied().collect();
         if kept.is_empty() && !positions.is_empty() {
             return Ok(Effect::Unselected);

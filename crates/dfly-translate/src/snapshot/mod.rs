@@ -17,6 +17,9 @@ use crate::translator::{Effect, Form, Output, Place, Translator, is_due};
 
 pub(crate) use pieces::OpenValue;
 
+/// A key's database and name on the target.
+type Chosen<'a> = (DbIndex, Cow<'a, [u8]>);
+
 /// A key, its place and its expiry.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Baseline<'a> {
@@ -42,7 +45,7 @@ impl Translator {
     /// [`TranslateError`]; nothing of the key is written then.
     pub fn entry(&mut self, entry: &Entry, out: &mut Output<'_>) -> Result<Effect, TranslateError> {
         let header = &entry.header;
-        let Some((db, key)) = self.chosen(header, entry.value.kind()) else { return Ok(Effect::Unselected) };
+        let Some((db, key)) = self.chosen(header, entry.value.kind())? else { return Ok(Effect::Unselected) };
         let baseline = Baseline { db, key: &key, expire_at: header.expire_at };
         let effect = self.baseline(&baseline, &entry.value, out)?;
         self.attributes(header, &baseline)?;
@@ -50,15 +53,23 @@ impl Translator {
     }
 
     /// Where a key goes, and under which name; `None` if it is left out.
-    fn chosen<'a>(&self, header: &'a KeyHeader, kind: ValueKind) -> Option<(DbIndex, Cow<'a, [u8]>)> {
+    fn chosen<'a>(&self, header: &'a KeyHeader, kind: ValueKind) -> Result<Option<Chosen<'a>>, TranslateError> {
         let key: &[u8] = &header.key;
         if !self.selects {
-            return Some((header.db, Cow::Borrowed(key)));
+            return Ok(Some((header.db, Cow::Borrowed(key))));
         }
+        self.stop_at((header.db, key))?;
         let selection = &self.rules.selection;
-        let db = selection.dbs.get(header.db)?;
-        let taken = selection.takes_key(key) && selection.takes_kind(kind);
-        taken.then(|| (db, selection.renamed(key).map_or(Cow::Borrowed(key), Cow::Owned)))
+        let db = selection.dbs.get(header.db).filter(|_| selection.takes(header.db, key) && selection.takes_kind(kind));
+        Ok(db.map(|db| (db, selection.renamed(key).map_or(Cow::Borrowed(key), Cow::Owned))))
+    }
+
+    /// Stops before a key that the target had first, if the user wants that.
+    pub(crate) fn stop_at(&self, (db, key): (DbIndex, &[u8])) -> Result<(), TranslateError> {
+        match self.rules.selection.stops_at(db, key) {
+            true => Err(TranslateError::Conflict { key: shown(key), db }),
+            false => Ok(()),
+        }
     }
 
     /// Writes the command that loads a library of functions in place of one of the same name; false, and nothing is

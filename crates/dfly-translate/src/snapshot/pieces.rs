@@ -83,7 +83,7 @@ impl Translator {
         header: &KeyHeader,
         out: &mut Output<'_>,
     ) -> Result<Effect, TranslateError> {
-        let chosen = self.chosen(header, type_id.kind());
+        let chosen = self.chosen(header, type_id.kind())?;
         let (db, key) = chosen.clone().unwrap_or((header.db, Cow::Borrowed(&header.key[..])));
         let baseline = Baseline { db, key: &key, expire_at: header.expire_at };
         let growing = beside(GROWING, &key);

@@ -9,7 +9,6 @@ mod diff;
 mod facts;
 mod files;
 pub(crate) mod flags;
-mod glob;
 mod json;
 mod keys;
 mod losses;

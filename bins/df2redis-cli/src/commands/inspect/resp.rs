@@ -1,7 +1,7 @@
 //! `inspect resp`: commands that rebuild the data.
 
 use dfly_rdb::Event;
-use dfly_translate::{Effect, Form, Loss, Output, TranslateError, Translator};
+use dfly_translate::{Effect, Form, Loss, Output, Policies, Rules, Target, TranslateError, Translator};
 use dfly_wire::UnixMillis;
 use redis_resp::{CommandBatch, arguments};
 
@@ -16,7 +16,10 @@ use crate::exit::Failure;
 pub(super) fn run(flags: &RespFlags, session: &Session<'_>) -> Result<(), Failure> {
     let (mut select, mut out) = (Select::new(&flags.select)?, Out::new());
     let form = if flags.restore { Form::Restore } else { Form::Commands };
-    let mut translator = Translator::new(flags.target_version, flags.on_unsupported).with_form(form);
+    // A file is not followed: nobody is there to remove members when they are due.
+    let policies = Policies::of(flags.on_unsupported).with(Loss::MemberTtl, flags.on_unsupported);
+    let rules = Rules { policies, ..Rules::default() };
+    let mut translator = Translator::new(Target::plain(flags.target_version), rules).with_form(form);
     let mut left_out = LeftOut::new(flags.on_unsupported, session.console);
     let (mut commands, now) = (CommandBatch::default(), UnixMillis(time::now()));
     let read = read_all(&flags.files, session, true, |event, _| {

@@ -3,9 +3,9 @@
 use std::collections::HashSet;
 
 use dfly_rdb::{Event, KeyHeader, ValueId, ValueKind};
+use dfly_translate::Glob;
 
 use super::flags::SelectFlags;
-use super::glob;
 use super::time;
 use crate::exit::Failure;
 
@@ -31,7 +31,7 @@ const MODULE_NAME: usize = 9;
 
 /// The flags, understood.
 pub(super) struct Select {
-    glob: Option<Vec<u8>>,
+    glob: Option<Glob>,
     types: Vec<String>,
     dbs: Vec<u32>,
     expires: Option<bool>,
@@ -46,7 +46,7 @@ impl Select {
         let now = time::now();
         let range = flags.expires_before.is_some() || flags.expires_after.is_some();
         Ok(Self {
-            glob: flags.glob.as_ref().map(|glob| glob.clone().into_bytes()),
+            glob: flags.glob.as_ref().map(|glob| Glob::new(glob.as_str())),
             types: flags.types.iter().map(|name| type_name(name)).collect::<Result<_, _>>()?,
             dbs: flags.dbs.clone(),
             expires: if flags.persistent { Some(false) } else { (flags.expires || range).then_some(true) },
@@ -75,7 +75,7 @@ impl Select {
 
     fn header(&self, header: &KeyHeader) -> bool {
         let at = header.expire_at.map(|at| at.0);
-        self.glob.as_ref().is_none_or(|glob| glob::matches(glob, &header.key))
+        self.glob.as_ref().is_none_or(|glob| glob.matches(&header.key))
             && (self.dbs.is_empty() || self.dbs.contains(&header.db.0))
             && self.expires.is_none_or(|expires| expires == at.is_some())
             && self.before.is_none_or(|before| at.is_some_and(|at| at < before))

@@ -1,0 +1,61 @@
+//! Keys that the target held before the first start, where they are not to be overwritten. Their names are kept in the
+//! target too, so that later runs know them.
+
+use std::sync::Arc;
+
+use dfly_translate::Kept;
+use redis_resp::connection::Connection;
+use redis_resp::Reply;
+
+use crate::config::{EngineConfig, OnConflict};
+use crate::error::Error;
+use crate::sweep::Keys;
+use crate::target::{databases, demand};
+
+/// The set in each database that names them.
+const KEY: &str = "df2redis:kept";
+
+/// Notes every key that is there.
+pub(crate) async fn note(target: &mut Connection, config: &Arc<EngineConfig>) -> Result<Kept, Error> {
+    let mut kept = Kept::new(config.on_conflict == OnConflict::Panic);
+    for db in databases(target).await? {
+        demand(target, "SELECT", &["SELECT", &db.to_string()]).await?;
+        demand(target, "DEL", &["DEL", KEY]).await?;
+        let mut keys = Keys::of(config, db).await?;
+        while let Some(found) = keys.next().await? {
+            if !found.is_empty() {
+                let names = found.iter().map(|key| &key[..]);
+                let words: Vec<&[u8]> = [&b"SADD"[..], KEY.as_bytes()].into_iter().chain(names).collect();
+                demand(target, "SADD", &words).await?;
+            }
+            found.into_iter().for_each(|key| kept.add(db, key));
+        }
+    }
+    demand(target, "SELECT", &["SELECT", "0"]).await?;
+    Ok(kept)
+}
+
+/// Those that a run before has noted.
+pub(crate) async fn load(target: &mut Connection, config: &EngineConfig) -> Result<Kept, Error> {
+    let mut kept = Kept::new(config.on_conflict == OnConflict::Panic);
+    for db in databases(target).await? {
+        demand(target, "SELECT", &["SELECT", &db.to_string()]).await?;
+        let mut cursor = bytes::Bytes::from_static(b"0");
+        loop {
+            let request = [&b"SSCAN"[..], KEY.as_bytes(), &cursor, b"COUNT", b"512"];
+            let Reply::Array(parts) = demand(target, "SSCAN", &request).await? else { break };
+            let Ok([Reply::Bulk(next), Reply::Array(names)]) = <[Reply; 2]>::try_from(parts) else { break };
+            for name in names {
+                if let Reply::Bulk(name) = name {
+                    kept.add(db, name);
+                }
+            }
+            if next == "0" {
+                break;
+            }
+            cursor = next;
+        }
+    }
+    demand(target, "SELECT", &["SELECT", "0"]).await?;
+    Ok(kept)
+}
