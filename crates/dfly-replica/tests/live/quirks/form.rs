@@ -65,7 +65,8 @@ impl Form {
     }
 
     pub(crate) fn action(&self) -> Vec<&'static str> {
-        self.text.rsplit_once(" | ").map_or(self.text, |(_, action)| action).split(" ; ").collect()
+        let action = self.text.rsplit_once(" | ").map_or(self.text, |(_, action)| action);
+        action.split(" ; ").filter(|line| !line.is_empty()).collect()
     }
 
     /// Names of the commands that it runs, in upper case.

@@ -25,7 +25,6 @@ pub(super) const FORMS: &[Form] = &[
     same("SET a abc ; SET c xyz | BITOP ANDOR b a c"),
     same("SET a abc ; SET c xyz | BITOP ONE b a c"),
     quirk("throttle-clock", "CL.THROTTLE a 15 30 60", "CL.THROTTLE a 15 30 60"),
-    same("CL.THROTTLE a 15 30 60 0"),
     quirk("throttle-clock", "CL.THROTTLE a 0 1 60 | CL.THROTTLE a 0 1 60", "CL.THROTTLE a 0 1 60"),
     quirk("throttle-clock", "CL.THROTTLE a 15 30 60 5", "CL.THROTTLE a 15 30 60 5"),
     same("PFADD a x y z"),

@@ -106,7 +106,7 @@ pub(super) const FORMS: &[Form] = &[
     same("BF.ADD a x | COPY a c"),
     same("SET a 1 | MOVE a 01"),
     same("SET a 1 | MOVE a +1"),
-    drift("RPUSH a x | restore-of a c 0100"),
+    drift("RPUSH a x | restore-of a c 0100000"),
     same("SET a 1 | restore-of a c {now+100000} absttl"),
     same("SET a 1 | restore-of a c 0 replace"),
     same("SET a abc | PEXPIREAT a 0"),

@@ -6,7 +6,7 @@ pub(super) const FORMS: &[Form] = &[
     quirk(
         "zstore-digits",
         "ZADD a 1.23456789 x 1e10 y 123456789 z ; ZADD c 1 q | ZUNIONSTORE b 2 a c",
-        "DEL b ; ZADD b 1 q 1.23457 x 1.23457e+08 z 1e+10 y",
+        "DEL b ; ZADD b *",
     ),
     same("ZADD a 1 x 2 y ; ZADD c 1 x | ZUNIONSTORE b 2 a c"),
     same("ZADD a 1 x 2 y ; ZADD d 1 x | ZUNIONSTORE h 2 a d"),
@@ -42,7 +42,7 @@ pub(super) const FORMS: &[Form] = &[
     quirk(
         "zstore-digits",
         "ZADD a 999999 x -999999.5 y 0.000012345 z | ZUNIONSTORE b 1 a",
-        "DEL b ; ZADD b -1e+06 y 1.2345e-05 z 999999 x",
+        "DEL b ; ZADD b *",
     ),
     same("ZADD a 3 x 1 y 2 z | ZRANGESTORE b a (1 3 BYSCORE LIMIT 0 1"),
     same("ZADD a 0 x 0 y 0 z | ZRANGESTORE b a [x [y BYLEX REV"),
