@@ -36,7 +36,7 @@ fn check(pair: &mut Pair, shards: usize) {
     covers(&mut pair.client);
     let mut wrong = Vec::new();
     for form in FAMILIES.iter().copied().flatten() {
-        println!("{}", form.text);
+        pair.form = form.text;
         pair.run("FLUSHALL");
         form.setup().into_iter().for_each(|line| pair.run(line));
         pair.settle();
@@ -54,15 +54,16 @@ fn check(pair: &mut Pair, shards: usize) {
 
 /// Forms that need time to pass: each has a database of its own, so that all wait together.
 fn check_later(pair: &mut Pair, shards: usize) -> Vec<String> {
-    let within = |pair: &mut Pair, db: usize, lines: Vec<&str>| {
-        pair.run(&format!("SELECT {db}"));
+    pair.form = "those that need time";
+    let within = |pair: &mut Pair, db: u32, lines: Vec<&str>| {
+        pair.client.select(db).unwrap();
         lines.into_iter().for_each(|line| pair.run(line));
     };
     pair.run("FLUSHALL");
-    LATER.iter().enumerate().for_each(|(db, form)| within(pair, db, form.setup()));
+    (0..).zip(LATER).for_each(|(db, form)| within(pair, db, form.setup()));
     pair.settle();
     pair.run(UNTIL_EXPIRED);
-    LATER.iter().enumerate().for_each(|(db, form)| within(pair, db, form.action()));
+    (0..).zip(LATER).for_each(|(db, form)| within(pair, db, form.action()));
     pair.run("SELECT 0");
     let journal = pair.settle();
     let (master, replica) = pair.states();

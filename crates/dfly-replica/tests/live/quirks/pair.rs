@@ -20,6 +20,8 @@ const LIMIT: Duration = Duration::from_secs(10);
 /// The two servers and a connection to each.
 #[derive(Debug)]
 pub(crate) struct Pair {
+    /// The form that is being tried, for messages.
+    pub form: &'static str,
     pub master: RedisServer,
     pub client: RedisClient,
     _replica: RedisServer,
@@ -35,14 +37,24 @@ impl Pair {
     pub(crate) fn start(binary: &OsString, shards: usize) -> Self {
         let memcached = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
         let threads = format!("--proactor_threads={shards}");
-        let flags = [&threads, "--dbnum=64", &format!("--memcached_port={memcached}")];
+        let flags = [&threads, "--dbnum=128", &format!("--memcached_port={memcached}")];
         let (master, replica) = (start(binary, &flags), start(binary, &flags[..2]));
         let port = master.address().port().to_string();
         let mut observer = replica.client().unwrap();
         observer.expect(&[b"REPLICAOF", b"127.0.0.1", port.as_bytes()]).unwrap();
         let client = master.client().unwrap();
         let tape = Tape::open(&endpoint(&master));
-        Self { master, client, _replica: replica, observer, tape, memcached, waiting: Vec::new(), refused: 0 }
+        Self {
+            form: "",
+            master,
+            client,
+            _replica: replica,
+            observer,
+            tape,
+            memcached,
+            waiting: Vec::new(),
+            refused: 0,
+        }
     }
 
     /// Takes what the journal has, and waits until the replica has carried it out.
@@ -51,7 +63,7 @@ impl Pair {
         let journal = self.tape.take(&wanted);
         self.refused += journal.iter().filter(|record| is_cut_short(&record.text)).count() as u64;
         while self.carried_out() + self.refused < wanted.iter().sum() {
-            assert!(Instant::now() < until, "the replica is behind: {wanted:?}");
+            assert!(Instant::now() < until, "{}: the replica is behind {wanted:?}", self.form);
         }
         journal
     }
@@ -83,7 +95,10 @@ impl Pair {
         match args.as_slice() {
             [b"restore-of", from, to, options @ ..] => self.restore(from, to, options),
             [b"load-chunks-of", from, to] => self.load_chunks(from, to),
-            _ => drop(self.client.command(&args).unwrap()),
+            _ => {
+                let answer = self.client.command(&args);
+                assert!(answer.is_ok(), "{}: {line}: {answer:?}", self.form);
+            }
         }
     }
 
@@ -95,7 +110,7 @@ impl Pair {
         let blocked = format!("blocked_clients:{}\r", self.waiting.len());
         let until = Instant::now() + LIMIT;
         while !self.client.expect(&[b"INFO", b"CLIENTS"]).unwrap().text().unwrap().contains(&blocked) {
-            assert!(Instant::now() < until, "{line} does not block");
+            assert!(Instant::now() < until, "{}: {line} does not block", self.form);
         }
     }
 

@@ -49,4 +49,11 @@ pub(super) const FORMS: &[Form] = &[
         "CMS.INITBYDIM a 100 5 ; CMS.INITBYDIM d 100 5 ; CMS.INCRBY a x 5 ; CMS.INCRBY d x 1 | CMS.MERGE a 2 a d",
     ),
     same("BF.MADD a x y z | load-chunks-of a c"),
+    same(
+        "TOPK.RESERVE a 2 2 2 0.5 | TOPK.ADD a 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30 31 32 33 34 35 36 37 38 39 40 1 2 3 4 5 6 7 8 9 10 1 2 3 4 5 6 7 8 9 1 2 3 4 5 6 7 8 9 1 2 3 4 5 6 7 8 9 1 2 3",
+    ),
+    same("TOPK.RESERVE a 2 2 2 0.5 | TOPK.INCRBY a x 100 y 50 z 70 w 20 v 90 u 10 t 5"),
+    same(
+        "CF.RESERVE a 64 BUCKETSIZE 2 MAXITERATIONS 50 EXPANSION 0 | CF.INSERT a ITEMS 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30 31 32 33 34 35 36 37 38 39 40 41 42 43 44 45 46 47 48 49 50 51 52 53 54 55 56 57 58 59 60 61 62 63 64 65 66 67 68",
+    ),
 ];
