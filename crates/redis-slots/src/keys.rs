@@ -1,4 +1,17 @@
-//! Where a command keeps its keys.
+//! Where a command keeps its keys, and so where it goes.
+
+use crate::slot::Slot;
+
+/// Where a command goes in a cluster.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Route {
+    /// It has no key: any node, or all of them.
+    Anywhere,
+    /// All its keys are in this slot.
+    Slot(Slot),
+    /// Its keys are in several slots: no node takes it.
+    CrossSlot,
+}
 
 /// Positions of a command's keys, as `COMMAND INFO` gives them: first, last and step; the name is argument 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,6 +50,17 @@ impl KeySpec {
         keys.iter().step_by(usize::from(self.step.max(1))).map(AsRef::as_ref)
     }
 
+    /// Where the command goes whose `args`, its name among them, are these.
+    #[inline]
+    pub fn route<A: AsRef<[u8]>>(&self, args: &[A]) -> Route {
+        let mut slots = self.keys(args).map(Slot::of);
+        match slots.next() {
+            None => Route::Anywhere,
+            Some(first) if slots.all(|slot| slot == first) => Route::Slot(first),
+            Some(_) => Route::CrossSlot,
+        }
+    }
+
     /// One behind the last key's position.
     fn end(&self, len: usize) -> usize {
         let end = match usize::try_from(self.last) {
@@ -66,5 +90,17 @@ mod tests {
         assert_eq!(keys(KeySpec::FIRST_TWO, "RENAME a"), ["a"]);
         assert_eq!(keys(KeySpec::FIRST, "PING"), [""; 0]);
         assert_eq!(keys(KeySpec::NONE, "FLUSHALL SYNC"), [""; 0]);
+    }
+
+    /// P7: a command with keys of several slots is no command for the first one's node.
+    #[test]
+    fn routes() {
+        let route = |spec: KeySpec, line: &str| spec.route(&line.split(' ').collect::<Vec<_>>());
+        assert_eq!(route(KeySpec::FIRST, "SET foo 1"), Route::Slot(Slot(12182)));
+        assert_eq!(route(KeySpec::ALL, "DEL foo {foo}a {foo}b"), Route::Slot(Slot(12182)));
+        assert_eq!(route(KeySpec::ALL, "DEL foo {foo}a b"), Route::CrossSlot);
+        assert_eq!(route(KeySpec::range(1, -1, 2), "MSET foo b {foo} c"), Route::Slot(Slot(12182)));
+        assert_eq!(route(KeySpec::NONE, "FLUSHALL"), Route::Anywhere);
+        assert_eq!(route(KeySpec::FIRST, "GET"), Route::Anywhere);
     }
 }
