@@ -74,6 +74,7 @@ fn main() {
     made_containers(&mut corpus);
     replies(&mut corpus);
     segments(&mut corpus);
+    topologies(&here.join("../crates/redis-slots/tests/data"), &mut corpus);
     values(&here.join("../crates/dfly-rdb/tests/data/snapshots"))
         .iter()
         .for_each(|found| value(found, &mut corpus));
@@ -143,6 +144,25 @@ fn replies(corpus: &mut Corpus) {
         let control = Recording::bundled(&name).unwrap().connections.remove(0);
         corpus.add("resp_split", &format!("control connection of {name}"), &control.s2c);
     }
+}
+
+/// What recorded clusters said, and their refusals.
+fn topologies(data: &Path, corpus: &mut Corpus) {
+    let mut folders: Vec<PathBuf> = fs::read_dir(data).unwrap().map(|entry| entry.unwrap().path()).collect();
+    folders.sort();
+    for folder in folders {
+        let mut files: Vec<PathBuf> =
+            fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+        files.sort();
+        for file in files {
+            let name = |path: &Path| path.file_stem().unwrap().to_str().unwrap().to_owned();
+            let server = folder.file_name().unwrap().to_str().unwrap();
+            corpus.add("topology", &format!("{server} {}", name(&file)), &fs::read(&file).unwrap());
+        }
+    }
+    let errors = "-MOVED 12182 127.0.0.1:21002\r\n-MOVED 12182 ?:21002\r\n-MOVED 12182 :21002\r\n-ASK 12182 ::1:21001\r\n\
+        -TRYAGAIN Multiple keys request during rehashing of slot\r\n-CLUSTERDOWN The cluster is down\r\n";
+    corpus.add("topology", "errors", errors.as_bytes());
 }
 
 /// The segments of small logs: several frames, frames without records, one that is cut, and a header alone.

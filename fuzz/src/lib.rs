@@ -1,6 +1,6 @@
 //! What must hold for any bytes: one checking function a fuzz target. Each panics if it does not hold.
 //!
-//! What it is: properties of `dfly-rdb`, `dfly-journal`, `redis-resp` and `relay-log`, stated over plain bytes, so that a seed is a
+//! What it is: properties of `dfly-rdb`, `dfly-journal`, `redis-resp`, `redis-slots` and `relay-log`, stated over plain bytes, so that a seed is a
 //! file of the format itself. The targets in `fuzz_targets` call nothing else, and the tests hold the functions against
 //! the whole corpus.
 //!
@@ -13,6 +13,7 @@ mod content;
 mod payload;
 mod relay;
 mod stream;
+mod topology;
 mod value;
 mod wire;
 
@@ -20,6 +21,7 @@ pub use container::{intset, listpack, lzf, ziplist, zipmap};
 pub use payload::payload;
 pub use relay::relay_segment;
 pub use stream::{lz4_blob, rdb_garbage, rdb_split, zstd_blob};
+pub use topology::topology;
 pub use value::{sketch, stream_value};
 pub use wire::{journal_split, resp_split};
 
@@ -27,7 +29,7 @@ pub use wire::{journal_split, resp_split};
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target, by the name of its corpus.
-pub const TARGETS: [Target; 15] = [
+pub const TARGETS: [Target; 16] = [
     ("rdb_split", rdb_split),
     ("rdb_garbage", rdb_garbage),
     ("listpack", listpack),
@@ -43,6 +45,7 @@ pub const TARGETS: [Target; 15] = [
     ("journal_split", journal_split),
     ("resp_split", resp_split),
     ("relay_segment", relay_segment),
+    ("topology", topology),
 ];
 
 /// Part sizes that depend on the data alone, so that a finding is one file: 1, 7, and sizes that look random.

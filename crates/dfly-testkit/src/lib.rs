@@ -1,7 +1,8 @@
 //! Recorded and scripted Dragonfly masters, real Redis servers and comparisons, for tests and the demo.
 //!
 //! What it is: the other side of every boundary. [`RecordedMaster`] serves a recorded replication session over TCP as
-//! a master would, [`ScriptedMaster`] follows a [`Script`] whose outcome is known, [`RedisServer`] is a real Redis with its own port, and [`compare()`] says where a Redis differs
+//! a master would, [`ScriptedMaster`] follows a [`Script`] whose outcome is known, [`RedisServer`] is a real Redis with its own
+//! port, [`RedisCluster`] several that form a cluster, and [`compare()`] says where a Redis differs
 //! from what the recorded master held.
 //!
 //! What it is not: it shares no decoder with the code under test (only the primitives of `dfly-wire`), and it is not
@@ -23,6 +24,7 @@ mod journal_walk;
 mod recorded_master;
 mod recording;
 mod redis_client;
+mod redis_cluster;
 mod redis_server;
 mod script;
 mod scripted_master;
@@ -36,6 +38,7 @@ pub use recording::{
     Chunk, Connection, Direction, FlowRecording, Meta, Recording, RecordingError, Row, SessionRecording,
 };
 pub use redis_client::{RedisClient, RedisError, Reply};
+pub use redis_cluster::{ClusterError, ClusterOptions, Migration, RedisCluster};
 pub use redis_server::{RedisOptions, RedisServer, RedisServerError};
 pub use script::{Blobs, Containers, Entry, Model, Op, OpError, Script, SnapshotStyle, Strings, shard_of};
 pub use scripted_master::{ScriptError, ScriptedMaster};

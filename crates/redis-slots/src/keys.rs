@@ -1,4 +1,17 @@
-//! Where a command keeps its keys.
+//! Where a command keeps its keys, and so where it goes.
+
+use crate::slot::Slot;
+
+/// Where a command goes in a cluster.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Route {
+    /// It has no key: any node, or all of them.
+    Anywhere,
+    /// All its keys are in this slot.
+    Slot(Slot),
+    /// Its keys are in several slots: no node takes it.
+    CrossSlot,
+}
 
 /// Positions of a command's keys, as `COMMAND INFO` gives them: first, last and step; the name is argument 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,6 +82,17 @@ impl KeySpec {
         at + 1..(at + 1).saturating_add(count.unwrap_or(0usize)).min(args.len())
     }
 
+    /// Where the command goes whose `args`, its name among them, are these.
+    #[inline]
+    pub fn route<A: AsRef<[u8]>>(&self, args: &[A]) -> Route {
+        let mut slots = self.keys(args).map(Slot::of);
+        match slots.next() {
+            None => Route::Anywhere,
+            Some(first) if slots.all(|slot| slot == first) => Route::Slot(first),
+            Some(_) => Route::CrossSlot,
+        }
+    }
+
     /// One behind the last key's position.
     fn end(&self, len: usize) -> usize {
         let end = match usize::try_from(self.last) {
@@ -106,5 +130,17 @@ mod tests {
         assert_eq!(positions, [1, 3]);
         assert_eq!(KeySpec::counted(1).positions(&["ZMPOP", "1", "k", "MIN"]).collect::<Vec<_>>(), [2]);
         assert!(KeySpec::ALL.is_many() && KeySpec::counted(1).is_many() && !KeySpec::FIRST.is_many());
+    }
+
+    /// P7: a command with keys of several slots is no command for the first one's node.
+    #[test]
+    fn routes() {
+        let route = |spec: KeySpec, line: &str| spec.route(&line.split(' ').collect::<Vec<_>>());
+        assert_eq!(route(KeySpec::FIRST, "SET foo 1"), Route::Slot(Slot(12182)));
+        assert_eq!(route(KeySpec::ALL, "DEL foo {foo}a {foo}b"), Route::Slot(Slot(12182)));
+        assert_eq!(route(KeySpec::ALL, "DEL foo {foo}a b"), Route::CrossSlot);
+        assert_eq!(route(KeySpec::range(1, -1, 2), "MSET foo b {foo} c"), Route::Slot(Slot(12182)));
+        assert_eq!(route(KeySpec::NONE, "FLUSHALL"), Route::Anywhere);
+        assert_eq!(route(KeySpec::FIRST, "GET"), Route::Anywhere);
     }
 }

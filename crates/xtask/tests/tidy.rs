@@ -16,7 +16,7 @@ const DRAWERS: [&str; 6] = ["utils", "util", "common", "helpers", "misc", "types
 const IMPORTS: [(&str, &[&str], bool); 11] = [
     ("dfly-wire", &[], false),
     ("redis-resp", &["dfly-wire"], true),
-    ("redis-slots", &[], false),
+    ("redis-slots", &["redis-resp"], false),
     ("relay-log", &["dfly-wire"], false),
     ("dfly-rdb", &["dfly-wire"], true),
     ("dfly-journal", &["dfly-wire"], false),
