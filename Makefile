@@ -32,9 +32,9 @@ test-live: setup
 test-cuts: setup
 	CUT_STEP=$${CUT_STEP:-1} $(CARGO) test --locked -p dfly-replica --test masters a_recorded_flow
 
-# The tool, the target and connections killed at random under load: make test-crash CRASHES=1000
+# The tool, the target and connections killed at random under load: make test-crash RUNS=1000
 test-crash: setup
-	CRASHES=$${CRASHES:-300} $(CARGO) test --locked --release -p df2redis-cli --test cli crash
+	RUNS=$${RUNS:-300} $(CARGO) test --locked --release -p df2redis-cli --test cli crash
 
 # Every fuzz target for SECONDS each. Needs cargo-fuzz, which it installs; a stable compiler is enough.
 SECONDS ?= 60

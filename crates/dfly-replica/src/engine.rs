@@ -102,17 +102,35 @@ impl Engine {
         if let Some(dir) = &self.config.state_dir {
             self.publisher.state = Some(StateFile::in_dir(dir)?);
         }
-        let opening = tokio::select! {
-            opening = self.first() => Some(opening?),
-            () = told(&mut stop) => None,
-        };
-        if let Some(opening) = opening {
+        if let Some(opening) = self.first_or_stopped(&mut stop).await? {
             let ended = self.sessions(opening, &mut stop).await;
             self.note_refusal(&ended).await;
             ended?;
         }
         self.publisher.announce(Phase::Stopped);
         Ok(self.publisher.reports.borrow().clone())
+    }
+
+    /// Attempts are repeated as in the middle of a run; but a target that cannot be reached at all is an error at once: its
+    /// address may be wrong. `None`: the run was told to stop.
+    async fn first_or_stopped(&mut self, stop: &mut watch::Receiver<Stop>) -> Result<Option<Opening>, Error> {
+        let mut backoff = Backoff::new(self.config.reconnect.first_delay, self.config.reconnect.longest_delay);
+        let started = Instant::now();
+        loop {
+            let opened = tokio::select! {
+                opened = self.first() => opened,
+                () = told(stop) => return Ok(None),
+            };
+            let error = match opened {
+                Ok(opening) => return Ok(Some(opening)),
+                Err(error) if target::is_passing(&error) && !target::is_unreachable(&error) => error,
+                Err(error) => return Err(error),
+            };
+            self.give_up_at(("target", started), &error)?;
+            if self.pause(&mut backoff, &error, stop).await {
+                return Ok(None);
+            }
+        }
     }
 
     /// What the first session begins with: checks the target, and reads where a run before stood.

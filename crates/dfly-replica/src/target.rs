@@ -145,6 +145,14 @@ pub(crate) fn is_passing(error: &Error) -> bool {
     }
 }
 
+/// Whether there was no connection at all, or one to a server that is no target.
+pub(crate) fn is_unreachable(error: &Error) -> bool {
+    matches!(
+        error,
+        Error::Target(TargetError::Connection(ConnectionError::Connect { .. })) | Error::Unfit { .. }
+    )
+}
+
 /// Where a target stands that was lost for a while.
 #[derive(Debug)]
 pub(crate) struct Regained {

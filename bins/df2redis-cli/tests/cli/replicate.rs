@@ -85,10 +85,15 @@ async fn silent_target() -> (SocketAddr, Arc<Notify>) {
 
 fn answer(request: &[u8]) -> Option<String> {
     let info = "redis_version:7.0.15\r\nrole:master\r\ncluster_enabled:0\r\n";
-    match request {
-        request if request.starts_with(b"*1\r\n$4\r\nINFO") => Some(format!("${}\r\n{info}\r\n", info.len())),
-        request if request.starts_with(b"*2\r\n$7\r\nHGETALL") => Some("*0\r\n".to_owned()),
-        request if request.ends_with(b"df2redis:checkpoint\r\n") => Some(":0\r\n".to_owned()),
+    let text = String::from_utf8_lossy(request);
+    let mut words = text.split("\r\n").skip(2).step_by(2);
+    match (words.next()?, words.next().unwrap_or_default()) {
+        ("INFO", "keyspace") => Some("$0\r\n\r\n".to_owned()),
+        ("INFO", _) => Some(format!("${}\r\n{info}\r\n", info.len())),
+        ("COMMAND" | "HGETALL", _) => Some("*0\r\n".to_owned()),
+        ("CLIENT" | "SELECT", _) => Some("+OK\r\n".to_owned()),
+        ("HGET", _) => Some("$-1\r\n".to_owned()),
+        (_, key) if key.starts_with("df2redis:") => Some(":0\r\n".to_owned()),
         _ => None,
     }
 }
