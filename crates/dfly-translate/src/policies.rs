@@ -75,7 +75,11 @@ impl Policies {
         let loss = named.ok_or_else(|| unknown_kind(kind))?;
         match (loss, policy) {
             (Loss::Json, "string") => Ok(self.with_json_as_string()),
-            (Loss::MemberTtl, "emulate") => Ok(Self { emulate_member_ttl: true, ..self }),
+            (Loss::MemberTtl, "emulate") => {
+                let mut kinds = self.kinds;
+                kinds.remove(&loss);
+                Ok(Self { kinds, emulate_member_ttl: true, ..self })
+            }
             (Loss::MemberTtl, "drop") => Ok(self.with(loss, Policy::Skip)),
             (Loss::Json, other) => Ok(self.with(loss, parse(other, ", string")?)),
             (Loss::MemberTtl, other) => Ok(self.with(loss, parse(other, ", emulate, drop")?)),

@@ -24,6 +24,8 @@ pub enum Reason {
     Truncated,
     /// The master wrote scores with six significant digits (protocol section 3.9).
     Digits,
+    /// PFMERGE does not say that the key kept its expiry.
+    HyperLogLog,
     /// A form of a command that has no equal on the target.
     Form,
     /// A change within a document that the target holds as text.
@@ -40,6 +42,7 @@ impl Reason {
         match self {
             Self::Truncated => "truncated-record",
             Self::Digits => "six-digit-scores",
+            Self::HyperLogLog => "hyperloglog",
             Self::Form => "command-form",
             Self::JsonText => "json-text",
             Self::Torn => "torn-record",

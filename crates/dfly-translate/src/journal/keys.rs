@@ -15,14 +15,41 @@ impl Translator {
     /// A command that stores its result under another key. A master with several shards journals only the keys of the
     /// flow's own shard when source and destination are apart (protocol section 3.9).
     pub(super) fn store(&mut self, r: &Received<'_>, out: &mut Output<'_>) -> Result<Effect, TranslateError> {
-        match (r.args().len(), r.args().name()) {
+        match r.args().len() {
+            2 => self.again_or_lose(Reason::Truncated, Loss::Truncated, r),
+            _ => Ok(self.verbatim(r, out)),
+        }
+    }
+
+    /// SORT and GEORADIUS. What they store is read again where that can be done: a Redis orders and measures some of it
+    /// otherwise, and deletes the destination when the source is missing; the source journals them even if they failed.
+    pub(super) fn sort_store(
+        &mut self,
+        r: &Received<'_>,
+        out: &mut Output<'_>,
+    ) -> Result<Effect, TranslateError> {
+        let words = r.words();
+        let stored = r.spec.key_positions(&words).get(1).and_then(|at| words.get(*at)).is_some();
+        match (r.args().len(), r.origin.txid.0) {
+            // A SORT of one word with no transaction is one that stores nothing.
+            (2, 0) if r.args().name() == b"SORT" => Ok(Effect::Nothing),
             (2, _) => self.again_or_lose(Reason::Truncated, Loss::Truncated, r),
-            (_, b"SORT" | b"GEORADIUS" | b"GEORADIUSBYMEMBER")
-                if r.spec.key_positions(&r.words()).len() < 2 =>
-            {
-                Ok(Effect::Nothing)
+            _ if !stored => Ok(Effect::Nothing),
+            _ if self.rules.rereads => {
+                if let Some(key) = r.origin_keys().get(1) {
+                    self.read_again(Reason::Truncated, (r.origin.db, key));
+                }
+                Ok(Effect::Reread)
             }
             _ => Ok(self.verbatim(r, out)),
+        }
+    }
+
+    /// The source deletes a key that is to expire in the past, and says so; the time 0 stands for never.
+    pub(super) fn pexpireat(&mut self, r: &Received<'_>, out: &mut Output<'_>) -> Effect {
+        match r.arg(2) {
+            b"0" => self.push(r, &[b"PERSIST", r.arg(1)], out),
+            _ => self.verbatim(r, out),
         }
     }
 

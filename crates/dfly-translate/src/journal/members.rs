@@ -91,9 +91,9 @@ impl Translator {
             Members::Kept | Members::Moved => {}
             Members::Replaced => {
                 let written = match r.spec.rule {
-                    // The source of a stored result stays.
-                    Rule::Store if r.arg(0).starts_with(b"Z") => keys.get(..1).unwrap_or_default(),
-                    Rule::Store => keys.get(1..).unwrap_or_default(),
+                    // The sources of a stored result stay.
+                    Rule::Store => keys.get(..1).unwrap_or_default(),
+                    Rule::SortStore => keys.get(1..).unwrap_or_default(),
                     // Conditional, or with an effect of its own.
                     Rule::DelEx | Rule::Restore => &[],
                     _ => keys,
@@ -284,9 +284,11 @@ impl Unit {
     }
 }
 
+/// The source counts the expiry of members in seconds, and rounds up.
 fn due(time: &[u8], unit: Unit, out: &Output<'_>) -> Option<UnixMillis> {
     let time = number(time)?.saturating_mul(unit.millis);
-    Some(UnixMillis(if unit.absolute { time } else { out.now.0.saturating_add(time) }))
+    let seconds = time.div_euclid(1000).saturating_add(i64::from(time.rem_euclid(1000) > 0)).saturating_mul(1000);
+    Some(UnixMillis(if unit.absolute { seconds } else { out.now.0.saturating_add(seconds) }))
 }
 
 fn text(at: UnixMillis) -> Vec<u8> {

@@ -43,7 +43,7 @@ impl Translator {
         r: &Received<'_>,
         out: &mut Output<'_>,
     ) -> Result<Effect, TranslateError> {
-        if self.target.is_cluster() && (r.spec.keys.is_many() || r.spec.rule == Rule::Store) {
+        if self.target.is_cluster() && (r.spec.keys.is_many() || matches!(r.spec.rule, Rule::Store | Rule::SortStore)) {
             return self.split_by_slot(r, out);
         }
         self.carry_out(r, out)
@@ -69,6 +69,8 @@ impl Translator {
         match r.spec.rule {
             Rule::Verbatim => Ok(self.verbatim(r, out)),
             Rule::Store => self.store(r, out),
+            Rule::SortStore => self.sort_store(r, out),
+            Rule::PExpireAt => Ok(self.pexpireat(r, out)),
             Rule::StoreAll => self.store_all(r, out),
             Rule::Set => self.set(r, out),
             Rule::ZAdd => Ok(self.zadd(r, out)),
@@ -86,6 +88,7 @@ impl Translator {
             Rule::HExpire => self.hexpire(r, out),
             Rule::FieldExpire => self.fieldexpire(r, out),
             Rule::HGetEx => self.hgetex(r, out),
+            Rule::XGroup => Ok(self.xgroup(r, out)),
             Rule::StreamCounters => Ok(self.stream_counters(r, out)),
             Rule::Json => self.json(r, out),
             Rule::JsonSet => self.json_set(r, out),

@@ -7,10 +7,13 @@ use crate::reread::Reason;
 use crate::target::Ability;
 use crate::translator::{Effect, Output, Translator};
 
+/// Size of a dense HyperLogLog.
+const HYLL_LEN: usize = 12304;
+
 impl Translator {
     pub(super) fn set(&mut self, r: &Received<'_>, out: &mut Output<'_>) -> Result<Effect, TranslateError> {
         if r.args().len() == 3 {
-            return Ok(self.verbatim(r, out));
+            return Ok(self.plain_set(r, out));
         }
         let mut words: Vec<&[u8]> = Vec::with_capacity(r.args().len());
         words.extend(r.args().iter().take(3));
@@ -31,6 +34,27 @@ impl Translator {
         Ok(effect)
     }
 
+    /// PFMERGE arrives as SET, though the source keeps the key's expiry.
+    fn plain_set(&mut self, r: &Received<'_>, out: &mut Output<'_>) -> Effect {
+        self.verbatim(r, out);
+        if self.rules.rereads && r.arg(2).len() == HYLL_LEN && r.arg(2).starts_with(b"HYLL") {
+            for key in r.origin_keys() {
+                self.read_again(Reason::HyperLogLog, (r.origin.db, key));
+            }
+            return Effect::Reread;
+        }
+        Effect::Written
+    }
+
+    /// XGROUP. The source takes no notice of the counter in CREATE.
+    pub(super) fn xgroup(&mut self, r: &Received<'_>, out: &mut Output<'_>) -> Effect {
+        if !r.arg(1).eq_ignore_ascii_case(b"CREATE") {
+            return self.stream_counters(r, out);
+        }
+        let words = without_counters(r, 5);
+        self.push(r, &words, out)
+    }
+
     /// A command that stores a sorted set arrives as DEL and ZADD of one transaction, with scores of six significant
     /// digits (protocol section 3.9). It is carried out, so that the key is there, and read again.
     pub(super) fn zadd(&mut self, r: &Received<'_>, out: &mut Output<'_>) -> Effect {
@@ -47,24 +71,29 @@ impl Translator {
         Effect::Written
     }
 
-    /// XGROUP and XSETID. A Redis before 7.0 counts neither what a group has read nor what a stream ever had.
+    /// A Redis before 7.0 counts neither what a group has read nor what a stream ever had.
     pub(super) fn stream_counters(&mut self, r: &Received<'_>, out: &mut Output<'_>) -> Effect {
         if self.target.has(Ability::StreamCounters) {
             return self.verbatim(r, out);
         }
-        let mut words = Vec::with_capacity(r.args().len());
-        let mut rest = r.args().iter();
         // `XGROUP SUBCOMMAND key group id` and `XSETID key id` stand before any option.
-        let fixed = if r.args().name() == b"XGROUP" { 5 } else { 3 };
-        words.extend(rest.by_ref().take(fixed));
-        while let Some(word) = rest.next() {
-            let counter = [&b"ENTRIESREAD"[..], b"ENTRIESADDED", b"MAXDELETEDID"];
-            if counter.iter().any(|name| word.eq_ignore_ascii_case(name)) {
-                rest.next();
-            } else {
-                words.push(word);
-            }
-        }
+        let words = without_counters(r, if r.args().name() == b"XGROUP" { 5 } else { 3 });
         self.push(r, &words, out)
     }
+}
+
+/// The record's words, but for the options behind the first `fixed` that set a counter.
+fn without_counters<'a>(r: &Received<'a>, fixed: usize) -> Vec<&'a [u8]> {
+    let mut words = Vec::with_capacity(r.args().len());
+    let mut rest = r.args().iter();
+    words.extend(rest.by_ref().take(fixed));
+    while let Some(word) = rest.next() {
+        let counter = [&b"ENTRIESREAD"[..], b"ENTRIESADDED", b"MAXDELETEDID"];
+        if counter.iter().any(|name| word.eq_ignore_ascii_case(name)) {
+            rest.next();
+        } else {
+            words.push(word);
+        }
+    }
+    words
 }

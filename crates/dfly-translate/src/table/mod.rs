@@ -82,6 +82,10 @@ pub enum Rule {
     Verbatim,
     /// The same, unless the master cut it down to one key: then it cannot be carried out.
     Store,
+    /// SORT and GEORADIUS, which may store their result under another key.
+    SortStore,
+    /// PEXPIREAT, also with the time 0.
+    PExpireAt,
     /// PFMERGE of a master before v1.19, whose keys may have been cut down likewise.
     StoreAll,
     /// SET without the options that only Dragonfly has.
@@ -116,7 +120,9 @@ pub enum Rule {
     FieldExpire,
     /// A change of fields' expiries that comes with a read.
     HGetEx,
-    /// XGROUP and XSETID, without the counters where the target has none.
+    /// XGROUP, without the counter that the source takes no notice of.
+    XGroup,
+    /// XSETID, without the counters where the target has none.
     StreamCounters,
     /// A command on a JSON document.
     Json,
@@ -157,7 +163,7 @@ impl CommandSpec {
     pub fn key_positions(&self, words: &[&[u8]]) -> Vec<usize> {
         let mut positions: Vec<usize> = self.keys.positions(words).collect();
         match self.rule {
-            Rule::Store if words.len() > 2 => store_positions(self.name, words, &mut positions),
+            Rule::Store | Rule::SortStore if words.len() > 2 => store_positions(self.name, words, &mut positions),
             _ => {}
         }
         positions

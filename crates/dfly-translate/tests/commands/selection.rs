@@ -94,12 +94,12 @@ fn torn_records() {
 fn renamed_keys() {
     let renames = vec!["user:=u:".parse().unwrap()];
     let mut flow = flow(Selection { renames, ..Selection::default() });
-    for line in ["SET user:1 v", "RENAME user:1 other", "SORT x STORE user:2", "JSONX user:1", "SADDEX user:3 9 m"] {
+    for line in ["SET user:1 v", "RENAME user:1 other", "ZRANGESTORE user:2 x 0 1", "JSONX user:1", "SADDEX user:3 9 m"] {
         let known = !line.starts_with("JSONX");
         assert_eq!(flow.apply(0, line).is_ok(), known, "{line}");
     }
     let lines = flow.lines();
-    assert_eq!(lines[..3], ["SET u:1 v", "RENAME-SCRIPT u:1 other", "SORT x STORE u:2"]);
+    assert_eq!(lines[..3], ["SET u:1 v", "RENAME-SCRIPT u:1 other", "ZRANGESTORE u:2 x 0 1"]);
     assert!(lines[4].starts_with("SADDEX-SCRIPT u:3 df2redis:expiry:{u:3} "), "{lines:?}");
 }
 

@@ -99,6 +99,9 @@ fn rule(row: &Row) -> &'static str {
     match row.rule {
         "verbatim" => "Rule::Verbatim",
         "store" => "Rule::Store",
+        "sort-store" => "Rule::SortStore",
+        "pexpireat" => "Rule::PExpireAt",
+        "xgroup" => "Rule::XGroup",
         "store-all" => "Rule::StoreAll",
         "set" => "Rule::Set",
         "zadd" => "Rule::ZAdd",
