@@ -104,20 +104,22 @@ pub(crate) const SADDEX: &str = noted_script!(
      redis.call('ZADD',KEYS[2],ARGV[3],ARGV[i]) end end"
 );
 
-/// A new expiry for members or fields that are there. ARGV: whether the target removes fields itself (`1`), when they are
-/// due or `` for never, the condition (NX, XX, GT, LT or ``), the members.
+/// A new expiry for members or fields that are there; one in the past removes them. ARGV: the time, whether the target
+/// removes fields itself (`1`), when they are due or `` for never, the condition (NX, XX, GT, LT or ``), the members.
 pub(crate) const EXPIRE_MEMBERS: &str = noted_script!(
     "local t=redis.call('TYPE',KEYS[1]).ok local has=t=='set' and 'SISMEMBER' or t=='hash' and 'HEXISTS' \
-     local d,c=tonumber(ARGV[3]),ARGV[4] \
-     for i=5,has and #ARGV or 0 do local f=ARGV[i] if redis.call(has,KEYS[1],f)==1 then \
-     if ARGV[2]=='1' and t=='hash' then \
+     local d,c=tonumber(ARGV[4]),ARGV[5] \
+     for i=6,has and #ARGV or 0 do local f=ARGV[i] if redis.call(has,KEYS[1],f)==1 then \
+     if ARGV[3]=='1' and t=='hash' then \
      if not d then redis.call('HPERSIST',KEYS[1],'FIELDS',1,f) \
-     elseif c=='' then redis.call('HPEXPIREAT',KEYS[1],ARGV[3],'FIELDS',1,f) \
-     else redis.call('HPEXPIREAT',KEYS[1],ARGV[3],c,'FIELDS',1,f) end \
+     elseif c=='' and d<=tonumber(ARGV[2]) then redis.call('HDEL',KEYS[1],f) \
+     elseif c=='' then redis.call('HPEXPIREAT',KEYS[1],ARGV[4],'FIELDS',1,f) \
+     else redis.call('HPEXPIREAT',KEYS[1],ARGV[4],c,'FIELDS',1,f) end \
      else local s=tonumber(redis.call('ZSCORE',KEYS[2],f) or nil) \
      if not d then redis.call('ZREM',KEYS[2],f) \
      elseif c=='' or (c=='NX' and not s) or (c=='XX' and s) or (c=='GT' and s and d>s) or (c=='LT' and (not s or d<s)) \
-     then redis.call('ZADD',KEYS[2],ARGV[3],f) end end end end"
+     then if d>tonumber(ARGV[2]) then redis.call('ZADD',KEYS[2],ARGV[4],f) \
+     else redis.call(t=='set' and 'SREM' or 'HDEL',KEYS[1],f) redis.call('ZREM',KEYS[2],f) end end end end end"
 );
 
 /// `HSETEX`. ARGV: whether the target removes fields itself (`1`), the condition (NX for each field, FNX and FXX for all

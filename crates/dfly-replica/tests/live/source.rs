@@ -2,8 +2,10 @@
 
 use std::ffi::OsString;
 use std::io::{Write, stderr};
+use std::time::Duration;
 
 use dfly_testkit::{RedisClient, RedisOptions, RedisServer};
+use redis_resp::connection::{Endpoint, Peer};
 
 /// The binary to test with; says so when there is none, past the test runner's capture.
 pub(crate) fn binary(test: &str) -> Option<OsString> {
@@ -23,4 +25,15 @@ pub(crate) fn start(binary: &OsString, flags: &[&str]) -> RedisServer {
 pub(crate) fn offsets(client: &mut RedisClient) -> Vec<u64> {
     let reply = client.expect(&[b"DFLY", b"REPLICAOFFSET"]).unwrap();
     reply.array().unwrap().iter().map(|lsn| u64::try_from(lsn.int().unwrap()).unwrap()).collect()
+}
+
+pub(crate) fn endpoint(peer: Peer, server: &RedisServer) -> Endpoint {
+    Endpoint {
+        peer,
+        host: "127.0.0.1".into(),
+        port: server.address().port(),
+        credentials: None,
+        connect_timeout: Duration::from_secs(5),
+        reply_timeout: Duration::from_secs(60),
+    }
 }

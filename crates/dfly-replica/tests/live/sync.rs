@@ -8,25 +8,14 @@ use bytes::Bytes;
 use dfly_replica::{Engine, EngineConfig, Report, Stop};
 use dfly_testkit::{CanonicalValue, RedisOptions, RedisServer, Value, keyspace};
 use dfly_translate::{Policy, Rules};
-use redis_resp::connection::{Endpoint, Peer};
+use redis_resp::connection::Peer;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-use crate::source::{binary, offsets, start};
+use crate::source::{binary, endpoint, offsets, start};
 use crate::writers::{fill, write};
 
 const LIMIT: Duration = Duration::from_secs(180);
-
-fn endpoint(peer: Peer, server: &RedisServer) -> Endpoint {
-    Endpoint {
-        peer,
-        host: "127.0.0.1".into(),
-        port: server.address().port(),
-        credentials: None,
-        connect_timeout: Duration::from_secs(5),
-        reply_timeout: Duration::from_secs(60),
-    }
-}
 
 /// Replicates while four writers write; gives the last report when everything that was written has arrived.
 async fn under_load(master: &RedisServer, redis: &RedisServer, rounds: usize) -> Report {

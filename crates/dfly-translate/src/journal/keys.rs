@@ -1,6 +1,7 @@
 //! Commands on keys of any type, and those that store a result under another key.
 
 use dfly_rdb::payload::parse_dump;
+use dfly_rdb::{Element, RawValue, ValueKind};
 use dfly_wire::{DbIndex, UnixMillis};
 
 use super::{Received, number};
@@ -133,7 +134,27 @@ impl Translator {
         if !self.rules.selection.takes_kind(value.kind()) {
             return Ok(self.push(r, &[b"DEL", key], out));
         }
-        let effect = self.baseline(&Baseline { db, key, expire_at }, &value, out)?;
+        let baseline = Baseline { db, key, expire_at };
+        let effect = match scalar(&value) {
+            Some(text) => self.text(&baseline, &text, out),
+            None => self.baseline(&baseline, &value, out)?,
+        };
         if has(b"STICK") { self.lose(Loss::Sticky, &r.place()).map(|_counted| effect) } else { Ok(effect) }
+    }
+}
+
+/// The text of a document that is a number, a string, a truth value or null: the source itself makes a string of it when it
+/// restores it, which is how it moves a key to another shard.
+fn scalar(value: &RawValue) -> Option<Vec<u8>> {
+    if value.kind() != ValueKind::Json {
+        return None;
+    }
+    match value.elements().next()? {
+        Ok(Element::Json(text)) => {
+            let text = text.to_vec();
+            let first = text.iter().find(|byte| !byte.is_ascii_whitespace());
+            first.is_some_and(|byte| !matches!(byte, b'{' | b'[')).then_some(text)
+        }
+        _ => None,
     }
 }

@@ -230,7 +230,7 @@ impl Translator {
         };
         let native = if native { b"1".to_vec() } else { b"0".to_vec() };
         let due = expiry.due.map(text).unwrap_or_default();
-        let options = [native, due, expiry.condition.to_ascii_uppercase()];
+        let options = [text(out.now), native, due, expiry.condition.to_ascii_uppercase()];
         self.member_script(
             script::EXPIRE_MEMBERS,
             (place.0, place.1, &beside),

@@ -5,6 +5,7 @@ mod members;
 mod modules;
 mod select;
 mod slots;
+mod streams;
 mod strings;
 
 use dfly_journal::{Args, Command};
@@ -88,6 +89,7 @@ impl Translator {
             Rule::HExpire => self.hexpire(r, out),
             Rule::FieldExpire => self.fieldexpire(r, out),
             Rule::HGetEx => self.hgetex(r, out),
+            Rule::XClaim => Ok(self.xclaim(r, out)),
             Rule::XGroup => Ok(self.xgroup(r, out)),
             Rule::StreamCounters => Ok(self.stream_counters(r, out)),
             Rule::Json => self.json(r, out),

@@ -27,11 +27,17 @@ impl Translator {
         out: &mut Output<'_>,
     ) -> Result<Effect, TranslateError> {
         let root = matches!(r.arg(2), b"$" | b".") && r.args().len() == 4;
-        let as_string = self.rules.policies.json_as_string() && !self.target.has(Ability::Json);
-        match as_string && root && !self.rules.rereads {
-            true => Ok(self.push(r, &[b"SET", r.arg(1), r.arg(3), b"KEEPTTL"], out)),
-            false => self.json(r, out),
+        let as_string = self.rules.policies.json_as_string();
+        if self.target.has(Ability::Json) || !root || (as_string && self.rules.rereads) {
+            return self.json(r, out);
         }
+        if as_string {
+            return Ok(self.push(r, &[b"SET", r.arg(1), r.arg(3), b"KEEPTTL"], out));
+        }
+        // What the key held before is gone on the source.
+        let effect = self.lose(Loss::Json, &r.place())?;
+        self.push(r, &[b"DEL", r.arg(1)], out);
+        Ok(effect)
     }
 
     /// A change of a sketch. One whose content was left out does not come to life again with a part of it.

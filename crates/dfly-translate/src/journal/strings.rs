@@ -4,7 +4,6 @@ use crate::error::TranslateError;
 use crate::journal::Received;
 use crate::policy::Loss;
 use crate::reread::Reason;
-use crate::target::Ability;
 use crate::translator::{Effect, Output, Translator};
 
 /// Size of a dense HyperLogLog.
@@ -46,15 +45,6 @@ impl Translator {
         Effect::Written
     }
 
-    /// XGROUP. The source takes no notice of the counter in CREATE.
-    pub(super) fn xgroup(&mut self, r: &Received<'_>, out: &mut Output<'_>) -> Effect {
-        if !r.arg(1).eq_ignore_ascii_case(b"CREATE") {
-            return self.stream_counters(r, out);
-        }
-        let words = without_counters(r, 5);
-        self.push(r, &words, out)
-    }
-
     /// A command that stores a sorted set arrives as DEL and ZADD of one transaction, with scores of six significant
     /// digits (protocol section 3.9). It is carried out, so that the key is there, and read again.
     pub(super) fn zadd(&mut self, r: &Received<'_>, out: &mut Output<'_>) -> Effect {
@@ -70,30 +60,4 @@ impl Translator {
         }
         Effect::Written
     }
-
-    /// A Redis before 7.0 counts neither what a group has read nor what a stream ever had.
-    pub(super) fn stream_counters(&mut self, r: &Received<'_>, out: &mut Output<'_>) -> Effect {
-        if self.target.has(Ability::StreamCounters) {
-            return self.verbatim(r, out);
-        }
-        // `XGROUP SUBCOMMAND key group id` and `XSETID key id` stand before any option.
-        let words = without_counters(r, if r.args().name() == b"XGROUP" { 5 } else { 3 });
-        self.push(r, &words, out)
-    }
-}
-
-/// The record's words, but for the options behind the first `fixed` that set a counter.
-fn without_counters<'a>(r: &Received<'a>, fixed: usize) -> Vec<&'a [u8]> {
-    let mut words = Vec::with_capacity(r.args().len());
-    let mut rest = r.args().iter();
-    words.extend(rest.by_ref().take(fixed));
-    while let Some(word) = rest.next() {
-        let counter = [&b"ENTRIESREAD"[..], b"ENTRIESADDED", b"MAXDELETEDID"];
-        if counter.iter().any(|name| word.eq_ignore_ascii_case(name)) {
-            rest.next();
-        } else {
-            words.push(word);
-        }
-    }
-    words
 }

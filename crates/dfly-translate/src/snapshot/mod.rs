@@ -150,16 +150,20 @@ impl Translator {
         let Element::String(text) = element.map_err(|error| baseline.damaged(error))? else {
             return Ok(Effect::Nothing);
         };
-        self.select(baseline.db, out.commands);
         let mut digits = IntBuffer::new();
-        let text = text.as_bytes(&mut digits);
+        Ok(self.text(baseline, text.as_bytes(&mut digits), out))
+    }
+
+    /// A string of these bytes.
+    pub(crate) fn text(&mut self, baseline: &Baseline<'_>, text: &[u8], out: &mut Output<'_>) -> Effect {
+        self.select(baseline.db, out.commands);
         match baseline.expire_at {
             Some(at) => {
                 out.commands.start(5).arg(b"SET").arg(baseline.key).arg(text).arg(b"PXAT").int(at.0).finish();
             }
             None => out.commands.push(&[b"SET", baseline.key, text]),
         }
-        Ok(Effect::Written)
+        Effect::Written
     }
 
     fn restore(
@@ -202,10 +206,11 @@ impl Translator {
         out: &mut Output<'_>,
     ) -> Result<Effect, TranslateError> {
         let effect = self.lose(loss, &baseline.place())?;
+        // What the target has under that name is not what the source has.
+        self.select(baseline.db, out.commands);
+        out.commands.push(&[b"DEL", baseline.key]);
         let held = Ability::OF_MODULES.iter().any(|(a, _)| self.target.has(*a) && loss_without(*a) == loss);
         if held {
-            self.select(baseline.db, out.commands);
-            out.commands.push(&[b"DEL", baseline.key]);
             self.note_left_out((baseline.db, baseline.key), out.commands);
         }
         Ok(effect)

@@ -120,6 +120,8 @@ pub enum Rule {
     FieldExpire,
     /// A change of fields' expiries that comes with a read.
     HGetEx,
+    /// XCLAIM and XAUTOCLAIM, with the consumer and the time.
+    XClaim,
     /// XGROUP, without the counter that the source takes no notice of.
     XGroup,
     /// XSETID, without the counters where the target has none.

@@ -31,7 +31,8 @@ fn what_cannot_be_carried_out_is_named() {
     for (line, loss) in LEFT_OUT {
         let mut lenient = Flow::new(redis(7, 0), Policy::Skip);
         assert_eq!(lenient.apply(0, line).unwrap(), Effect::Lost(loss), "{line}");
-        assert!(lenient.batch.is_empty(), "{line}");
+        // Where a whole document is left out, what the key held before is deleted.
+        assert_eq!(lenient.batch.is_empty(), !line.starts_with("JSON.SET"), "{line}");
         let losses = lenient.translator.take_losses();
         assert_eq!(losses.iter().collect::<Vec<_>>(), [(loss, 1)]);
         let mut strict = Flow::new(redis(7, 0), Policy::Fail);

@@ -74,6 +74,7 @@ fn fate(row: &Row) -> String {
         "verbatim" => "the same",
         "sort-store" => "the stored key is read again (`truncated-record`): a Redis sorts and measures otherwise, deletes it for a missing source, and a master with several shards writes one key alone; nothing without STORE",
         "pexpireat" => "the same; `PERSIST` for the time 0, which is how a memcached client's touch without expiry is written",
+        "xclaim" => "the same behind `XGROUP CREATECONSUMER`, as the source makes the consumer in any case; XCLAIM with `TIME`, that of the record's arrival if it has none. Whether an entry was idle for long enough is decided anew",
         "xgroup" => "the same; `CREATE` without `ENTRIESREAD`, which the source takes no notice of; on Redis 6.2 without it at all",
         "store" => "the same; with one key alone, as a master with several shards writes it: read again (`truncated-record`)",
         "store-all" => "read again (`truncated-record`)",
@@ -100,7 +101,7 @@ fn fate(row: &Row) -> String {
         "stream-counters" => "the same; on Redis 6.2 without `ENTRIESREAD`, `ENTRIESADDED` and `MAXDELETEDID`",
         "json" => "the same with the module; with `json=string`: read again; otherwise left out (`json`)",
         "json-set" => {
-            "the same with the module; with `json=string`: `SET` for a whole document, read again for a part; otherwise left out (`json`)"
+            "the same with the module; with `json=string`: `SET` for a whole document, read again for a part; otherwise left out (`json`), and what the key held before is deleted"
         }
         "sketch" => return format!("the same with the module, left out without it (`{}`)", loss(row.works_on)),
         "cms-merge" => {

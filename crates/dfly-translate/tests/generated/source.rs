@@ -101,6 +101,7 @@ fn rule(row: &Row) -> &'static str {
         "store" => "Rule::Store",
         "sort-store" => "Rule::SortStore",
         "pexpireat" => "Rule::PExpireAt",
+        "xclaim" => "Rule::XClaim",
         "xgroup" => "Rule::XGroup",
         "store-all" => "Rule::StoreAll",
         "set" => "Rule::Set",

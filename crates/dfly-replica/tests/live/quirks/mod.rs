@@ -2,6 +2,7 @@
 //! faithful, or one of the quirks of `docs/source-quirks.md`, and is what the table says.
 
 mod form;
+mod ours;
 mod pair;
 mod state;
 mod table;

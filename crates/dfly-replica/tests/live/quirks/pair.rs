@@ -7,12 +7,12 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use dfly_testkit::{RedisClient, RedisServer, Reply};
-use redis_resp::connection::{Endpoint, Peer};
+use redis_resp::connection::Peer;
 
 use super::form::{unescape, words};
 use super::state::State;
 use super::tape::{Recorded, Tape};
-use crate::source::{offsets, start};
+use crate::source::{endpoint, offsets, start};
 
 /// How long the replica may take for anything.
 const LIMIT: Duration = Duration::from_secs(10);
@@ -43,7 +43,7 @@ impl Pair {
         let mut observer = replica.client().unwrap();
         observer.expect(&[b"REPLICAOF", b"127.0.0.1", port.as_bytes()]).unwrap();
         let client = master.client().unwrap();
-        let tape = Tape::open(&endpoint(&master));
+        let tape = Tape::open(&endpoint(Peer::Source, &master));
         Self {
             form: "",
             master,
@@ -162,15 +162,4 @@ fn is_cut_short(record: &str) -> bool {
         _ => 0,
     };
     record.split(' ').count() < least
-}
-
-fn endpoint(server: &RedisServer) -> Endpoint {
-    Endpoint {
-        peer: Peer::Source,
-        host: "127.0.0.1".into(),
-        port: server.address().port(),
-        credentials: None,
-        connect_timeout: LIMIT,
-        reply_timeout: LIMIT,
-    }
 }
