@@ -77,11 +77,13 @@ impl Flow {
             }
             Event::Entry(entry) => {
                 let effect = self.translator.entry(&entry, &mut out)?;
+                self.suspects.on_entry(|| (entry.header.db, entry.header.key.clone()));
                 self.count_key();
                 self.note(effect, &entry.header.key);
             }
             Event::Open { id, header, type_id } => {
                 self.owners.see(&header.key, self.id, self.source.1);
+                self.suspects.on_entry(|| (header.db, header.key.clone()));
                 let effect = self.translator.open((id, type_id), &header, &mut out)?;
                 self.note(effect, &header.key);
             }
@@ -146,6 +148,9 @@ impl Flow {
         now: UnixMillis,
     ) -> Result<Option<Want>, FlowError> {
         self.count_record();
+        if next.is_none() {
+            self.suspects.on_record(command);
+        }
         if !self.wanted.rereads.is_empty() && self.is_held_back(command, next) {
             return Ok(None);
         }
@@ -170,6 +175,7 @@ impl Flow {
     /// snapshot.
     pub(super) fn enter_journal(&mut self, next: Lsn) {
         self.hand_over();
+        self.read_suspects_again();
         self.stage = super::Stage::stable(next, &self.config);
         self.progress = Some(Progress::at(next));
         self.counters.see_owners(&self.owners);

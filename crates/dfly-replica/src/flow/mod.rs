@@ -5,6 +5,7 @@ mod barrier;
 mod decode;
 mod link;
 mod spill;
+mod suspects;
 mod wanted;
 
 use std::sync::Arc;
@@ -32,6 +33,7 @@ pub(crate) use barrier::AtFlush;
 pub(crate) use decode::Stage;
 pub(crate) use link::Link;
 pub(crate) use spill::{Spill, folder};
+pub(crate) use suspects::Suspects;
 pub(crate) use wanted::Wanted;
 
 /// A batch is handed over when it holds this many commands, or [`BATCH_BYTES`].
@@ -135,6 +137,7 @@ pub(crate) struct Flow {
     /// A flush that the flow has come to.
     pub at_flush: AtFlush,
     pub wanted: Wanted,
+    pub suspects: Suspects,
     /// What the snapshot shows of how the source spreads its keys.
     pub owners: OwnerCheck,
     /// How it does, if that is certain.

@@ -250,7 +250,7 @@ fn written_keys(command: &[u8]) -> Vec<Bytes> {
 }
 
 /// The keys of a record.
-fn places(command: &Command) -> Vec<Place> {
+pub(super) fn places(command: &Command) -> Vec<Place> {
     let words: Vec<&[u8]> = command.args.iter().collect();
     let positions = lookup(command.args.name()).map(|spec| spec.key_positions(&words)).unwrap_or_default();
     positions.into_iter().filter_map(|at| Some((command.db, command.args.shared(at)?))).collect()

@@ -23,7 +23,7 @@ use crate::barrier::{CutBarrier, FlushBarrier};
 use crate::checkpoint::{Checkpoint, Others, Position};
 use crate::config::EngineConfig;
 use crate::error::{Error, FlowError};
-use crate::flow::{AtFlush, Flow, Lines, Link, Signal, Spill, Stage, Wanted, folder};
+use crate::flow::{AtFlush, Flow, Lines, Link, Signal, Spill, Stage, Suspects, Wanted, folder};
 use crate::owner::OwnerCheck;
 use crate::pace::Pace;
 use crate::progress::Progress;
@@ -264,6 +264,7 @@ impl Running {
             needed: 0,
             at_flush: AtFlush::No,
             wanted,
+            suspects: Suspects::default(),
             owners: OwnerCheck::default(),
             sharding,
             spill,
