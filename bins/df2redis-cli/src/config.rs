@@ -26,7 +26,8 @@ fn parse(text: &str) -> Result<Settings, String> {
 fn known_keys() -> Vec<String> {
     let cli = Cli::command();
     let replicate = cli.find_subcommand("replicate");
-    let flags = replicate.into_iter().flat_map(clap::Command::get_arguments).filter_map(|flag| flag.get_long());
+    let flags =
+        replicate.into_iter().flat_map(clap::Command::get_arguments).filter_map(|flag| flag.get_long());
     let settings = flags.filter(|flag| !matches!(*flag, "config" | "force-resync" | "help" | "version"));
     settings.map(str::to_owned).collect()
 }
@@ -55,7 +56,9 @@ mod tests {
     fn every_setting_is_read() {
         let of = |key: &str| match key {
             "give-up-after" | "target-ops-per-second" => "1",
-            list if list.starts_with("allow-") || list.starts_with("block-") || list == "rename-keys" => "['a']",
+            list if list.starts_with("allow-") || list.starts_with("block-") || list == "rename-keys" => {
+                "['a']"
+            }
             _ => "'a'",
         };
         let text: String = known_keys().iter().map(|key| format!("{key} = {}\n", of(key))).collect();

@@ -25,7 +25,9 @@ pub(crate) fn engine_config(flags: &ReplicateFlags) -> Result<EngineConfig, Stri
     config.on_start = on_start(settings.on_start.as_deref().unwrap_or("require-empty"))?;
     config.on_conflict = on_conflict(settings.on_conflict.as_deref().unwrap_or("overwrite"))?;
     if config.on_conflict != OnConflict::Overwrite && config.on_start != OnStart::Merge {
-        return Err("--on-conflict skip and panic are for --on-start merge: otherwise no key is on both sides".into());
+        return Err(
+            "--on-conflict skip and panic are for --on-start merge: otherwise no key is on both sides".into(),
+        );
     }
     config.force_resync = flags.force_resync;
     config.state_dir.clone_from(&settings.state_dir);
@@ -138,7 +140,9 @@ fn commands(flag: &str, names: &[String]) -> Result<BTreeSet<String>, String> {
         let name = name.to_ascii_uppercase();
         match lookup(name.as_bytes()) {
             Some(_) => Ok(name),
-            None => Err(format!("{flag}: no Dragonfly journals \"{name}\"; docs/commands.md lists what is journaled")),
+            None => Err(format!(
+                "{flag}: no Dragonfly journals \"{name}\"; docs/commands.md lists what is journaled"
+            )),
         }
     };
     names.iter().map(known).collect()
@@ -167,11 +171,8 @@ mod tests {
     use super::*;
 
     fn flags(settings: Settings) -> ReplicateFlags {
-        let servers = Settings {
-            source: Some("dragonfly://a".into()),
-            target: Some("redis://b".into()),
-            ..settings
-        };
+        let servers =
+            Settings { source: Some("dragonfly://a".into()), target: Some("redis://b".into()), ..settings };
         ReplicateFlags { settings: servers, ..ReplicateFlags::default() }
     }
 
@@ -223,7 +224,9 @@ mod tests {
 
     #[test]
     fn sizes() {
-        for (text, bytes) in [("0", 0), ("1000", 1000), ("500MiB", 500 << 20), ("8GiB", 8 << 30), ("2 k", 2048)] {
+        for (text, bytes) in
+            [("0", 0), ("1000", 1000), ("500MiB", 500 << 20), ("8GiB", 8 << 30), ("2 k", 2048)]
+        {
             assert_eq!(size("", text), Ok(bytes));
         }
         for text in ["", "MiB", "-1", "1.5G", "99999999999999999999", "20000000000GiB"] {

@@ -60,7 +60,12 @@ impl FlushBarrier {
     ///
     /// # Errors
     /// [`Mismatch`].
-    pub fn arrive(&mut self, flow: FlowId, flush: Flush, behind: Position) -> Result<Option<FlowId>, Mismatch> {
+    pub fn arrive(
+        &mut self,
+        flow: FlowId,
+        flush: Flush,
+        behind: Position,
+    ) -> Result<Option<FlowId>, Mismatch> {
         let others = self.waiting.values().next().map(|(expected, _)| *expected);
         if let Some(expected) = others.filter(|expected| *expected != flush) {
             return Err(Mismatch { flow, found: flush, expected });

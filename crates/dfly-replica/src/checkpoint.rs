@@ -112,7 +112,11 @@ impl Checkpoint {
     ///
     /// # Errors
     /// As [`Self::load`].
-    pub async fn position(target: &mut Connection, source_id: &str, flow: FlowId) -> Result<Option<Position>, Error> {
+    pub async fn position(
+        target: &mut Connection,
+        source_id: &str,
+        flow: FlowId,
+    ) -> Result<Option<Position>, Error> {
         let field = field(flow);
         match ask(target, &["HMGET", KEY, "source", &field]).await? {
             Reply::Array(found) => Ok(match found.as_slice() {

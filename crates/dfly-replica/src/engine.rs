@@ -91,7 +91,16 @@ impl Engine {
         };
         let chance = RandomState::new();
         let replica_id = (0..3).map(|part| format!("{:016x}", chance.hash_one(part))).collect::<String>();
-        (Self { config, publisher, replica_id: replica_id.chars().take(40).collect(), chance, attempts: 0 }, receiver)
+        (
+            Self {
+                config,
+                publisher,
+                replica_id: replica_id.chars().take(40).collect(),
+                chance,
+                attempts: 0,
+            },
+            receiver,
+        )
     }
 
     /// Replicates until `stop` says otherwise, and gives the last report.
@@ -114,7 +123,8 @@ impl Engine {
     /// Attempts are repeated as in the middle of a run; but a target that cannot be reached at all is an error at once: its
     /// address may be wrong. `None`: the run was told to stop.
     async fn first_or_stopped(&mut self, stop: &mut watch::Receiver<Stop>) -> Result<Option<Opening>, Error> {
-        let mut backoff = Backoff::new(self.config.reconnect.first_delay, self.config.reconnect.longest_delay);
+        let mut backoff =
+            Backoff::new(self.config.reconnect.first_delay, self.config.reconnect.longest_delay);
         let started = Instant::now();
         loop {
             let opened = tokio::select! {
@@ -215,7 +225,11 @@ impl Engine {
     }
 
     /// Session after session until the run is told to stop.
-    async fn sessions(&mut self, mut opening: Opening, stop: &mut watch::Receiver<Stop>) -> Result<(), Error> {
+    async fn sessions(
+        &mut self,
+        mut opening: Opening,
+        stop: &mut watch::Receiver<Stop>,
+    ) -> Result<(), Error> {
         let mut first = true;
         loop {
             let running = match self.connect((&opening, first), stop).await {
@@ -242,7 +256,11 @@ impl Engine {
     }
 
     /// What the next session begins with; `None`: there is none.
-    async fn next(&mut self, end: SessionEnd, stop: &mut watch::Receiver<Stop>) -> Result<Option<Opening>, Error> {
+    async fn next(
+        &mut self,
+        end: SessionEnd,
+        stop: &mut watch::Receiver<Stop>,
+    ) -> Result<Option<Opening>, Error> {
         match &end {
             SessionEnd::Stopped => return Ok(None),
             SessionEnd::Flushed(flush) => {
@@ -257,7 +275,8 @@ impl Engine {
             }
             SessionEnd::TargetLost(cause) => warn!(%cause, "the target is gone; connecting again"),
         }
-        let mut backoff = Backoff::new(self.config.reconnect.first_delay, self.config.reconnect.longest_delay);
+        let mut backoff =
+            Backoff::new(self.config.reconnect.first_delay, self.config.reconnect.longest_delay);
         let started = Instant::now();
         self.publisher.announce(Phase::Reconnecting);
         loop {
@@ -325,7 +344,12 @@ impl Engine {
     }
 
     /// Waits before the next attempt; true if the run is told to stop meanwhile.
-    async fn pause(&mut self, backoff: &mut Backoff, error: &Error, stop: &mut watch::Receiver<Stop>) -> bool {
+    async fn pause(
+        &mut self,
+        backoff: &mut Backoff,
+        error: &Error,
+        stop: &mut watch::Receiver<Stop>,
+    ) -> bool {
         self.attempts += 1;
         let delay = backoff.next_delay(self.chance(self.attempts));
         warn!(%error, retry_in_ms = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX), "no session");

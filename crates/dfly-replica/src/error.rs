@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use dfly_client::driver::OpenError;
 use dfly_client::{FlowId, HandshakeError};
+use dfly_journal::Lsn;
 use dfly_translate::{Flush, TranslateError};
 use redis_resp::connection::ConnectionError;
 use redis_sink::{Refusal, SinkError, TargetError};
@@ -122,9 +123,18 @@ pub enum FlowError {
     /// The journal cannot be decoded.
     #[error("the journal cannot be read: {0}")]
     Journal(#[from] dfly_journal::Error),
-    /// A value or record has no commands.
+    /// A value of the snapshot, or a record in it, has no commands.
     #[error(transparent)]
     Translate(#[from] TranslateError),
+    /// A record of the journal has no commands.
+    #[error("record {lsn}: {error}")]
+    Record {
+        /// Its number.
+        lsn: Lsn,
+        /// Why.
+        #[source]
+        error: TranslateError,
+    },
     /// The target took no more.
     #[error(transparent)]
     Sink(#[from] SinkError),
@@ -132,7 +142,9 @@ pub enum FlowError {
     #[error("the target refuses {0}")]
     Refused(Refusal),
     /// The target does not hold any more what it had answered.
-    #[error("the target has lost data that it had acknowledged (was it restarted without an append-only file?)")]
+    #[error(
+        "the target has lost data that it had acknowledged (was it restarted without an append-only file?)"
+    )]
     TargetForgot,
     /// The relay log cannot be used.
     #[error("the relay log cannot be used: {0}")]
@@ -174,7 +186,12 @@ impl Error {
     /// Whose fault it is.
     pub fn blame(&self) -> Blame {
         match self {
-            Self::Flow { error: FlowError::Translate(TranslateError::Conflict { .. }), .. } => Blame::Conflict,
+            Self::Flow {
+                error:
+                    FlowError::Translate(TranslateError::Conflict { .. })
+                    | FlowError::Record { error: TranslateError::Conflict { .. }, .. },
+                ..
+            } => Blame::Conflict,
             Self::Target(_)
             | Self::Unfit { .. }
             | Self::Checkpoint { .. }
@@ -185,6 +202,7 @@ impl Error {
                 error:
                     FlowError::Sink(_)
                     | FlowError::Translate(_)
+                    | FlowError::Record { .. }
                     | FlowError::Refused(_)
                     | FlowError::DrainTimeout(_),
                 ..

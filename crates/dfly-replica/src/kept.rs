@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use dfly_translate::Kept;
-use redis_resp::connection::Connection;
 use redis_resp::Reply;
+use redis_resp::connection::Connection;
 
 use crate::config::{EngineConfig, OnConflict};
 use crate::error::Error;

@@ -74,7 +74,11 @@ impl OwnerCheck {
     /// wanted for. Few keys may fit several formulas; then it is the most common one.
     pub fn likely(&self) -> Option<Sharding> {
         let holds = |misses: u32| misses.saturating_mul(1000) <= self.seen;
-        Sharding::ALL.into_iter().zip(self.misses).find(|(_, misses)| holds(*misses)).map(|(sharding, _)| sharding)
+        Sharding::ALL
+            .into_iter()
+            .zip(self.misses)
+            .find(|(_, misses)| holds(*misses))
+            .map(|(sharding, _)| sharding)
     }
 
     /// The same, once enough keys were seen that a key can be passed over on its word.

@@ -195,7 +195,8 @@ impl Rereads {
 
     /// A key whose value was read, once the flow has come so far (the next LSN) that it can be judged.
     pub(crate) fn resolve(&mut self, next: Lsn, now: Instant) -> Option<(Place, Resolved)> {
-        let ready = |wanted: &Wanted| matches!(&wanted.stage, Stage::Read(_, answer) if answer.behind <= next);
+        let ready =
+            |wanted: &Wanted| matches!(&wanted.stage, Stage::Read(_, answer) if answer.behind <= next);
         let place = self.keys.iter().find(|(_, wanted)| ready(wanted)).map(|(place, _)| place.clone())?;
         let wanted = self.keys.get_mut(&place)?;
         let stage = std::mem::replace(&mut wanted.stage, Stage::Waiting);

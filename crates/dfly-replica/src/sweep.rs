@@ -34,7 +34,8 @@ impl Keys {
     pub(crate) async fn next(&mut self) -> Result<Option<Vec<Bytes>>, Error> {
         let Some(cursor) = self.cursor.take() else { return Ok(None) };
         let reply =
-            demand(&mut self.connection, "SCAN", &[&b"SCAN"[..], &cursor, b"COUNT", COUNT.as_bytes()]).await?;
+            demand(&mut self.connection, "SCAN", &[&b"SCAN"[..], &cursor, b"COUNT", COUNT.as_bytes()])
+                .await?;
         let (cursor, keys) = match reply {
             Reply::Array(parts) => match <[Reply; 2]>::try_from(parts) {
                 Ok([Reply::Bulk(cursor), Reply::Array(keys)]) => (cursor, keys),

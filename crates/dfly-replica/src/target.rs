@@ -32,7 +32,8 @@ pub(crate) async fn connect_target(config: &EngineConfig) -> Result<(Connection,
     let names = Ability::OF_MODULES.map(|(_, name)| name);
     let known = TargetInfo::known_commands(&mut connection, &names).await.map_err(TargetError::from)?;
     let has = |(_, name): &&(Ability, &str)| known.contains(name);
-    let target = Ability::OF_MODULES.iter().filter(has).fold(plain, |target, (ability, _)| target.with(*ability));
+    let target =
+        Ability::OF_MODULES.iter().filter(has).fold(plain, |target, (ability, _)| target.with(*ability));
     // Only a name: a user that may not set it can still write.
     connection.ask(&["CLIENT", "SETNAME", NAME]).await.map_err(TargetError::from)?;
     Ok((connection, target))
@@ -162,11 +163,7 @@ pub(crate) struct Regained {
 }
 
 /// Connects again until it succeeds, and asks where the target stands.
-pub(crate) async fn regain(
-    config: &EngineConfig,
-    flow: FlowId,
-    source_id: &str,
-) -> Result<Regained, Error> {
+pub(crate) async fn regain(config: &EngineConfig, flow: FlowId, source_id: &str) -> Result<Regained, Error> {
     let mut backoff = Backoff::new(config.reconnect.first_delay, config.reconnect.longest_delay);
     let started = Instant::now();
     loop {

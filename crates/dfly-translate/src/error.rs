@@ -47,7 +47,9 @@ pub enum TranslateError {
         error: DumpError,
     },
     /// The target had a key of that name first, and the user wants to decide.
-    #[error("key \"{key}\" of database {db} is on the target too, and nothing of it was written; --on-conflict overwrite or skip decides")]
+    #[error(
+        "key \"{key}\" of database {db} is on the target too, and nothing of it was written; --on-conflict overwrite or skip decides"
+    )]
     Conflict {
         /// The key, escaped.
         key: String,

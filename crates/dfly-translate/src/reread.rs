@@ -24,6 +24,8 @@ pub enum Reason {
     Truncated,
     /// The master wrote scores with six significant digits (protocol section 3.9).
     Digits,
+    /// The result of SORT or GEORADIUS, which a Redis orders and measures otherwise.
+    Stored,
     /// PFMERGE does not say that the key kept its expiry.
     HyperLogLog,
     /// A form of a command that has no equal on the target.
@@ -42,6 +44,7 @@ impl Reason {
         match self {
             Self::Truncated => "truncated-record",
             Self::Digits => "six-digit-scores",
+            Self::Stored => "stored-result",
             Self::HyperLogLog => "hyperloglog",
             Self::Form => "command-form",
             Self::JsonText => "json-text",

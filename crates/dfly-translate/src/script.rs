@@ -87,8 +87,7 @@ pub(crate) const SWEEP: &str = noted_script!(
 
 /// Removes what is due of the keys in a registry (KEYS[1]) that are due themselves: at most a thousand members of each
 /// of ARGV[2] keys. ARGV[1]: the time. The other keys are those that the registry names, in the same slot.
-pub(crate) const SWEEP_ALL: &str =
-    "for _,m in ipairs(redis.call('ZRANGEBYSCORE',KEYS[1],'-inf',ARGV[1],'LIMIT',0,ARGV[2])) do \
+pub(crate) const SWEEP_ALL: &str = "for _,m in ipairs(redis.call('ZRANGEBYSCORE',KEYS[1],'-inf',ARGV[1],'LIMIT',0,ARGV[2])) do \
      local at=string.find(m,':',1,true) local len=tonumber(string.sub(m,1,at-1)) \
      local z,k=string.sub(m,at+1,at+len),string.sub(m,at+len+1) \
      local t=redis.call('TYPE',k).ok local c=t=='set' and 'SREM' or t=='hash' and 'HDEL' \

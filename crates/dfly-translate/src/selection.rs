@@ -53,9 +53,9 @@ impl FromStr for DbMap {
             number.map_err(|_not_a_number| format!("\"{}\" is no database number", text.trim()))
         };
         let pair = |item: &str| {
-            let (from, to) = item
-                .split_once('=')
-                .ok_or_else(|| format!("\"{item}\" is no pair; write 0=5, or 7=skip to leave a database out"))?;
+            let (from, to) = item.split_once('=').ok_or_else(|| {
+                format!("\"{item}\" is no pair; write 0=5, or 7=skip to leave a database out")
+            })?;
             let to = if to.trim() == "skip" { None } else { Some(number(to)?) };
             Ok((number(from)?, to))
         };
@@ -82,8 +82,9 @@ impl FromStr for Rename {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let (from, to) =
-            text.split_once('=').ok_or_else(|| format!("\"{text}\" is no rule; write old-prefix=new-prefix"))?;
+        let (from, to) = text
+            .split_once('=')
+            .ok_or_else(|| format!("\"{text}\" is no rule; write old-prefix=new-prefix"))?;
         Ok(Self { from: from.as_bytes().to_vec(), to: to.as_bytes().to_vec() })
     }
 }
@@ -164,7 +165,10 @@ pub struct Selection {
 impl Selection {
     /// Whether all keys are taken under their own names; databases may be mapped.
     pub fn takes_all_keys(&self) -> bool {
-        self.keys.is_everything() && self.renames.is_empty() && self.kinds.is_everything() && self.kept.is_empty()
+        self.keys.is_everything()
+            && self.renames.is_empty()
+            && self.kinds.is_everything()
+            && self.kept.is_empty()
     }
 
     /// Whether nothing is left out or renamed, databases included.
@@ -222,9 +226,7 @@ impl Selection {
         let behind = |rule: &Rename| Some([&rule.from, target_key.strip_prefix(&rule.to[..])?].concat());
         let mut keys: Vec<Vec<u8>> = self.renames.iter().filter_map(behind).collect();
         keys.push(target_key.to_vec());
-        keys.retain(|key| {
-            self.takes_key(key) && self.renamed(key).as_deref().unwrap_or(key) == target_key
-        });
+        keys.retain(|key| self.takes_key(key) && self.renamed(key).as_deref().unwrap_or(key) == target_key);
         let dbs = if self.kept.holds(db, target_key) { Vec::new() } else { self.dbs.origins(db) };
         dbs.into_iter().flat_map(|db| keys.iter().map(move |key| (db, key.clone()))).collect()
     }
@@ -258,7 +260,10 @@ mod tests {
     #[test]
     fn keys() {
         let selection = Selection {
-            keys: Choice { allow: vec![Glob::new("user:*"), Glob::new("s?")], block: vec![Glob::new("*:tmp")] },
+            keys: Choice {
+                allow: vec![Glob::new("user:*"), Glob::new("s?")],
+                block: vec![Glob::new("*:tmp")],
+            },
             renames: vec!["user:=u:".parse().unwrap(), "s=t".parse().unwrap()],
             ..Selection::default()
         };
@@ -267,7 +272,9 @@ mod tests {
         }
         assert_eq!(selection.renamed(b"user:1"), Some(b"u:1".to_vec()));
         assert_eq!(selection.renamed(b"x"), None);
-        for (target, covered) in [("u:1", true), ("u:1:tmp", false), ("user:1", false), ("t1", true), ("x", false)] {
+        for (target, covered) in
+            [("u:1", true), ("u:1:tmp", false), ("user:1", false), ("t1", true), ("x", false)]
+        {
             assert_eq!(selection.covers(DbIndex(0), target.as_bytes()), covered, "{target}");
         }
         assert_eq!(selection.origins(DbIndex(3), b"u:1"), [(DbIndex(3), b"user:1".to_vec())]);

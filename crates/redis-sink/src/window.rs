@@ -128,7 +128,15 @@ impl Refusal {
 impl<T> Window<T> {
     /// An empty window.
     pub fn new(limits: WindowLimits) -> Self {
-        Self { limits, batches: VecDeque::new(), replying: 0, commands: 0, bytes: 0, spare: Vec::new(), refusals: Vec::new() }
+        Self {
+            limits,
+            batches: VecDeque::new(),
+            replying: 0,
+            commands: 0,
+            bytes: 0,
+            spare: Vec::new(),
+            refusals: Vec::new(),
+        }
     }
 
     /// Whether another batch may be pushed.

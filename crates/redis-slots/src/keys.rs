@@ -126,7 +126,8 @@ mod tests {
         for count in ["LMPOP 9 a", "LMPOP x a", "LMPOP", "LMPOP 99999999999999999999 a"] {
             assert!(keys(KeySpec::counted(1), count).len() <= 1, "{count}");
         }
-        let positions: Vec<usize> = KeySpec::range(1, -1, 2).positions(&["MSET", "a", "1", "b", "2"]).collect();
+        let positions: Vec<usize> =
+            KeySpec::range(1, -1, 2).positions(&["MSET", "a", "1", "b", "2"]).collect();
         assert_eq!(positions, [1, 3]);
         assert_eq!(KeySpec::counted(1).positions(&["ZMPOP", "1", "k", "MIN"]).collect::<Vec<_>>(), [2]);
         assert!(KeySpec::ALL.is_many() && KeySpec::counted(1).is_many() && !KeySpec::FIRST.is_many());

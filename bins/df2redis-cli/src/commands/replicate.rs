@@ -45,13 +45,21 @@ fn summarise(report: &Report) {
             "stopped before the snapshot was complete: the target holds a part of the data; run again"
         );
     }
-    let (wanted, expiring) =
-        report.flows.iter().fold((0, 0), |(wanted, expiring), flow| (wanted + flow.wanted, expiring + flow.expiring));
+    let (wanted, expiring) = report
+        .flows
+        .iter()
+        .fold((0, 0), |(wanted, expiring), flow| (wanted + flow.wanted, expiring + flow.expiring));
     if wanted > 0 {
-        warn!(keys = wanted, "keys are still to be read again from the source; the next run goes on with them");
+        warn!(
+            keys = wanted,
+            "keys are still to be read again from the source; the next run goes on with them"
+        );
     }
     if expiring > 0 {
-        warn!(keys = expiring, "sets and hashes have members with an expiry that only df2redis removes, while it runs");
+        warn!(
+            keys = expiring,
+            "sets and hashes have members with an expiry that only df2redis removes, while it runs"
+        );
     }
     if !report.losses.is_empty() {
         info!(left_out = %report.losses, "what the target could not hold");

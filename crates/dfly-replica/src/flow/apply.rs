@@ -162,7 +162,11 @@ impl Flow {
                 return Ok(None);
             }
         }
-        let effect = self.translator.record(command, &mut Output { now, commands: &mut self.batch })?;
+        let translated = self.translator.record(command, &mut Output { now, commands: &mut self.batch });
+        let effect = translated.map_err(|error| match next {
+            Some(next) => FlowError::Record { lsn: Lsn(next.0.saturating_sub(1)), error },
+            None => error.into(),
+        })?;
         match effect {
             Effect::Flush(flush) => return Ok(Some(Want::Flush(flush))),
             Effect::Reread => self.take_rereads(),

@@ -92,7 +92,10 @@ impl Flow {
             AtFlush::No | AtFlush::Draining(..) => None,
         };
         // Another flow may have carried the flush out that this one waits at.
-        if position == self.written || flushed == Some(position) || self.sink.tags().any(|mark| *mark == Mark::Before(position)) {
+        if position == self.written
+            || flushed == Some(position)
+            || self.sink.tags().any(|mark| *mark == Mark::Before(position))
+        {
             info!(flow = self.id.0, "the target is back; sending what it has not carried out");
             self.sink.resume(connection, |mark| matches!(mark, Mark::Before(at) if *at <= position));
             self.link = Link::Up(Instant::now());

@@ -157,7 +157,10 @@ impl Flow {
         if let Some(log) = &mut self.spill.log {
             log.clear()?;
         }
-        info!(flow = self.id.0, "the target is slower than the source: the journal is kept on disk meanwhile");
+        info!(
+            flow = self.id.0,
+            "the target is slower than the source: the journal is kept on disk meanwhile"
+        );
         self.spill.relaying = Some(Relaying::at(next, &self.config));
         self.needed = 0;
         Ok(())

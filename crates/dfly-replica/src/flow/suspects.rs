@@ -65,7 +65,11 @@ impl Flow {
             );
         }
         if !keys.is_empty() {
-            info!(flow = self.id.0, keys = keys.len(), "keys that may have gone without a record are read again");
+            info!(
+                flow = self.id.0,
+                keys = keys.len(),
+                "keys that may have gone without a record are read again"
+            );
         }
         keys.into_iter().for_each(|place| self.want(place));
     }

@@ -187,7 +187,8 @@ impl Running {
                 self.stop_flows.send_replace(true);
             }
             // Another flow has said why.
-            Err(FlowError::DrainTimeout(_) | FlowError::SessionGone) if self.target_lost.is_some() => {}
+            Err(FlowError::Sink(_) | FlowError::DrainTimeout(_) | FlowError::SessionGone)
+                if self.target_lost.is_some() => {}
             Err(error) => return Err(Error::Flow { flow, error }),
         }
         Ok(())

@@ -149,7 +149,11 @@ fn fits(at: &Checkpoint, session: &Session) -> bool {
     if at.source_id != source {
         warn!(was = at.source_id, is = source, "the source is another process than the positions are of");
     } else if at.flows.len() != flows {
-        warn!(was = at.flows.len(), is = flows, "the source has another number of shards than the positions are of");
+        warn!(
+            was = at.flows.len(),
+            is = flows,
+            "the source has another number of shards than the positions are of"
+        );
     }
     at.source_id == source && at.flows.len() == flows
 }
@@ -185,7 +189,11 @@ fn resumed(
     let held = log.as_ref().and_then(RelayLog::positions);
     let ask = match held.filter(|held| held.start <= position.next.0 && position.next.0 < held.end) {
         Some(held) => {
-            info!(flow = id.0, records = held.end - position.next.0, "a run before has left a part of the journal on disk");
+            info!(
+                flow = id.0,
+                records = held.end - position.next.0,
+                "a run before has left a part of the journal on disk"
+            );
             Lsn(held.end)
         }
         None => {

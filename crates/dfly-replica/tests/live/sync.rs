@@ -34,7 +34,9 @@ async fn under_load(master: &RedisServer, redis: &RedisServer, rounds: usize) ->
     let arrived = |report: &Report| {
         let durable = report.flows.iter().map(|flow| flow.positions.map_or(0, |at| at.durable.0));
         let quiet = report.flows.iter().all(|flow| flow.wanted == 0);
-        quiet && report.flows.len() == wanted.len() && durable.zip(&wanted).all(|(durable, wanted)| durable >= *wanted)
+        quiet
+            && report.flows.len() == wanted.len()
+            && durable.zip(&wanted).all(|(durable, wanted)| durable >= *wanted)
     };
     let caught_up = timeout(LIMIT, reports.wait_for(arrived)).await;
     let seen = caught_up.map(|report| report.map(|report| report.clone()));

@@ -1,190 +1,14 @@
 //! Scripted masters: whatever they write, the target ends as their model.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
-use bytes::Bytes;
-use dfly_replica::{Blame, Engine, EngineConfig, Error, Report, Stop};
-use dfly_testkit::{
-    Blobs, CanonicalValue, Containers, Mangle, MasterOptions, Model, Op, RedisServer, Script, ScriptedMaster,
-    SnapshotStyle, Strings,
-};
+use dfly_replica::{Blame, Engine, Stop};
+use dfly_testkit::{Mangle, MasterOptions, Model, Op, RedisServer, Script, ScriptedMaster};
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use crate::run::{config_for, redis, until_it_ends, user_keys};
-
-const LIMIT: Duration = Duration::from_secs(60);
-
-/// A running replication of a scripted master.
-struct Run {
-    master: ScriptedMaster,
-    redis: RedisServer,
-    stop: watch::Sender<Stop>,
-    reports: watch::Receiver<Report>,
-    task: JoinHandle<Result<Report, Error>>,
-}
-
-/// Whoever is gone is waited for.
-fn patient(config: &mut EngineConfig) {
-    config.reconnect.give_up_after = Some(LIMIT);
-    config.reconnect.longest_delay = Duration::from_millis(50);
-}
-
-impl Run {
-    async fn start(script: Script) -> Self {
-        Self::start_with(script, |_config| {}).await
-    }
-
-    async fn start_with(script: Script, change: impl FnOnce(&mut EngineConfig)) -> Self {
-        let master = ScriptedMaster::start(script, MasterOptions::default()).await.unwrap();
-        Self::go_on_with(master, redis(), change)
-    }
-
-    /// Another run between the same two.
-    fn go_on(master: ScriptedMaster, redis: RedisServer) -> Self {
-        Self::go_on_with(master, redis, |_config| {})
-    }
-
-    fn go_on_with(
-        master: ScriptedMaster,
-        redis: RedisServer,
-        change: impl FnOnce(&mut EngineConfig),
-    ) -> Self {
-        let mut config = config_for(master.address(), &redis);
-        config.report_interval = Duration::from_millis(10);
-        change(&mut config);
-        let (engine, reports) = Engine::new(config);
-        let (stop, stopped) = watch::channel(Stop::Running);
-        let task = tokio::spawn(engine.run(stopped));
-        Self { master, redis, stop, reports, task }
-    }
-
-    /// Waits until everything is acknowledged, stops, and compares with the model.
-    async fn ends_as_the_model(self) -> Report {
-        let (mut task, mut reports) = (self.task, self.reports);
-        tokio::select! {
-            ended = &mut task => panic!("the run ended by itself: {ended:?}"),
-            caught_up = timeout(LIMIT, self.master.caught_up()) => {
-                assert!(caught_up.is_ok(), "not caught up in time: {:?}", self.master.violations());
-            }
-        }
-        // Twice: the first may have been made before the last record came.
-        for _ in 0..2 {
-            let settled = |report: &Report| !report.sweeping && report.flows.iter().all(|flow| flow.wanted == 0);
-            reports.changed().await.unwrap();
-            let quiet = timeout(LIMIT, reports.wait_for(settled)).await;
-            assert!(quiet.is_ok(), "keys are still being read again");
-        }
-        self.stop.send_replace(Stop::Drain);
-        let report = task.await.unwrap().unwrap();
-        assert_equal(&self.master.keyspace(), &user_keys(&self.redis));
-        assert_eq!(self.master.violations(), [""; 0]);
-        let durable: Vec<u64> = report.flows.iter().map(|flow| flow.positions.unwrap().durable.0).collect();
-        assert_eq!(durable, self.master.lsns());
-        report
-    }
-}
-
-type Keyspace = BTreeMap<(u32, Bytes), CanonicalValue>;
-
-fn assert_equal(model: &Keyspace, found: &Keyspace) {
-    let missing: Vec<_> =
-        model.iter().filter(|(key, value)| found.get(*key) != Some(*value)).take(3).collect();
-    let extra: Vec<_> = found.keys().filter(|key| !model.contains_key(*key)).take(3).collect();
-    let have: Vec<_> = missing.iter().map(|(key, _)| found.get(*key)).collect();
-    assert!(
-        missing.is_empty() && extra.is_empty(),
-        "model has {missing:#?}\ntarget has {have:#?}\nextra {extra:?}"
-    );
-}
-
-/// Operations over few keys that the model accepts in this order, none of which has no effect at all times.
-struct Workload {
-    random: u64,
-    model: Model,
-}
-
-impl Workload {
-    fn below(&mut self, n: u64) -> u64 {
-        self.random ^= self.random << 13;
-        self.random ^= self.random >> 7;
-        self.random ^= self.random << 17;
-        self.random % n
-    }
-
-    fn next_op(&mut self) -> Op {
-        loop {
-            let op = self.propose();
-            if self.model.apply(&op).is_ok() {
-                return op;
-            }
-        }
-    }
-
-    fn ops(&mut self, n: usize) -> Vec<Op> {
-        (0..n).map(|_| self.next_op()).collect()
-    }
-
-    fn propose(&mut self) -> Op {
-        let (k, m, n, x) = (self.below(6), self.below(6), self.below(100), self.below(1 << 40));
-        let line = match self.below(27) {
-            0 => format!("SET s{k} {x}"),
-            1 => format!("SET s{k} {n} PXAT 1990000000{n:03}"),
-            2 => format!("SET s{k} kept KEEPTTL"),
-            3 => format!("DEL s{k} l{m} h{m}"),
-            4 => format!("INCR n{k}"),
-            5 => format!("INCRBY n{k} {n}"),
-            6 => format!("APPEND s{k} {n}"),
-            7 => format!("LPUSH l{k} {n} {x}"),
-            8 => format!("RPUSH l{k} {n} a b c"),
-            9 => format!("LPOP l{k}"),
-            10 => format!("RPOP l{k} 2"),
-            11 => format!("LSET l{k} 0 {x}"),
-            12 => format!("HSET h{k} f{m} {n} g{n} {x}"),
-            13 => format!("HDEL h{k} f{m}"),
-            14 => format!("HINCRBY h{k} c{m} {n}"),
-            15 => format!("SADD t{k} {n} {m} text{n}"),
-            16 => format!("SREM t{k} {n} {m}"),
-            17 => format!("ZADD z{k} {n}.25 m{m} -{n} x"),
-            18 => format!("ZINCRBY z{k} 0.5 m{m}"),
-            19 => format!("ZREM z{k} m{m}"),
-            20 => format!("XADD x{k} {}-{n} f {n} g h", self.below(1 << 20) + 1),
-            21 => format!(
-                "PEXPIREAT {}{k} 1990000000{n:03}",
-                ["s", "l", "h", "t", "z"][usize::try_from(m % 5).unwrap()]
-            ),
-            22 => format!("PERSIST s{k}"),
-            23 => format!("RENAME s{k} s{m}"),
-            24 => format!("RENAME l{k} l{m}"),
-            25 => format!("MSET s{k} {n} s{m} {x} n{k} {n}"),
-            _ => format!("SET big{k} {}", "0123456789abcdef".repeat(usize::try_from(n * 40).unwrap())),
-        };
-        Op::line(&line).in_db(u32::try_from(self.below(5) / 4 * 3).unwrap())
-    }
-}
-
-fn styles() -> Vec<SnapshotStyle> {
-    let plain =
-        SnapshotStyle { containers: Containers::Plain, strings: Strings::Raw, ..SnapshotStyle::default() };
-    let lz4 = SnapshotStyle {
-        blobs: Blobs::Lz4,
-        run: 5,
-        tagged: Some(3),
-        containers: Containers::Plain,
-        marks_in_blobs: true,
-        ..SnapshotStyle::default()
-    };
-    let zstd = SnapshotStyle {
-        blobs: Blobs::Zstd,
-        strings: Strings::Lzf,
-        containers: Containers::Mixed,
-        tagged: Some(2),
-        ..SnapshotStyle::default()
-    };
-    vec![SnapshotStyle::default(), plain, lz4, zstd]
-}
+use crate::run::{config_for, redis, until_it_ends};
+use crate::workload::{LIMIT, Run, Workload, patient, styles};
 
 /// P1, P3, P12 and the order of records: random operations before, during and after the snapshot, in every style, with
 /// the session cut and resumed in between.
@@ -398,8 +222,9 @@ async fn a_ping_is_acknowledged_at_once() {
 /// P6: a target that stays away ends the run with a clear reason, if it is not to be waited for.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_target_that_stays_away_ends_the_run() {
-    let mut run = Run::start(Script::new(2)).await;
-    run.master.stable().await;
+    let mut run =
+        Run::start_with(Script::new(2), |config| config.reconnect.give_up_after = Some(Duration::ZERO)).await;
+    assert!(timeout(LIMIT, run.master.caught_up()).await.is_ok());
     run.redis.kill().unwrap();
     let error = timeout(LIMIT, run.task).await.unwrap().unwrap().unwrap_err();
     assert!(error.to_string().contains("gave up after 0 s without the target: cannot connect"), "{error}");

@@ -22,8 +22,9 @@ impl Translator {
         }
     }
 
-    /// SORT and GEORADIUS. What they store is read again where that can be done: a Redis orders and measures some of it
-    /// otherwise, and deletes the destination when the source is missing; the source journals them even if they failed.
+    /// SORT and GEORADIUS. What they store is written, and read again where that can be done: a Redis orders and measures
+    /// some of it otherwise, and deletes the destination when the source is missing; the source journals them even if they
+    /// failed.
     pub(super) fn sort_store(
         &mut self,
         r: &Received<'_>,
@@ -36,13 +37,12 @@ impl Translator {
             (2, 0) if r.args().name() == b"SORT" => Ok(Effect::Nothing),
             (2, _) => self.again_or_lose(Reason::Truncated, Loss::Truncated, r),
             _ if !stored => Ok(Effect::Nothing),
-            _ if self.rules.rereads => {
-                if let Some(key) = r.origin_keys().get(1) {
-                    self.read_again(Reason::Truncated, (r.origin.db, key));
-                }
-                Ok(Effect::Reread)
+            _ => {
+                let effect = self.verbatim(r, out);
+                let stored = r.origin_keys().get(1).copied().filter(|_| self.rules.rereads);
+                stored.inspect(|key| self.read_again(Reason::Stored, (r.origin.db, key)));
+                Ok(if stored.is_some() { Effect::Reread } else { effect })
             }
-            _ => Ok(self.verbatim(r, out)),
         }
     }
 

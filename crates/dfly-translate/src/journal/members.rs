@@ -129,7 +129,11 @@ impl Translator {
     }
 
     /// `SADDEX key [KEEPTTL] seconds member...`.
-    pub(super) fn saddex(&mut self, r: &Received<'_>, out: &mut Output<'_>) -> Result<Effect, TranslateError> {
+    pub(super) fn saddex(
+        &mut self,
+        r: &Received<'_>,
+        out: &mut Output<'_>,
+    ) -> Result<Effect, TranslateError> {
         let keeps = r.arg(2).eq_ignore_ascii_case(b"KEEPTTL");
         let seconds = if keeps { 3 } else { 2 };
         let members: Vec<&[u8]> = r.args().iter().skip(seconds + 1).collect();
@@ -149,7 +153,11 @@ impl Translator {
 
     /// `HSETEX key [NX|FNX|FXX] [KEEPTTL] seconds field value...` and
     /// `HSETEX key [FNX|FXX] [EX s|PX ms|EXAT s|PXAT ms|KEEPTTL] FIELDS n field value...`.
-    pub(super) fn hsetex(&mut self, r: &Received<'_>, out: &mut Output<'_>) -> Result<Effect, TranslateError> {
+    pub(super) fn hsetex(
+        &mut self,
+        r: &Received<'_>,
+        out: &mut Output<'_>,
+    ) -> Result<Effect, TranslateError> {
         let Some(set) = parse_hsetex(&r.words(), out) else {
             return self.again_or_lose(Reason::Form, Loss::Malformed, r);
         };
@@ -174,7 +182,11 @@ impl Translator {
     }
 
     /// `HEXPIRE key seconds [NX|XX|GT|LT] FIELDS n field...`.
-    pub(super) fn hexpire(&mut self, r: &Received<'_>, out: &mut Output<'_>) -> Result<Effect, TranslateError> {
+    pub(super) fn hexpire(
+        &mut self,
+        r: &Received<'_>,
+        out: &mut Output<'_>,
+    ) -> Result<Effect, TranslateError> {
         let plain = r.arg(3).eq_ignore_ascii_case(b"FIELDS");
         let (condition, fields) = if plain { (&b""[..], 5) } else { (r.arg(3), 6) };
         let members = r.args().iter().skip(fields).collect();
@@ -198,7 +210,11 @@ impl Translator {
     }
 
     /// `HGETEX key [EX s|PX ms|EXAT s|PXAT ms|PERSIST] FIELDS n field...`.
-    pub(super) fn hgetex(&mut self, r: &Received<'_>, out: &mut Output<'_>) -> Result<Effect, TranslateError> {
+    pub(super) fn hgetex(
+        &mut self,
+        r: &Received<'_>,
+        out: &mut Output<'_>,
+    ) -> Result<Effect, TranslateError> {
         let option = r.arg(2).to_ascii_uppercase();
         let (due, fields) = match option.as_slice() {
             b"FIELDS" => return Ok(Effect::Nothing),
@@ -287,7 +303,8 @@ impl Unit {
 /// The source counts the expiry of members in seconds, and rounds up.
 fn due(time: &[u8], unit: Unit, out: &Output<'_>) -> Option<UnixMillis> {
     let time = number(time)?.saturating_mul(unit.millis);
-    let seconds = time.div_euclid(1000).saturating_add(i64::from(time.rem_euclid(1000) > 0)).saturating_mul(1000);
+    let seconds =
+        time.div_euclid(1000).saturating_add(i64::from(time.rem_euclid(1000) > 0)).saturating_mul(1000);
     Some(UnixMillis(if unit.absolute { seconds } else { out.now.0.saturating_add(seconds) }))
 }
 

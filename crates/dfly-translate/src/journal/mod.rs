@@ -44,7 +44,9 @@ impl Translator {
         r: &Received<'_>,
         out: &mut Output<'_>,
     ) -> Result<Effect, TranslateError> {
-        if self.target.is_cluster() && (r.spec.keys.is_many() || matches!(r.spec.rule, Rule::Store | Rule::SortStore)) {
+        if self.target.is_cluster()
+            && (r.spec.keys.is_many() || matches!(r.spec.rule, Rule::Store | Rule::SortStore))
+        {
             return self.split_by_slot(r, out);
         }
         self.carry_out(r, out)

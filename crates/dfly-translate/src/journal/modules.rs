@@ -41,7 +41,11 @@ impl Translator {
     }
 
     /// A change of a sketch. One whose content was left out does not come to life again with a part of it.
-    pub(super) fn sketch(&mut self, r: &Received<'_>, out: &mut Output<'_>) -> Result<Effect, TranslateError> {
+    pub(super) fn sketch(
+        &mut self,
+        r: &Received<'_>,
+        out: &mut Output<'_>,
+    ) -> Result<Effect, TranslateError> {
         let Availability::Module(ability) = r.spec.target else { return Ok(Effect::Nothing) };
         if !self.target.has(ability) || self.notes.is_left_out(r.db(), r.arg(1)) {
             return self.lose(loss_without(ability), &r.place());

@@ -73,7 +73,8 @@ impl Translator {
 
     /// A record of a database that is left out. MOVE may lead out of it.
     fn from_outside(&mut self, r: &Received<'_>) -> Result<Effect, TranslateError> {
-        let to = db_in(r).filter(|to| r.spec.rule == Rule::Move && self.rules.selection.dbs.get(*to).is_some());
+        let to =
+            db_in(r).filter(|to| r.spec.rule == Rule::Move && self.rules.selection.dbs.get(*to).is_some());
         let Some(to) = to else { return Ok(Effect::Unselected) };
         if !self.rules.rereads {
             return self.lose(Loss::Torn, &r.place());

@@ -49,8 +49,8 @@ impl Translator {
     /// digits (protocol section 3.9). It is carried out, so that the key is there, and read again.
     pub(super) fn zadd(&mut self, r: &Received<'_>, out: &mut Output<'_>) -> Effect {
         let txid = r.origin.txid;
-        let stored = txid.0 != 0
-            && self.last_del.take().is_some_and(|(del, key)| del == txid && key == r.arg(1));
+        let stored =
+            txid.0 != 0 && self.last_del.take().is_some_and(|(del, key)| del == txid && key == r.arg(1));
         self.verbatim(r, out);
         if stored && self.rules.rereads {
             for key in r.origin_keys() {

@@ -53,14 +53,21 @@ impl Translator {
     }
 
     /// Where a key goes, and under which name; `None` if it is left out.
-    fn chosen<'a>(&self, header: &'a KeyHeader, kind: ValueKind) -> Result<Option<Chosen<'a>>, TranslateError> {
+    fn chosen<'a>(
+        &self,
+        header: &'a KeyHeader,
+        kind: ValueKind,
+    ) -> Result<Option<Chosen<'a>>, TranslateError> {
         let key: &[u8] = &header.key;
         if !self.selects {
             return Ok(Some((header.db, Cow::Borrowed(key))));
         }
         self.stop_at((header.db, key))?;
         let selection = &self.rules.selection;
-        let db = selection.dbs.get(header.db).filter(|_| selection.takes(header.db, key) && selection.takes_kind(kind));
+        let db = selection
+            .dbs
+            .get(header.db)
+            .filter(|_| selection.takes(header.db, key) && selection.takes_kind(kind));
         Ok(db.map(|db| (db, selection.renamed(key).map_or(Cow::Borrowed(key), Cow::Owned))))
     }
 
@@ -97,11 +104,7 @@ impl Translator {
     }
 
     /// Counts what belongs to the key and only a Dragonfly has.
-    fn attributes(
-        &mut self,
-        header: &KeyHeader,
-        baseline: &Baseline<'_>,
-    ) -> Result<(), TranslateError> {
+    fn attributes(&mut self, header: &KeyHeader, baseline: &Baseline<'_>) -> Result<(), TranslateError> {
         if header.sticky {
             self.lose(Loss::Sticky, &baseline.place())?;
         }

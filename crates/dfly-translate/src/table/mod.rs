@@ -165,7 +165,9 @@ impl CommandSpec {
     pub fn key_positions(&self, words: &[&[u8]]) -> Vec<usize> {
         let mut positions: Vec<usize> = self.keys.positions(words).collect();
         match self.rule {
-            Rule::Store | Rule::SortStore if words.len() > 2 => store_positions(self.name, words, &mut positions),
+            Rule::Store | Rule::SortStore if words.len() > 2 => {
+                store_positions(self.name, words, &mut positions)
+            }
             _ => {}
         }
         positions
@@ -180,9 +182,8 @@ fn store_positions(name: &str, words: &[&[u8]], positions: &mut Vec<usize>) {
             positions.extend(KeySpec::counted(2).positions(words));
         }
         _ => {
-            let store = |word: &&[u8]| {
-                word.eq_ignore_ascii_case(b"STORE") || word.eq_ignore_ascii_case(b"STOREDIST")
-            };
+            let store =
+                |word: &&[u8]| word.eq_ignore_ascii_case(b"STORE") || word.eq_ignore_ascii_case(b"STOREDIST");
             let behind = words.iter().skip(2).position(store).map(|at| at + 3);
             positions.extend(behind.filter(|at| *at < words.len()));
         }

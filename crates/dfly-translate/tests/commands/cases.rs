@@ -123,7 +123,8 @@ impl Case {
         for step in &self.steps {
             match (step, client.as_deref_mut()) {
                 (Step::Record { txid, after_ms, words }, _) => {
-                    let effect = flow.apply_at(&as_record(*txid, words), UnixMillis(NOW.0 + after_ms)).unwrap();
+                    let effect =
+                        flow.apply_at(&as_record(*txid, words), UnixMillis(NOW.0 + after_ms)).unwrap();
                     effects.push((shown(effect, &mut flow), false));
                 }
                 (Step::Effect(expected), _) => {
@@ -203,7 +204,8 @@ fn to_what_a_real_server_holds() {
             run.insert(case.line);
         }
     }
-    let missed: Vec<usize> = cases().iter().filter(|case| !run.contains(&case.line)).map(|c| c.line).collect();
+    let missed: Vec<usize> =
+        cases().iter().filter(|case| !run.contains(&case.line)).map(|c| c.line).collect();
     let complete = missed.is_empty() || std::env::var_os("DF2REDIS_TARGETS").is_none();
     assert!(complete, "no server for the cases at lines {missed:?}");
     assert!(run.len() > 90, "{} cases", run.len());

@@ -66,7 +66,8 @@ fn policies_one_by_one() {
 
 #[test]
 fn documents_as_strings() {
-    let rules = |rereads| Rules { policies: Policies::default().with_json_as_string(), rereads, ..Rules::default() };
+    let rules =
+        |rereads| Rules { policies: Policies::default().with_json_as_string(), rereads, ..Rules::default() };
     let mut alone = Flow::new(redis(7, 0), rules(false));
     assert_eq!(alone.apply(0, "JSON.SET k $ {\"a\":1}").unwrap(), Effect::Written);
     assert!(alone.apply(0, "JSON.NUMINCRBY k $.a 1").is_err(), "a part of a text cannot be changed");
@@ -125,7 +126,10 @@ fn stream_counters() {
     flow.apply(0, "XGROUP SETID k g 1-1 ENTRIESREAD 3").unwrap();
     flow.apply(0, "XSETID k 1-1 ENTRIESADDED 3 MAXDELETEDID 1-0").unwrap();
     flow.apply(0, "XGROUP CREATE k entriesread 0 MKSTREAM").unwrap();
-    assert_eq!(flow.lines(), ["XGROUP SETID k g 1-1", "XSETID k 1-1", "XGROUP CREATE k entriesread 0 MKSTREAM"]);
+    assert_eq!(
+        flow.lines(),
+        ["XGROUP SETID k g 1-1", "XSETID k 1-1", "XGROUP CREATE k entriesread 0 MKSTREAM"]
+    );
 }
 
 /// A sketch that was left out is not brought to life with a part of its content.

@@ -94,7 +94,13 @@ fn torn_records() {
 fn renamed_keys() {
     let renames = vec!["user:=u:".parse().unwrap()];
     let mut flow = flow(Selection { renames, ..Selection::default() });
-    for line in ["SET user:1 v", "RENAME user:1 other", "ZRANGESTORE user:2 x 0 1", "JSONX user:1", "SADDEX user:3 9 m"] {
+    for line in [
+        "SET user:1 v",
+        "RENAME user:1 other",
+        "ZRANGESTORE user:2 x 0 1",
+        "JSONX user:1",
+        "SADDEX user:3 9 m",
+    ] {
         let known = !line.starts_with("JSONX");
         assert_eq!(flow.apply(0, line).is_ok(), known, "{line}");
     }

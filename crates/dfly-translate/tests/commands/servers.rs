@@ -23,7 +23,9 @@ impl Server {
 /// Redis 7.0 of `PATH`, and every server of the folder that the environment names.
 pub(crate) fn servers() -> Vec<Server> {
     let folder = std::env::var_os("DF2REDIS_TARGETS");
-    let mut programs: Vec<PathBuf> = folder.into_iter().flat_map(|folder| std::fs::read_dir(folder).unwrap())
+    let mut programs: Vec<PathBuf> = folder
+        .into_iter()
+        .flat_map(|folder| std::fs::read_dir(folder).unwrap())
         .map(|entry| entry.unwrap().path())
         .filter(|path| path.is_file())
         .collect();

@@ -72,14 +72,28 @@ fn keys(keys: &str) -> String {
 fn fate(row: &Row) -> String {
     let text = match row.rule {
         "verbatim" => "the same",
-        "sort-store" => "the stored key is read again (`truncated-record`): a Redis sorts and measures otherwise, deletes it for a missing source, and a master with several shards writes one key alone; nothing without STORE",
-        "pexpireat" => "the same; `PERSIST` for the time 0, which is how a memcached client's touch without expiry is written",
-        "xclaim" => "the same behind `XGROUP CREATECONSUMER`, as the source makes the consumer in any case; XCLAIM with `TIME`, that of the record's arrival if it has none. Whether an entry was idle for long enough is decided anew",
-        "xgroup" => "the same; `CREATE` without `ENTRIESREAD`, which the source takes no notice of; on Redis 6.2 without it at all",
-        "store" => "the same; with one key alone, as a master with several shards writes it: read again (`truncated-record`)",
+        "sort-store" => {
+            "the same, and the stored key is read again: a Redis sorts and measures otherwise, and deletes it for a missing source; with one key alone, as a master with several shards writes it: only read again (`truncated-record`); nothing without STORE"
+        }
+        "pexpireat" => {
+            "the same; `PERSIST` for the time 0, which is how a memcached client's touch without expiry is written"
+        }
+        "xclaim" => {
+            "the same behind `XGROUP CREATECONSUMER`, as the source makes the consumer in any case; XCLAIM with `TIME`, that of the record's arrival if it has none. Whether an entry was idle for long enough is decided anew"
+        }
+        "xgroup" => {
+            "the same; `CREATE` without `ENTRIESREAD`, which the source takes no notice of; on Redis 6.2 without it at all"
+        }
+        "store" => {
+            "the same; with one key alone, as a master with several shards writes it: read again (`truncated-record`)"
+        }
         "store-all" => "read again (`truncated-record`)",
-        "set" => "a HyperLogLog of PFMERGE is read again (`hyperloglog`), as its expiry is not in the record; otherwise `SET` with `PXAT` or `KEEPTTL`; `STICK` and `_MCFLAGS` are left out (`sticky`, `memcache-flags`)",
-        "zadd" => "the same; behind a `DEL` of the same transaction, as Z*STORE is written, with six digits: read again too",
+        "set" => {
+            "a HyperLogLog of PFMERGE is read again (`hyperloglog`), as its expiry is not in the record; otherwise `SET` with `PXAT` or `KEEPTTL`; `STICK` and `_MCFLAGS` are left out (`sticky`, `memcache-flags`)"
+        }
+        "zadd" => {
+            "the same; behind a `DEL` of the same transaction, as Z*STORE is written, with six digits: read again too"
+        }
         "incrbyfloat" | "hincrbyfloat" => "a script that calculates and formats as the source does",
         "prepend" => "a script; the expiry stays",
         "rename" => "a script; the new name is deleted if the old one was left out",
@@ -98,18 +112,24 @@ fn fate(row: &Row) -> String {
             "a script; `HPEXPIREAT` or `HPERSIST` within it on Redis 7.4, Valkey 9 and later, due times beside the key before"
         }
         "fieldexpire" => "a script; due times beside the key for sets, and for hashes as HEXPIRE",
-        "stream-counters" => "the same; on Redis 6.2 without `ENTRIESREAD`, `ENTRIESADDED` and `MAXDELETEDID`",
+        "stream-counters" => {
+            "the same; on Redis 6.2 without `ENTRIESREAD`, `ENTRIESADDED` and `MAXDELETEDID`"
+        }
         "json" => "the same with the module; with `json=string`: read again; otherwise left out (`json`)",
         "json-set" => {
             "the same with the module; with `json=string`: `SET` for a whole document, read again for a part; otherwise left out (`json`), and what the key held before is deleted"
         }
-        "sketch" => return format!("the same with the module, left out without it (`{}`)", loss(row.works_on)),
+        "sketch" => {
+            return format!("the same with the module, left out without it (`{}`)", loss(row.works_on));
+        }
         "cms-merge" => {
             "the same with the module, left out without it (`count-min-sketch`), and with one key alone (`truncated-record`)"
         }
         "nothing" => "nothing: no data changes",
         "stick" => "left out (`sticky`)",
-        "flushall" => "`FLUSHALL`, once, behind a barrier over all flows; of a part of the keys where only a part is taken",
+        "flushall" => {
+            "`FLUSHALL`, once, behind a barrier over all flows; of a part of the keys where only a part is taken"
+        }
         "flushdb" => {
             "`FLUSHDB` in its database, once, behind a barrier over all flows; of a part of the keys where only a part is taken"
         }

@@ -49,9 +49,9 @@ struct Follower {
 
 impl Follower {
     fn start(master: &RedisServer) -> Self {
-        let (runtime, redis) = (Runtime::new().unwrap(), RedisServer::start(RedisOptions::default()).unwrap());
-        let mut config =
-            EngineConfig::new(endpoint(Peer::Source, master), endpoint(Peer::Target, &redis));
+        let (runtime, redis) =
+            (Runtime::new().unwrap(), RedisServer::start(RedisOptions::default()).unwrap());
+        let mut config = EngineConfig::new(endpoint(Peer::Source, master), endpoint(Peer::Target, &redis));
         config.rules = Rules::from(Policy::Skip).into();
         config.report_interval = Duration::from_millis(2);
         let (engine, reports) = Engine::new(config);
@@ -65,7 +65,9 @@ impl Follower {
         let arrived = |report: &Report| {
             let durable = report.flows.iter().map(|flow| flow.positions.map_or(0, |at| at.durable.0));
             let quiet = report.flows.iter().all(|flow| flow.wanted == 0);
-            quiet && report.flows.len() == wanted.len() && durable.zip(wanted).all(|(have, want)| have >= *want)
+            quiet
+                && report.flows.len() == wanted.len()
+                && durable.zip(wanted).all(|(have, want)| have >= *want)
         };
         self.runtime.block_on(async {
             // Twice: what is read again is wanted once its record is written.
@@ -86,7 +88,9 @@ impl Follower {
 /// What a Redis can hold, without the times that it counts otherwise.
 fn comparable(server: &RedisServer) -> BTreeMap<(u32, Bytes), CanonicalValue> {
     let mut keys = keyspace(&mut server.client().unwrap()).unwrap();
-    keys.retain(|(_, key), held| !key.starts_with(b"df2redis:") && !matches!(held.value, Value::Other(_) | Value::Json(_)));
+    keys.retain(|(_, key), held| {
+        !key.starts_with(b"df2redis:") && !matches!(held.value, Value::Other(_) | Value::Json(_))
+    });
     for held in keys.values_mut() {
         if let Value::Stream(stream) = &mut held.value {
             for group in stream.info.groups.values_mut() {

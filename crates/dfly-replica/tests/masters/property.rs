@@ -1,0 +1,173 @@
+//! Random operations over few keys, through random shapes of everything in between: the end is the model's.
+
+use std::time::Duration;
+
+use dfly_testkit::{MasterOptions, Script, ScriptedMaster};
+use dfly_translate::{Choice, Glob, Policy, Rules, Selection};
+use dfly_wire::DbIndex;
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestRunner};
+use redis_sink::WindowLimits;
+use tokio::runtime::Runtime;
+use tokio::time::timeout;
+
+use crate::run::{redis, user_keys};
+use crate::workload::{Keyspace, LIMIT, Run, Workload, assert_equal, patient, styles};
+
+/// What lies between the master and the model.
+#[derive(Debug, Clone)]
+struct Shape {
+    seed: u64,
+    shards: usize,
+    style: usize,
+    /// Commands and bytes in flight.
+    window: (usize, usize),
+    piece: usize,
+    read_ahead: usize,
+    relay: bool,
+    /// Records between two accidents, and what happens then.
+    accidents: Vec<(usize, Accident)>,
+    selection: Picked,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Accident {
+    SourceCut,
+    TargetCut,
+    Pause,
+    Flush,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Picked {
+    Everything,
+    /// Database 3 becomes 5.
+    Mapped,
+    /// Keys `s*` and `l*` only.
+    Some,
+    /// Keys that begin with `s` begin with `renamed:` on the target.
+    Renamed,
+}
+
+fn shapes() -> impl Strategy<Value = Shape> {
+    let accident = prop_oneof![
+        Just(Accident::SourceCut),
+        Just(Accident::TargetCut),
+        Just(Accident::Pause),
+        Just(Accident::Flush)
+    ];
+    let selection = prop_oneof![
+        Just(Picked::Everything),
+        Just(Picked::Mapped),
+        Just(Picked::Some),
+        Just(Picked::Renamed)
+    ];
+    let accidents = prop::collection::vec((1usize..150, accident), 0..5);
+    let sizes = (1usize..600, 200usize..100_000, 64usize..20_000, 300usize..60_000);
+    (any::<u64>(), (1usize..5, 0usize..4), sizes, any::<bool>(), accidents, selection).prop_map(
+        |(seed, (shards, style), (commands, bytes, piece, read_ahead), relay, accidents, selection)| Shape {
+            seed: seed | 1,
+            shards,
+            style,
+            window: (commands, bytes),
+            piece,
+            read_ahead,
+            relay,
+            accidents,
+            selection,
+        },
+    )
+}
+
+impl Picked {
+    fn selection(self) -> Selection {
+        match self {
+            Self::Everything => Selection::default(),
+            Self::Mapped => Selection { dbs: "3=5".parse().unwrap(), ..Selection::default() },
+            Self::Some => {
+                let allow = vec![Glob::new("s*"), Glob::new("l*")];
+                Selection { keys: Choice { allow, block: Vec::new() }, ..Selection::default() }
+            }
+            Self::Renamed => {
+                Selection { renames: vec!["s=renamed:".parse().unwrap()], ..Selection::default() }
+            }
+        }
+    }
+
+    /// What the model holds, as the target is to hold it.
+    fn on_target(self, model: Keyspace) -> Keyspace {
+        let selection = self.selection();
+        let place = |((db, key), value): ((u32, bytes::Bytes), _)| {
+            let to = selection.dbs.get(DbIndex(db))?;
+            let name = selection.renamed(&key).map_or_else(|| key.clone(), Into::into);
+            selection.takes_key(&key).then_some(((to.0, name), value))
+        };
+        model.into_iter().filter_map(place).collect()
+    }
+}
+
+async fn ends_as_the_model(shape: Shape) {
+    let mut script = Script::new(shape.shards).style(styles().swap_remove(shape.style));
+    let mut work = Workload { random: shape.seed, model: dfly_testkit::Model::default() };
+    for op in work.ops(60) {
+        script = script.before(op);
+    }
+    for op in work.ops(60) {
+        script = script.during(op);
+    }
+    let state = tempfile::tempdir().unwrap();
+    let master = ScriptedMaster::start(script, MasterOptions::default()).await.unwrap();
+    let run = Run::go_on_with(master, redis(), |config| {
+        patient(config);
+        config.window = WindowLimits { commands: shape.window.0, bytes: shape.window.1 };
+        config.limits.piece = shape.piece;
+        config.read_ahead = shape.read_ahead;
+        config.state_dir = shape.relay.then(|| state.path().to_owned());
+        config.target_timeout = Duration::from_millis(500);
+        let selection = shape.selection.selection();
+        config.rules = Rules { selection, ..Rules::from(Policy::Fail) }.into();
+    });
+    assert!(timeout(LIMIT, run.master.stable()).await.is_ok());
+    for (records, accident) in &shape.accidents {
+        for op in work.ops(*records) {
+            run.master.apply(op).unwrap();
+        }
+        match accident {
+            Accident::SourceCut => run.master.cut(),
+            Accident::TargetCut => {
+                let mut client = run.redis.client().unwrap();
+                client.expect(&[b"CLIENT", b"KILL", b"TYPE", b"normal", b"SKIPME", b"yes"]).unwrap();
+            }
+            Accident::Pause => {
+                run.redis.pause().unwrap();
+                for op in work.ops(100) {
+                    run.master.apply(op).unwrap();
+                }
+                run.redis.resume().unwrap();
+            }
+            Accident::Flush => {
+                run.master.apply("FLUSHALL").unwrap();
+                work.model.apply(&dfly_testkit::Op::line("FLUSHALL")).unwrap();
+            }
+        }
+    }
+    for op in work.ops(50) {
+        run.master.apply(op).unwrap();
+    }
+    let picked = shape.selection;
+    run.ends_as(|model, redis| assert_equal(&picked.on_target(model), &user_keys(redis))).await;
+}
+
+/// `PROPTEST_CASES=500 cargo test -p dfly-replica --test masters property` for more than the few that CI runs.
+#[test]
+fn whatever_lies_in_between() {
+    let cases = std::env::var("PROPTEST_CASES").map_or(16, |cases| cases.parse().unwrap());
+    let mut runner = TestRunner::new(Config { cases, max_shrink_iters: 0, ..Config::default() });
+    let runtime = Runtime::new().unwrap();
+    runner
+        .run(&shapes(), |shape| {
+            runtime.block_on(ends_as_the_model(shape));
+            Ok(())
+        })
+        .unwrap();
+}
