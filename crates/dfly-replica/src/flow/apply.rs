@@ -168,7 +168,7 @@ impl Flow {
             None => error.into(),
         })?;
         match effect {
-            Effect::Flush(flush) => return Ok(Some(Want::Flush(flush))),
+            Effect::Flush(flush) => return Ok(Some(Want::Flush(flush, next.unwrap_or_default()))),
             Effect::Reread => self.take_rereads(),
             _ => self.note(effect, command.args.get(1).unwrap_or_default()),
         }

@@ -31,8 +31,8 @@ impl AtFlush {
 impl Flow {
     /// Takes note of a flush, and says so once everything before it is durable.
     pub(super) fn reach_flush(&mut self, want: Want) -> Result<(), FlowError> {
-        if let (Want::Flush(flush), AtFlush::No) = (want, self.at_flush) {
-            self.at_flush = AtFlush::Draining(flush, self.stage.next_lsn().unwrap_or_default());
+        if let (Want::Flush(flush, next), AtFlush::No) = (want, self.at_flush) {
+            self.at_flush = AtFlush::Draining(flush, next);
         }
         if let AtFlush::Draining(flush, next) = self.at_flush
             && self.sink.is_idle()

@@ -137,7 +137,7 @@ impl Flow {
         snapshot.blobs.decode_blob(blob, &mut records)?;
         let now = self.config.clock.now();
         for record in &records {
-            if let Some(Want::Flush(flush)) = self.on_record(record, None, now)? {
+            if let Some(Want::Flush(flush, _)) = self.on_record(record, None, now)? {
                 return Err(FlowError::FlushedInSync(flush));
             }
         }

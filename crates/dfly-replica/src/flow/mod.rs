@@ -95,8 +95,8 @@ pub(crate) enum Want {
     Bytes,
     /// Room in the window of the target.
     Room,
-    /// Every other flow at the same flush.
-    Flush(Flush),
+    /// Every other flow at the same flush, which this position is behind.
+    Flush(Flush, Lsn),
 }
 
 /// A flow's lines to its session.
@@ -131,6 +131,8 @@ pub(crate) struct Flow {
     /// Whether the session knows that.
     pub announced: bool,
     pub ack_schedule: AckSchedule,
+    /// What the session began with; with a relay log it is ahead of what is durable, and nothing before it is acknowledged.
+    pub ack_from: Lsn,
     pub batch: CommandBatch,
     /// Decoding again is of no use before the buffer holds this many bytes.
     pub needed: usize,
@@ -262,7 +264,8 @@ impl Flow {
 
     /// Sends an ACK if one is due. Only durable positions are ever sent (P19).
     async fn acknowledge(&mut self) -> Result<Waited, FlowError> {
-        let Some(durable) = self.durable_progress().map(Progress::durable) else { return Ok(Waited::Moved) };
+        let durable = self.durable_progress().map(Progress::durable).filter(|lsn| *lsn >= self.ack_from);
+        let Some(durable) = durable else { return Ok(Waited::Moved) };
         let Some(lsn) = self.ack_schedule.due(Instant::now(), durable) else {
             return Ok(Waited::Moved);
         };
@@ -325,7 +328,8 @@ impl Flow {
                 Ok(durable) => durable,
                 Err(lost) => return Ok(FlowEnd::TargetLost(lost)),
             };
-            if want != Want::Room {
+            // At a flush the other flows cannot be waited for any longer: it comes again.
+            if want != Want::Room || self.at_flush.is_waiting() {
                 return Ok(FlowEnd::SourceLost(durable, error));
             }
         }

@@ -246,6 +246,7 @@ impl Running {
             sharding = Checkpoint::sharding(&mut connection).await?;
             adopt_notes(&mut connection, flow.id, (&mut translator, &mut wanted)).await?;
         }
+        let ack_from = flow.resume.as_ref().map_or(Lsn::default(), |resumed| resumed.ask);
         let (stage, spill) = self.intake(&flow.start, (flow.id, flow.resume))?;
         let (order, orders) = mpsc::channel(2);
         self.orders.insert(flow.id, order);
@@ -268,6 +269,7 @@ impl Running {
             entered: position.is_some(),
             announced: position.is_some(),
             ack_schedule: AckSchedule::new(self.config.ack_interval),
+            ack_from,
             batch: CommandBatch::default(),
             needed: 0,
             at_flush: AtFlush::No,

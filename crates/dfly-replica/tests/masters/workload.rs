@@ -101,9 +101,13 @@ pub(crate) fn assert_equal(model: &Keyspace, found: &Keyspace) {
         model.iter().filter(|(key, value)| found.get(*key) != Some(*value)).take(3).collect();
     let extra: Vec<_> = found.keys().filter(|key| !model.contains_key(*key)).take(3).collect();
     let have: Vec<_> = missing.iter().map(|(key, _)| found.get(*key)).collect();
+    let names: Vec<_> =
+        model.iter().filter(|(key, value)| found.get(*key) != Some(*value)).map(|(key, _)| key).collect();
     assert!(
         missing.is_empty() && extra.is_empty(),
-        "model has {missing:#?}\ntarget has {have:#?}\nextra {extra:?}"
+        "keys {names:?} of {} in the model and {} on the target\nmodel has {missing:#?}\ntarget has {have:#?}\nextra {extra:?}",
+        model.len(),
+        found.len(),
     );
 }
 
