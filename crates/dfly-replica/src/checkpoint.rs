@@ -3,10 +3,11 @@
 //!
 //! One hash under a reserved key in database 0: `source` the master's replication id, `flows` how many it has,
 //! `flow:<i>` the next record wanted of each and the number of its last transaction, `syncing` while a full synchronisation is not complete, `sweep` while keys
-//! that the source does not have are to be removed, `keep` if they never are, `sharding` how it spreads its keys, `refused` what the target refused for good, if anything.
+//! that the source does not have are to be removed, `keep` if they never are, `sharding` how it spreads its keys, `owner` the session that writes, `refused` what the target refused for good, if anything.
 //!
-//! Every transaction is guarded: it is carried out only if the position is the one that it follows. So what was sent and
-//! not answered can be sent again, and what a process sent before it was killed does nothing behind another's back.
+//! Every transaction is guarded: it is carried out only if the position is the one that it follows, and if nobody else has
+//! claimed the target since. So what was sent and not answered can be sent again, and what a session sent before it ended,
+//! by its process being killed perhaps, does nothing behind the next one's back.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -25,10 +26,10 @@ pub const KEY: &str = "df2redis:checkpoint";
 /// What the name begins with of the key that a flow's transactions watch. It never holds anything.
 const GUARD: &str = "df2redis:guard:";
 
-/// Touches the watched key (KEYS[2]) unless a flow's field (ARGV[1]) and the source are as expected: then EXEC does
-/// nothing.
-const CHECK: &str = "local v=redis.call('HMGET',KEYS[1],ARGV[1],'source') \
-     if v[1]~=ARGV[2] or v[2]~=ARGV[3] then redis.call('SET',KEYS[2],'') redis.call('DEL',KEYS[2]) end";
+/// Touches the watched key (KEYS[2]) unless a flow's field (ARGV[1]), the source and the owner are as expected: then EXEC
+/// does nothing.
+const CHECK: &str = "local v=redis.call('HMGET',KEYS[1],ARGV[1],'source','owner') \
+     if v[1]~=ARGV[2] or v[2]~=ARGV[3] or v[3]~=ARGV[4] then redis.call('SET',KEYS[2],'') redis.call('DEL',KEYS[2]) end";
 
 /// How many commands [`open_guarded`] writes.
 pub(crate) const GUARD_COMMANDS: usize = 3;
@@ -60,6 +61,15 @@ impl Position {
         let (next, transaction) = text.split_once(' ')?;
         Some(Self { transaction: transaction.parse().ok()?, next: Lsn(next.parse().ok()?) })
     }
+}
+
+/// Between whom positions hold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Parties {
+    /// The master's replication id.
+    pub source_id: String,
+    /// The session that writes to the target.
+    pub owner: String,
 }
 
 /// Positions of all flows with one master process.
@@ -111,22 +121,34 @@ impl Checkpoint {
     /// Where a flow of this source stands; `None` if the target holds no position of it.
     ///
     /// # Errors
-    /// As [`Self::load`].
+    /// As [`Self::load`]; [`Error::Overtaken`] if another session has claimed the target.
     pub async fn position(
         target: &mut Connection,
-        source_id: &str,
+        parties: &Parties,
         flow: FlowId,
     ) -> Result<Option<Position>, Error> {
         let field = field(flow);
-        match ask(target, &["HMGET", KEY, "source", &field]).await? {
-            Reply::Array(found) => Ok(match found.as_slice() {
-                [Reply::Bulk(source), Reply::Bulk(next)] if source == source_id.as_bytes() => {
-                    std::str::from_utf8(next).ok().and_then(Position::parse)
+        match ask(target, &["HMGET", KEY, "owner", "source", &field]).await? {
+            Reply::Array(found) => match found.as_slice() {
+                [Reply::Bulk(owner), ..] if owner != parties.owner.as_bytes() => Err(Error::Overtaken),
+                [_, Reply::Bulk(source), Reply::Bulk(next)] if source == parties.source_id.as_bytes() => {
+                    Ok(std::str::from_utf8(next).ok().and_then(Position::parse))
                 }
-                _ => None,
-            }),
+                _ => Ok(None),
+            },
             Reply::Error(error) => Err(unusable(error.to_string())),
             other => Err(unusable(format!("{other:?}"))),
+        }
+    }
+
+    /// From here on no transaction of another session is carried out. Comes before the positions are asked for.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub async fn claim(target: &mut Connection, owner: &str) -> Result<(), Error> {
+        match ask(target, &["HSET", KEY, "owner", owner]).await? {
+            Reply::Error(error) => Err(unusable(error.to_string())),
+            _ => Ok(()),
         }
     }
 
@@ -134,10 +156,11 @@ impl Checkpoint {
     ///
     /// # Errors
     /// As [`Self::load`].
-    pub async fn begin(target: &mut Connection, others: Others) -> Result<(), Error> {
+    pub async fn begin(target: &mut Connection, owner: &str, others: Others) -> Result<(), Error> {
         let sweep = if others == Others::Remove { "1" } else { "0" };
         let keep = if others == Others::Keep { "1" } else { "0" };
-        for request in [&["DEL", KEY][..], &["HSET", KEY, "syncing", "1", "sweep", sweep, "keep", keep]] {
+        let fields = ["HSET", KEY, "owner", owner, "syncing", "1", "sweep", sweep, "keep", keep];
+        for request in [&["DEL", KEY][..], &fields] {
             if let Reply::Error(error) = ask(target, request).await? {
                 return Err(unusable(error.to_string()));
             }
@@ -195,9 +218,9 @@ impl Checkpoint {
     }
 
     /// All of it in one command, for a target that was just flushed.
-    pub(crate) fn write(&self, out: &mut CommandBatch) {
-        let mut command = out.start(6 + 2 * self.flows.len());
-        command.arg(b"HSET").arg(KEY.as_bytes());
+    pub(crate) fn write(&self, owner: &str, out: &mut CommandBatch) {
+        let mut command = out.start(8 + 2 * self.flows.len());
+        command.arg(b"HSET").arg(KEY.as_bytes()).arg(b"owner").arg(owner.as_bytes());
         command.arg(b"source").arg(self.source_id.as_bytes());
         command.arg(b"flows").arg(self.flows.len().to_string().as_bytes());
         for (flow, at) in &self.flows {
@@ -221,12 +244,13 @@ pub(crate) fn write_sharding(sharding: Sharding, out: &mut CommandBatch) {
 }
 
 /// The head of a transaction that is carried out only if the flow stands at `expected`. The connection is in database 0.
-pub(crate) fn open_guarded(source_id: &str, (flow, expected): (FlowId, Position), out: &mut CommandBatch) {
+pub(crate) fn open_guarded(parties: &Parties, (flow, expected): (FlowId, Position), out: &mut CommandBatch) {
     let guard = format!("{GUARD}{flow}");
     out.push(&[b"WATCH", guard.as_bytes()]);
-    let mut check = out.start(8);
+    let mut check = out.start(9);
     check.arg(b"EVAL").arg(CHECK.as_bytes()).int(2).arg(KEY.as_bytes()).arg(guard.as_bytes());
-    check.arg(field(flow).as_bytes()).arg(expected.to_string().as_bytes()).arg(source_id.as_bytes()).finish();
+    check.arg(field(flow).as_bytes()).arg(expected.to_string().as_bytes());
+    check.arg(parties.source_id.as_bytes()).arg(parties.owner.as_bytes()).finish();
     out.push(&[b"MULTI"]);
 }
 
@@ -312,7 +336,7 @@ mod tests {
         let checkpoint = Checkpoint { source_id: "abc".into(), flows };
         assert_eq!(after(&batch), Stored::Whole(checkpoint.clone()));
         let mut flushed = CommandBatch::default();
-        checkpoint.write(&mut flushed);
+        checkpoint.write("me", &mut flushed);
         assert_eq!(after(&flushed), Stored::Whole(checkpoint));
         flushed.push(&[b"HSET", KEY.as_bytes(), b"refused", b"LSET \"k\": no such key"]);
         assert!(matches!(after(&flushed), Stored::Refused(_)));

@@ -31,6 +31,8 @@ pub struct Engine {
     chance: RandomState,
     /// Attempts to connect that failed.
     attempts: u64,
+    /// Sessions that were begun: each claims the target under a name of its own.
+    claims: u64,
 }
 
 #[derive(Debug)]
@@ -98,6 +100,7 @@ impl Engine {
                 replica_id: replica_id.chars().take(40).collect(),
                 chance,
                 attempts: 0,
+                claims: 0,
             },
             receiver,
         )
@@ -160,7 +163,19 @@ impl Engine {
         Ok(opening)
     }
 
-    async fn first_opening(&self, target: &mut Connection) -> Result<Opening, Error> {
+    /// What the target knows the next session by.
+    fn owner(&self) -> String {
+        format!("{}:{}", self.replica_id, self.claims)
+    }
+
+    /// From here on nothing that an earlier session sent is carried out.
+    async fn claim(&mut self, target: &mut Connection) -> Result<(), Error> {
+        self.claims += 1;
+        Checkpoint::claim(target, &self.owner()).await
+    }
+
+    async fn first_opening(&mut self, target: &mut Connection) -> Result<Opening, Error> {
+        self.claim(target).await?;
         match Checkpoint::load(target).await? {
             Stored::Refused(reason) if !self.config.force_resync => Err(Error::RefusedBefore { reason }),
             Stored::Nothing => self.first_start(target).await.map(Opening::Full),
@@ -293,8 +308,9 @@ impl Engine {
     }
 
     /// Where the target stands in the middle of a run.
-    async fn again(&self) -> Result<Opening, Error> {
+    async fn again(&mut self) -> Result<Opening, Error> {
         let (mut target, _) = connect_target(&self.config).await?;
+        self.claim(&mut target).await?;
         match Checkpoint::load(&mut target).await? {
             Stored::Whole(checkpoint) => Ok(Opening::Partial(checkpoint)),
             Stored::Unfinished => Self::anew(&mut target).await,
@@ -364,7 +380,8 @@ impl Engine {
             }
             Arc::clone(&publisher.counters)
         };
-        session::open(&self.config, &self.replica_id, opening, counters).await
+        let owner = format!("{}:{}", self.replica_id, self.claims);
+        session::open(&self.config, (&self.replica_id, &owner), opening, counters).await
     }
 
     fn chance(&self, attempt: u64) -> u16 {

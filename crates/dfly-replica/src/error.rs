@@ -13,6 +13,7 @@ use thiserror::Error;
 
 use crate::barrier::Mismatch;
 use crate::state_file::StateFileError;
+use crate::target::{self, Remedy};
 
 /// Why a replication ended before it was told to.
 #[derive(Debug, Error)]
@@ -167,6 +168,18 @@ pub enum FlowError {
     /// The session ended while the flow waited for it.
     #[error("the session is gone")]
     SessionGone,
+}
+
+impl FlowError {
+    /// Whether the target is gone in a way that passes: another session can go on from what it holds.
+    pub(crate) fn is_target_lost(&self) -> bool {
+        match self {
+            Self::Sink(error) => target::remedy(error) == Remedy::Again,
+            Self::TargetForgot => true,
+            Self::Target(error) => target::is_passing(error),
+            _ => false,
+        }
+    }
 }
 
 /// Whose fault an error is; decides the exit code.

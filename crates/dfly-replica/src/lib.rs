@@ -54,7 +54,7 @@ mod target;
 
 pub use backoff::Backoff;
 pub use barrier::{CutBarrier, FlushBarrier, Mismatch};
-pub use checkpoint::{Checkpoint, KEY as CHECKPOINT_KEY, Others, Position, Stored};
+pub use checkpoint::{Checkpoint, KEY as CHECKPOINT_KEY, Others, Parties, Position, Stored};
 pub use config::{Clock, EngineConfig, OnConflict, OnStart, Reconnect};
 pub use engine::Engine;
 pub use error::{Blame, Error, FlowError};

@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep};
 use tracing::warn;
 
 use crate::backoff::Backoff;
-use crate::checkpoint::{Checkpoint, Position};
+use crate::checkpoint::{Checkpoint, Parties, Position};
 use crate::config::EngineConfig;
 use crate::error::Error;
 
@@ -163,11 +163,15 @@ pub(crate) struct Regained {
 }
 
 /// Connects again until it succeeds, and asks where the target stands.
-pub(crate) async fn regain(config: &EngineConfig, flow: FlowId, source_id: &str) -> Result<Regained, Error> {
+pub(crate) async fn regain(
+    config: &EngineConfig,
+    flow: FlowId,
+    parties: &Parties,
+) -> Result<Regained, Error> {
     let mut backoff = Backoff::new(config.reconnect.first_delay, config.reconnect.longest_delay);
     let started = Instant::now();
     loop {
-        let error = match attempt(config, flow, source_id).await {
+        let error = match attempt(config, flow, parties).await {
             Ok(regained) => return Ok(regained),
             Err(error) if is_passing(&error) => error,
             Err(error) => return Err(error),
@@ -182,9 +186,9 @@ pub(crate) async fn regain(config: &EngineConfig, flow: FlowId, source_id: &str)
     }
 }
 
-async fn attempt(config: &EngineConfig, flow: FlowId, source_id: &str) -> Result<Regained, Error> {
+async fn attempt(config: &EngineConfig, flow: FlowId, parties: &Parties) -> Result<Regained, Error> {
     let (mut connection, _) = connect_target(config).await?;
-    let position = Checkpoint::position(&mut connection, source_id, flow).await?;
+    let position = Checkpoint::position(&mut connection, parties, flow).await?;
     Ok(Regained { connection, position })
 }
 

@@ -50,7 +50,7 @@ impl Flow {
     /// Data and position are carried out together or not at all (P18), and only if the position is the one before.
     pub(super) fn open_transaction(&mut self) {
         if self.batch.is_empty() && self.progress.is_some() {
-            checkpoint::open_guarded(&self.source.0, (self.id, self.sent), &mut self.batch);
+            checkpoint::open_guarded(&self.parties, (self.id, self.sent), &mut self.batch);
         }
     }
 

@@ -73,7 +73,7 @@ impl Flow {
         {
             return Err(FlowError::Target(Box::new(error)));
         }
-        checkpoint::open_guarded(&self.source.0, (self.id, self.sent), &mut self.batch);
+        checkpoint::open_guarded(&self.parties, (self.id, self.sent), &mut self.batch);
         match emptied {
             Emptied::All => self.batch.push(&[b"FLUSHALL"]),
             Emptied::Db(db) => {
@@ -83,7 +83,7 @@ impl Flow {
             Emptied::Covered(_) | Emptied::Nothing => {}
         }
         self.translator.select(DbIndex(0), &mut self.batch);
-        positions.write(&mut self.batch);
+        positions.write(&self.parties.owner, &mut self.batch);
         self.batch.push(&[b"EXEC"]);
         if let Some(progress) = &mut self.progress {
             progress.receive(next);

@@ -72,8 +72,8 @@ impl Flow {
             Remedy::Wait if !self.entered => Err(error.into()),
             Remedy::Again | Remedy::Wait => {
                 warn!(flow = self.id.0, %error, "the target is gone; connecting again, while the source is read on");
-                let (config, id, source) = (self.config.clone(), self.id, self.source.0.clone());
-                self.link = Link::Down(tokio::spawn(async move { regain(&config, id, &source).await }));
+                let (config, id, parties) = (self.config.clone(), self.id, self.parties.clone());
+                self.link = Link::Down(tokio::spawn(async move { regain(&config, id, &parties).await }));
                 Ok(Waited::Moved)
             }
         }
@@ -102,10 +102,7 @@ impl Flow {
             self.settle();
             return Ok(Waited::Moved);
         }
-        match position > self.written {
-            true => Err(FlowError::Target(Box::new(Error::Overtaken))),
-            false => Ok(Waited::TargetLost(FlowError::TargetForgot)),
-        }
+        Ok(Waited::TargetLost(FlowError::TargetForgot))
     }
 
     /// Something was due: among it perhaps an answer of the target.

@@ -20,7 +20,7 @@ use redis_sink::Pipeline;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{sleep_until, timeout};
 
-use crate::checkpoint::{Checkpoint, Position};
+use crate::checkpoint::{Checkpoint, Parties, Position};
 use crate::config::EngineConfig;
 use crate::error::FlowError;
 use crate::owner::{OwnerCheck, Sharding};
@@ -121,6 +121,8 @@ pub(crate) struct Flow {
     pub counters: Arc<Counters>,
     /// The master's replication id, and how many flows it has.
     pub source: (String, u16),
+    /// Between whom the positions hold.
+    pub parties: Parties,
     /// Exists from the start of the journal on.
     pub progress: Option<Progress>,
     /// The last transaction that was handed over, and the last that the target has carried out.
@@ -162,7 +164,14 @@ enum Waited {
 
 impl Flow {
     /// Runs until told to stop, until a server is gone, or until an error.
-    pub(crate) async fn run(mut self) -> Result<FlowEnd, FlowError> {
+    pub(crate) async fn run(self) -> Result<FlowEnd, FlowError> {
+        match self.follow().await {
+            Err(error) if error.is_target_lost() => Ok(FlowEnd::TargetLost(error)),
+            ended => ended,
+        }
+    }
+
+    async fn follow(mut self) -> Result<FlowEnd, FlowError> {
         loop {
             let want = match self.decode() {
                 // What is in flight must not reach the target behind the flush that the session carries out.
@@ -181,7 +190,7 @@ impl Flow {
                 Waited::Moved => {}
                 Waited::Stopped => return self.drain().await.map(FlowEnd::Drained),
                 Waited::SourceLost(error) => return self.lost(error).await,
-                Waited::TargetLost(error) => return Ok(FlowEnd::TargetLost(error)),
+                Waited::TargetLost(error) => return Err(error),
             }
         }
     }
@@ -324,10 +333,7 @@ impl Flow {
             let kept = self.keep_rest()?;
             let want = if kept { Want::Bytes } else { self.decode()? };
             self.hand_over();
-            let durable = match self.drain().await {
-                Ok(durable) => durable,
-                Err(lost) => return Ok(FlowEnd::TargetLost(lost)),
-            };
+            let durable = self.drain().await?;
             // At a flush the other flows cannot be waited for any longer: it comes again.
             if want != Want::Room || self.at_flush.is_waiting() {
                 return Ok(FlowEnd::SourceLost(durable, error));

@@ -50,6 +50,8 @@ pub(crate) struct Running {
     control: ControlConn,
     session: Session,
     counters: Arc<Counters>,
+    /// What the target knows this session by.
+    owner: String,
     phase: Phase,
     tasks: JoinSet<(FlowId, Result<FlowEnd, FlowError>)>,
     signals: mpsc::Receiver<(FlowId, Signal)>,
@@ -102,6 +104,9 @@ impl Running {
                 }
                 Some((flow, signal)) = self.signals.recv() => self.on_signal(flow, signal).await?,
                 ended = self.tasks.join_next() => match ended {
+                    Some(Ok((flow, Ok(FlowEnd::TargetLost(error))))) if stopped => {
+                        return Err(Error::Flow { flow, error });
+                    }
                     Some(Ok((flow, end))) => self.on_end(flow, end)?,
                     Some(Err(error)) => return Err(Error::Internal(error.to_string())),
                     None => break,

@@ -20,7 +20,7 @@ use tracing::{debug, info, warn};
 
 use super::Running;
 use crate::barrier::{CutBarrier, FlushBarrier};
-use crate::checkpoint::{Checkpoint, Others, Position};
+use crate::checkpoint::{Checkpoint, Others, Parties, Position};
 use crate::config::EngineConfig;
 use crate::error::{Error, FlowError};
 use crate::flow::{AtFlush, Flow, Lines, Link, Signal, Spill, Stage, Suspects, Wanted, folder};
@@ -74,7 +74,7 @@ struct Shared {
 /// Shakes hands, opens every flow and starts its task.
 pub(crate) async fn open(
     config: &Arc<EngineConfig>,
-    replica_id: &str,
+    (replica_id, owner): (&str, &str),
     opening: &Opening,
     counters: impl FnOnce(u16) -> Arc<Counters>,
 ) -> Result<Running, Error> {
@@ -114,6 +114,7 @@ pub(crate) async fn open(
         sweeps: false,
         sweep: None,
         counters: counters(session.flows),
+        owner: owner.to_owned(),
         session,
     };
     let shared = Shared { signals: signals_in, stop, requests };
@@ -126,7 +127,7 @@ pub(crate) async fn open(
     match (plan, opening) {
         (Plan::Full(plan), Opening::Full(others)) => {
             // Nothing may resume from before this synchronisation, however it ends.
-            Checkpoint::begin(&mut target, *others).await?;
+            Checkpoint::begin(&mut target, owner, *others).await?;
             running.forget_notes(&mut target).await?;
             // The flows are read before SYNC is asked for: bytes come before its reply does.
             running.spawn_all(flows, &shared).await?;
@@ -263,6 +264,7 @@ impl Running {
             lines: Lines { signals: shared.signals.clone(), orders, stop: shared.stop.clone() },
             counters: Arc::clone(&self.counters),
             source: (self.source_id(), self.session.flows),
+            parties: Parties { source_id: self.source_id(), owner: self.owner.clone() },
             progress: position.map(|at| Progress::at(at.next)),
             sent: position.unwrap_or(zero),
             written: position.unwrap_or(zero),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::Bytes;
-use dfly_replica::{Engine, EngineConfig, Error, Report, Stop};
+use dfly_replica::{Engine, EngineConfig, Error, FlowReport, Phase, Report, Stop};
 use dfly_testkit::{
     Blobs, CanonicalValue, Containers, MasterOptions, Model, Op, RedisServer, Script, ScriptedMaster,
     SnapshotStyle, Strings,
@@ -76,16 +76,23 @@ impl Run {
                 assert!(caught_up.is_ok(), "not caught up in time: {:?}", self.master.violations());
             }
         }
-        // Twice: the first may have been made before the last record came.
-        for _ in 0..2 {
-            let settled =
-                |report: &Report| !report.sweeping && report.flows.iter().all(|flow| flow.wanted == 0);
-            reports.changed().await.unwrap();
-            let quiet = timeout(LIMIT, reports.wait_for(settled)).await;
-            assert!(quiet.is_ok(), "keys are still being read again");
-        }
+        let lsns = self.master.lsns();
+        let settled = |report: &Report| {
+            let written = |flow: &FlowReport| flow.positions.map_or(0, |at| at.durable.0);
+            let all = report.flows.len() == lsns.len()
+                && report
+                    .flows
+                    .iter()
+                    .zip(&lsns)
+                    .all(|(flow, lsn)| written(flow) >= *lsn && flow.wanted == 0);
+            all && report.phase == Phase::StableSync && !report.sweeping
+        };
+        let quiet = timeout(LIMIT, reports.wait_for(settled)).await.is_ok();
+        assert!(quiet, "keys are still being read again: {:?}", reports.borrow());
         self.stop.send_replace(Stop::Drain);
         let report = task.await.unwrap().unwrap();
+        let unread: Vec<u64> = report.flows.iter().map(|flow| flow.wanted).collect();
+        assert!(unread.iter().all(|keys| *keys == 0), "keys are still to be read again: {unread:?}");
         compare(self.master.keyspace(), &self.redis);
         assert_eq!(self.master.violations(), [""; 0]);
         let durable: Vec<u64> = report.flows.iter().map(|flow| flow.positions.unwrap().durable.0).collect();
