@@ -108,7 +108,7 @@ mod tests {
     use redis_resp::ServerError;
 
     use super::*;
-    use crate::session::{MasterVersion, Plan};
+    use crate::session::{MasterVersion, PartialStart, Plan};
 
     fn session(flows: u16) -> Session {
         let replication_id = ReplicationId::parse(&"b".repeat(40)).unwrap();
@@ -156,5 +156,25 @@ mod tests {
         assert!(matches!(session.plan(&[partial.clone(), partial.clone()]), Ok(Plan::Partial(_))));
         assert_eq!(session.plan(&[full.clone(), partial]), Err(HandshakeError::Mixed));
         assert_eq!(session.plan(&[full]), Err(HandshakeError::Mixed));
+    }
+
+    /// Protocol section 6.2: flow B on `+OK`, flow A on `invalid state`, and nothing on any other refusal.
+    #[test]
+    fn a_partial_session_in_both_forms() {
+        let session = session(1);
+        let start = FlowStart { kind: SyncKind::Partial, token: [b'c'; 40] };
+        let Ok(Plan::Partial(plan)) = session.plan(&[start]) else { panic!("all flows are partial") };
+        assert_eq!(plan.request(), request(&["DFLY", "STARTSTABLE", "SYNC2"]));
+        let error = |line: &str| Reply::Error(ServerError::parse(line.as_bytes()));
+        assert_eq!(plan.clone().on_reply(&Reply::Simple("OK".into())), Ok(PartialStart::Journal));
+        let lost = plan.clone().on_reply(&error("ERR syncid not found"));
+        assert!(matches!(lost, Err(HandshakeError::SessionLost { stage: Stage::StartStable, .. })));
+        assert!(plan.clone().on_reply(&Reply::Nil).is_err());
+        let Ok(PartialStart::Snapshot(plan)) = plan.on_reply(&error("ERR invalid state")) else {
+            panic!("flow A")
+        };
+        assert_eq!(plan.sync_request(), request(&["DFLY", "SYNC", "SYNC2"]));
+        let stable = plan.on_sync_reply(&Reply::Simple("OK".into())).unwrap();
+        assert_eq!(stable.request(), request(&["DFLY", "STARTSTABLE", "SYNC2"]));
     }
 }
