@@ -89,7 +89,9 @@ impl FlowRequest<'_> {
                 Ok(()) => HandshakeError::unexpected(Stage::Flow, reply),
             });
         };
-        start(elements).ok_or_else(|| HandshakeError::unexpected(Stage::Flow, reply))
+        let resumable = *self.resume != Resume::Nothing;
+        let fits = |start: &FlowStart| resumable || start.kind == SyncKind::Full;
+        start(elements).filter(fits).ok_or_else(|| HandshakeError::unexpected(Stage::Flow, reply))
     }
 }
 
@@ -139,6 +141,8 @@ mod tests {
         let session = session(1);
         let flow = FlowRequest { session: &session, flow: FlowId(0), resume: &Resume::Nothing };
         assert_eq!(flow.on_reply(&reply("FULL")).unwrap().kind, SyncKind::Full);
+        let unasked = flow.on_reply(&reply("PARTIAL"));
+        assert!(matches!(unasked, Err(HandshakeError::Unexpected { .. })), "no position was asked for");
         assert!(matches!(flow.on_reply(&reply("HALF")), Err(HandshakeError::Unexpected { .. })));
         let lost = Reply::Error(ServerError::parse(b"ERR syncid not found"));
         assert!(matches!(flow.on_reply(&lost), Err(HandshakeError::SessionLost { stage: Stage::Flow, .. })));

@@ -1,5 +1,6 @@
 //! The run as a whole: session after session until it is told to stop.
 
+use std::collections::BTreeSet;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::Arc;
 
@@ -31,6 +32,8 @@ pub struct Engine {
     chance: RandomState,
     /// Attempts to connect that failed.
     attempts: u64,
+    /// The masters that this run has followed.
+    followed: BTreeSet<String>,
 }
 
 #[derive(Debug)]
@@ -91,7 +94,17 @@ impl Engine {
         };
         let chance = RandomState::new();
         let replica_id = (0..3).map(|part| format!("{:016x}", chance.hash_one(part))).collect::<String>();
-        (Self { config, publisher, replica_id: replica_id.chars().take(40).collect(), chance, attempts: 0 }, receiver)
+        (
+            Self {
+                config,
+                publisher,
+                replica_id: replica_id.chars().take(40).collect(),
+                chance,
+                attempts: 0,
+                followed: BTreeSet::new(),
+            },
+            receiver,
+        )
     }
 
     /// Replicates until `stop` says otherwise, and gives the last report.
@@ -197,10 +210,14 @@ impl Engine {
     }
 
     /// Session after session until the run is told to stop.
-    async fn sessions(&mut self, mut opening: Opening, stop: &mut watch::Receiver<Stop>) -> Result<(), Error> {
+    async fn sessions(
+        &mut self,
+        mut opening: Opening,
+        stop: &mut watch::Receiver<Stop>,
+    ) -> Result<(), Error> {
         let mut first = true;
         loop {
-            let running = match self.connect((&opening, first), stop).await {
+            let running = match self.connect((&mut opening, first), stop).await {
                 Ok(Some(running)) => running,
                 Ok(None) => return Ok(()),
                 Err(Error::CannotResume) => {
@@ -214,6 +231,7 @@ impl Engine {
                 Err(error) => return Err(error),
             };
             first = false;
+            self.followed.insert(running.source_id());
             self.publisher.source_id = Some(running.source_id());
             let end = running.run(stop, &mut self.publisher).await?;
             match self.next(end, stop).await? {
@@ -224,7 +242,11 @@ impl Engine {
     }
 
     /// What the next session begins with; `None`: there is none.
-    async fn next(&mut self, end: SessionEnd, stop: &mut watch::Receiver<Stop>) -> Result<Option<Opening>, Error> {
+    async fn next(
+        &mut self,
+        end: SessionEnd,
+        stop: &mut watch::Receiver<Stop>,
+    ) -> Result<Option<Opening>, Error> {
         match &end {
             SessionEnd::Stopped => return Ok(None),
             SessionEnd::Flushed(flush) => {
@@ -239,7 +261,8 @@ impl Engine {
             }
             SessionEnd::TargetLost(cause) => warn!(%cause, "the target is gone; connecting again"),
         }
-        let mut backoff = Backoff::new(self.config.reconnect.first_delay, self.config.reconnect.longest_delay);
+        let mut backoff =
+            Backoff::new(self.config.reconnect.first_delay, self.config.reconnect.longest_delay);
         let started = Instant::now();
         self.publisher.announce(Phase::Reconnecting);
         loop {
@@ -255,8 +278,17 @@ impl Engine {
         }
     }
 
-    /// Where the target stands in the middle of a run.
+    /// Where the target stands between two sessions.
     async fn again(&self) -> Result<Opening, Error> {
+        match self.stands().await? {
+            // Another run has followed a fail-over: to go on with the old master would undo that.
+            Opening::Partial(at) if !self.followed.contains(&at.source_id) => Err(Error::Overtaken),
+            opening => Ok(opening),
+        }
+    }
+
+    /// Where the target stands in the middle of a run.
+    async fn stands(&self) -> Result<Opening, Error> {
         let (mut target, _) = connect_target(&self.config).await?;
         match Checkpoint::load(&mut target).await? {
             Stored::Whole(checkpoint) => Ok(Opening::Partial(checkpoint)),
@@ -271,7 +303,7 @@ impl Engine {
     /// a source that cannot be reached at all when the run starts is an error at once: its address may be wrong.
     async fn connect(
         &mut self,
-        (opening, first): (&Opening, bool),
+        (opening, first): (&mut Opening, bool),
         stop: &mut watch::Receiver<Stop>,
     ) -> Result<Option<session::Running>, Error> {
         let reconnect = self.config.reconnect;
@@ -293,6 +325,14 @@ impl Engine {
             if self.pause(&mut backoff, &error, stop).await {
                 return Ok(None);
             }
+            // An attempt that failed late may have taken the positions over to the source's successor.
+            if matches!(opening, Opening::Partial(_)) {
+                match self.stands().await {
+                    Ok(stands) => *opening = stands,
+                    Err(error) if target::is_passing(&error) => {}
+                    Err(error) => return Err(error),
+                }
+            }
         }
     }
 
@@ -307,7 +347,12 @@ impl Engine {
     }
 
     /// Waits before the next attempt; true if the run is told to stop meanwhile.
-    async fn pause(&mut self, backoff: &mut Backoff, error: &Error, stop: &mut watch::Receiver<Stop>) -> bool {
+    async fn pause(
+        &mut self,
+        backoff: &mut Backoff,
+        error: &Error,
+        stop: &mut watch::Receiver<Stop>,
+    ) -> bool {
         self.attempts += 1;
         let delay = backoff.next_delay(self.chance(self.attempts));
         warn!(%error, retry_in_ms = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX), "no session");

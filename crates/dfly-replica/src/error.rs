@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use dfly_client::driver::OpenError;
 use dfly_client::{FlowId, HandshakeError};
+use dfly_journal::Lsn;
 use dfly_translate::{Flush, TranslateError};
 use redis_resp::connection::ConnectionError;
 use redis_sink::{Refusal, SinkError, TargetError};
@@ -132,7 +133,9 @@ pub enum FlowError {
     #[error("the target refuses {0}")]
     Refused(Refusal),
     /// The target does not hold any more what it had answered.
-    #[error("the target has lost data that it had acknowledged (was it restarted without an append-only file?)")]
+    #[error(
+        "the target has lost data that it had acknowledged (was it restarted without an append-only file?)"
+    )]
     TargetForgot,
     /// The relay log cannot be used.
     #[error("the relay log cannot be used: {0}")]
@@ -146,6 +149,26 @@ pub enum FlowError {
     /// The snapshot ended without its journal position.
     #[error("the snapshot ended without JOURNAL_OFFSET")]
     NoOffset,
+    /// What the source has kept for a session that resumes is not all that it says it is.
+    #[error(
+        "the source resumes with its journal up to record {counted}, and says that record {announced} comes next: records are missing"
+    )]
+    Backlog {
+        /// What the source says comes next.
+        announced: Lsn,
+        /// What comes behind the records that it sent.
+        counted: Lsn,
+    },
+    /// A session that resumes holds records alone.
+    #[error(
+        "the source resumes, but sends the value of key \"{key}\" in database {db} where only its journal may come"
+    )]
+    EntryInBacklog {
+        /// The key.
+        key: String,
+        /// Its database.
+        db: u32,
+    },
     /// The source was flushed while its snapshot was read (protocol section 4.5).
     #[error("the source was flushed during the full synchronisation")]
     FlushedInSync(Flush),
@@ -174,7 +197,9 @@ impl Error {
     /// Whose fault it is.
     pub fn blame(&self) -> Blame {
         match self {
-            Self::Flow { error: FlowError::Translate(TranslateError::Conflict { .. }), .. } => Blame::Conflict,
+            Self::Flow { error: FlowError::Translate(TranslateError::Conflict { .. }), .. } => {
+                Blame::Conflict
+            }
             Self::Target(_)
             | Self::Unfit { .. }
             | Self::Checkpoint { .. }

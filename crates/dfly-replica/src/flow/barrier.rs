@@ -6,7 +6,7 @@ use dfly_translate::{Emptied, Flush};
 use dfly_wire::DbIndex;
 use tracing::info;
 
-use super::{Flow, Mark, Order, Signal, Waited, Want};
+use super::{Flow, FlowEnd, Mark, Order, Signal, Waited, Want};
 use crate::checkpoint::{self, Checkpoint};
 use crate::error::FlowError;
 use crate::sweep;
@@ -32,7 +32,10 @@ impl Flow {
     /// Takes note of a flush, and says so once everything before it is durable.
     pub(super) fn reach_flush(&mut self, want: Want) -> Result<(), FlowError> {
         if let (Want::Flush(flush), AtFlush::No) = (want, self.at_flush) {
-            self.at_flush = AtFlush::Draining(flush, self.stage.next_lsn().unwrap_or_default());
+            // Of the record that is applied, which may be behind those that were decoded.
+            let behind =
+                self.progress.as_ref().map(|progress| progress.received().next()).unwrap_or_default();
+            self.at_flush = AtFlush::Draining(flush, behind);
         }
         if let AtFlush::Draining(flush, next) = self.at_flush
             && self.sink.is_idle()
@@ -91,7 +94,9 @@ impl Flow {
         }
         self.sent = self.sent.then(next);
         self.submit(Mark::Before(self.sent));
-        self.drain().await?;
+        if let FlowEnd::TargetLost(error) = self.drain().await? {
+            return Ok(Waited::TargetLost(error));
+        }
         info!(flow = self.id.0, ?flush, "emptied the target, as the source was");
         self.signal(Signal::Flushed)?;
         Ok(Waited::Moved)

@@ -101,6 +101,13 @@ impl Spill {
         }
     }
 
+    /// The run ends: what is in the log is there for the next one.
+    pub(super) fn rest(&mut self) {
+        if self.is_active() {
+            self.sync();
+        }
+    }
+
     /// What the target holds is given up.
     fn release(&mut self, durable: Lsn) {
         if let Some(log) = &mut self.log
@@ -157,7 +164,10 @@ impl Flow {
         if let Some(log) = &mut self.spill.log {
             log.clear()?;
         }
-        info!(flow = self.id.0, "the target is slower than the source: the journal is kept on disk meanwhile");
+        info!(
+            flow = self.id.0,
+            "the target is slower than the source: the journal is kept on disk meanwhile"
+        );
         self.spill.relaying = Some(Relaying::at(next, &self.config));
         self.needed = 0;
         Ok(())
@@ -239,7 +249,9 @@ impl Flow {
     /// Whether more may be read from the source: what the log did not take stays where it is.
     pub(super) fn may_read(&self, want: Want) -> bool {
         let room = self.conn.buffer.len() < self.config.read_ahead;
-        (self.spill.pending.is_none() && want == Want::Bytes) || room
+        // While records go to the log, what is in the buffer is a part of one, of any size.
+        let relays = self.spill.is_active() && matches!(self.stage, Stage::Stable(_));
+        (self.spill.pending.is_none() && (want == Want::Bytes || relays)) || room
     }
 }
 

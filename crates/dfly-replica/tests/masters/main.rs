@@ -11,6 +11,8 @@ mod acks;
 mod bad_input;
 mod captures;
 mod cuts;
+mod failover;
+mod resume;
 mod run;
 mod scripted;
 mod small;

@@ -15,39 +15,39 @@ use tokio::time::timeout;
 
 use crate::run::{config_for, redis, until_it_ends, user_keys};
 
-const LIMIT: Duration = Duration::from_secs(60);
+pub(crate) const LIMIT: Duration = Duration::from_secs(60);
 
 /// A running replication of a scripted master.
-struct Run {
-    master: ScriptedMaster,
-    redis: RedisServer,
-    stop: watch::Sender<Stop>,
-    reports: watch::Receiver<Report>,
-    task: JoinHandle<Result<Report, Error>>,
+pub(crate) struct Run {
+    pub(crate) master: ScriptedMaster,
+    pub(crate) redis: RedisServer,
+    pub(crate) stop: watch::Sender<Stop>,
+    pub(crate) reports: watch::Receiver<Report>,
+    pub(crate) task: JoinHandle<Result<Report, Error>>,
 }
 
 /// Whoever is gone is waited for.
-fn patient(config: &mut EngineConfig) {
+pub(crate) fn patient(config: &mut EngineConfig) {
     config.reconnect.give_up_after = Some(LIMIT);
     config.reconnect.longest_delay = Duration::from_millis(50);
 }
 
 impl Run {
-    async fn start(script: Script) -> Self {
+    pub(crate) async fn start(script: Script) -> Self {
         Self::start_with(script, |_config| {}).await
     }
 
-    async fn start_with(script: Script, change: impl FnOnce(&mut EngineConfig)) -> Self {
+    pub(crate) async fn start_with(script: Script, change: impl FnOnce(&mut EngineConfig)) -> Self {
         let master = ScriptedMaster::start(script, MasterOptions::default()).await.unwrap();
         Self::go_on_with(master, redis(), change)
     }
 
     /// Another run between the same two.
-    fn go_on(master: ScriptedMaster, redis: RedisServer) -> Self {
+    pub(crate) fn go_on(master: ScriptedMaster, redis: RedisServer) -> Self {
         Self::go_on_with(master, redis, |_config| {})
     }
 
-    fn go_on_with(
+    pub(crate) fn go_on_with(
         master: ScriptedMaster,
         redis: RedisServer,
         change: impl FnOnce(&mut EngineConfig),
@@ -62,7 +62,7 @@ impl Run {
     }
 
     /// Waits until everything is acknowledged, stops, and compares with the model.
-    async fn ends_as_the_model(self) -> Report {
+    pub(crate) async fn ends_as_the_model(self) -> Report {
         let (mut task, mut reports) = (self.task, self.reports);
         tokio::select! {
             ended = &mut task => panic!("the run ended by itself: {ended:?}"),
@@ -72,7 +72,8 @@ impl Run {
         }
         // Twice: the first may have been made before the last record came.
         for _ in 0..2 {
-            let settled = |report: &Report| !report.sweeping && report.flows.iter().all(|flow| flow.wanted == 0);
+            let settled =
+                |report: &Report| !report.sweeping && report.flows.iter().all(|flow| flow.wanted == 0);
             reports.changed().await.unwrap();
             let quiet = timeout(LIMIT, reports.wait_for(settled)).await;
             assert!(quiet.is_ok(), "keys are still being read again");
@@ -87,9 +88,9 @@ impl Run {
     }
 }
 
-type Keyspace = BTreeMap<(u32, Bytes), CanonicalValue>;
+pub(crate) type Keyspace = BTreeMap<(u32, Bytes), CanonicalValue>;
 
-fn assert_equal(model: &Keyspace, found: &Keyspace) {
+pub(crate) fn assert_equal(model: &Keyspace, found: &Keyspace) {
     let missing: Vec<_> =
         model.iter().filter(|(key, value)| found.get(*key) != Some(*value)).take(3).collect();
     let extra: Vec<_> = found.keys().filter(|key| !model.contains_key(*key)).take(3).collect();
@@ -101,9 +102,9 @@ fn assert_equal(model: &Keyspace, found: &Keyspace) {
 }
 
 /// Operations over few keys that the model accepts in this order, none of which has no effect at all times.
-struct Workload {
-    random: u64,
-    model: Model,
+pub(crate) struct Workload {
+    pub(crate) random: u64,
+    pub(crate) model: Model,
 }
 
 impl Workload {
@@ -123,7 +124,7 @@ impl Workload {
         }
     }
 
-    fn ops(&mut self, n: usize) -> Vec<Op> {
+    pub(crate) fn ops(&mut self, n: usize) -> Vec<Op> {
         (0..n).map(|_| self.next_op()).collect()
     }
 
@@ -205,7 +206,7 @@ async fn random_operations_end_as_the_model() {
         for op in work.ops(200) {
             script = script.stable(op);
         }
-        let run = Run::start(script).await;
+        let run = Run::start_with(script, patient).await;
         assert!(
             timeout(LIMIT, run.master.caught_up()).await.is_ok(),
             "seed {seed}: {:?}",
@@ -261,7 +262,7 @@ async fn a_flush_during_the_full_sync_starts_over() {
 /// P18 within one run: a cut at any moment neither repeats nor loses records that are not idempotent.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cut_repeats_nothing() {
-    let run = Run::start(Script::new(3)).await;
+    let run = Run::start_with(Script::new(3), patient).await;
     run.master.caught_up().await;
     for _cut in 0..20 {
         for _ in 0..30 {
@@ -402,7 +403,7 @@ async fn a_target_that_stays_away_ends_the_run() {
     run.master.stable().await;
     run.redis.kill().unwrap();
     let error = timeout(LIMIT, run.task).await.unwrap().unwrap().unwrap_err();
-    assert!(error.to_string().contains("gave up after 0 s without the target: cannot connect"), "{error}");
+    assert!(error.to_string().contains("gave up after 0 s without the target"), "{error}");
     assert_eq!(error.blame(), Blame::Target);
 }
 
@@ -437,7 +438,7 @@ async fn a_damaged_journal_ends_the_run() {
 }
 
 /// How many bytes of an empty master's flow precede its journal.
-async fn journal_offset(redis: &RedisServer) -> usize {
+pub(crate) async fn journal_offset(redis: &RedisServer) -> usize {
     let master = ScriptedMaster::start(Script::new(1), MasterOptions::default()).await.unwrap();
     let (engine, _reports) = Engine::new(config_for(master.address(), redis));
     let (stop, stopped) = watch::channel(Stop::Running);
