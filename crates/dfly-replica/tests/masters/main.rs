@@ -12,6 +12,7 @@ mod bad_input;
 mod captures;
 mod cuts;
 mod failover;
+mod proxied;
 mod resume;
 mod run;
 mod scripted;

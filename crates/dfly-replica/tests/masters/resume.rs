@@ -121,8 +121,9 @@ async fn resumed_and_cut(redis: RedisServer, (form, offset): (PartialForm, usize
 }
 
 /// As [`Run::ends_as_the_model`], with what is left of the run.
-pub(crate) async fn stops_as_the_model(run: Run) -> (ScriptedMaster, RedisServer) {
+pub(crate) async fn stops_as_the_model(mut run: Run) -> (ScriptedMaster, RedisServer) {
     caught_up(&run).await;
+    run.settled().await;
     run.stop.send_replace(Stop::Drain);
     run.task.await.unwrap().unwrap();
     crate::scripted::assert_equal(&run.master.keyspace(), &crate::run::user_keys(&run.redis));

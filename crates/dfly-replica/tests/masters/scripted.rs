@@ -61,25 +61,29 @@ impl Run {
         Self { master, redis, stop, reports, task }
     }
 
-    /// Waits until everything is acknowledged, stops, and compares with the model.
-    pub(crate) async fn ends_as_the_model(self) -> Report {
-        let (mut task, mut reports) = (self.task, self.reports);
-        tokio::select! {
-            ended = &mut task => panic!("the run ended by itself: {ended:?}"),
-            caught_up = timeout(LIMIT, self.master.caught_up()) => {
-                assert!(caught_up.is_ok(), "not caught up in time: {:?}", self.master.violations());
-            }
-        }
+    /// Waits until no key is to be read again.
+    pub(crate) async fn settled(&mut self) {
         // Twice: the first may have been made before the last record came.
         for _ in 0..2 {
             let settled =
                 |report: &Report| !report.sweeping && report.flows.iter().all(|flow| flow.wanted == 0);
-            reports.changed().await.unwrap();
-            let quiet = timeout(LIMIT, reports.wait_for(settled)).await;
+            self.reports.changed().await.unwrap();
+            let quiet = timeout(LIMIT, self.reports.wait_for(settled)).await;
             assert!(quiet.is_ok(), "keys are still being read again");
         }
+    }
+
+    /// Waits until everything is acknowledged, stops, and compares with the model.
+    pub(crate) async fn ends_as_the_model(mut self) -> Report {
+        tokio::select! {
+            ended = &mut self.task => panic!("the run ended by itself: {ended:?}"),
+            caught_up = timeout(LIMIT, self.master.caught_up()) => {
+                assert!(caught_up.is_ok(), "not caught up in time: {:?}", self.master.violations());
+            }
+        }
+        self.settled().await;
         self.stop.send_replace(Stop::Drain);
-        let report = task.await.unwrap().unwrap();
+        let report = self.task.await.unwrap().unwrap();
         assert_equal(&self.master.keyspace(), &user_keys(&self.redis));
         assert_eq!(self.master.violations(), [""; 0]);
         let durable: Vec<u64> = report.flows.iter().map(|flow| flow.positions.unwrap().durable.0).collect();
