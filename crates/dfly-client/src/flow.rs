@@ -89,7 +89,9 @@ impl FlowRequest<'_> {
                 Ok(()) => HandshakeError::unexpected(Stage::Flow, reply),
             });
         };
-        start(elements).ok_or_else(|| HandshakeError::unexpected(Stage::Flow, reply))
+        let resumable = *self.resume != Resume::Nothing;
+        let fits = |start: &FlowStart| resumable || start.kind == SyncKind::Full;
+        start(elements).filter(fits).ok_or_else(|| HandshakeError::unexpected(Stage::Flow, reply))
     }
 }
 
@@ -108,7 +110,7 @@ mod tests {
     use redis_resp::ServerError;
 
     use super::*;
-    use crate::session::{MasterVersion, Plan};
+    use crate::session::{MasterVersion, PartialStart, Plan};
 
     fn session(flows: u16) -> Session {
         let replication_id = ReplicationId::parse(&"b".repeat(40)).unwrap();
@@ -139,6 +141,8 @@ mod tests {
         let session = session(1);
         let flow = FlowRequest { session: &session, flow: FlowId(0), resume: &Resume::Nothing };
         assert_eq!(flow.on_reply(&reply("FULL")).unwrap().kind, SyncKind::Full);
+        let unasked = flow.on_reply(&reply("PARTIAL"));
+        assert!(matches!(unasked, Err(HandshakeError::Unexpected { .. })), "no position was asked for");
         assert!(matches!(flow.on_reply(&reply("HALF")), Err(HandshakeError::Unexpected { .. })));
         let lost = Reply::Error(ServerError::parse(b"ERR syncid not found"));
         assert!(matches!(flow.on_reply(&lost), Err(HandshakeError::SessionLost { stage: Stage::Flow, .. })));
@@ -156,5 +160,25 @@ mod tests {
         assert!(matches!(session.plan(&[partial.clone(), partial.clone()]), Ok(Plan::Partial(_))));
         assert_eq!(session.plan(&[full.clone(), partial]), Err(HandshakeError::Mixed));
         assert_eq!(session.plan(&[full]), Err(HandshakeError::Mixed));
+    }
+
+    /// Protocol section 6.2: flow B on `+OK`, flow A on `invalid state`, and nothing on any other refusal.
+    #[test]
+    fn a_partial_session_in_both_forms() {
+        let session = session(1);
+        let start = FlowStart { kind: SyncKind::Partial, token: [b'c'; 40] };
+        let Ok(Plan::Partial(plan)) = session.plan(&[start]) else { panic!("all flows are partial") };
+        assert_eq!(plan.request(), request(&["DFLY", "STARTSTABLE", "SYNC2"]));
+        let error = |line: &str| Reply::Error(ServerError::parse(line.as_bytes()));
+        assert_eq!(plan.clone().on_reply(&Reply::Simple("OK".into())), Ok(PartialStart::Journal));
+        let lost = plan.clone().on_reply(&error("ERR syncid not found"));
+        assert!(matches!(lost, Err(HandshakeError::SessionLost { stage: Stage::StartStable, .. })));
+        assert!(plan.clone().on_reply(&Reply::Nil).is_err());
+        let Ok(PartialStart::Snapshot(plan)) = plan.on_reply(&error("ERR invalid state")) else {
+            panic!("flow A")
+        };
+        assert_eq!(plan.sync_request(), request(&["DFLY", "SYNC", "SYNC2"]));
+        let stable = plan.on_sync_reply(&Reply::Simple("OK".into())).unwrap();
+        assert_eq!(stable.request(), request(&["DFLY", "STARTSTABLE", "SYNC2"]));
     }
 }

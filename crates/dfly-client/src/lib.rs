@@ -2,7 +2,8 @@
 //!
 //! What it is: [`Handshake`] on the control connection ends in a [`Session`]; [`FlowRequest`] opens each flow;
 //! [`Session::plan`] says whether the flows are to be synchronised fully or partially, and gives the only values from
-//! which `DFLY SYNC` and `DFLY STARTSTABLE` can be asked for. [`AckSchedule`] decides when a flow is acknowledged.
+//! which `DFLY SYNC` and `DFLY STARTSTABLE` can be asked for. [`Session::claim`] says what positions of a run before are worth
+//! to this master. [`AckSchedule`] decides when a flow is acknowledged.
 //! All of that is pure; the feature `tokio` adds [`ControlConn`](driver::ControlConn) and
 //! [`FlowConn`](driver::FlowConn).
 //!
@@ -47,12 +48,16 @@ mod error;
 mod flow;
 mod handshake;
 mod session;
+mod succession;
 
 pub use ack::{AckSchedule, ack_request};
 pub use error::{HandshakeError, Stage};
 pub use flow::{FlowId, FlowRequest, FlowStart, Resume, SyncKind};
 pub use handshake::{Handshake, Identity, Progress};
-pub use session::{FullPlan, MasterVersion, PartialPlan, Plan, ReplicationId, Session, StartStable};
+pub use session::{
+    FullPlan, MasterVersion, PartialPlan, PartialStart, Plan, ReplicationId, Session, StartStable,
+};
+pub use succession::{Claim, NoClaim, Release};
 
 /// A request: the command's name and its arguments.
 pub type Request = Vec<Vec<u8>>;

@@ -55,7 +55,7 @@ pub enum Plan {
     Partial(PartialPlan),
 }
 
-/// Full synchronisation: `DFLY SYNC` first, and only its success gives what `DFLY STARTSTABLE` needs.
+/// `DFLY SYNC` first, and only its success gives what `DFLY STARTSTABLE` needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FullPlan {
     sync_id: String,
@@ -108,11 +108,34 @@ impl FullPlan {
 }
 
 impl PartialPlan {
-    /// From v1.35 on a partial session goes straight to the stable stream. An older master answers `invalid state`
-    /// and needs [`FullPlan::sync_request`] first (protocol section 6.2, flows A and B).
-    pub fn start_stable(&self) -> StartStable {
-        StartStable { sync_id: self.sync_id.clone() }
+    /// `DFLY STARTSTABLE`, which tells by its reply how the master goes on: its version number does not (protocol
+    /// section 6.2).
+    pub fn request(&self) -> Request {
+        StartStable { sync_id: self.sync_id.clone() }.request()
     }
+
+    /// Takes the reply to [`Self::request`].
+    ///
+    /// # Errors
+    /// [`HandshakeError`] when the master refuses.
+    pub fn on_reply(self, reply: &Reply) -> Result<PartialStart, HandshakeError> {
+        match reply {
+            Reply::Error(error) if error.line.ends_with("invalid state") => {
+                Ok(PartialStart::Snapshot(FullPlan { sync_id: self.sync_id }))
+            }
+            other => accepted(Stage::StartStable, other).map(|()| PartialStart::Journal),
+        }
+    }
+}
+
+/// In which form a partial session's records come (protocol section 6.2, flows A and B).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PartialStart {
+    /// The journal, from the position that was asked for (flow B, v1.35 and later).
+    Journal,
+    /// After `DFLY SYNC`, the form of a snapshot that holds journal blobs alone, of which the first is the record that was
+    /// asked for; the journal follows it (flow A, up to v1.34).
+    Snapshot(FullPlan),
 }
 
 impl StartStable {

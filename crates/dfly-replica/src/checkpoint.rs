@@ -31,6 +31,11 @@ const GUARD: &str = "df2redis:guard:";
 const CHECK: &str = "local v=redis.call('HMGET',KEYS[1],ARGV[1],'source','owner') \
      if v[1]~=ARGV[2] or v[2]~=ARGV[3] or v[3]~=ARGV[4] then redis.call('SET',KEYS[2],'') redis.call('DEL',KEYS[2]) end";
 
+/// Puts the new source (ARGV[2]) and the new positions in place of the old ones, if all are as expected: ARGV[1] is the
+/// source, then a field, its old value and its new one for each flow. What is new by now stays so: the answer to a request
+/// may be lost. Says whether the hash holds what is new.
+const REPLACE: &str = "local function is(field,value) return redis.call('HGET',KEYS[1],field)==value end      local old,new=is('source',ARGV[1]),is('source',ARGV[2])      for i=3,#ARGV,3 do old=old and is(ARGV[i],ARGV[i+1]) new=new and is(ARGV[i],ARGV[i+2]) end      if new then return 1 end if not old then return 0 end      redis.call('HSET',KEYS[1],'source',ARGV[2])      for i=3,#ARGV,3 do redis.call('HSET',KEYS[1],ARGV[i],ARGV[i+2]) end return 1";
+
 /// How many commands [`open_guarded`] writes.
 pub(crate) const GUARD_COMMANDS: usize = 3;
 
@@ -149,6 +154,33 @@ impl Checkpoint {
         match ask(target, &["HSET", KEY, "owner", owner]).await? {
             Reply::Error(error) => Err(unusable(error.to_string())),
             _ => Ok(()),
+        }
+    }
+
+    /// The same places in the journals of another master, in a new transaction of each flow: what an older process sent
+    /// finds neither its source nor its number, even if the source is the old one again some day.
+    #[must_use]
+    pub fn moved_to(&self, source_id: &str) -> Self {
+        let flows = self.flows.iter().map(|(flow, at)| (*flow, at.then(at.next))).collect();
+        Self { source_id: source_id.to_owned(), flows }
+    }
+
+    /// Puts `new` in the place of `old`, all at once; `false`, and nothing done, if the target holds neither. Both have the
+    /// same flows.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub async fn replace(target: &mut Connection, old: &Self, new: &Self) -> Result<bool, Error> {
+        let mut request = vec!["EVAL".to_owned(), REPLACE.into(), "1".into(), KEY.into()];
+        request.extend([old.source_id.clone(), new.source_id.clone()]);
+        for ((flow, was), is) in old.flows.iter().zip(new.flows.values()) {
+            request.extend([field(*flow), was.to_string(), is.to_string()]);
+        }
+        match target.ask(&request).await.map_err(|error| Error::Target(error.into()))? {
+            Reply::Integer(1) => Ok(true),
+            Reply::Integer(_) => Ok(false),
+            Reply::Error(error) => Err(unusable(error.to_string())),
+            other => Err(unusable(format!("{other:?}"))),
         }
     }
 

@@ -1,5 +1,6 @@
 //! The run as a whole: session after session until it is told to stop.
 
+use std::collections::BTreeSet;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::Arc;
 
@@ -33,6 +34,8 @@ pub struct Engine {
     attempts: u64,
     /// Sessions that were begun: each claims the target under a name of its own.
     claims: u64,
+    /// The masters that this run has followed.
+    followed: BTreeSet<String>,
 }
 
 #[derive(Debug)]
@@ -101,6 +104,7 @@ impl Engine {
                 chance,
                 attempts: 0,
                 claims: 0,
+                followed: BTreeSet::new(),
             },
             receiver,
         )
@@ -168,15 +172,19 @@ impl Engine {
         format!("{}:{}", self.replica_id, self.claims)
     }
 
-    /// From here on nothing that an earlier session sent is carried out.
-    async fn claim(&mut self, target: &mut Connection) -> Result<(), Error> {
+    /// What the target holds of a session before, of which nothing is carried out any more from here on. A target that
+    /// holds nothing is claimed when something is first written.
+    async fn claim(&mut self, target: &mut Connection) -> Result<Stored, Error> {
         self.claims += 1;
-        Checkpoint::claim(target, &self.owner()).await
+        if Checkpoint::load(target).await? == Stored::Nothing {
+            return Ok(Stored::Nothing);
+        }
+        Checkpoint::claim(target, &self.owner()).await?;
+        Checkpoint::load(target).await
     }
 
     async fn first_opening(&mut self, target: &mut Connection) -> Result<Opening, Error> {
-        self.claim(target).await?;
-        match Checkpoint::load(target).await? {
+        match self.claim(target).await? {
             Stored::Refused(reason) if !self.config.force_resync => Err(Error::RefusedBefore { reason }),
             Stored::Nothing => self.first_start(target).await.map(Opening::Full),
             Stored::Whole(checkpoint) if !self.config.force_resync => {
@@ -247,7 +255,7 @@ impl Engine {
     ) -> Result<(), Error> {
         let mut first = true;
         loop {
-            let running = match self.connect((&opening, first), stop).await {
+            let running = match self.connect((&mut opening, first), stop).await {
                 Ok(Some(running)) => running,
                 Ok(None) => return Ok(()),
                 Err(Error::CannotResume) => {
@@ -261,6 +269,7 @@ impl Engine {
                 Err(error) => return Err(error),
             };
             first = false;
+            self.followed.insert(running.source_id());
             self.publisher.source_id = Some(running.source_id());
             let end = running.run(stop, &mut self.publisher).await?;
             match self.next(end, stop).await? {
@@ -307,11 +316,19 @@ impl Engine {
         }
     }
 
-    /// Where the target stands in the middle of a run.
+    /// Where the target stands between two sessions.
     async fn again(&mut self) -> Result<Opening, Error> {
+        match self.stands().await? {
+            // Another run has followed a fail-over: to go on with the old master would undo that.
+            Opening::Partial(at) if !self.followed.contains(&at.source_id) => Err(Error::Overtaken),
+            opening => Ok(opening),
+        }
+    }
+
+    /// Where the target stands in the middle of a run.
+    async fn stands(&mut self) -> Result<Opening, Error> {
         let (mut target, _) = connect_target(&self.config).await?;
-        self.claim(&mut target).await?;
-        match Checkpoint::load(&mut target).await? {
+        match self.claim(&mut target).await? {
             Stored::Whole(checkpoint) => Ok(Opening::Partial(checkpoint)),
             Stored::Unfinished => Self::anew(&mut target).await,
             Stored::Refused(reason) => Err(Error::RefusedBefore { reason }),
@@ -324,7 +341,7 @@ impl Engine {
     /// a source that cannot be reached at all when the run starts is an error at once: its address may be wrong.
     async fn connect(
         &mut self,
-        (opening, first): (&Opening, bool),
+        (opening, first): (&mut Opening, bool),
         stop: &mut watch::Receiver<Stop>,
     ) -> Result<Option<session::Running>, Error> {
         let reconnect = self.config.reconnect;
@@ -345,6 +362,14 @@ impl Engine {
             self.give_up_at(("source", started), &error)?;
             if self.pause(&mut backoff, &error, stop).await {
                 return Ok(None);
+            }
+            // An attempt that failed late may have taken the positions over to the source's successor.
+            if matches!(opening, Opening::Partial(_)) {
+                match self.stands().await {
+                    Ok(stands) => *opening = stands,
+                    Err(error) if target::is_passing(&error) => {}
+                    Err(error) => return Err(error),
+                }
             }
         }
     }
@@ -373,6 +398,7 @@ impl Engine {
     }
 
     async fn open(&mut self, opening: &Opening) -> Result<session::Running, Error> {
+        let owner = self.owner();
         let publisher = &mut self.publisher;
         let counters = |flows: u16| {
             if publisher.counters.flow_count() != usize::from(flows) {
@@ -380,7 +406,6 @@ impl Engine {
             }
             Arc::clone(&publisher.counters)
         };
-        let owner = format!("{}:{}", self.replica_id, self.claims);
         session::open(&self.config, (&self.replica_id, &owner), opening, counters).await
     }
 

@@ -159,6 +159,26 @@ pub enum FlowError {
     /// The snapshot ended without its journal position.
     #[error("the snapshot ended without JOURNAL_OFFSET")]
     NoOffset,
+    /// What the source has kept for a session that resumes is not all that it says it is.
+    #[error(
+        "the source resumes with its journal up to record {counted}, and says that record {announced} comes next: records are missing"
+    )]
+    Backlog {
+        /// What the source says comes next.
+        announced: Lsn,
+        /// What comes behind the records that it sent.
+        counted: Lsn,
+    },
+    /// A session that resumes holds records alone.
+    #[error(
+        "the source resumes, but sends the value of key \"{key}\" in database {db} where only its journal may come"
+    )]
+    EntryInBacklog {
+        /// The key.
+        key: String,
+        /// Its database.
+        db: u32,
+    },
     /// The source was flushed while its snapshot was read (protocol section 4.5).
     #[error("the source was flushed during the full synchronisation")]
     FlushedInSync(Flush),

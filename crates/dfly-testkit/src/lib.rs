@@ -2,7 +2,7 @@
 //!
 //! What it is: the other side of every boundary. [`RecordedMaster`] serves a recorded replication session over TCP as
 //! a master would, [`ScriptedMaster`] follows a [`Script`] whose outcome is known, [`RedisServer`] is a real Redis with its own
-//! port, [`RedisCluster`] several that form a cluster, and [`compare()`] says where a Redis differs
+//! port, [`RedisCluster`] several that form a cluster, [`CutProxy`] cuts connections behind a chosen byte, and [`compare()`] says where a Redis differs
 //! from what the recorded master held.
 //!
 //! What it is not: it shares no decoder with the code under test (only the primitives of `dfly-wire`), and it is not
@@ -18,6 +18,7 @@
 //! ```
 
 mod compare;
+mod cut_proxy;
 #[macro_use]
 mod front;
 mod journal_walk;
@@ -31,6 +32,7 @@ mod scripted_master;
 mod value;
 
 pub use compare::{CompareOptions, Comparison, Difference, MemberTtls, What, compare, keyspace};
+pub use cut_proxy::{CutAt, CutProxy, Towards, Traffic};
 pub use front::{Capa, Cut, Hold, Mangle, MasterOptions, PartialForm};
 pub use journal_walk::{Mark, Walk, WalkError, walk};
 pub use recorded_master::RecordedMaster;

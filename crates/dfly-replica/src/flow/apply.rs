@@ -63,6 +63,9 @@ impl Flow {
     }
 
     pub(super) fn on_event(&mut self, event: Event) -> Result<(), FlowError> {
+        if self.is_backlog() {
+            self.check_backlog(&event)?;
+        }
         if let Event::Entry(entry) = &event
             && self.is_phantom(&entry.header, &entry.value)
         {
@@ -71,6 +74,8 @@ impl Flow {
         }
         let mut out = Output { now: self.config.clock.now(), commands: &mut self.batch };
         match event {
+            // A session that resumes says again what the first one said.
+            Event::Aux { .. } if self.progress.is_some() => {}
             Event::Aux { key, value } => {
                 let effect = self.translator.aux(&key, &value)?;
                 self.note(effect, &value);
@@ -175,9 +180,18 @@ impl Flow {
         Ok(None)
     }
 
+    /// The journal follows, from `next` on. Behind a backlog the positions go on.
+    pub(super) fn enter_journal(&mut self, next: Lsn) {
+        self.journal_from = next;
+        match self.progress {
+            Some(_) => self.stage = super::Stage::stable(next, &self.config),
+            None => self.begin_positions(next),
+        }
+    }
+
     /// The first position is stored behind the snapshot on the same connection, so a stored position implies a durable
     /// snapshot.
-    pub(super) fn enter_journal(&mut self, next: Lsn) {
+    fn begin_positions(&mut self, next: Lsn) {
         self.hand_over();
         self.read_suspects_again();
         self.stage = super::Stage::stable(next, &self.config);

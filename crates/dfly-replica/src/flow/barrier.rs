@@ -6,7 +6,7 @@ use dfly_translate::{Emptied, Flush};
 use dfly_wire::DbIndex;
 use tracing::info;
 
-use super::{Flow, Mark, Order, Signal, Waited, Want};
+use super::{Flow, FlowEnd, Mark, Order, Signal, Waited, Want};
 use crate::checkpoint::{self, Checkpoint};
 use crate::error::FlowError;
 use crate::sweep;
@@ -91,7 +91,9 @@ impl Flow {
         }
         self.sent = self.sent.then(next);
         self.submit(Mark::Before(self.sent));
-        self.drain().await?;
+        if let FlowEnd::TargetLost(error) = self.drain().await? {
+            return Ok(Waited::TargetLost(error));
+        }
         info!(flow = self.id.0, ?flush, "emptied the target, as the source was");
         self.signal(Signal::Flushed)?;
         Ok(Waited::Moved)

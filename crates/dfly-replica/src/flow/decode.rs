@@ -1,11 +1,12 @@
 //! What a flow decodes at which stage, and what becomes of each item.
 
+use std::collections::VecDeque;
 use std::time::Instant;
 
 use bytes::{Buf, Bytes};
 use dfly_client::FlowStart;
-use dfly_journal::Lsn;
-use dfly_rdb::Config;
+use dfly_journal::{Lsn, Record};
+use dfly_rdb::{Config, Event};
 use dfly_wire::Step;
 
 use super::{BATCH_BYTES, BATCH_COMMANDS, Flow, Want};
@@ -30,8 +31,11 @@ pub(crate) enum Stage {
 #[derive(Debug)]
 pub(crate) struct Snapshot {
     decoder: dfly_rdb::Decoder,
-    /// Decodes the blobs; keeps their database from one to the next.
+    /// Decodes the blobs; keeps their database from one to the next. It counts their records if they are the backlog of a
+    /// session that resumes, which holds nothing else.
     blobs: dfly_journal::Decoder,
+    /// Records of a blob that count and are not applied yet, each with the position behind it.
+    counted: VecDeque<(Record, Lsn)>,
     /// Where the journal will go on, once the snapshot has said so.
     offset: Option<Lsn>,
     token: [u8; TOKEN],
@@ -40,9 +44,19 @@ pub(crate) struct Snapshot {
 impl Stage {
     /// A flow that starts with a snapshot.
     pub(crate) fn snapshot(start: &FlowStart, config: &EngineConfig) -> Self {
+        Self::in_form((start, dfly_journal::Decoder::blobs()), config)
+    }
+
+    /// A flow that goes on with the record `next`, in the form of a snapshot (protocol section 6.2, flow A).
+    pub(crate) fn backlog((start, next): (&FlowStart, Lsn), config: &EngineConfig) -> Self {
+        Self::in_form((start, dfly_journal::Decoder::stream(next)), config)
+    }
+
+    fn in_form((start, blobs): (&FlowStart, dfly_journal::Decoder), config: &EngineConfig) -> Self {
         Self::Snapshot(Box::new(Snapshot {
             decoder: dfly_rdb::Decoder::new(Config { limits: config.limits, ..Config::default() }),
-            blobs: dfly_journal::Decoder::blobs().with_limits(config.limits),
+            blobs: blobs.with_limits(config.limits),
+            counted: VecDeque::new(),
             offset: None,
             token: start.token,
         }))
@@ -99,6 +113,13 @@ impl Flow {
             return self.step_relayed();
         }
         match &mut self.stage {
+            Stage::Snapshot(snapshot) if !snapshot.counted.is_empty() => {
+                let now = self.config.clock.now();
+                match snapshot.counted.pop_front() {
+                    Some((record, next)) => self.on_record(&record, Some(next), now),
+                    None => Ok(None),
+                }
+            }
             Stage::Snapshot(snapshot) => match snapshot.decoder.decode(&mut self.conn.buffer)? {
                 Step::Ready(event) => self.on_event(event).map(|()| None),
                 Step::Need(n) => Ok(Some(self.need(n.get()))),
@@ -134,7 +155,14 @@ impl Flow {
     pub(super) fn on_blob(&mut self, blob: Bytes) -> Result<(), FlowError> {
         let Stage::Snapshot(snapshot) = &mut self.stage else { return Ok(()) };
         let mut records = Vec::new();
+        let first = snapshot.blobs.next_lsn();
         snapshot.blobs.decode_blob(blob, &mut records)?;
+        if let Some(first) = first {
+            // One at a time: any of them may have to wait for the other flows.
+            let behind = std::iter::successors(Some(first.next()), |lsn| Some(lsn.next()));
+            snapshot.counted.extend(records.into_iter().zip(behind));
+            return Ok(());
+        }
         let now = self.config.clock.now();
         for record in &records {
             if let Some(Want::Flush(flush, _)) = self.on_record(record, None, now)? {
@@ -153,8 +181,26 @@ impl Flow {
     pub(super) fn expect_token(&mut self) -> Result<(), FlowError> {
         if let Stage::Snapshot(snapshot) = &self.stage {
             let next = snapshot.offset.ok_or(FlowError::NoOffset)?;
+            if let Some(counted) = snapshot.blobs.next_lsn().filter(|counted| *counted != next) {
+                return Err(FlowError::Backlog { announced: next, counted });
+            }
             self.stage = Stage::Token { next, token: snapshot.token };
         }
         Ok(())
+    }
+
+    /// Whether the flow resumes in the form of a snapshot, which holds no more than the backlog.
+    pub(super) fn is_backlog(&self) -> bool {
+        matches!(&self.stage, Stage::Snapshot(snapshot) if snapshot.blobs.next_lsn().is_some())
+    }
+
+    /// What is in the target is newer than any baseline could be.
+    pub(super) fn check_backlog(&self, event: &Event) -> Result<(), FlowError> {
+        let header = match event {
+            Event::Entry(entry) => &entry.header,
+            Event::Open { header, .. } => header,
+            _ => return Ok(()),
+        };
+        Err(FlowError::EntryInBacklog { key: header.key.escape_ascii().to_string(), db: header.db.0 })
     }
 }

@@ -117,24 +117,25 @@ pub(crate) struct Flow {
     pub link: Link,
     pub translator: Translator,
     pub stage: Stage,
+    /// With which record the session's journal begins. What precedes it came in a snapshot, in blobs of the backlog, or
+    /// from the relay log.
+    pub journal_from: Lsn,
     pub lines: Lines,
     pub counters: Arc<Counters>,
     /// The master's replication id, and how many flows it has.
     pub source: (String, u16),
     /// Between whom the positions hold.
     pub parties: Parties,
-    /// Exists from the start of the journal on.
+    /// Exists from the start of the journal on, or from the start if the flow resumes.
     pub progress: Option<Progress>,
     /// The last transaction that was handed over, and the last that the target has carried out.
     pub sent: Position,
     pub written: Position,
-    /// Whether everything before the journal is durable; nothing is acknowledged before.
+    /// Whether the target holds a position of the flow; nothing is acknowledged before.
     pub entered: bool,
     /// Whether the session knows that.
     pub announced: bool,
     pub ack_schedule: AckSchedule,
-    /// What the session began with; with a relay log it is ahead of what is durable, and nothing before it is acknowledged.
-    pub ack_from: Lsn,
     pub batch: CommandBatch,
     /// Decoding again is of no use before the buffer holds this many bytes.
     pub needed: usize,
@@ -176,8 +177,10 @@ impl Flow {
             let want = match self.decode() {
                 // What is in flight must not reach the target behind the flush that the session carries out.
                 Err(flushed @ FlowError::FlushedInSync(_)) => {
-                    self.drain().await?;
-                    return Err(flushed);
+                    return match self.drain().await? {
+                        FlowEnd::TargetLost(error) => Ok(FlowEnd::TargetLost(error)),
+                        FlowEnd::Drained(_) | FlowEnd::SourceLost(..) => Err(flushed),
+                    };
                 }
                 want => want?,
             };
@@ -188,9 +191,12 @@ impl Flow {
             self.spill(want)?;
             match self.wait(want).await? {
                 Waited::Moved => {}
-                Waited::Stopped => return self.drain().await.map(FlowEnd::Drained),
+                Waited::Stopped => {
+                    self.spill.rest();
+                    return self.drain().await;
+                }
                 Waited::SourceLost(error) => return self.lost(error).await,
-                Waited::TargetLost(error) => return Err(error),
+                Waited::TargetLost(error) => return Ok(FlowEnd::TargetLost(error)),
             }
         }
     }
@@ -226,7 +232,7 @@ impl Flow {
 
     /// The next moment at which something is due without an event.
     fn wake_at(&self) -> Instant {
-        let ack = self.entered.then(|| self.ack_schedule.deadline(Instant::now()));
+        let ack = self.is_stable().then(|| self.ack_schedule.deadline(Instant::now()));
         let target = self.link.deadline(!self.sink.is_idle(), self.config.target_timeout);
         let sweep = self.sweeps().then_some(self.sweep_at);
         let wanted = self.entered.then(|| self.wanted.rereads.deadline()).flatten();
@@ -271,9 +277,15 @@ impl Flow {
         self.progress.as_ref().filter(|_| self.entered)
     }
 
-    /// Sends an ACK if one is due. Only durable positions are ever sent (P19).
+    /// Whether the flow follows the journal, and everything before it is durable.
+    fn is_stable(&self) -> bool {
+        let durable = self.durable_progress().map(Progress::durable);
+        matches!(self.stage, Stage::Stable(_)) && durable.is_some_and(|durable| durable >= self.journal_from)
+    }
+
+    /// Sends an ACK if one is due. Only durable positions are ever sent (P19), and none before the journal.
     async fn acknowledge(&mut self) -> Result<Waited, FlowError> {
-        let durable = self.durable_progress().map(Progress::durable).filter(|lsn| *lsn >= self.ack_from);
+        let durable = self.durable_progress().filter(|_| self.is_stable()).map(Progress::durable);
         let Some(durable) = durable else { return Ok(Waited::Moved) };
         let Some(lsn) = self.ack_schedule.due(Instant::now(), durable) else {
             return Ok(Waited::Moved);
@@ -284,9 +296,9 @@ impl Flow {
         }
     }
 
-    /// Tells the session once that the snapshot is durable.
+    /// Tells the session once that everything before the journal is durable.
     fn announce_entry(&mut self) -> Result<(), FlowError> {
-        if self.entered && !self.announced {
+        if self.is_stable() && !self.announced {
             self.announced = true;
             self.signal(Signal::Stable)?;
         }
@@ -301,14 +313,19 @@ impl Flow {
             .map_err(|_session_gone_or_stuck| FlowError::SessionGone)
     }
 
-    /// Waits until everything that was handed over is durable; gives that position.
-    async fn drain(&mut self) -> Result<Option<Lsn>, FlowError> {
+    /// Waits until everything that was handed over is durable, and gives that position; or until the target is lost.
+    async fn drain(&mut self) -> Result<FlowEnd, FlowError> {
         let limit = self.config.drain_timeout;
-        timeout(limit, self.empty_window()).await.map_err(|_elapsed| FlowError::DrainTimeout(limit))??;
-        Ok(self.durable_progress().map(Progress::durable))
+        match timeout(limit, self.empty_window())
+            .await
+            .map_err(|_elapsed| FlowError::DrainTimeout(limit))??
+        {
+            Waited::TargetLost(error) => Ok(FlowEnd::TargetLost(error)),
+            _ => Ok(FlowEnd::Drained(self.durable_progress().map(Progress::durable))),
+        }
     }
 
-    async fn empty_window(&mut self) -> Result<(), FlowError> {
+    async fn empty_window(&mut self) -> Result<Waited, FlowError> {
         while !self.sink.is_idle() {
             let moved = match self.link.is_up() {
                 true => {
@@ -320,11 +337,11 @@ impl Flow {
                     self.on_regained(regained)?
                 }
             };
-            if let Waited::TargetLost(error) = moved {
-                return Err(error);
+            if let lost @ Waited::TargetLost(_) = moved {
+                return Ok(lost);
             }
         }
-        Ok(())
+        Ok(Waited::Moved)
     }
 
     /// The source is gone: what has arrived is still decoded as far as it goes, and made durable.
@@ -333,7 +350,11 @@ impl Flow {
             let kept = self.keep_rest()?;
             let want = if kept { Want::Bytes } else { self.decode()? };
             self.hand_over();
-            let durable = self.drain().await?;
+            let durable = match self.drain().await {
+                Ok(FlowEnd::Drained(durable)) => durable,
+                Err(late @ FlowError::DrainTimeout(_)) => return Ok(FlowEnd::TargetLost(late)),
+                other => return other,
+            };
             // At a flush the other flows cannot be waited for any longer: it comes again.
             if want != Want::Room || self.at_flush.is_waiting() {
                 return Ok(FlowEnd::SourceLost(durable, error));

@@ -101,6 +101,13 @@ impl Spill {
         }
     }
 
+    /// The run ends: what is in the log is there for the next one.
+    pub(super) fn rest(&mut self) {
+        if self.is_active() {
+            self.sync();
+        }
+    }
+
     /// What the target holds is given up.
     fn release(&mut self, durable: Lsn) {
         if let Some(log) = &mut self.log
@@ -242,7 +249,9 @@ impl Flow {
     /// Whether more may be read from the source: what the log did not take stays where it is.
     pub(super) fn may_read(&self, want: Want) -> bool {
         let room = self.conn.buffer.len() < self.config.read_ahead;
-        (self.spill.pending.is_none() && want == Want::Bytes) || room
+        // While records go to the log, what is in the buffer is a part of one, of any size.
+        let relays = self.spill.is_active() && matches!(self.stage, Stage::Stable(_));
+        (self.spill.pending.is_none() && (want == Want::Bytes || relays)) || room
     }
 }
 

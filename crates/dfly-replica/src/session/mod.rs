@@ -1,6 +1,7 @@
 //! One session with the source: the control connection, and a task for each flow.
 
 mod open;
+mod resume;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -104,6 +105,7 @@ impl Running {
                 }
                 Some((flow, signal)) = self.signals.recv() => self.on_signal(flow, signal).await?,
                 ended = self.tasks.join_next() => match ended {
+                    // What is in flight when the run is told to stop is to become durable.
                     Some(Ok((flow, Ok(FlowEnd::TargetLost(error))))) if stopped => {
                         return Err(Error::Flow { flow, error });
                     }
@@ -134,7 +136,7 @@ impl Running {
                 self.stable += 1;
                 if self.stable == usize::from(self.session.flows) {
                     self.enter_stable();
-                    info!("the snapshot is complete; following the journal");
+                    info!("following the journal");
                 }
             }
             Signal::AtFlush(flush, next) => {

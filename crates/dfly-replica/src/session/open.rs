@@ -6,24 +6,25 @@ use std::time::Instant;
 
 use dfly_client::driver::{AckConn, ControlConn, FlowConn};
 use dfly_client::{
-    AckSchedule, FlowId, FlowRequest, FlowStart, FullPlan, HandshakeError, PartialPlan, Plan, Resume, Session,
+    AckSchedule, FlowId, FlowRequest, FlowStart, FullPlan, HandshakeError, PartialPlan, PartialStart, Plan,
+    Resume, Session,
 };
 use dfly_journal::Lsn;
 use dfly_translate::Translator;
 use redis_resp::connection::Connection;
 use redis_resp::{CommandBatch, Reply};
 use redis_sink::Pipeline;
-use relay_log::{Identity, Options, RelayLog};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
-use tracing::{debug, info, warn};
+use tracing::{debug, info};
 
 use super::Running;
+use super::resume::{Known, Resumed, open_log};
 use crate::barrier::{CutBarrier, FlushBarrier};
 use crate::checkpoint::{Checkpoint, Others, Parties, Position};
 use crate::config::EngineConfig;
 use crate::error::{Error, FlowError};
-use crate::flow::{AtFlush, Flow, Lines, Link, Signal, Spill, Stage, Suspects, Wanted, folder};
+use crate::flow::{AtFlush, Flow, Lines, Link, Signal, Spill, Stage, Suspects, Wanted};
 use crate::owner::OwnerCheck;
 use crate::pace::Pace;
 use crate::progress::Progress;
@@ -33,9 +34,6 @@ use crate::target::{connect_target, databases, demand};
 
 /// How many requests to read a key may wait, over all flows.
 const READ_REQUESTS: usize = 64;
-
-/// The largest frame of the relay log: one record of any size, and a little more.
-const MAX_FRAME: u32 = 1 << 30;
 
 /// What a session begins with.
 #[derive(Debug, Clone)]
@@ -56,12 +54,13 @@ struct OpenFlow {
     resume: Option<Resumed>,
 }
 
-/// What a flow resumes from.
-struct Resumed {
-    position: Position,
-    log: Option<RelayLog>,
-    /// The next record that the source is asked for: behind the log.
-    ask: Lsn,
+/// What a flow's bytes are, from `DFLY SYNC` or `DFLY STARTSTABLE` on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    /// A snapshot, or the form of one, then the journal.
+    Snapshot,
+    /// The journal.
+    Journal,
 }
 
 /// What the flows' tasks share.
@@ -71,6 +70,14 @@ struct Shared {
     requests: mpsc::Sender<ReadRequest>,
 }
 
+/// What the source has agreed to.
+struct Agreed {
+    plan: Plan,
+    known: Option<Known>,
+    resumed: Vec<Resumed>,
+    flows: Vec<OpenFlow>,
+}
+
 /// Shakes hands, opens every flow and starts its task.
 pub(crate) async fn open(
     config: &Arc<EngineConfig>,
@@ -78,24 +85,76 @@ pub(crate) async fn open(
     opening: &Opening,
     counters: impl FnOnce(u16) -> Arc<Counters>,
 ) -> Result<Running, Error> {
-    let (control, session) = ControlConn::open(&config.source, replica_id).await?;
+    let (mut control, session) = ControlConn::open(&config.source, replica_id).await?;
     info!(flows = session.flows, version = session.version.0, source = %session.replication_id, "the source accepts us as a replica");
+    let agreed = agree(config, opening, (&mut control, &session)).await?;
+    let counters = counters(session.flows);
+    let (mut running, shared) = running(config, (control, session), (counters, owner));
+    let (mut target, _) = connect_target(config).await?;
+    running.sweeps = match opening {
+        Opening::Full(others) => *others == Others::Remove,
+        Opening::Partial(_) => Checkpoint::wants_sweep(&mut target).await?,
+    };
+    running.counters.set_sweeping(running.sweeps);
+    match (agreed.plan, opening, agreed.known) {
+        (Plan::Full(plan), Opening::Full(others), None) => {
+            // Nothing may resume from before this synchronisation, however it ends.
+            Checkpoint::begin(&mut target, owner, *others).await?;
+            running.forget_notes(&mut target).await?;
+            // The flows are read before SYNC is asked for: bytes come before its reply does.
+            running.spawn_all(agreed.flows, (Form::Snapshot, &shared)).await?;
+            running.begin_sync(plan).await?;
+        }
+        (Plan::Partial(plan), Opening::Partial(_), Some(known)) => {
+            let mut resumed = agreed.resumed;
+            known.take_over(config, &mut target, (&running.session, &mut resumed)).await?;
+            let with = |(flow, resumed)| OpenFlow { resume: Some(resumed), ..flow };
+            let flows = agreed.flows.into_iter().zip(resumed).map(with).collect();
+            running.begin_partial(plan, flows, &shared).await?;
+        }
+        _ => return Err(Error::CannotResume),
+    }
+    Ok(running)
+}
+
+/// Asks for every flow, from where the target and the relay log stand.
+async fn agree(
+    config: &Arc<EngineConfig>,
+    opening: &Opening,
+    (control, session): (&mut ControlConn, &Session),
+) -> Result<Agreed, Error> {
     let known = match opening {
-        Opening::Partial(at) if !fits(at, &session) => return Err(Error::CannotResume),
-        Opening::Partial(at) => Some(at),
+        Opening::Partial(at) => Some(Known::find(at, (control, session)).await?),
         Opening::Full(_) => None,
     };
-    let flows = open_flows(config, &session, known).await?;
+    let (resumed, requests) = match &known {
+        Some(known) => {
+            let resumed = known.with_logs(config)?;
+            let requests = known.requests(&resumed);
+            (resumed, requests)
+        }
+        None => (Vec::new(), vec![Resume::Nothing; usize::from(session.flows)]),
+    };
+    let flows = open_flows(config, session, &requests).await?;
     let starts: Vec<FlowStart> = flows.iter().map(|flow| flow.start.clone()).collect();
     let plan = match session.plan(&starts) {
         Ok(Plan::Full(_)) | Err(HandshakeError::Mixed) if known.is_some() => return Err(Error::CannotResume),
         plan => plan?,
     };
+    Ok(Agreed { plan, known, resumed, flows })
+}
+
+/// A session without tasks.
+fn running(
+    config: &Arc<EngineConfig>,
+    (control, session): (ControlConn, Session),
+    (counters, owner): (Arc<Counters>, &str),
+) -> (Running, Shared) {
     let (signals_in, signals) = mpsc::channel(usize::from(session.flows) * 4);
     let (stop_flows, stop) = watch::channel(false);
     let (requests, requested) = mpsc::channel(READ_REQUESTS);
     tokio::spawn(reader::serve(Arc::clone(config), requested));
-    let mut running = Running {
+    let running = Running {
         config: Arc::clone(config),
         control,
         phase: Phase::FullSync,
@@ -113,131 +172,46 @@ pub(crate) async fn open(
         flushed: None,
         sweeps: false,
         sweep: None,
-        counters: counters(session.flows),
+        counters,
         owner: owner.to_owned(),
         session,
     };
-    let shared = Shared { signals: signals_in, stop, requests };
-    let (mut target, _) = connect_target(config).await?;
-    running.sweeps = match opening {
-        Opening::Full(others) => *others == Others::Remove,
-        Opening::Partial(_) => Checkpoint::wants_sweep(&mut target).await?,
-    };
-    running.counters.set_sweeping(running.sweeps);
-    match (plan, opening) {
-        (Plan::Full(plan), Opening::Full(others)) => {
-            // Nothing may resume from before this synchronisation, however it ends.
-            Checkpoint::begin(&mut target, owner, *others).await?;
-            running.forget_notes(&mut target).await?;
-            // The flows are read before SYNC is asked for: bytes come before its reply does.
-            running.spawn_all(flows, &shared).await?;
-            running.begin_full(plan).await?;
-        }
-        (Plan::Partial(plan), _) => {
-            // No flow may acknowledge before the journal is granted, so they start behind STARTSTABLE.
-            running.begin_partial(&plan).await?;
-            running.spawn_all(flows, &shared).await?;
-            running.enter_stable();
-        }
-        (Plan::Full(_), Opening::Partial(_)) => return Err(Error::CannotResume),
-    }
-    Ok(running)
-}
-
-/// Whether positions are of this master process.
-fn fits(at: &Checkpoint, session: &Session) -> bool {
-    let (source, flows) = (session.replication_id.to_string(), usize::from(session.flows));
-    if at.source_id != source {
-        warn!(was = at.source_id, is = source, "the source is another process than the positions are of");
-    } else if at.flows.len() != flows {
-        warn!(
-            was = at.flows.len(),
-            is = flows,
-            "the source has another number of shards than the positions are of"
-        );
-    }
-    at.source_id == source && at.flows.len() == flows
+    (running, Shared { signals: signals_in, stop, requests })
 }
 
 async fn open_flows(
     config: &Arc<EngineConfig>,
     session: &Session,
-    known: Option<&Checkpoint>,
+    requests: &[Resume],
 ) -> Result<Vec<OpenFlow>, Error> {
-    let mut flows = Vec::with_capacity(usize::from(session.flows));
-    for id in (0..session.flows).map(FlowId) {
-        let position = known.and_then(|at| at.flows.get(&id)).copied();
-        let resumed = match position {
-            Some(position) => Some(resumed(config, (session, id), position)?),
-            None => None,
-        };
-        let resume = resumed.as_ref().map_or(Resume::Nothing, |resumed| Resume::Position(resumed.ask));
-        let request = FlowRequest { session, flow: id, resume: &resume };
+    let mut flows = Vec::with_capacity(requests.len());
+    for (id, resume) in (0..).map(FlowId).zip(requests) {
+        let request = FlowRequest { session, flow: id, resume };
         let (conn, acks, start) = FlowConn::open(&config.source, &request).await?;
         debug!(flow = id.0, kind = ?start.kind, "flow open");
-        flows.push(OpenFlow { id, conn, acks, start, resume: resumed });
+        flows.push(OpenFlow { id, conn, acks, start, resume: None });
     }
     Ok(flows)
 }
 
-/// What the relay log adds to the position of the target.
-fn resumed(
-    config: &EngineConfig,
-    (session, id): (&Session, FlowId),
-    position: Position,
-) -> Result<Resumed, Error> {
-    let mut log = open_log(config, session, id)?;
-    let held = log.as_ref().and_then(RelayLog::positions);
-    let ask = match held.filter(|held| held.start <= position.next.0 && position.next.0 < held.end) {
-        Some(held) => {
-            info!(
-                flow = id.0,
-                records = held.end - position.next.0,
-                "a run before has left a part of the journal on disk"
-            );
-            Lsn(held.end)
-        }
-        None => {
-            // What it holds is older than the target, or does not reach back to it.
-            if let Some(log) = &mut log {
-                log.clear().map_err(|error| Error::Flow { flow: id, error: FlowError::Relay(error) })?;
-            }
-            position.next
-        }
-    };
-    Ok(Resumed { position, log, ask })
-}
-
-/// The flow's log, if one is to be used. One of another source is of no use and is removed.
-fn open_log(config: &EngineConfig, session: &Session, id: FlowId) -> Result<Option<RelayLog>, Error> {
-    let Some(dir) = folder(config, id) else { return Ok(None) };
-    let failed = |error: String| Error::Internal(format!("the relay log in {}: {error}", dir.display()));
-    let identity = Identity::new(&session.replication_id.to_string(), id.0, session.flows)
-        .map_err(|error| failed(error.to_string()))?;
-    let options = Options { max_bytes: config.relay_max_bytes, frame_bytes: MAX_FRAME, ..Options::default() };
-    std::fs::create_dir_all(&dir).map_err(|error| failed(error.to_string()))?;
-    match RelayLog::open(&dir, identity.clone(), options) {
-        Ok((log, _)) => Ok(Some(log)),
-        Err(error) if error.is_content() => {
-            warn!(%error, "what the relay log holds is of no use and is removed");
-            std::fs::remove_dir_all(&dir).map_err(|error| failed(error.to_string()))?;
-            std::fs::create_dir_all(&dir).map_err(|error| failed(error.to_string()))?;
-            let reopened = RelayLog::open(&dir, identity, options);
-            reopened.map(|(log, _)| Some(log)).map_err(|error| failed(error.to_string()))
-        }
-        Err(error) => Err(failed(error.to_string())),
-    }
-}
-
 impl Running {
-    async fn spawn_all(&mut self, flows: Vec<OpenFlow>, shared: &Shared) -> Result<(), Error> {
+    /// No flow runs before each can: what one writes must not be undone by starting over with another.
+    async fn spawn_all(
+        &mut self,
+        flows: Vec<OpenFlow>,
+        (form, shared): (Form, &Shared),
+    ) -> Result<(), Error> {
+        let mut tasks = Vec::with_capacity(flows.len());
         for flow in flows {
-            self.spawn(flow, shared).await?;
+            tasks.push(self.prepare(flow, (form, shared)).await?);
+        }
+        for task in tasks {
+            self.tasks.spawn(async move { (task.id, task.run().await) });
         }
         Ok(())
     }
 
-    async fn spawn(&mut self, flow: OpenFlow, shared: &Shared) -> Result<(), Error> {
+    async fn prepare(&mut self, flow: OpenFlow, (form, shared): (Form, &Shared)) -> Result<Flow, Error> {
         let (mut connection, target) = connect_target(&self.config).await?;
         let mut translator = Translator::new(target, Arc::clone(&self.config.rules)).for_flow(flow.id.0);
         let mut wanted = Wanted::new(shared.requests.clone());
@@ -247,12 +221,11 @@ impl Running {
             sharding = Checkpoint::sharding(&mut connection).await?;
             adopt_notes(&mut connection, flow.id, (&mut translator, &mut wanted)).await?;
         }
-        let ack_from = flow.resume.as_ref().map_or(Lsn::default(), |resumed| resumed.ask);
-        let (stage, spill) = self.intake(&flow.start, (flow.id, flow.resume))?;
+        let (stage, spill) = self.intake((&flow.start, form), (flow.id, flow.resume))?;
         let (order, orders) = mpsc::channel(2);
         self.orders.insert(flow.id, order);
         let zero = Position { transaction: 0, next: Lsn::default() };
-        let task = Flow {
+        Ok(Flow {
             id: flow.id,
             sink: Pipeline::new(connection, self.config.window),
             link: Link::Up(Instant::now()),
@@ -260,7 +233,6 @@ impl Running {
             config: Arc::clone(&self.config),
             conn: flow.conn,
             acks: flow.acks,
-            stage,
             lines: Lines { signals: shared.signals.clone(), orders, stop: shared.stop.clone() },
             counters: Arc::clone(&self.counters),
             source: (self.source_id(), self.session.flows),
@@ -269,9 +241,10 @@ impl Running {
             sent: position.unwrap_or(zero),
             written: position.unwrap_or(zero),
             entered: position.is_some(),
-            announced: position.is_some(),
+            announced: matches!(stage, Stage::Stable(_)),
+            journal_from: stage.next_lsn().unwrap_or_default(),
+            stage,
             ack_schedule: AckSchedule::new(self.config.ack_interval),
-            ack_from,
             batch: CommandBatch::default(),
             needed: 0,
             at_flush: AtFlush::No,
@@ -283,28 +256,30 @@ impl Running {
             sweep_at: Instant::now(),
             reading: Pace::new(self.config.snapshot_bytes_per_second, self.session.flows, Instant::now()),
             writing: Pace::new(self.config.target_ops_per_second, self.session.flows, Instant::now()),
-        };
-        self.tasks.spawn(async move { (task.id, task.run().await) });
-        Ok(())
+        })
     }
 
     /// Where the flow's records come from.
     fn intake(
         &self,
-        start: &FlowStart,
+        (start, form): (&FlowStart, Form),
         (id, resume): (FlowId, Option<Resumed>),
     ) -> Result<(Stage, Spill), Error> {
         let failed = |error| Error::Flow { flow: id, error: FlowError::Relay(error) };
         match resume {
             None => {
-                let mut log = open_log(&self.config, &self.session, id)?;
+                let source_id = self.source_id();
+                let mut log = open_log(&self.config, (&source_id, self.session.flows), id)?;
                 if let Some(log) = &mut log {
                     log.clear().map_err(failed)?;
                 }
                 Ok((Stage::snapshot(start, &self.config), Spill::new(log)))
             }
             Some(Resumed { position, log, ask }) => {
-                let stage = Stage::stable(ask, &self.config);
+                let stage = match form {
+                    Form::Snapshot => Stage::backlog((start, ask), &self.config),
+                    Form::Journal => Stage::stable(ask, &self.config),
+                };
                 let spill = match log {
                     Some(log) if ask > position.next => Spill::resumed(log, &self.config).map_err(failed)?,
                     log => Spill::new(log),
@@ -314,17 +289,44 @@ impl Running {
         }
     }
 
-    async fn begin_full(&mut self, plan: FullPlan) -> Result<(), Error> {
-        let reply = self.control.ask(&plan.sync_request()).await?;
-        self.start_stable = Some(plan.on_sync_reply(&reply)?);
-        info!("reading the snapshot");
+    /// Asks for the snapshot. A session that is lost by then has flows that run, so it ends as any other.
+    async fn begin_sync(&mut self, plan: FullPlan) -> Result<(), Error> {
+        match self.ask_sync(plan).await {
+            Err(error) if error.is_passing() => self.lose(error.to_string()),
+            asked => asked?,
+        }
         Ok(())
     }
 
-    async fn begin_partial(&mut self, plan: &PartialPlan) -> Result<(), Error> {
-        self.start_stable = Some(plan.start_stable());
-        self.ask_stable().await?;
-        self.stable = usize::from(self.session.flows);
+    async fn ask_sync(&mut self, plan: FullPlan) -> Result<(), Error> {
+        let reply = self.control.ask(&plan.sync_request()).await?;
+        self.start_stable = Some(plan.on_sync_reply(&reply)?);
+        info!("the source sends what was asked for");
+        Ok(())
+    }
+
+    /// Resumes in the form that the source has (protocol section 6.2).
+    async fn begin_partial(
+        &mut self,
+        plan: PartialPlan,
+        flows: Vec<OpenFlow>,
+        shared: &Shared,
+    ) -> Result<(), Error> {
+        let reply = self.control.ask(&plan.request()).await?;
+        // The positions count from here on, whatever the form.
+        self.phase = Phase::StableSync;
+        match plan.on_reply(&reply)? {
+            // No flow may acknowledge before the journal is granted, so they start behind STARTSTABLE.
+            PartialStart::Journal => {
+                self.spawn_all(flows, (Form::Journal, shared)).await?;
+                self.stable = usize::from(self.session.flows);
+                self.enter_stable();
+            }
+            PartialStart::Snapshot(plan) => {
+                self.spawn_all(flows, (Form::Snapshot, shared)).await?;
+                self.begin_sync(plan).await?;
+            }
+        }
         info!("resumed from where the target stands");
         Ok(())
     }

@@ -67,15 +67,8 @@ impl Run {
         self.ends_as(|model, redis| assert_equal(&model, &user_keys(redis))).await
     }
 
-    /// The same with another comparison of the model and the target.
-    pub(crate) async fn ends_as(self, compare: impl FnOnce(Keyspace, &RedisServer)) -> Report {
-        let (mut task, mut reports) = (self.task, self.reports);
-        tokio::select! {
-            ended = &mut task => panic!("the run ended by itself: {ended:?}"),
-            caught_up = timeout(LIMIT, self.master.caught_up()) => {
-                assert!(caught_up.is_ok(), "not caught up in time: {:?}", self.master.violations());
-            }
-        }
+    /// Waits until everything that the master has journaled is written, and no key is to be read again.
+    pub(crate) async fn settled(&mut self) {
         let lsns = self.master.lsns();
         let settled = |report: &Report| {
             let written = |flow: &FlowReport| flow.positions.map_or(0, |at| at.durable.0);
@@ -87,10 +80,21 @@ impl Run {
                     .all(|(flow, lsn)| written(flow) >= *lsn && flow.wanted == 0);
             all && report.phase == Phase::StableSync && !report.sweeping
         };
-        let quiet = timeout(LIMIT, reports.wait_for(settled)).await.is_ok();
-        assert!(quiet, "keys are still being read again: {:?}", reports.borrow());
+        let quiet = timeout(LIMIT, self.reports.wait_for(settled)).await.is_ok();
+        assert!(quiet, "keys are still being read again: {:?}", self.reports.borrow());
+    }
+
+    /// The same with another comparison of the model and the target.
+    pub(crate) async fn ends_as(mut self, compare: impl FnOnce(Keyspace, &RedisServer)) -> Report {
+        tokio::select! {
+            ended = &mut self.task => panic!("the run ended by itself: {ended:?}"),
+            caught_up = timeout(LIMIT, self.master.caught_up()) => {
+                assert!(caught_up.is_ok(), "not caught up in time: {:?}", self.master.violations());
+            }
+        }
+        self.settled().await;
         self.stop.send_replace(Stop::Drain);
-        let report = task.await.unwrap().unwrap();
+        let report = self.task.await.unwrap().unwrap();
         let unread: Vec<u64> = report.flows.iter().map(|flow| flow.wanted).collect();
         assert!(unread.iter().all(|keys| *keys == 0), "keys are still to be read again: {unread:?}");
         compare(self.master.keyspace(), &self.redis);

@@ -15,6 +15,8 @@ pub struct MasterOptions {
     pub hold: Option<Hold>,
     /// How `REPLCONF capa dragonfly` is answered.
     pub capa: Capa,
+    /// The release that `INFO` names, such as `df-v1.21.4`, instead of the origin's own.
+    pub release: Option<String>,
     /// Answer `DFLY FLOW` with `-LOADING`, as a master that still loads its data set does.
     pub loading: bool,
     /// The password that is asked for. A recorded master takes the recording's when there is none here.
@@ -36,6 +38,7 @@ impl Default for MasterOptions {
             mangle: None,
             hold: None,
             capa: Capa::Dragonfly,
+            release: None,
             loading: false,
             password: None,
             user: None,

@@ -184,10 +184,11 @@ impl<O: Origin> State<O> {
 
     fn info(&self) -> String {
         let identity = self.origin.identity();
+        let release = self.options.release.as_ref().unwrap_or(&identity.release);
         let (server, role) = match self.options.capa {
             Capa::Redis => (String::new(), "master"),
-            Capa::Replica => (format!("dragonfly_version:{}\r\n", identity.release), "replica"),
-            _ => (format!("dragonfly_version:{}\r\n", identity.release), "master"),
+            Capa::Replica => (format!("dragonfly_version:{release}\r\n"), "replica"),
+            _ => (format!("dragonfly_version:{release}\r\n"), "master"),
         };
         let (shards, id) = (identity.shards, &identity.repl_id);
         format!(
