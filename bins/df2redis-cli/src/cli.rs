@@ -29,7 +29,7 @@ const EXIT_CODES: &str = "Exit codes: 0 done, or stopped and drained; 1 failed; 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Copy a running Dragonfly into a Redis, and follow its writes until stopped.
-    Replicate(ReplicateFlags),
+    Replicate(Box<ReplicateFlags>),
     /// Replicate a recorded Dragonfly into a throw-away Redis and compare every key.
     Demo(DemoFlags),
     /// Look into snapshot files of Dragonfly, Redis and Valkey, compare them, and turn them into others.

@@ -141,7 +141,7 @@ pub enum FlowError {
     Sink(#[from] SinkError),
     /// The target refused a record for good, and its key cannot be read again.
     #[error("the target refuses {0}")]
-    Refused(Refusal),
+    Refused(Box<Refusal>),
     /// The target does not hold any more what it had answered.
     #[error(
         "the target has lost data that it had acknowledged (was it restarted without an append-only file?)"

@@ -92,7 +92,7 @@ pub struct Refusal {
 pub enum WindowError {
     /// The target refused a command. It has carried out what came before, and may carry out what came after.
     #[error("the target refuses {}: {}", .0.describe(), .0.error)]
-    Refused(Refusal),
+    Refused(Box<Refusal>),
     /// A transaction was not carried out because a key that it watched was touched.
     #[error("the target has aborted a transaction: what it watched was touched")]
     Aborted,
@@ -175,7 +175,9 @@ impl<T> Window<T> {
             Outcome::NullArray if batch.command(batch.done) == EXEC => return Err(WindowError::Aborted),
             // Another command's way to say that there is nothing.
             Outcome::NullArray => {}
-            Outcome::Refused(error) => return Err(WindowError::Refused(batch.refusal(batch.done, error))),
+            Outcome::Refused(error) => {
+                return Err(WindowError::Refused(Box::new(batch.refusal(batch.done, error))));
+            }
             Outcome::RefusedInside { count, errors } => {
                 for (index, error) in errors {
                     // The commands of a transaction stand before its EXEC, which this reply answers.

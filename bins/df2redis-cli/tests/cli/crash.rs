@@ -137,7 +137,7 @@ fn tool((master, redis): (&ScriptedMaster, &RedisServer), state: &tempfile::Temp
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_record_once_whatever_is_killed() {
-    let crashes: u64 = std::env::var("RUNS").map_or(30, |runs| runs.parse().unwrap());
+    let crashes: u64 = std::env::var_os("RUNS").map_or(30, |runs| runs.to_str().unwrap().parse().unwrap());
     let mut run = Run::start(0x2545_f491_4f6c_dd1d).await;
     for crash in 0..crashes {
         run.work().await;

@@ -125,7 +125,7 @@ impl Flow {
         for refusal in self.sink.take_refusals() {
             let places = self.places_of(&refusal);
             if places.is_empty() {
-                return Err(FlowError::Refused(refusal));
+                return Err(FlowError::Refused(Box::new(refusal)));
             }
             self.count_refusal(&refusal);
             for place in places {

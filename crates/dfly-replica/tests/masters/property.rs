@@ -161,7 +161,8 @@ async fn ends_as_the_model(shape: Shape) {
 /// `PROPTEST_CASES=500 cargo test -p dfly-replica --test masters property` for more than the few that CI runs.
 #[test]
 fn whatever_lies_in_between() {
-    let cases = std::env::var("PROPTEST_CASES").map_or(16, |cases| cases.parse().unwrap());
+    let cases =
+        std::env::var_os("PROPTEST_CASES").map_or(16, |cases| cases.to_str().unwrap().parse().unwrap());
     let mut runner = TestRunner::new(Config { cases, max_shrink_iters: 0, ..Config::default() });
     let runtime = Runtime::new().unwrap();
     runner

@@ -2,6 +2,7 @@
 //! does not, due times are kept beside the key (`notes.rs`). Times are absolute from the record's arrival on (P16).
 
 use dfly_wire::{DbIndex, UnixMillis};
+use redis_resp::CommandBatch;
 
 use super::{Received, number};
 use crate::error::TranslateError;
@@ -147,7 +148,7 @@ impl Translator {
         }
         let beside = self.watch_members((r.db(), r.arg(1)), out.commands);
         let options = [if keeps { &b"1"[..] } else { b"0" }.to_vec(), text(due)];
-        self.member_script(script::SADDEX, (r.db(), r.arg(1), &beside), (&options, &members), out);
+        self.member_script((r, &beside), (script::SADDEX, &options, &members), out.commands);
         Ok(Effect::Written)
     }
 
@@ -177,7 +178,7 @@ impl Translator {
         let flag = |is: bool| if is { b"1".to_vec() } else { b"0".to_vec() };
         let due = set.due.map(text).unwrap_or_default();
         let options = [flag(native), set.condition, flag(set.keeps), due];
-        self.member_script(script::HSETEX, (r.db(), r.arg(1), &beside), (&options, &set.pairs), out);
+        self.member_script((r, &beside), (script::HSETEX, &options, &set.pairs), out.commands);
         Ok(Effect::Written)
     }
 
@@ -191,7 +192,7 @@ impl Translator {
         let (condition, fields) = if plain { (&b""[..], 5) } else { (r.arg(3), 6) };
         let members = r.args().iter().skip(fields).collect();
         match due(r.arg(2), Unit::SECONDS, out) {
-            Some(at) => self.expire_members(r, Expiry { due: Some(at), condition, members }, out),
+            Some(at) => self.expire_members(r, &Expiry { due: Some(at), condition, members }, out),
             None => self.again_or_lose(Reason::Form, Loss::Malformed, r),
         }
     }
@@ -204,7 +205,7 @@ impl Translator {
     ) -> Result<Effect, TranslateError> {
         let members = r.args().iter().skip(3).collect();
         match due(r.arg(2), Unit::SECONDS, out) {
-            Some(at) => self.expire_members(r, Expiry { due: Some(at), condition: b"", members }, out),
+            Some(at) => self.expire_members(r, &Expiry { due: Some(at), condition: b"", members }, out),
             None => self.again_or_lose(Reason::Form, Loss::Malformed, r),
         }
     }
@@ -225,13 +226,13 @@ impl Translator {
             },
         };
         let members = r.args().iter().skip(fields).collect();
-        self.expire_members(r, Expiry { due, condition: b"", members }, out)
+        self.expire_members(r, &Expiry { due, condition: b"", members }, out)
     }
 
     fn expire_members(
         &mut self,
         r: &Received<'_>,
-        expiry: Expiry<'_>,
+        expiry: &Expiry<'_>,
         out: &mut Output<'_>,
     ) -> Result<Effect, TranslateError> {
         let native = self.has_field_ttl();
@@ -247,26 +248,20 @@ impl Translator {
         let native = if native { b"1".to_vec() } else { b"0".to_vec() };
         let due = expiry.due.map(text).unwrap_or_default();
         let options = [text(out.now), native, due, expiry.condition.to_ascii_uppercase()];
-        self.member_script(
-            script::EXPIRE_MEMBERS,
-            (place.0, place.1, &beside),
-            (&options, &expiry.members),
-            out,
-        );
+        self.member_script((r, &beside), (script::EXPIRE_MEMBERS, &options, &expiry.members), out.commands);
         Ok(Effect::Written)
     }
 
-    /// A script on a key, its due times and the registry.
+    /// A script on the record's key, its due times and the registry.
     fn member_script(
         &mut self,
-        script: &str,
-        (db, key, beside): (DbIndex, &[u8], &Beside),
-        (options, members): (&[Vec<u8>], &[&[u8]]),
-        out: &mut Output<'_>,
+        (r, beside): (&Received<'_>, &Beside),
+        (script, options, members): (&str, &[Vec<u8>], &[&[u8]]),
+        out: &mut CommandBatch,
     ) {
-        self.select(db, out.commands);
-        let mut command = out.commands.start(7 + options.len() + members.len());
-        command.arg(b"EVAL").arg(script.as_bytes()).int(3).arg(key);
+        self.select(r.db(), out);
+        let mut command = out.start(7 + options.len() + members.len());
+        command.arg(b"EVAL").arg(script.as_bytes()).int(3).arg(r.arg(1));
         command.arg(&beside.expiry).arg(&beside.registry).arg(&beside.member);
         for option in options {
             command.arg(option);

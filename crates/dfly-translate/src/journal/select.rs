@@ -23,7 +23,7 @@ impl Translator {
         if !self.rules.selection.takes_command(spec) {
             return Ok(Effect::Unselected);
         }
-        let Some(db) = db else { return self.from_outside(&r) };
+        let Some(db) = db else { return self.leads_in(&r) };
         let words = r.words();
         let positions = spec.key_positions(&words);
         let rules = std::sync::Arc::clone(&self.rules);
@@ -40,7 +40,7 @@ impl Translator {
             false if splits_by_key(spec) => only(&words, &kept, spec),
             false => return self.again_or_lose(Reason::Torn, Loss::Torn, &r),
         };
-        let Some(words) = self.under_target_names(&r, words) else { return self.into_outside(&r, db, out) };
+        let Some(words) = self.under_target_names(&r, words) else { return self.leads_out(&r, db, out) };
         let record = Command { db, txid: origin.txid, args: Args::of(&words) };
         self.in_slots(&Received::new(origin, &record, spec), out)
     }
@@ -72,7 +72,7 @@ impl Translator {
     }
 
     /// A record of a database that is left out. MOVE may lead out of it.
-    fn from_outside(&mut self, r: &Received<'_>) -> Result<Effect, TranslateError> {
+    fn leads_in(&mut self, r: &Received<'_>) -> Result<Effect, TranslateError> {
         let to =
             db_in(r).filter(|to| r.spec.rule == Rule::Move && self.rules.selection.dbs.get(*to).is_some());
         let Some(to) = to else { return Ok(Effect::Unselected) };
@@ -84,7 +84,7 @@ impl Translator {
     }
 
     /// MOVE into a database that is left out, or into one that is the same on the target.
-    fn into_outside(
+    fn leads_out(
         &mut self,
         r: &Received<'_>,
         db: DbIndex,

@@ -166,7 +166,7 @@ impl CommandSpec {
         let mut positions: Vec<usize> = self.keys.positions(words).collect();
         match self.rule {
             Rule::Store | Rule::SortStore if words.len() > 2 => {
-                store_positions(self.name, words, &mut positions)
+                store_positions(self.name, words, &mut positions);
             }
             _ => {}
         }

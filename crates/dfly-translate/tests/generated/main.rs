@@ -1,12 +1,7 @@
 //! `src/table/commands.rs` and `docs/commands.md` are generated from `data/commands.txt`:
 //! `UPDATE_GOLDEN=1 cargo test -p dfly-translate --test generated` writes them anew.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a failed expectation must stop the test"
-)]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a failed expectation must stop the test")]
 
 mod page;
 mod rows;
