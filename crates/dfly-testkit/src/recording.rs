@@ -199,9 +199,14 @@ impl Recording {
     /// Every key and argument of every journal record: keys outside this set came by the snapshot alone, so all
     /// their times are the master's own.
     pub fn journal_arguments(&self) -> BTreeSet<Bytes> {
+        self.journal_commands().into_iter().flatten().collect()
+    }
+
+    /// Every command of every journal, flow after flow.
+    pub fn journal_commands(&self) -> Vec<Vec<Bytes>> {
         let flows = self.sessions.iter().flat_map(|session| &session.flows);
         let walks = flows.filter_map(|flow| walk(flow.journal(), flow.start_lsn).ok());
-        walks.flat_map(|walk| walk.commands.into_iter().flatten()).collect()
+        walks.flat_map(|walk| walk.commands).collect()
     }
 
     fn from_files(files: &Files<'_>) -> Result<Self, RecordingError> {

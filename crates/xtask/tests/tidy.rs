@@ -33,6 +33,8 @@ const IMPORTS: [(&str, &[&str], bool); 11] = [
             "dfly-wire",
             "redis-resp",
             "redis-sink",
+            "redis-slots",
+            "relay-log",
         ],
         true,
     ),

@@ -12,6 +12,7 @@ mod bad_input;
 mod captures;
 mod cuts;
 mod failover;
+mod modules;
 mod property;
 mod proxied;
 mod resume;
