@@ -15,5 +15,6 @@ mod failover;
 mod proxied;
 mod resume;
 mod run;
+mod scenarios;
 mod scripted;
 mod small;
