@@ -28,9 +28,11 @@ test-live: setup
 	@test -n "$$DF2REDIS_DRAGONFLY" || { echo "set DF2REDIS_DRAGONFLY to the path of a Dragonfly binary"; exit 1; }
 	$(CARGO) test --locked -p dfly-replica --test live
 
-# A recorded flow cut at every byte (49,000 runs, some twenty minutes); CUT_STEP=7 cuts at every seventh.
+# Connections cut at every byte: a recorded flow (49,000 runs), a resumed flow in both forms, and each connection of a small
+# session to the source and to the target, in both directions (31,000 runs); half an hour in all. CUT_STEP=7 cuts at every
+# seventh.
 test-cuts: setup
-	CUT_STEP=$${CUT_STEP:-1} $(CARGO) test --locked -p dfly-replica --test masters a_recorded_flow
+	CUT_STEP=$${CUT_STEP:-1} $(CARGO) test --locked -p dfly-replica --test masters -- a_recorded_flow a_resumed_flow proxied::
 
 # The tool, the target and connections killed at random under load: make test-crash RUNS=1000
 test-crash: setup

@@ -17,6 +17,7 @@ mod property;
 mod proxied;
 mod resume;
 mod run;
+mod scenarios;
 mod scripted;
 mod small;
 mod workload;
