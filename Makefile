@@ -8,7 +8,7 @@ MISSING := $(shell command -v redis-server >/dev/null || echo redis-server) \
 MISSING := $(strip $(MISSING))
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: demo test lint test-live test-cuts test-crash test-targets fuzz bench doc setup
+.PHONY: demo test lint test-live test-cuts test-crash test-targets fuzz bench bench-e2e doc setup
 
 demo: setup
 	$(CARGO) run --locked --quiet -p df2redis-cli -- demo
@@ -54,6 +54,16 @@ test-targets: setup
 
 bench:
 	$(CARGO) bench --locked -p df2redis-benches
+
+# End to end beside redis-cli --pipe, medians of ROUNDS; DIVIDE=20 for a look in a minute. With a live source:
+# make bench-e2e DF2REDIS_DRAGONFLY=/path/to/dragonfly
+ROUNDS ?= 5
+DIVIDE ?= 1
+FLOWS ?= 1
+bench-e2e: setup
+	$(CARGO) build --locked --release -p df2redis-cli
+	$(CARGO) run --locked --release --quiet -p df2redis-benches --bin e2e -- --rounds $(ROUNDS) --divide $(DIVIDE) \
+	  --flows $(FLOWS) $${DF2REDIS_DRAGONFLY:+--dragonfly "$$DF2REDIS_DRAGONFLY"}
 
 doc:
 	$(CARGO) doc --locked --workspace --no-deps --all-features --open

@@ -69,7 +69,7 @@ impl Flow {
             self.count_phantom();
             return Ok(());
         }
-        let mut out = Output { now: self.config.clock.now(), commands: &mut self.batch };
+        let mut out = Output { now: self.arrived, commands: &mut self.batch };
         match event {
             Event::Aux { key, value } => {
                 let effect = self.translator.aux(&key, &value)?;

@@ -8,16 +8,17 @@ mod spill;
 mod wanted;
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use dfly_client::driver::{AckConn, FlowConn};
 use dfly_client::{AckSchedule, FlowId};
 use dfly_journal::Lsn;
 use dfly_translate::{Flush, Translator};
+use dfly_wire::UnixMillis;
 use redis_resp::CommandBatch;
 use redis_sink::Pipeline;
 use tokio::sync::{mpsc, watch};
-use tokio::time::{sleep_until, timeout};
+use tokio::time::{sleep, sleep_until, timeout};
 
 use crate::checkpoint::{Checkpoint, Position};
 use crate::config::EngineConfig;
@@ -39,6 +40,10 @@ const BATCH_COMMANDS: usize = 512;
 
 /// A batch is handed over when it is this large.
 const BATCH_BYTES: usize = 64 << 10;
+
+/// While the target has plenty to do the flow rests this long, so that it is not woken for every few replies and every
+/// few bytes: that costs it, and the target, more than the work does.
+const REST: Duration = Duration::from_millis(1);
 
 /// What a batch stands for once the target has carried it out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -132,6 +137,8 @@ pub(crate) struct Flow {
     pub batch: CommandBatch,
     /// Decoding again is of no use before the buffer holds this many bytes.
     pub needed: usize,
+    /// When what is decoded now arrived, to the batch.
+    pub arrived: UnixMillis,
     /// A flush that the flow has come to.
     pub at_flush: AtFlush,
     pub wanted: Wanted,
@@ -185,6 +192,9 @@ impl Flow {
     async fn wait(&mut self, want: Want) -> Result<Waited, FlowError> {
         if let lost @ Waited::SourceLost(_) = self.acknowledge().await? {
             return Ok(lost);
+        }
+        if self.link.is_up() && self.sink.has_plenty() {
+            sleep(REST).await;
         }
         let paused = self.paused_until();
         let hungry = self.may_read(want) && paused.is_none();
