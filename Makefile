@@ -8,7 +8,7 @@ MISSING := $(shell command -v redis-server >/dev/null || echo redis-server) \
 MISSING := $(strip $(MISSING))
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: demo test lint test-live test-cuts test-crash test-targets fuzz bench bench-e2e doc setup
+.PHONY: demo test lint test-live test-slow-target test-memory test-cuts test-crash test-targets fuzz bench bench-e2e doc setup
 
 demo: setup
 	$(CARGO) run --locked --quiet -p df2redis-cli -- demo
@@ -27,6 +27,12 @@ lint:
 test-live: setup
 	@test -n "$$DF2REDIS_DRAGONFLY" || { echo "set DF2REDIS_DRAGONFLY to the path of a Dragonfly binary"; exit 1; }
 	$(CARGO) test --locked -p dfly-replica --test live
+
+# A target that stands still for STOPPED seconds under a steady load, beside a Dragonfly replica that does.
+test-slow-target: setup
+	@test -n "$$DF2REDIS_DRAGONFLY" || { echo "set DF2REDIS_DRAGONFLY to the path of a Dragonfly binary"; exit 1; }
+	SLOW_TARGET_SECONDS=$${STOPPED:-120} $(CARGO) test --locked --release -p dfly-replica --test live slow_target -- \
+	  --nocapture --test-threads 1
 
 # A recorded flow cut at every byte (49,000 runs, some twenty minutes); CUT_STEP=7 cuts at every seventh.
 test-cuts: setup

@@ -10,7 +10,7 @@ mod wanted;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use dfly_client::driver::{AckConn, FlowConn};
+use dfly_client::driver::{AckConn, FlowConn, READ_ROOM};
 use dfly_client::{AckSchedule, FlowId};
 use dfly_journal::Lsn;
 use dfly_translate::{Flush, Translator};
@@ -137,6 +137,8 @@ pub(crate) struct Flow {
     pub batch: CommandBatch,
     /// Decoding again is of no use before the buffer holds this many bytes.
     pub needed: usize,
+    /// Whether the source may have more to give than was read last.
+    pub backlogged: bool,
     /// When what is decoded now arrived, to the batch.
     pub arrived: UnixMillis,
     /// A flush that the flow has come to.
@@ -193,7 +195,7 @@ impl Flow {
         if let lost @ Waited::SourceLost(_) = self.acknowledge().await? {
             return Ok(lost);
         }
-        if self.link.is_up() && self.sink.has_plenty() {
+        if self.may_rest() {
             sleep(REST).await;
         }
         let paused = self.paused_until();
@@ -220,6 +222,13 @@ impl Flow {
         Ok(Waited::Moved)
     }
 
+    /// Whether nothing is gained by going on at once. In stable sync a source that has more to give than was read is never
+    /// made to wait (P26).
+    fn may_rest(&self) -> bool {
+        let hurried = self.backlogged && !matches!(self.stage, Stage::Snapshot(_));
+        self.link.is_up() && self.sink.has_plenty() && !hurried
+    }
+
     /// The next moment at which something is due without an event.
     fn wake_at(&self) -> Instant {
         let ack = self.entered.then(|| self.ack_schedule.deadline(Instant::now()));
@@ -238,6 +247,7 @@ impl Flow {
     }
 
     fn count_bytes(&mut self, bytes: usize) {
+        self.backlogged = bytes >= READ_ROOM;
         self.reading.take(bytes as u64, Instant::now());
         if let Some(counters) = self.counters.flow(self.id) {
             FlowCounters::add(&counters.bytes, bytes as u64);

@@ -262,6 +262,7 @@ impl Running {
             ack_schedule: AckSchedule::new(self.config.ack_interval),
             batch: CommandBatch::default(),
             needed: 0,
+            backlogged: false,
             arrived: self.config.clock.now(),
             at_flush: AtFlush::No,
             wanted,

@@ -17,7 +17,7 @@ use crate::writers::{fill, write};
 
 const LIMIT: Duration = Duration::from_secs(180);
 
-fn endpoint(peer: Peer, server: &RedisServer) -> Endpoint {
+pub(crate) fn endpoint(peer: Peer, server: &RedisServer) -> Endpoint {
     Endpoint {
         peer,
         host: "127.0.0.1".into(),
@@ -67,7 +67,7 @@ fn comparable(server: &RedisServer) -> BTreeMap<(u32, Bytes), CanonicalValue> {
     keys
 }
 
-fn assert_equal(master: &RedisServer, redis: &RedisServer) -> usize {
+pub(crate) fn assert_equal(master: &RedisServer, redis: &RedisServer) -> usize {
     let held = comparable(master);
     let found = comparable(redis);
     let differs = |key: &&(u32, Bytes)| held.get(*key) != found.get(*key);
