@@ -42,6 +42,10 @@ test-cuts: setup
 test-crash: setup
 	CRASHES=$${CRASHES:-300} $(CARGO) test --locked --release -p df2redis-cli --test cli crash
 
+# A string of 600 MB, a list of 5 M elements and 2 GB in all through a slow target, within the default limit of memory.
+test-memory: setup
+	MEMORY_LARGE=1 $(CARGO) test --locked -p df2redis-cli --test cli memory -- --nocapture --test-threads 1
+
 # Every fuzz target for SECONDS each. Needs cargo-fuzz, which it installs; a stable compiler is enough.
 SECONDS ?= 60
 fuzz:

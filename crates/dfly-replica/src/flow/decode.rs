@@ -9,6 +9,7 @@ use dfly_rdb::Config;
 use dfly_wire::Step;
 
 use super::{BATCH_BYTES, BATCH_COMMANDS, Flow, Want};
+use crate::budget::{of_journal, of_snapshot};
 use crate::config::EngineConfig;
 use crate::error::FlowError;
 
@@ -41,7 +42,11 @@ impl Stage {
     /// A flow that starts with a snapshot.
     pub(crate) fn snapshot(start: &FlowStart, config: &EngineConfig) -> Self {
         Self::Snapshot(Box::new(Snapshot {
-            decoder: dfly_rdb::Decoder::new(Config { limits: config.limits, ..Config::default() }),
+            decoder: dfly_rdb::Decoder::new(Config {
+                limits: config.limits,
+                open_bytes: config.limits.string,
+                ..Config::default()
+            }),
             blobs: dfly_journal::Decoder::blobs().with_limits(config.limits),
             offset: None,
             token: start.token,
@@ -104,7 +109,7 @@ impl Flow {
             return self.step_relayed();
         }
         match &mut self.stage {
-            Stage::Snapshot(snapshot) => match snapshot.decoder.decode(&mut self.conn.buffer)? {
+            Stage::Snapshot(snapshot) => match snapshot.decoder.decode(&mut self.conn.buffer).map_err(of_snapshot)? {
                 Step::Ready(event) => self.on_event(event).map(|()| None),
                 Step::Need(n) => Ok(Some(self.need(n.get()))),
             },
@@ -120,7 +125,7 @@ impl Flow {
                     None => Ok(Some(self.need(TOKEN - self.conn.buffer.len()))),
                 }
             }
-            Stage::Stable(journal) => match journal.decode(&mut self.conn.buffer)? {
+            Stage::Stable(journal) => match journal.decode(&mut self.conn.buffer).map_err(of_journal)? {
                 Step::Ready(record) => {
                     let next = journal.next_lsn();
                     self.on_record(&record, next, self.arrived)

@@ -96,7 +96,7 @@ pub(crate) async fn open(
     let (requests, requested) = mpsc::channel(READ_REQUESTS);
     tokio::spawn(reader::serve(Arc::clone(config), requested));
     let mut running = Running {
-        config: Arc::clone(config),
+        config: Arc::new(config.for_flows(session.flows)),
         control,
         phase: Phase::FullSync,
         tasks: JoinSet::new(),
@@ -230,8 +230,10 @@ impl Running {
 
     async fn spawn(&mut self, flow: OpenFlow, shared: &Shared) -> Result<(), Error> {
         let (mut connection, target) = connect_target(&self.config).await?;
-        let mut translator = Translator::new(target, Arc::clone(&self.config.rules)).for_flow(flow.id.0);
-        let mut wanted = Wanted::new(shared.requests.clone());
+        let mut translator = Translator::new(target, Arc::clone(&self.config.rules))
+            .for_flow(flow.id.0)
+            .holding(self.config.limits.string);
+        let mut wanted = Wanted::new(shared.requests.clone(), self.config.parked);
         let position = flow.resume.as_ref().map(|resumed| resumed.position);
         let mut sharding = None;
         if position.is_some() {
