@@ -8,7 +8,7 @@ MISSING := $(shell command -v redis-server >/dev/null || echo redis-server) \
 MISSING := $(strip $(MISSING))
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: demo test lint test-live test-cuts test-crash test-targets fuzz bench doc setup
+.PHONY: demo test lint test-live test-slow-target test-memory test-cuts test-crash test-targets fuzz bench bench-e2e doc setup
 
 demo: setup
 	$(CARGO) run --locked --quiet -p df2redis-cli -- demo
@@ -28,6 +28,12 @@ test-live: setup
 	@test -n "$$DF2REDIS_DRAGONFLY" || { echo "set DF2REDIS_DRAGONFLY to the path of a Dragonfly binary"; exit 1; }
 	$(CARGO) test --locked -p dfly-replica --test live
 
+# A target that stands still for STOPPED seconds under a steady load, beside a Dragonfly replica that does.
+test-slow-target: setup
+	@test -n "$$DF2REDIS_DRAGONFLY" || { echo "set DF2REDIS_DRAGONFLY to the path of a Dragonfly binary"; exit 1; }
+	SLOW_TARGET_SECONDS=$${STOPPED:-120} $(CARGO) test --locked --release -p dfly-replica --test live slow_target -- \
+	  --nocapture --test-threads 1
+
 # Connections cut at every byte: a recorded flow (49,000 runs), a resumed flow in both forms, and each connection of a small
 # session to the source and to the target, in both directions (31,000 runs); half an hour in all. CUT_STEP=7 cuts at every
 # seventh.
@@ -37,6 +43,10 @@ test-cuts: setup
 # The tool, the target and connections killed at random under load: make test-crash RUNS=1000
 test-crash: setup
 	RUNS=$${RUNS:-300} $(CARGO) test --locked --release -p df2redis-cli --test cli crash
+
+# A string of 600 MB, a list of 5 M elements and 2 GB in all through a slow target, within the default limit of memory.
+test-memory: setup
+	MEMORY_LARGE=1 $(CARGO) test --locked -p df2redis-cli --test cli memory -- --nocapture --test-threads 1
 
 # Every fuzz target for SECONDS each. Needs cargo-fuzz, which it installs; a stable compiler is enough.
 SECONDS ?= 60
@@ -58,6 +68,16 @@ test-targets: setup
 
 bench:
 	$(CARGO) bench --locked -p df2redis-benches
+
+# End to end beside redis-cli --pipe, medians of ROUNDS; DIVIDE=20 for a look in a minute. With a live source:
+# make bench-e2e DF2REDIS_DRAGONFLY=/path/to/dragonfly
+ROUNDS ?= 5
+DIVIDE ?= 1
+FLOWS ?= 1
+bench-e2e: setup
+	$(CARGO) build --locked --release -p df2redis-cli
+	$(CARGO) run --locked --release --quiet -p df2redis-benches --bin e2e -- --rounds $(ROUNDS) --divide $(DIVIDE) \
+	  --flows $(FLOWS) $${DF2REDIS_DRAGONFLY:+--dragonfly "$$DF2REDIS_DRAGONFLY"}
 
 doc:
 	$(CARGO) doc --locked --workspace --no-deps --all-features --open

@@ -74,6 +74,10 @@ pub(crate) struct Settings {
     /// The most that is kept of each flow's journal in the state directory, such as 500MiB; 0 for none [default: 8GiB].
     #[arg(long, value_name = "SIZE")]
     pub relay_max_bytes: Option<String>,
+    /// The most memory for what is on its way from the source to the target, over all flows. Three eighths of it are the
+    /// largest record or element that can be copied [default: 256MiB].
+    #[arg(long, value_name = "SIZE")]
+    pub memory_limit: Option<String>,
     /// What to do with what the target cannot hold: fail, warn or skip [default: fail]; by kind: json=string,bloom=skip,
     /// member-ttl=emulate|drop|fail.
     #[arg(long, value_name = "POLICY")]

@@ -34,6 +34,9 @@ pub(crate) fn engine_config(flags: &ReplicateFlags) -> Result<EngineConfig, Stri
     if let Some(text) = &settings.relay_max_bytes {
         config.relay_max_bytes = size("--relay-max-bytes", text)?;
     }
+    if let Some(text) = &settings.memory_limit {
+        config.memory_limit = memory_limit(text)?;
+    }
     if let Some(text) = &settings.snapshot_bytes_per_second {
         config.snapshot_bytes_per_second = Some(size("--snapshot-bytes-per-second", text)?);
     }
@@ -49,6 +52,7 @@ fn merge(flags: Settings, file: Settings) -> Settings {
         target: flags.target.or(file.target),
         state_dir: flags.state_dir.or(file.state_dir),
         relay_max_bytes: flags.relay_max_bytes.or(file.relay_max_bytes),
+        memory_limit: flags.memory_limit.or(file.memory_limit),
         on_unsupported: flags.on_unsupported.or(file.on_unsupported),
         on_start: flags.on_start.or(file.on_start),
         on_conflict: flags.on_conflict.or(file.on_conflict),
@@ -148,6 +152,14 @@ fn commands(flag: &str, names: &[String]) -> Result<BTreeSet<String>, String> {
     names.iter().map(known).collect()
 }
 
+/// With less, every flow would hold less than a batch.
+const LEAST_MEMORY: usize = 16 << 20;
+
+fn memory_limit(text: &str) -> Result<usize, String> {
+    let bytes = usize::try_from(size("--memory-limit", text)?).unwrap_or(usize::MAX);
+    if bytes < LEAST_MEMORY { Err("--memory-limit: 16MiB is the least".into()) } else { Ok(bytes) }
+}
+
 /// A size as people write it: `500MiB`, `8GiB`, `1000`.
 fn size(flag: &str, text: &str) -> Result<u64, String> {
     let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
@@ -213,6 +225,7 @@ mod tests {
             (Settings { on_start: some("wipe"), ..Settings::default() }, "--on-start"),
             (Settings { on_conflict: some("skip"), ..Settings::default() }, "--on-start merge"),
             (Settings { relay_max_bytes: some("8 potatoes"), ..Settings::default() }, "--relay-max-bytes"),
+            (Settings { memory_limit: some("1MiB"), ..Settings::default() }, "--memory-limit"),
             (Settings { block_types: list("text"), ..Settings::default() }, "--block-types"),
             (Settings { allow_commands: list("GET"), ..Settings::default() }, "--allow-commands"),
             (Settings { rename_keys: list("a"), ..Settings::default() }, "--rename-keys"),

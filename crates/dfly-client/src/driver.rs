@@ -17,7 +17,7 @@ use crate::session::Session;
 use crate::{Request, ack_request};
 
 /// The least room that a read is given, in bytes.
-const READ_ROOM: usize = 64 << 10;
+pub const READ_ROOM: usize = 128 << 10;
 
 /// Why no session, or no flow, came about.
 #[derive(Debug, Error)]

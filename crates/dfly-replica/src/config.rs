@@ -27,12 +27,22 @@ pub struct EngineConfig {
     pub snapshot_bytes_per_second: Option<u64>,
     /// How many commands are sent to the target in a second, over all flows.
     pub target_ops_per_second: Option<u64>,
+    /// The most memory, in bytes, for what is on its way from the source to the target, over all flows: read ahead, in
+    /// flight, waiting for the disk, and one value that has to be held whole. The sizes that follow are made smaller to keep
+    /// within it. Not in it are names of keys that are to be read again, or that have members with an expiry, and some
+    /// 16 MiB of the program itself.
+    pub memory_limit: usize,
     /// What may be in flight to the target for one flow.
     pub window: WindowLimits,
-    /// What the decoders accept.
+    /// What the decoders accept. A record, an element or a document over `limits.string` ends the run: it has to be held
+    /// whole.
     pub limits: Limits,
     /// How many bytes of one flow are read ahead while the target is behind, so that the source is not held up.
     pub read_ahead: usize,
+    /// The size from which a frame of the relay log is written, in bytes.
+    pub relay_frame: usize,
+    /// The most bytes of records of one flow that wait for their key to be read again. Beyond it the key is read later.
+    pub parked: usize,
     /// How often positions are acknowledged at the least.
     pub ack_interval: Duration,
     /// How often the control connection is asked whether the source is alive.
@@ -147,9 +157,12 @@ impl EngineConfig {
             on_conflict: OnConflict::default(),
             snapshot_bytes_per_second: None,
             target_ops_per_second: None,
+            memory_limit: 256 << 20,
             window: WindowLimits::default(),
             limits: Limits { piece: PIECE, ..Limits::default() },
             read_ahead: 64 << 20,
+            relay_frame: 1 << 20,
+            parked: 4 << 20,
             ack_interval: Duration::from_secs(1),
             ping_interval: Duration::from_secs(5),
             report_interval: Duration::from_millis(500),

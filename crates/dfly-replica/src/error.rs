@@ -124,6 +124,17 @@ pub enum FlowError {
     /// The journal cannot be decoded.
     #[error("the journal cannot be read: {0}")]
     Journal(#[from] dfly_journal::Error),
+    /// Something has to be held whole and is too large for it.
+    #[error(
+        "{error}: a record, an element or a document of more than {limit} bytes cannot be held whole within --memory-limit; raise it if the source has such values"
+    )]
+    TooLarge {
+        /// What is held at most, in bytes.
+        limit: u64,
+        /// Where it stands.
+        #[source]
+        error: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// A value of the snapshot, or a record in it, has no commands.
     #[error(transparent)]
     Translate(#[from] TranslateError),

@@ -33,6 +33,7 @@
 
 mod backoff;
 mod barrier;
+mod budget;
 mod checkpoint;
 mod config;
 mod engine;

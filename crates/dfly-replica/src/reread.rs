@@ -23,9 +23,6 @@ pub(crate) type Place = (DbIndex, Bytes);
 /// How many keys of a flow are read at once.
 pub(crate) const AT_ONCE: usize = 8;
 
-/// The most bytes of parked records, over all keys of a flow. Beyond it a key is read again later.
-const PARKED: usize = 4 << 20;
-
 /// The delay before a value is read that was not exact, doubled each time up to 64-fold.
 const AGAIN: Duration = Duration::from_millis(20);
 
@@ -85,13 +82,16 @@ pub(crate) struct Rereads {
     keys: BTreeMap<Place, Wanted>,
     reading: usize,
     parked: usize,
+    /// The most bytes of parked records, over all keys of a flow. Beyond it a key is read again later.
+    most_parked: usize,
     /// Of the next request: an answer to an older one is not taken for it.
     ticket: u64,
 }
 
 impl Rereads {
-    pub(crate) fn new() -> Self {
-        Self { keys: BTreeMap::new(), reading: 0, parked: 0, ticket: 0 }
+    /// None, with room for so many bytes of parked records.
+    pub(crate) fn new(most_parked: usize) -> Self {
+        Self { keys: BTreeMap::new(), reading: 0, parked: 0, most_parked, ticket: 0 }
     }
 
     #[inline]
@@ -126,7 +126,7 @@ impl Rereads {
         let Some(wanted) = self.keys.get_mut(place) else { return };
         let (Stage::Reading(_, parked) | Stage::Read(parked, _)) = &mut wanted.stage else { return };
         let size = record.args.byte_len();
-        if self.parked + size > PARKED {
+        if self.parked + size > self.most_parked {
             parked.spoiled = true;
         } else {
             self.parked += size;
@@ -245,7 +245,7 @@ mod tests {
     #[test]
     fn exact_without_a_record_in_between() {
         let now = Instant::now();
-        let mut rereads = Rereads::new();
+        let mut rereads = Rereads::new(4096);
         assert!(rereads.want(place(), now) && !rereads.want(place(), now));
         assert_eq!((rereads.next(now), rereads.next(now)), (Some((place(), 1)), None));
         for (lsn, name) in [(4, "BEFORE"), (7, "BEHIND")] {
@@ -265,7 +265,7 @@ mod tests {
     fn again_with_a_record_in_between_or_one_that_was_not_kept() {
         let now = Instant::now();
         for spoil in [false, true] {
-            let mut rereads = Rereads::new();
+            let mut rereads = Rereads::new(4096);
             rereads.want(place(), now);
             rereads.next(now);
             if spoil {
@@ -290,7 +290,7 @@ mod tests {
         fn in_step_whenever_it_is_read(
             steps in prop::collection::vec((0u8..5, 1u64..4), 1..120),
         ) {
-            let (now, mut rereads) = (Instant::now(), Rereads::new());
+            let (now, mut rereads) = (Instant::now(), Rereads::new(4096));
             // The source's records are increments; its value is their number. The flow lags behind.
             let (mut source, mut flow, mut target) = (0u64, 0u64, 0u64);
             let (mut reading, mut before) = (None, None);

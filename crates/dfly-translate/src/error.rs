@@ -56,6 +56,18 @@ pub enum TranslateError {
         /// The key's database on the source.
         db: DbIndex,
     },
+    /// A value that has to be kept until it is whole is too large for that.
+    #[error(
+        "the value of key \"{key}\" in database {db} is larger than the {limit} bytes that can be held whole; --memory-limit sets that"
+    )]
+    TooLarge {
+        /// The key, escaped.
+        key: String,
+        /// The key's database.
+        db: DbIndex,
+        /// What is held at most, in bytes.
+        limit: usize,
+    },
     /// A piece of a value that was not opened.
     #[error("a piece arrived for a value that is not open")]
     NotOpen,

@@ -127,6 +127,8 @@ pub struct Translator {
     /// The DEL that was translated last, if it was of one key: what follows it in the same transaction may be its other
     /// half.
     pub(crate) last_del: Option<(TxId, Vec<u8>)>,
+    /// The largest value that is kept until it is whole, in bytes.
+    pub(crate) whole: usize,
     rereads: Vec<Reread>,
     losses: Losses,
 }
@@ -144,6 +146,7 @@ impl Translator {
             open: HashMap::new(),
             notes: Notes::new(0, target.is_cluster()),
             last_del: None,
+            whole: usize::MAX,
             rereads: Vec::new(),
             losses: Losses::default(),
         }
@@ -159,6 +162,13 @@ impl Translator {
     #[must_use]
     pub fn with_form(self, form: Form) -> Self {
         Self { form, ..self }
+    }
+
+    /// The same, but a document that arrives in pieces and is larger than this is an error: it has to be kept until it is
+    /// whole.
+    #[must_use]
+    pub fn holding(self, whole: usize) -> Self {
+        Self { whole, ..self }
     }
 
     /// The target that is written for.

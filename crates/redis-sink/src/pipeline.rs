@@ -53,6 +53,12 @@ impl<T> Pipeline<T> {
         self.window.has_room()
     }
 
+    /// Whether more than half of what may be in flight is, and all of it is written: nothing is gained by looking for
+    /// replies at once.
+    pub fn has_plenty(&self) -> bool {
+        self.unwritten.is_empty() && self.window.is_half_full()
+    }
+
     /// Whether nothing is in flight.
     pub fn is_idle(&self) -> bool {
         self.window.is_empty()

@@ -144,6 +144,11 @@ impl<T> Window<T> {
         self.commands < self.limits.commands && self.bytes < self.limits.bytes
     }
 
+    /// Whether half of what may be in flight is.
+    pub fn is_half_full(&self) -> bool {
+        self.commands >= self.limits.commands / 2 || self.bytes >= self.limits.bytes / 2
+    }
+
     /// Whether nothing is in flight.
     pub fn is_empty(&self) -> bool {
         self.batches.is_empty()

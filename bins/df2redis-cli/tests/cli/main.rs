@@ -6,4 +6,5 @@ mod bad_input;
 mod binary;
 mod crash;
 mod demo;
+mod memory;
 mod replicate;

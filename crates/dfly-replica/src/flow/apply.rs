@@ -72,7 +72,7 @@ impl Flow {
             self.count_phantom();
             return Ok(());
         }
-        let mut out = Output { now: self.config.clock.now(), commands: &mut self.batch };
+        let mut out = Output { now: self.arrived, commands: &mut self.batch };
         match event {
             // A session that resumes says again what the first one said.
             Event::Aux { .. } if self.progress.is_some() => {}

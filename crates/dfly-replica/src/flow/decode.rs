@@ -10,6 +10,7 @@ use dfly_rdb::{Config, Event};
 use dfly_wire::Step;
 
 use super::{BATCH_BYTES, BATCH_COMMANDS, Flow, Want};
+use crate::budget::{of_journal, of_snapshot};
 use crate::config::EngineConfig;
 use crate::error::FlowError;
 
@@ -54,7 +55,11 @@ impl Stage {
 
     fn in_form((start, blobs): (&FlowStart, dfly_journal::Decoder), config: &EngineConfig) -> Self {
         Self::Snapshot(Box::new(Snapshot {
-            decoder: dfly_rdb::Decoder::new(Config { limits: config.limits, ..Config::default() }),
+            decoder: dfly_rdb::Decoder::new(Config {
+                limits: config.limits,
+                open_bytes: config.limits.string,
+                ..Config::default()
+            }),
             blobs: blobs.with_limits(config.limits),
             counted: VecDeque::new(),
             offset: None,
@@ -89,11 +94,16 @@ impl Flow {
             return Ok(Want::Bytes);
         }
         self.needed = 0;
+        // The clocks are read once a batch: for every item they would be a tenth of the work.
+        let mut now = Instant::now();
+        self.arrived = self.config.clock.now();
         loop {
             if self.batch.len() >= BATCH_COMMANDS || self.batch.byte_len() >= BATCH_BYTES {
                 self.hand_over();
+                now = Instant::now();
+                self.arrived = self.config.clock.now();
             }
-            if !self.sink.has_room() || self.writing.wait_until(Instant::now()).is_some() {
+            if !self.sink.has_room() || self.writing.wait_until(now).is_some() {
                 return Ok(Want::Room);
             }
             if let Some(want) = self.step()? {
@@ -113,17 +123,16 @@ impl Flow {
             return self.step_relayed();
         }
         match &mut self.stage {
-            Stage::Snapshot(snapshot) if !snapshot.counted.is_empty() => {
-                let now = self.config.clock.now();
-                match snapshot.counted.pop_front() {
-                    Some((record, next)) => self.on_record(&record, Some(next), now),
-                    None => Ok(None),
+            Stage::Snapshot(snapshot) if !snapshot.counted.is_empty() => match snapshot.counted.pop_front() {
+                Some((record, next)) => self.on_record(&record, Some(next), self.arrived),
+                None => Ok(None),
+            },
+            Stage::Snapshot(snapshot) => {
+                match snapshot.decoder.decode(&mut self.conn.buffer).map_err(of_snapshot)? {
+                    Step::Ready(event) => self.on_event(event).map(|()| None),
+                    Step::Need(n) => Ok(Some(self.need(n.get()))),
                 }
             }
-            Stage::Snapshot(snapshot) => match snapshot.decoder.decode(&mut self.conn.buffer)? {
-                Step::Ready(event) => self.on_event(event).map(|()| None),
-                Step::Need(n) => Ok(Some(self.need(n.get()))),
-            },
             Stage::Token { next, token } => {
                 let next = *next;
                 match self.conn.buffer.split_at_checked(TOKEN) {
@@ -136,10 +145,10 @@ impl Flow {
                     None => Ok(Some(self.need(TOKEN - self.conn.buffer.len()))),
                 }
             }
-            Stage::Stable(journal) => match journal.decode(&mut self.conn.buffer)? {
+            Stage::Stable(journal) => match journal.decode(&mut self.conn.buffer).map_err(of_journal)? {
                 Step::Ready(record) => {
-                    let (next, now) = (journal.next_lsn(), self.config.clock.now());
-                    self.on_record(&record, next, now)
+                    let next = journal.next_lsn();
+                    self.on_record(&record, next, self.arrived)
                 }
                 Step::Need(n) => Ok(Some(self.need(n.get()))),
             },
@@ -163,9 +172,8 @@ impl Flow {
             snapshot.counted.extend(records.into_iter().zip(behind));
             return Ok(());
         }
-        let now = self.config.clock.now();
         for record in &records {
-            if let Some(Want::Flush(flush, _)) = self.on_record(record, None, now)? {
+            if let Some(Want::Flush(flush, _)) = self.on_record(record, None, self.arrived)? {
                 return Err(FlowError::FlushedInSync(flush));
             }
         }

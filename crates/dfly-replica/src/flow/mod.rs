@@ -9,16 +9,17 @@ mod suspects;
 mod wanted;
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use dfly_client::driver::{AckConn, FlowConn};
+use dfly_client::driver::{AckConn, FlowConn, READ_ROOM};
 use dfly_client::{AckSchedule, FlowId};
 use dfly_journal::Lsn;
 use dfly_translate::{Flush, Translator};
+use dfly_wire::UnixMillis;
 use redis_resp::CommandBatch;
 use redis_sink::Pipeline;
 use tokio::sync::{mpsc, watch};
-use tokio::time::{sleep_until, timeout};
+use tokio::time::{sleep, sleep_until, timeout};
 
 use crate::checkpoint::{Checkpoint, Parties, Position};
 use crate::config::EngineConfig;
@@ -41,6 +42,10 @@ const BATCH_COMMANDS: usize = 512;
 
 /// A batch is handed over when it is this large.
 const BATCH_BYTES: usize = 64 << 10;
+
+/// While the target has plenty to do the flow rests this long, so that it is not woken for every few replies and every
+/// few bytes: that costs it, and the target, more than the work does.
+const REST: Duration = Duration::from_millis(1);
 
 /// What a batch stands for once the target has carried it out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -139,6 +144,10 @@ pub(crate) struct Flow {
     pub batch: CommandBatch,
     /// Decoding again is of no use before the buffer holds this many bytes.
     pub needed: usize,
+    /// Whether the source may have more to give than was read last.
+    pub backlogged: bool,
+    /// When what is decoded now arrived, to the batch.
+    pub arrived: UnixMillis,
     /// A flush that the flow has come to.
     pub at_flush: AtFlush,
     pub wanted: Wanted,
@@ -206,6 +215,9 @@ impl Flow {
         if let lost @ Waited::SourceLost(_) = self.acknowledge().await? {
             return Ok(lost);
         }
+        if self.may_rest() {
+            sleep(REST).await;
+        }
         let paused = self.paused_until();
         let hungry = self.may_read(want) && paused.is_none();
         let wake_at = paused.into_iter().fold(self.wake_at(), Instant::min);
@@ -230,6 +242,13 @@ impl Flow {
         Ok(Waited::Moved)
     }
 
+    /// Whether nothing is gained by going on at once. In stable sync a source that has more to give than was read is never
+    /// made to wait (P26).
+    fn may_rest(&self) -> bool {
+        let hurried = self.backlogged && !matches!(self.stage, Stage::Snapshot(_));
+        self.link.is_up() && self.sink.has_plenty() && !hurried
+    }
+
     /// The next moment at which something is due without an event.
     fn wake_at(&self) -> Instant {
         let ack = self.is_stable().then(|| self.ack_schedule.deadline(Instant::now()));
@@ -248,6 +267,7 @@ impl Flow {
     }
 
     fn count_bytes(&mut self, bytes: usize) {
+        self.backlogged = bytes >= READ_ROOM;
         self.reading.take(bytes as u64, Instant::now());
         if let Some(counters) = self.counters.flow(self.id) {
             FlowCounters::add(&counters.bytes, bytes as u64);

@@ -11,11 +11,9 @@ use relay_log::{Appended, Frame, LogError, RelayLog};
 use tracing::{info, warn};
 
 use super::{Flow, Stage, Want};
+use crate::budget::of_journal;
 use crate::config::EngineConfig;
 use crate::error::FlowError;
-
-/// A frame is written when it is this large.
-const FRAME_BYTES: usize = 1 << 20;
 
 /// How often what was written is made safe from a crash of the machine.
 const SYNC_EVERY: Duration = Duration::from_secs(1);
@@ -182,8 +180,8 @@ impl Flow {
         self.needed = 0;
         let first = journal.next_lsn().unwrap_or_default();
         let (mut body, mut db) = (Vec::new(), None);
-        while body.len() < FRAME_BYTES {
-            match journal.decode(&mut self.conn.buffer)? {
+        while body.len() < self.config.relay_frame {
+            match journal.decode(&mut self.conn.buffer).map_err(of_journal)? {
                 Step::Ready(record) => encode_record(&record, &mut db, &mut body),
                 Step::Need(n) => {
                     self.needed = self.conn.buffer.len() + n.get();

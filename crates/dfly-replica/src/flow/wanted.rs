@@ -37,9 +37,10 @@ pub(crate) struct Wanted {
 }
 
 impl Wanted {
-    pub(crate) fn new(requests: mpsc::Sender<ReadRequest>) -> Self {
+    /// With room for so many bytes of records that wait.
+    pub(crate) fn new(requests: mpsc::Sender<ReadRequest>, parked: usize) -> Self {
         let (answer_to, answers) = mpsc::channel(AT_ONCE);
-        Self { rereads: Rereads::new(), requests, answer_to, answers, unwritten: BTreeSet::new() }
+        Self { rereads: Rereads::new(parked), requests, answer_to, answers, unwritten: BTreeSet::new() }
     }
 
     /// The set that names the wanted keys of a flow.

@@ -155,7 +155,7 @@ fn running(
     let (requests, requested) = mpsc::channel(READ_REQUESTS);
     tokio::spawn(reader::serve(Arc::clone(config), requested));
     let running = Running {
-        config: Arc::clone(config),
+        config: Arc::new(config.for_flows(session.flows)),
         control,
         phase: Phase::FullSync,
         tasks: JoinSet::new(),
@@ -213,8 +213,10 @@ impl Running {
 
     async fn prepare(&mut self, flow: OpenFlow, (form, shared): (Form, &Shared)) -> Result<Flow, Error> {
         let (mut connection, target) = connect_target(&self.config).await?;
-        let mut translator = Translator::new(target, Arc::clone(&self.config.rules)).for_flow(flow.id.0);
-        let mut wanted = Wanted::new(shared.requests.clone());
+        let mut translator = Translator::new(target, Arc::clone(&self.config.rules))
+            .for_flow(flow.id.0)
+            .holding(self.config.limits.string);
+        let mut wanted = Wanted::new(shared.requests.clone(), self.config.parked);
         let position = flow.resume.as_ref().map(|resumed| resumed.position);
         let mut sharding = None;
         if position.is_some() {
@@ -247,6 +249,8 @@ impl Running {
             ack_schedule: AckSchedule::new(self.config.ack_interval),
             batch: CommandBatch::default(),
             needed: 0,
+            backlogged: false,
+            arrived: self.config.clock.now(),
             at_flush: AtFlush::No,
             wanted,
             suspects: Suspects::default(),

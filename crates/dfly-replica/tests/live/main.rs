@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failed expectation must stop the test")]
 
 mod quirks;
+mod slow_target;
 mod source;
 mod sync;
 mod writers;

@@ -59,7 +59,7 @@ fn comparable(server: &RedisServer) -> BTreeMap<(u32, Bytes), CanonicalValue> {
     keys
 }
 
-fn assert_equal(master: &RedisServer, redis: &RedisServer) -> usize {
+pub(crate) fn assert_equal(master: &RedisServer, redis: &RedisServer) -> usize {
     let held = comparable(master);
     let found = comparable(redis);
     let differs = |key: &&(u32, Bytes)| held.get(*key) != found.get(*key);

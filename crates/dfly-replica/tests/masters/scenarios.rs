@@ -12,7 +12,7 @@ use tokio::time::timeout;
 
 use crate::resume::{apply_once, caught_up};
 use crate::run::{config, differences, redis, replicate, to_the_end, user_keys};
-use crate::scripted::{LIMIT, Run, Workload, assert_equal, patient};
+use crate::workload::{LIMIT, Run, Workload, assert_equal, patient};
 
 /// How often a Redis has carried a command out.
 fn calls(redis: &RedisServer, command: &str) -> u64 {

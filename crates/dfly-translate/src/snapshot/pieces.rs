@@ -12,7 +12,7 @@ use super::Baseline;
 use redis_slots::beside;
 
 use crate::elements;
-use crate::error::TranslateError;
+use crate::error::{TranslateError, shown};
 use crate::notes::Beside;
 use crate::policy::Loss;
 use crate::translator::{Effect, Output, Translator, is_due};
@@ -120,7 +120,12 @@ impl Translator {
             Progress::Gathering { type_id, pieces, bytes } => {
                 pieces.push(piece.clone());
                 *bytes += piece.bytes().len();
-                if *bytes > WHOLE_STREAM && type_id.kind() == ValueKind::Stream {
+                let is_stream = type_id.kind() == ValueKind::Stream;
+                if *bytes > self.whole && !is_stream {
+                    let (key, db) = (shown(&value.key), value.db);
+                    return Err(TranslateError::TooLarge { key, db, limit: self.whole });
+                }
+                if *bytes > WHOLE_STREAM.min(self.whole) && is_stream {
                     let gathered = std::mem::take(pieces);
                     value.progress = Progress::Writing(Members::Untimed);
                     for piece in &gathered {

@@ -1,0 +1,101 @@
+//! The master that is followed: a live Dragonfly, or a scripted one.
+
+use std::net::SocketAddr;
+use std::path::Path;
+
+use anyhow::{Context, Result, ensure};
+use bytes::Bytes;
+use dfly_testkit::{MasterOptions, Op, RedisOptions, RedisServer, Script, ScriptedMaster};
+use redis_resp::{CommandBatch, arguments};
+use tokio::runtime::Runtime;
+
+/// How many records of a shard the master keeps for a replica that comes back: more than any case has.
+const BACKLOG: usize = 2_000_000;
+
+/// How many commands are sent to a live master at a time.
+const PART: usize = 10_000;
+
+/// A master.
+pub(crate) enum Source {
+    Live(RedisServer),
+    Scripted { master: ScriptedMaster, _runtime: Runtime },
+}
+
+impl Source {
+    /// A Dragonfly if there is a binary, otherwise the scripted master, with this many flows.
+    pub(crate) fn start(dragonfly: Option<&Path>, shards: u16) -> Result<Self> {
+        let Some(program) = dragonfly else { return Self::scripted(shards) };
+        let flags = [
+            &format!("--proactor_threads={shards}"),
+            &format!("--shard_repl_backlog_len={BACKLOG}"),
+            "--maxmemory=4gb",
+        ];
+        Ok(Self::Live(RedisServer::start(RedisOptions::dragonfly(program, &flags.map(|flag| flag as &str)))?))
+    }
+
+    fn scripted(shards: u16) -> Result<Self> {
+        let runtime = Runtime::new()?;
+        let script = Script::new(usize::from(shards)).backlog(BACKLOG);
+        let master = runtime.block_on(ScriptedMaster::start(script, MasterOptions::default()))?;
+        Ok(Self::Scripted { master, _runtime: runtime })
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        match self {
+            Self::Live(server) => server.address(),
+            Self::Scripted { master, .. } => master.address(),
+        }
+    }
+
+    /// The process, if it is one of its own.
+    pub(crate) fn pid(&self) -> Option<u32> {
+        match self {
+            Self::Live(server) => Some(server.pid()),
+            Self::Scripted { .. } => None,
+        }
+    }
+
+    /// Carries the commands out. (`redis-cli --pipe` waits in vain for a Dragonfly's last reply.)
+    pub(crate) fn load(&self, commands: &CommandBatch) -> Result<()> {
+        let words = |index| commands.command(index).map(arguments);
+        match self {
+            Self::Live(server) => {
+                let mut client = server.client()?;
+                for first in (0..commands.len()).step_by(PART) {
+                    let part: Vec<Vec<&[u8]>> =
+                        (first..first + PART).map_while(words).map(Iterator::collect).collect();
+                    let replies = client.pipeline(&part)?;
+                    ensure!(
+                        replies.iter().all(|reply| reply.error().is_none()),
+                        "the source refuses a command"
+                    );
+                }
+                Ok(())
+            }
+            Self::Scripted { master, .. } => (0..commands.len()).map_while(words).try_for_each(|words| {
+                let op = Op::new(words.map(Bytes::copy_from_slice));
+                master.apply(op).context("the scripted master refuses a command")
+            }),
+        }
+    }
+
+    /// Removes everything.
+    pub(crate) fn empty(&self) -> Result<()> {
+        match self {
+            Self::Live(server) => Ok(server.client()?.expect(&[b"FLUSHALL"]).map(|_ok| ())?),
+            Self::Scripted { master, .. } => Ok(master.apply("FLUSHALL")?),
+        }
+    }
+
+    /// The next position of each flow.
+    pub(crate) fn lsns(&self) -> Result<Vec<u64>> {
+        match self {
+            Self::Live(server) => {
+                let reply = server.client()?.expect(&[b"DFLY", b"REPLICAOFFSET"])?;
+                let offsets = reply.array().context("no array")?;
+                Ok(offsets.iter().filter_map(|lsn| u64::try_from(lsn.int()?).ok()).collect())
+            }
+            Self::Scripted { master, .. } => Ok(master.lsns()),
+        }
+    }
+}
