@@ -96,7 +96,7 @@ async fn paced(
         }
         due = due.max(Instant::now()) + Duration::from_secs_f64(read as f64 / pace as f64);
         sleep_until(due).await;
-        to.write_all(&buffer[..read]).await?;
+        to.write_all(buffer.get(..read).unwrap()).await?;
     }
 }
 

@@ -83,12 +83,18 @@ impl Flow {
             Event::Entry(entry) => {
                 let effect = self.translator.entry(&entry, &mut out)?;
                 self.suspects.on_entry(|| (entry.header.db, entry.header.key.clone()));
+                if let Some(stale) = &mut self.stale {
+                    stale.see(entry.header.db, &entry.header.key);
+                }
                 self.count_key();
                 self.note(effect, &entry.header.key);
             }
             Event::Open { id, header, type_id } => {
                 self.owners.see(&header.key, self.id, self.source.1);
                 self.suspects.on_entry(|| (header.db, header.key.clone()));
+                if let Some(stale) = &mut self.stale {
+                    stale.see(header.db, &header.key);
+                }
                 let effect = self.translator.open((id, type_id), &header, &mut out)?;
                 self.note(effect, &header.key);
             }
@@ -157,6 +163,9 @@ impl Flow {
             self.suspects.on_record(command);
         }
         if !self.wanted.rereads.is_empty() && self.is_held_back(command, next) {
+            return Ok(None);
+        }
+        if self.is_stale(command) {
             return Ok(None);
         }
         let is_set = command.args.len() == 3 && command.args.name() == b"SET";

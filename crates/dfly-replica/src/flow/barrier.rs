@@ -54,6 +54,7 @@ impl Flow {
                     self.want(place);
                 }
             }
+            (Order::Swept, _) => self.stale = None,
             // An order that crossed with the end of the wait.
             (Order::Execute(_) | Order::Pass, _) => {}
         }
@@ -113,6 +114,9 @@ impl Flow {
         self.at_flush = AtFlush::No;
         self.translator.flushed(flush);
         self.wanted.flushed(flush);
+        if flush == Flush::All {
+            self.stale = None;
+        }
         self.settle();
     }
 }

@@ -5,6 +5,7 @@ mod barrier;
 mod decode;
 mod link;
 mod spill;
+mod stale;
 mod suspects;
 mod wanted;
 
@@ -34,6 +35,7 @@ pub(crate) use barrier::AtFlush;
 pub(crate) use decode::Stage;
 pub(crate) use link::Link;
 pub(crate) use spill::{Spill, folder};
+pub(crate) use stale::Stale;
 pub(crate) use suspects::Suspects;
 pub(crate) use wanted::Wanted;
 
@@ -80,6 +82,8 @@ pub(crate) enum Order {
     Pass,
     /// The source may not have these keys of the flow any more: read them again.
     Doubt(Vec<Place>),
+    /// Every key of the target was looked for at the source.
+    Swept,
 }
 
 /// How a flow ended without an error.
@@ -152,6 +156,8 @@ pub(crate) struct Flow {
     pub at_flush: AtFlush,
     pub wanted: Wanted,
     pub suspects: Suspects,
+    /// While the target may hold older values of keys that have not come yet.
+    pub stale: Option<Stale>,
     /// What the snapshot shows of how the source spreads its keys.
     pub owners: OwnerCheck,
     /// How it does, if that is certain.

@@ -161,6 +161,9 @@ impl Flow {
     fn write_value(&mut self, place: Place, found: Option<Found>) -> Result<(), FlowError> {
         self.open_transaction();
         let (db, key) = place.clone();
+        if let Some(stale) = &mut self.stale {
+            stale.see(db, &key);
+        }
         let now = self.config.clock.now();
         match found {
             Some(Found { value, expire_at }) => {

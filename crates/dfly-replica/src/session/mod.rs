@@ -69,6 +69,8 @@ pub(crate) struct Running {
     flushed: Option<Flush>,
     /// Whether keys that the source does not have are removed once the snapshot is complete.
     sweeps: bool,
+    /// Whether the target may hold older values when the session begins.
+    over_data: bool,
     /// What looks for them.
     sweep: Option<tokio::task::JoinHandle<Result<(), Error>>>,
 }
@@ -244,6 +246,9 @@ impl Running {
             Ok(Ok(())) => {
                 self.sweeps = false;
                 self.counters.set_sweeping(false);
+                for flow in self.orders.keys().copied().collect::<Vec<_>>() {
+                    self.order(flow, Order::Swept);
+                }
             }
             Ok(Err(error)) => {
                 warn!(%error, "keys that the source does not have are not all removed; the next run goes on with it");

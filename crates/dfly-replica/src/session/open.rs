@@ -24,7 +24,7 @@ use crate::barrier::{CutBarrier, FlushBarrier};
 use crate::checkpoint::{Checkpoint, Others, Parties, Position};
 use crate::config::EngineConfig;
 use crate::error::{Error, FlowError};
-use crate::flow::{AtFlush, Flow, Lines, Link, Signal, Spill, Stage, Suspects, Wanted};
+use crate::flow::{AtFlush, Flow, Lines, Link, Signal, Spill, Stage, Stale, Suspects, Wanted};
 use crate::owner::OwnerCheck;
 use crate::pace::Pace;
 use crate::progress::Progress;
@@ -94,6 +94,10 @@ pub(crate) async fn open(
     running.sweeps = match opening {
         Opening::Full(others) => *others == Others::Remove,
         Opening::Partial(_) => Checkpoint::wants_sweep(&mut target).await?,
+    };
+    running.over_data = match opening {
+        Opening::Full(others) => *others != Others::None,
+        Opening::Partial(_) => running.sweeps,
     };
     running.counters.set_sweeping(running.sweeps);
     match (agreed.plan, opening, agreed.known) {
@@ -171,6 +175,7 @@ fn running(
         target_lost: None,
         flushed: None,
         sweeps: false,
+        over_data: false,
         sweep: None,
         counters,
         owner: owner.to_owned(),
@@ -254,6 +259,7 @@ impl Running {
             at_flush: AtFlush::No,
             wanted,
             suspects: Suspects::default(),
+            stale: self.over_data.then(Stale::default),
             owners: OwnerCheck::default(),
             sharding,
             spill,
