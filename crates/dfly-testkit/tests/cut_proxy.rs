@@ -1,6 +1,10 @@
 //! The proxy that cuts connections.
 
-#![expect(clippy::unwrap_used, reason = "a failed expectation must stop the test")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a failed expectation must stop the test"
+)]
 
 use std::net::SocketAddr;
 
