@@ -180,6 +180,7 @@ impl Engine {
             return Ok(Stored::Nothing);
         }
         Checkpoint::claim(target, &self.owner()).await?;
+        target::evict_others(target).await?;
         Checkpoint::load(target).await
     }
 

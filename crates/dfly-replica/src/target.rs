@@ -8,7 +8,7 @@ use redis_resp::connection::{Connection, ConnectionError};
 use redis_resp::{ErrorCode, Reply};
 use redis_sink::{Family, SinkError, TargetError, TargetInfo, WindowError};
 use tokio::time::{Instant, sleep};
-use tracing::warn;
+use tracing::{debug, warn};
 
 use crate::backoff::Backoff;
 use crate::checkpoint::{Checkpoint, Parties, Position};
@@ -37,6 +37,31 @@ pub(crate) async fn connect_target(config: &EngineConfig) -> Result<(Connection,
     // Only a name: a user that may not set it can still write.
     connection.ask(&["CLIENT", "SETNAME", NAME]).await.map_err(TargetError::from)?;
     Ok((connection, target))
+}
+
+/// Closes the connections of sessions before: what they sent and the target has not read yet is never carried out. The
+/// guard of a transaction sees to that too; values of a snapshot have none.
+pub(crate) async fn evict_others(target: &mut Connection) -> Result<(), Error> {
+    let own = match target.ask(&["CLIENT", "ID"]).await.map_err(TargetError::from)? {
+        Reply::Integer(id) => id.to_string(),
+        // A user that may not ask cannot close anything either.
+        _ => return Ok(()),
+    };
+    let Reply::Bulk(list) = target.ask(&["CLIENT", "LIST"]).await.map_err(TargetError::from)? else {
+        return Ok(());
+    };
+    let list = String::from_utf8_lossy(&list).into_owned();
+    for client in list.lines() {
+        let field = |name: &str| client.split(' ').find_map(|field| field.strip_prefix(name));
+        if let (Some(id), Some(NAME)) = (field("id="), field("name="))
+            && id != own
+            && let Reply::Error(error) =
+                target.ask(&["CLIENT", "KILL", "ID", id]).await.map_err(TargetError::from)?
+        {
+            debug!(%error, "a connection of a session before could not be closed");
+        }
+    }
+    Ok(())
 }
 
 fn unfit(info: &TargetInfo) -> Option<String> {
