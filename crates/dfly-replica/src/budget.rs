@@ -6,6 +6,9 @@ use dfly_wire::FaultKind;
 use crate::config::EngineConfig;
 use crate::error::FlowError;
 
+/// What one expiry takes that is kept in mind, in bytes.
+const EXPIRY: usize = 10;
+
 /// No share is less, in bytes: below that every item would be a batch of its own.
 const LEAST: usize = 64 << 10;
 
@@ -14,7 +17,7 @@ impl EngineConfig {
     /// [`EngineConfig::memory_limit`].
     ///
     /// What a flow reads ahead takes up to twice its size while its buffer grows, what the window holds is held once, a
-    /// frame of the relay log up to three times. Together that is a fourth of the flow's share. Three eighths are the
+    /// frame of the relay log up to three times. Together that is a fourth of the flow's share; an eighth is kept for expiries of keys. Three eighths are the
     /// largest value that is held whole: once as it arrives, once as the command that is written.
     pub(crate) fn for_flows(&self, flows: u16) -> Self {
         let share = self.memory_limit / usize::from(flows.max(1));
@@ -24,6 +27,7 @@ impl EngineConfig {
         config.window.bytes = part(self.window.bytes, 64);
         config.relay_frame = part(self.relay_frame, 64);
         config.parked = part(self.parked, 64);
+        config.expiries = self.expiries.min(share / 8 / EXPIRY);
         config.limits.piece = part(self.limits.piece, 128);
         config.limits.string = self.limits.string.min(self.memory_limit / 8 * 3);
         config.limits.blob = self.limits.blob.min(self.memory_limit / 8 * 3);
@@ -85,6 +89,7 @@ mod tests {
                 + config.window.bytes
                 + 3 * config.relay_frame
                 + config.parked
+                + EXPIRY * config.expiries
                 + config.limits.piece;
             let all = usize::from(flows) * flow + 2 * config.limits.string;
             assert!(all <= limit, "{flows} flows take {all} of {limit}");

@@ -43,6 +43,11 @@ pub struct EngineConfig {
     pub relay_frame: usize,
     /// The most bytes of records of one flow that wait for their key to be read again. Beyond it the key is read later.
     pub parked: usize,
+    /// How many expiries of one flow's keys are kept in mind, by some 10 bytes each, so that few records have to be checked
+    /// for keys that the target has let expire too early. Beyond it every record is.
+    pub expiries: usize,
+    /// How long the target may let records wait until it is looked at again which of their keys may have expired.
+    pub expiry_horizon: Duration,
     /// How often positions are acknowledged at the least.
     pub ack_interval: Duration,
     /// How often the control connection is asked whether the source is alive.
@@ -163,6 +168,8 @@ impl EngineConfig {
             read_ahead: 64 << 20,
             relay_frame: 1 << 20,
             parked: 4 << 20,
+            expiries: 100 << 20,
+            expiry_horizon: Duration::from_secs(10),
             ack_interval: Duration::from_secs(1),
             ping_interval: Duration::from_secs(5),
             report_interval: Duration::from_millis(500),

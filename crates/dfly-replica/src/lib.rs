@@ -38,6 +38,8 @@ mod checkpoint;
 mod config;
 mod engine;
 mod error;
+mod expiries;
+mod expiry_scan;
 mod flow;
 mod ghosts;
 mod kept;

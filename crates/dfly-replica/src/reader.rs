@@ -16,6 +16,8 @@ use tracing::debug;
 use crate::config::EngineConfig;
 use crate::reread::{Answer, Found, Place};
 
+const OFFSET: &str = "DFLY REPLICAOFFSET";
+
 /// A key to be read, and where the answer goes.
 #[derive(Debug)]
 pub(crate) struct ReadRequest {
@@ -76,16 +78,23 @@ impl SourceReader {
     }
 
     async fn lsn(&mut self, flow: FlowId) -> Result<Lsn, ReadError> {
-        let db = DbIndex(0);
-        let reply = self.ask(db, "DFLY REPLICAOFFSET", &[&b"DFLY"[..], b"REPLICAOFFSET"]).await?;
-        let lsn = match &reply {
-            Reply::Array(offsets) => offsets.get(usize::from(flow.0)),
+        let lsns = self.lsns().await?;
+        let missing = || ReadError::Answer { request: OFFSET, answer: format!("{} LSNs", lsns.len()) };
+        lsns.get(usize::from(flow.0)).copied().ok_or_else(missing)
+    }
+
+    /// The next LSN of every flow.
+    pub(crate) async fn lsns(&mut self) -> Result<Vec<Lsn>, ReadError> {
+        let reply = self.ask(DbIndex(0), OFFSET, &[&b"DFLY"[..], b"REPLICAOFFSET"]).await?;
+        let lsn = |offset: &Reply| match offset {
+            Reply::Integer(lsn) if *lsn >= 0 => Some(Lsn(lsn.unsigned_abs())),
             _ => None,
         };
-        match lsn {
-            Some(Reply::Integer(lsn)) if *lsn >= 0 => Ok(Lsn(lsn.unsigned_abs())),
-            _ => Err(ReadError::Answer { request: "DFLY REPLICAOFFSET", answer: format!("{reply:?}") }),
-        }
+        let lsns = match &reply {
+            Reply::Array(offsets) => offsets.iter().map(lsn).collect(),
+            _ => None,
+        };
+        lsns.ok_or_else(|| ReadError::Answer { request: OFFSET, answer: format!("{reply:?}") })
     }
 
     async fn value(&mut self, db: DbIndex, key: &Bytes) -> Result<Option<Found>, ReadError> {

@@ -10,6 +10,7 @@
 //! with them.
 
 use std::collections::BTreeMap;
+use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -19,6 +20,11 @@ use dfly_wire::{DbIndex, UnixMillis};
 
 /// A key of the source.
 pub(crate) type Place = (DbIndex, Bytes);
+
+/// A key in eight bytes, so that many can be kept in mind.
+pub(crate) fn digest(db: DbIndex, key: &[u8]) -> u64 {
+    BuildHasherDefault::<DefaultHasher>::default().hash_one((db.0, key))
+}
 
 /// How many keys of a flow are read at once.
 pub(crate) const AT_ONCE: usize = 8;

@@ -12,7 +12,7 @@ use tracing::{debug, warn};
 
 use crate::backoff::Backoff;
 use crate::checkpoint::{Checkpoint, Parties, Position};
-use crate::config::EngineConfig;
+use crate::config::{Clock, EngineConfig};
 use crate::error::Error;
 
 /// The name of every connection to the target, as `CLIENT LIST` shows it.
@@ -75,6 +75,17 @@ fn unfit(info: &TargetInfo) -> Option<String> {
         info if info.version < (6, 2) => Some(format!("is version {version}; 6.2 or later is needed")),
         _ => None,
     }
+}
+
+/// How far the target's clock is ahead of ours, in milliseconds; 0 if it is behind.
+pub(crate) async fn clock_ahead(target: &mut Connection, clock: &Clock) -> Result<i64, Error> {
+    let Reply::Array(parts) = demand(target, "TIME", &["TIME"]).await? else { return Ok(0) };
+    let part = |at: usize| match parts.get(at) {
+        Some(Reply::Bulk(digits)) => std::str::from_utf8(digits).ok()?.parse::<i64>().ok(),
+        _ => None,
+    };
+    let millis = part(0).zip(part(1)).map(|(seconds, micros)| seconds.saturating_mul(1000) + micros / 1000);
+    Ok(millis.map_or(0, |millis| (millis - clock.now().0).max(0)))
 }
 
 /// The databases that hold keys.

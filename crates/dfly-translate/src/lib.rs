@@ -34,6 +34,7 @@
 
 mod elements;
 mod error;
+mod expiry;
 mod glob;
 mod journal;
 mod notes;
@@ -48,6 +49,7 @@ mod target;
 mod translator;
 
 pub use error::TranslateError;
+pub use expiry::{KeyExpiry, key_expiry};
 pub use glob::Glob;
 pub use policies::Policies;
 pub use policy::{Loss, Losses, Policy};

@@ -169,6 +169,11 @@ impl Translator {
         self.notes.leave_out(db, key);
     }
 
+    /// Whether a key of the target is not there because its value was left out.
+    pub fn leaves_out(&self, db: DbIndex, key: &[u8]) -> bool {
+        self.notes.is_left_out(db, key)
+    }
+
     /// How many keys have members or fields that only [`Self::sweep`] removes.
     pub fn expiring_keys(&self) -> usize {
         self.notes.expiring()

@@ -36,6 +36,8 @@ pub enum Reason {
     Torn,
     /// The target refused the record.
     Refused,
+    /// The target had let the key expire before a record that saw it alive on the source came.
+    Expired,
 }
 
 impl Reason {
@@ -50,6 +52,7 @@ impl Reason {
             Self::JsonText => "json-text",
             Self::Torn => "torn-record",
             Self::Refused => "refused",
+            Self::Expired => "expired-early",
         }
     }
 }

@@ -221,6 +221,12 @@ impl Selection {
         self.renames.iter().find_map(|rule| Some([&rule.to, key.strip_prefix(&rule.from[..])?].concat()))
     }
 
+    /// Where a key of the source is on the target; `None` if it is left out.
+    pub fn destination(&self, db: DbIndex, key: &[u8]) -> Option<(DbIndex, Vec<u8>)> {
+        let name = self.takes(db, key).then(|| self.renamed(key).unwrap_or_else(|| key.to_vec()))?;
+        Some((self.dbs.get(db)?, name))
+    }
+
     /// The places on the source whose key may be this one on the target. More than one where rules overlap.
     pub fn origins(&self, db: DbIndex, target_key: &[u8]) -> Vec<(DbIndex, Vec<u8>)> {
         let behind = |rule: &Rename| Some([&rule.from, target_key.strip_prefix(&rule.to[..])?].concat());
@@ -289,5 +295,7 @@ mod tests {
         assert!(!selection.covers(DbIndex(1), b"k") && selection.covers(DbIndex(1), b"l"));
         assert!(selection.origins(DbIndex(1), b"k").is_empty() && !selection.takes_all_keys());
         assert!(!selection.stops_at(DbIndex(0), b"k"));
+        assert_eq!(selection.destination(DbIndex(0), b"k"), None);
+        assert_eq!(selection.destination(DbIndex(0), b"l"), Some((DbIndex(1), b"l".to_vec())));
     }
 }

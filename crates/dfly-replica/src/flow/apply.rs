@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use dfly_journal::{Command, Lsn, Record};
-use dfly_rdb::{Event, KeyHeader, RawValue};
+use dfly_rdb::{Entry, Event, KeyHeader, RawValue};
 use dfly_translate::{Effect, Output, Policy};
 use dfly_wire::{DbIndex, UnixMillis};
 use tracing::{debug, warn};
@@ -44,6 +44,7 @@ impl Flow {
             self.link = Link::Up(Instant::now());
         }
         self.writing.take(self.batch.len() as u64, Instant::now());
+        self.expiring.submitted();
         self.sink.submit(&mut self.batch, mark);
     }
 
@@ -72,6 +73,9 @@ impl Flow {
             self.count_phantom();
             return Ok(());
         }
+        if let Event::Entry(Entry { header, .. }) | Event::Open { header, .. } = &event {
+            self.see_value(header);
+        }
         let mut out = Output { now: self.arrived, commands: &mut self.batch };
         match event {
             // A session that resumes says again what the first one said.
@@ -82,19 +86,11 @@ impl Flow {
             }
             Event::Entry(entry) => {
                 let effect = self.translator.entry(&entry, &mut out)?;
-                self.suspects.on_entry(|| (entry.header.db, entry.header.key.clone()));
-                if let Some(stale) = &mut self.stale {
-                    stale.see(entry.header.db, &entry.header.key);
-                }
                 self.count_key();
                 self.note(effect, &entry.header.key);
             }
             Event::Open { id, header, type_id } => {
                 self.owners.see(&header.key, self.id, self.source.1);
-                self.suspects.on_entry(|| (header.db, header.key.clone()));
-                if let Some(stale) = &mut self.stale {
-                    stale.see(header.db, &header.key);
-                }
                 let effect = self.translator.open((id, type_id), &header, &mut out)?;
                 self.note(effect, &header.key);
             }
@@ -113,6 +109,15 @@ impl Flow {
             other => debug!(flow = self.id.0, ?other, "passed over"),
         }
         Ok(())
+    }
+
+    /// A value has come in the snapshot.
+    fn see_value(&mut self, header: &KeyHeader) {
+        self.suspects.on_entry(|| (header.db, header.key.clone()));
+        if let Some(stale) = &mut self.stale {
+            stale.see(header.db, &header.key);
+        }
+        self.expiring.learn_value((header.db, &header.key), header.expire_at);
     }
 
     /// A copy that PFMERGE left on a flow that does not own the key (protocol section 3.10).
@@ -165,7 +170,7 @@ impl Flow {
         if !self.wanted.rereads.is_empty() && self.is_held_back(command, next) {
             return Ok(None);
         }
-        if self.is_stale(command) {
+        if self.is_stale(command) || self.check_expiring(command, next.is_some()) {
             return Ok(None);
         }
         let is_set = command.args.len() == 3 && command.args.name() == b"SET";
@@ -181,6 +186,7 @@ impl Flow {
             Some(next) => FlowError::Record { lsn: Lsn(next.0.saturating_sub(1)), error },
             None => error.into(),
         })?;
+        self.learn_expiry(command, now);
         match effect {
             Effect::Flush(flush) => return Ok(Some(Want::Flush(flush, next.unwrap_or_default()))),
             Effect::Reread => self.take_rereads(),

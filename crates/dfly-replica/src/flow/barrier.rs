@@ -55,6 +55,12 @@ impl Flow {
                 }
             }
             (Order::Swept, _) => self.stale = None,
+            (Order::Expiries(found), _) => self.expiring.learn_all(&found),
+            (Order::ExpiriesKnown(lsns), _) => {
+                if let Some(lsn) = lsns.get(usize::from(self.id.0)) {
+                    self.expiring.complete(*lsn);
+                }
+            }
             // An order that crossed with the end of the wait.
             (Order::Execute(_) | Order::Pass, _) => {}
         }
@@ -116,6 +122,7 @@ impl Flow {
         self.wanted.flushed(flush);
         if flush == Flush::All {
             self.stale = None;
+            self.expiring.flushed();
         }
         self.settle();
     }

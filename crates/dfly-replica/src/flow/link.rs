@@ -3,11 +3,12 @@
 use std::future::pending;
 use std::time::{Duration, Instant};
 
+use dfly_translate::Reason;
 use redis_sink::{Refusal, SinkError};
 use tokio::task::{JoinError, JoinHandle};
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
-use super::{AtFlush, Flow, Mark, Waited};
+use super::{AtFlush, Flow, Mark, Waited, expiring};
 use crate::error::{Error, FlowError};
 use crate::target::{Regained, Remedy, regain, remedy};
 
@@ -56,8 +57,10 @@ impl Flow {
     /// The target's connection has moved, or failed.
     pub(super) fn on_progress(&mut self, moved: Result<(), SinkError>) -> Result<Waited, FlowError> {
         self.link = Link::Up(Instant::now());
-        self.settle();
+        self.look_again_at_overdue();
+        // First what is not as it should be: positions are published with it.
         self.take_refusals()?;
+        self.settle();
         match moved {
             Ok(()) => Ok(Waited::Moved),
             Err(error) => self.on_sink_error(error),
@@ -99,6 +102,7 @@ impl Flow {
             info!(flow = self.id.0, "the target is back; sending what it has not carried out");
             self.sink.resume(connection, |mark| matches!(mark, Mark::Before(at) if *at <= position));
             self.link = Link::Up(Instant::now());
+            self.look_again_at_overdue();
             self.settle();
             return Ok(Waited::Moved);
         }
@@ -136,6 +140,12 @@ impl Flow {
     }
 
     fn count_refusal(&self, refusal: &Refusal) {
+        if expiring::is_missing(&refusal.error) {
+            debug!(flow = self.id.0, %refusal, "read again");
+            self.counters.reread(Reason::Expired);
+            return;
+        }
+        self.counters.reread(Reason::Refused);
         warn!(flow = self.id.0, command = %refusal.name(), error = %refusal.error, "the target refused a record; its key is read again from the source");
     }
 }

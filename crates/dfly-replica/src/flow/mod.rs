@@ -3,6 +3,7 @@
 mod apply;
 mod barrier;
 mod decode;
+mod expiring;
 mod link;
 mod spill;
 mod stale;
@@ -25,6 +26,7 @@ use tokio::time::{sleep, sleep_until, timeout};
 use crate::checkpoint::{Checkpoint, Parties, Position};
 use crate::config::EngineConfig;
 use crate::error::FlowError;
+use crate::expiries::KeyDigest;
 use crate::owner::{OwnerCheck, Sharding};
 use crate::pace::Pace;
 use crate::progress::Progress;
@@ -33,6 +35,7 @@ use crate::reread::Place;
 
 pub(crate) use barrier::AtFlush;
 pub(crate) use decode::Stage;
+pub(crate) use expiring::Expiring;
 pub(crate) use link::Link;
 pub(crate) use spill::{Spill, folder};
 pub(crate) use stale::Stale;
@@ -84,6 +87,10 @@ pub(crate) enum Order {
     Doubt(Vec<Place>),
     /// Every key of the target was looked for at the source.
     Swept,
+    /// Keys of the flow that expire on the target, and when.
+    Expiries(Vec<(KeyDigest, UnixMillis)>),
+    /// Those were all; the source's LSNs when that was found, a flow each.
+    ExpiriesKnown(Vec<Lsn>),
 }
 
 /// How a flow ended without an error.
@@ -158,6 +165,7 @@ pub(crate) struct Flow {
     pub suspects: Suspects,
     /// While the target may hold older values of keys that have not come yet.
     pub stale: Option<Stale>,
+    pub expiring: Expiring,
     /// What the snapshot shows of how the source spreads its keys.
     pub owners: OwnerCheck,
     /// How it does, if that is certain.
@@ -189,6 +197,7 @@ impl Flow {
 
     async fn follow(mut self) -> Result<FlowEnd, FlowError> {
         loop {
+            self.turn_expiries();
             let want = match self.decode() {
                 // What is in flight must not reach the target behind the flush that the session carries out.
                 Err(flushed @ FlowError::FlushedInSync(_)) => {
@@ -283,6 +292,7 @@ impl Flow {
     /// Takes what the target has carried out into the durable position.
     fn settle(&mut self) {
         while let Some(mark) = self.sink.settled() {
+            self.expiring.settled();
             match (mark, &mut self.progress) {
                 (Mark::Before(at), Some(progress)) => {
                     progress.settle(at.next);

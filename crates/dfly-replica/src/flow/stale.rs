@@ -5,14 +5,13 @@
 //! record of a key that is not has that key read again.
 
 use std::collections::HashSet;
-use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 
 use bytes::Bytes;
 use dfly_journal::Command;
 use dfly_wire::DbIndex;
 
 use super::{Flow, wanted};
-use crate::reread::Place;
+use crate::reread::{Place, digest};
 
 /// The most keys that are kept in mind, by 8 bytes each. Of more, some are read again for nothing.
 const LIMIT: usize = 2_000_000;
@@ -27,21 +26,17 @@ impl Stale {
     /// The value of a key has come.
     pub(super) fn see(&mut self, db: DbIndex, key: &Bytes) {
         if self.fresh.len() < LIMIT {
-            self.fresh.insert(mark(db, key));
+            self.fresh.insert(digest(db, key));
         }
     }
 
     fn is_fresh(&self, (db, key): &Place) -> bool {
-        self.fresh.contains(&mark(*db, key))
+        self.fresh.contains(&digest(*db, key))
     }
 }
 
-fn mark(db: DbIndex, key: &Bytes) -> u64 {
-    BuildHasherDefault::<DefaultHasher>::default().hash_one((db.0, key))
-}
-
 /// Whether nothing of the older value is left behind the record.
-fn replaces(command: &Command) -> bool {
+pub(super) fn replaces(command: &Command) -> bool {
     let args = &command.args;
     match args.name() {
         b"SET" => !args.iter().skip(3).any(|option| option == b"KEEPTTL"),

@@ -165,6 +165,7 @@ impl Flow {
             stale.see(db, &key);
         }
         let now = self.config.clock.now();
+        self.expiring.learn_value((db, &key), found.as_ref().and_then(|found| found.expire_at));
         match found {
             Some(Found { value, expire_at }) => {
                 let header = KeyHeader { db, key, expire_at, ..KeyHeader::default() };
@@ -185,8 +186,10 @@ impl Flow {
 
     /// A record that was parked. It may ask for its key to be read again.
     fn replay(&mut self, record: &Command) -> Result<(), FlowError> {
-        let mut out = Output { now: self.config.clock.now(), commands: &mut self.batch };
-        self.translator.record(record, &mut out)?;
+        let now = self.config.clock.now();
+        self.check_expiring(record, true);
+        self.translator.record(record, &mut Output { now, commands: &mut self.batch })?;
+        self.learn_expiry(record, now);
         self.take_rereads();
         Ok(())
     }
@@ -222,18 +225,22 @@ impl Flow {
 
 /// Adds the keys of commands that name one of `keys` among others.
 fn spread(wire: &[u8], db: DbIndex, keys: &mut BTreeSet<(DbIndex, Bytes)>) {
-    let mut db = db;
-    for command in commands(wire) {
-        let mut words = arguments(command);
-        if let (Some(b"SELECT"), Some(to)) = (words.next(), words.next()) {
-            db = std::str::from_utf8(to).ok().and_then(|to| to.parse().ok()).map_or(db, DbIndex);
-            continue;
-        }
-        let named = written_keys(command);
-        if named.len() > 1 && named.iter().any(|key| keys.contains(&(db, key.clone()))) {
-            keys.extend(named.into_iter().map(|key| (db, key)));
+    for named in named_in(wire, db) {
+        if named.len() > 1 && named.iter().any(|place| keys.contains(place)) {
+            keys.extend(named);
         }
     }
+}
+
+/// The keys that each of these commands names, the first of which is carried out in `db`.
+pub(super) fn named_in(wire: &[u8], db: DbIndex) -> impl Iterator<Item = Vec<(DbIndex, Bytes)>> {
+    commands(wire).scan(db, |db, command| {
+        let mut words = arguments(command);
+        if let (Some(b"SELECT"), Some(to)) = (words.next(), words.next()) {
+            *db = std::str::from_utf8(to).ok().and_then(|to| to.parse().ok()).map_or(*db, DbIndex);
+        }
+        Some(written_keys(command).into_iter().map(|key| (*db, key)).collect())
+    })
 }
 
 /// The keys of a command for the target, this tool's own left out.

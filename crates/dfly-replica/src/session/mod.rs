@@ -71,6 +71,8 @@ pub(crate) struct Running {
     sweeps: bool,
     /// Whether the target may hold older values when the session begins.
     over_data: bool,
+    /// What finds out what expires on a target that was written to before.
+    scan: Option<tokio::task::JoinHandle<()>>,
     /// What looks for them.
     sweep: Option<tokio::task::JoinHandle<Result<(), Error>>>,
 }
@@ -225,6 +227,9 @@ impl Running {
     fn end(mut self, stopped: bool) -> SessionEnd {
         if let Some(sweep) = self.sweep.take() {
             sweep.abort();
+        }
+        if let Some(scan) = self.scan.take() {
+            scan.abort();
         }
         match (self.flushed, self.target_lost, self.lost) {
             (Some(flush), _, _) => SessionEnd::Flushed(flush),

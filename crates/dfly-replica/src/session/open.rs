@@ -24,13 +24,15 @@ use crate::barrier::{CutBarrier, FlushBarrier};
 use crate::checkpoint::{Checkpoint, Others, Parties, Position};
 use crate::config::EngineConfig;
 use crate::error::{Error, FlowError};
-use crate::flow::{AtFlush, Flow, Lines, Link, Signal, Spill, Stage, Stale, Suspects, Wanted};
+use crate::expiries::Expiries;
+use crate::expiry_scan;
+use crate::flow::{AtFlush, Expiring, Flow, Lines, Link, Signal, Spill, Stage, Stale, Suspects, Wanted};
 use crate::owner::OwnerCheck;
 use crate::pace::Pace;
 use crate::progress::Progress;
 use crate::reader::{self, ReadRequest};
 use crate::report::{Counters, Phase};
-use crate::target::{connect_target, databases, demand};
+use crate::target::{self, connect_target, databases, demand};
 
 /// How many requests to read a key may wait, over all flows.
 const READ_REQUESTS: usize = 64;
@@ -177,6 +179,7 @@ fn running(
         sweeps: false,
         over_data: false,
         sweep: None,
+        scan: None,
         counters,
         owner: owner.to_owned(),
         session,
@@ -229,6 +232,11 @@ impl Running {
             adopt_notes(&mut connection, flow.id, (&mut translator, &mut wanted)).await?;
         }
         let (stage, spill) = self.intake((&flow.start, form), (flow.id, flow.resume))?;
+        let ahead = target::clock_ahead(&mut connection, &self.config.clock).await?;
+        let expiries = match position {
+            Some(_) => Expiries::unknown(self.config.expiries),
+            None => Expiries::new(self.config.expiries),
+        };
         let (order, orders) = mpsc::channel(2);
         self.orders.insert(flow.id, order);
         let zero = Position { transaction: 0, next: Lsn::default() };
@@ -260,6 +268,7 @@ impl Running {
             wanted,
             suspects: Suspects::default(),
             stale: self.over_data.then(Stale::default),
+            expiring: Expiring::new(expiries, ahead),
             owners: OwnerCheck::default(),
             sharding,
             spill,
@@ -338,7 +347,14 @@ impl Running {
             }
         }
         info!("resumed from where the target stands");
+        self.scan_expiries();
         Ok(())
+    }
+
+    /// The flows do not know what expires on the target until it was looked at.
+    fn scan_expiries(&mut self) {
+        let scan = expiry_scan::Task { config: Arc::clone(&self.config), orders: self.orders.clone() };
+        self.scan = Some(tokio::spawn(scan.run()));
     }
 
     /// What runs before have kept beside the keys says nothing of the values that come now.

@@ -11,6 +11,7 @@ mod acks;
 mod bad_input;
 mod captures;
 mod cuts;
+mod expiry;
 mod failover;
 mod modules;
 mod property;

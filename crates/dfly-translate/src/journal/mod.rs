@@ -221,6 +221,6 @@ fn place<'a>(record: &'a Command, spec: Option<&CommandSpec>) -> Place<'a> {
     Place { what, key: key.unwrap_or_default(), db: record.db }
 }
 
-fn number(text: &[u8]) -> Option<i64> {
+pub(crate) fn number(text: &[u8]) -> Option<i64> {
     std::str::from_utf8(text).ok()?.parse().ok()
 }

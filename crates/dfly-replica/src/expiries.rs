@@ -1,0 +1,263 @@
+//! Which keys the target may have let expire although the source had them alive when it wrote the record that is applied
+//! now. Pure: keys as marks, times as arguments.
+//!
+//! Between a record's birth and the moment that the target carries it out, the target's clock may pass the expiry of a
+//! key that the record needs: the source may even have prolonged its life meanwhile (protocol section 10, pitfall 38). Every
+//! expiry that passes through the flow is kept here by the minute, so that the few keys are known for which that may be;
+//! their records are checked on the target. Where it is not known which expiries the target holds, every key is such a key.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::hash::{BuildHasherDefault, DefaultHasher};
+
+use dfly_journal::Lsn;
+use dfly_wire::{DbIndex, UnixMillis};
+
+use crate::reread::digest;
+
+const MINUTE: i64 = 60_000;
+
+/// How long the expiry of a key may be past when a record that saw it alive is read: the time that a record spends in the
+/// buffers of source and network.
+const PAST: i64 = 10;
+
+/// A key, in four bytes: one that is taken for another is checked for nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct KeyDigest(u32);
+
+impl KeyDigest {
+    pub(crate) fn of(db: DbIndex, key: &[u8]) -> Self {
+        let [a, b, c, d, ..] = digest(db, key).to_le_bytes();
+        Self(u32::from_le_bytes([a, b, c, d]))
+    }
+}
+
+/// How much is known of the expiries that the target holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Known {
+    /// All of them.
+    All,
+    /// Only those that have come by.
+    Some,
+    /// All, but records before this position may need keys that had expired before.
+    From(Lsn),
+    /// There are too many.
+    TooMany,
+}
+
+/// A set of marks: their bits are random already.
+type Marks = HashSet<KeyDigest, BuildHasherDefault<DefaultHasher>>;
+
+/// The expiries of one flow's keys.
+#[derive(Debug)]
+pub(crate) struct Expiries {
+    known: Known,
+    /// Marks by the minute of their expiry, from `near_to` on.
+    ahead: BTreeMap<i64, Marks>,
+    /// How many marks that are.
+    held: usize,
+    /// The most that are held.
+    most: usize,
+    /// The latest minute of each key whose expiry is near.
+    near: HashMap<KeyDigest, i64, BuildHasherDefault<DefaultHasher>>,
+    /// Minutes before this one are near, or past.
+    near_to: i64,
+    /// Keys whose expiry came with a new name.
+    carried: Marks,
+}
+
+impl Expiries {
+    /// Of a target that holds no other expiry than those that will come by; at most so many are kept in mind.
+    pub(crate) fn new(most: usize) -> Self {
+        Self {
+            known: Known::All,
+            ahead: BTreeMap::new(),
+            held: 0,
+            most,
+            near: HashMap::default(),
+            near_to: i64::MIN,
+            carried: Marks::default(),
+        }
+    }
+
+    /// Of a target that holds others.
+    pub(crate) fn unknown(most: usize) -> Self {
+        Self { known: Known::Some, ..Self::new(most) }
+    }
+
+    /// Whether no key is at risk.
+    #[inline]
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.known == Known::All && self.near.is_empty() && self.carried.is_empty()
+    }
+
+    /// Whether a record of this key has to be checked.
+    pub(crate) fn is_at_risk(&self, mark: KeyDigest) -> bool {
+        self.known != Known::All || self.near.contains_key(&mark) || self.carried.contains(&mark)
+    }
+
+    /// A key has this expiry. True if that is one too many to be kept in mind, for the first time.
+    pub(crate) fn learn(&mut self, mark: KeyDigest, at: UnixMillis) -> bool {
+        let minute = at.0.div_euclid(MINUTE);
+        if minute < self.near_to {
+            let latest = self.near.entry(mark).or_insert(minute);
+            *latest = minute.max(*latest);
+        } else if self.known != Known::TooMany && self.ahead.entry(minute).or_default().insert(mark) {
+            self.held += 1;
+            if self.held + self.carried.len() > self.most {
+                self.give_up();
+                return true;
+            }
+        }
+        false
+    }
+
+    /// A key has come to the expiry of another. As [`Self::learn`].
+    pub(crate) fn carry(&mut self, mark: KeyDigest) -> bool {
+        let full = self.known != Known::TooMany
+            && self.carried.insert(mark)
+            && self.held + self.carried.len() > self.most;
+        if full {
+            self.give_up();
+        }
+        full
+    }
+
+    /// A key has no expiry, or is gone on the source too.
+    pub(crate) fn forget(&mut self, mark: KeyDigest) {
+        self.near.remove(&mark);
+        self.carried.remove(&mark);
+    }
+
+    /// No key is left.
+    pub(crate) fn clear(&mut self) {
+        (self.ahead, self.held) = (BTreeMap::new(), 0);
+        self.near.clear();
+        self.carried.clear();
+    }
+
+    fn give_up(&mut self) {
+        self.known = Known::TooMany;
+        self.clear();
+    }
+
+    /// Every expiry that the target holds has come by; records before that position may need keys that had none any more.
+    pub(crate) fn complete(&mut self, from: Lsn) {
+        if self.known == Known::Some {
+            self.known = Known::From(from);
+        }
+    }
+
+    /// The flow has come to this position.
+    #[inline]
+    pub(crate) fn reach(&mut self, next: Lsn) {
+        if matches!(self.known, Known::From(from) if from <= next) {
+            self.known = Known::All;
+        }
+    }
+
+    /// What is applied from now on was received at `received` or later, and the target carries it out while its clock
+    /// shows at the most `latest`.
+    pub(crate) fn turn(&mut self, received: UnixMillis, latest: UnixMillis) {
+        let near_to = latest.0.div_euclid(MINUTE) + 1;
+        if near_to <= self.near_to {
+            return;
+        }
+        self.near_to = near_to;
+        let ahead = self.ahead.split_off(&near_to);
+        for (minute, marks) in std::mem::replace(&mut self.ahead, ahead) {
+            self.held -= marks.len();
+            for mark in marks {
+                let latest = self.near.entry(mark).or_insert(minute);
+                *latest = minute.max(*latest);
+            }
+        }
+        let past = received.0.div_euclid(MINUTE) - PAST;
+        self.near.retain(|_, minute| *minute >= past);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const HOUR: i64 = 60 * MINUTE;
+
+    fn mark(name: &str) -> KeyDigest {
+        KeyDigest::of(DbIndex(0), name.as_bytes())
+    }
+
+    #[test]
+    fn near_for_a_while() {
+        let mut expiries = Expiries::new(100);
+        let turn = |expiries: &mut Expiries, now| expiries.turn(UnixMillis(now), UnixMillis(now + 1));
+        turn(&mut expiries, 0);
+        expiries.learn(mark("k"), UnixMillis(HOUR));
+        for (now, at_risk) in [
+            (0, false),
+            (HOUR - MINUTE - 2, false),
+            (HOUR - 1, true),
+            (HOUR + 9 * MINUTE, true),
+            (2 * HOUR, false),
+        ] {
+            turn(&mut expiries, now);
+            assert_eq!((expiries.is_at_risk(mark("k")), expiries.is_quiet()), (at_risk, !at_risk), "{now}");
+        }
+        expiries.learn(mark("k"), UnixMillis(2 * HOUR));
+        assert!(expiries.is_at_risk(mark("k")) && !expiries.is_at_risk(mark("other")));
+        expiries.forget(mark("k"));
+        expiries.carry(mark("l"));
+        assert!(!expiries.is_at_risk(mark("k")) && expiries.is_at_risk(mark("l")));
+        expiries.clear();
+        assert!(expiries.is_quiet());
+    }
+
+    #[test]
+    fn every_key_where_it_is_not_known() {
+        let mut expiries = Expiries::unknown(1);
+        assert!(expiries.is_at_risk(mark("k")) && !expiries.is_quiet());
+        expiries.reach(Lsn(100));
+        assert!(expiries.is_at_risk(mark("k")));
+        expiries.complete(Lsn(101));
+        expiries.reach(Lsn(100));
+        assert!(expiries.is_at_risk(mark("k")));
+        expiries.reach(Lsn(101));
+        assert!(!expiries.is_at_risk(mark("k")));
+        assert!(!expiries.learn(mark("a"), UnixMillis(HOUR)) && expiries.learn(mark("b"), UnixMillis(HOUR)));
+        assert!(!expiries.learn(mark("c"), UnixMillis(HOUR)) && expiries.is_at_risk(mark("k")));
+        expiries.complete(Lsn(0));
+        assert!(!expiries.is_quiet(), "too many stay too many");
+    }
+
+    proptest! {
+        /// A key whose last expiry the target may have passed, and the source not, is always at risk.
+        #[test]
+        fn none_is_missed(
+            steps in prop::collection::vec((0u8..4, 0u8..5, 0i64..200 * MINUTE), 1..100),
+        ) {
+            let (mut expiries, mut model) = (Expiries::new(1000), BTreeMap::new());
+            let (mut now, horizon) = (0, 10_000);
+            for (kind, key, by) in steps {
+                let name = mark(&key.to_string());
+                match kind {
+                    0 => {
+                        expiries.learn(name, UnixMillis(now + by));
+                        model.insert(key, now + by);
+                    }
+                    1 => {
+                        expiries.forget(name);
+                        model.remove(&key);
+                    }
+                    _ => now += by / 40,
+                }
+                expiries.turn(UnixMillis(now), UnixMillis(now + horizon));
+                for (key, at) in &model {
+                    let passed = *at <= now + horizon && *at > now - PAST * MINUTE;
+                    let name = mark(&key.to_string());
+                    prop_assert!(!passed || expiries.is_at_risk(name), "{} at {} of {}", key, at, now);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! What expires on a target that a run before has written to, for flows that have not seen those expiries come by.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use dfly_client::FlowId;
+use dfly_wire::{DbIndex, UnixMillis};
+use redis_resp::Reply;
+use redis_resp::connection::Connection;
+use tokio::sync::mpsc;
+use tokio::time::sleep;
+use tracing::{debug, warn};
+
+use crate::checkpoint::Checkpoint;
+use crate::config::EngineConfig;
+use crate::error::Error;
+use crate::expiries::KeyDigest;
+use crate::flow::Order;
+use crate::owner::Sharding;
+use crate::reader::SourceReader;
+use crate::sweep::Keys;
+use crate::target::{connect_target, databases, demand, is_passing};
+
+/// The time that each key has left, in milliseconds; negative without an expiry.
+const LEFT: &str =
+    "local left={} for i,key in ipairs(KEYS) do left[i]=redis.call('PTTL',key) end return left";
+
+/// A look at all keys of the target.
+pub(crate) struct Task {
+    pub config: Arc<EngineConfig>,
+    pub orders: BTreeMap<FlowId, mpsc::Sender<Order>>,
+}
+
+impl Task {
+    /// Until it succeeds, flows check every record.
+    pub(crate) async fn run(self) {
+        loop {
+            match self.look().await {
+                Ok(()) => return,
+                Err(error) if is_passing(&error) => {
+                    debug!(%error, "the target's expiries are looked at again");
+                    sleep(self.config.reconnect.longest_delay).await;
+                }
+                Err(error) => {
+                    warn!(%error, "it is not known which keys expire on the target, so every record is checked there, which costs it time");
+                    return;
+                }
+            }
+        }
+    }
+
+    async fn look(&self) -> Result<(), Error> {
+        let (mut target, _) = connect_target(&self.config).await?;
+        let sharding = Checkpoint::sharding(&mut target).await?;
+        for db in databases(&mut target).await? {
+            let mut keys = Keys::of(&self.config, db).await?;
+            demand(&mut target, "SELECT", &["SELECT", &db.to_string()]).await?;
+            while let Some(found) = keys.next().await? {
+                let expiring = self.expiring(&mut target, &found).await?;
+                self.tell((db, &expiring), sharding).await?;
+            }
+        }
+        let unreadable = |error: crate::reader::ReadError| Error::Internal(error.to_string());
+        let lsns = SourceReader::new(Arc::clone(&self.config)).lsns().await.map_err(unreadable)?;
+        for line in self.orders.values() {
+            send(line, Order::ExpiriesKnown(lsns.clone())).await?;
+        }
+        Ok(())
+    }
+
+    async fn expiring(
+        &self,
+        target: &mut Connection,
+        keys: &[Bytes],
+    ) -> Result<Vec<(Bytes, UnixMillis)>, Error> {
+        if keys.is_empty() {
+            return Ok(Vec::new());
+        }
+        let count = keys.len().to_string();
+        let head = [&b"EVAL"[..], LEFT.as_bytes(), count.as_bytes()];
+        let request: Vec<&[u8]> = head.into_iter().chain(keys.iter().map(|key| &key[..])).collect();
+        let now = self.config.clock.now();
+        let Reply::Array(left) = demand(target, "EVAL", &request).await? else { return Ok(Vec::new()) };
+        let expiring = keys.iter().zip(left).filter_map(|(key, left)| match left {
+            Reply::Integer(left) if left >= 0 => Some((key.clone(), UnixMillis(now.0.saturating_add(left)))),
+            _ => None,
+        });
+        Ok(expiring.collect())
+    }
+
+    /// Tells the flow that owns a key, or all if that is not known.
+    async fn tell(
+        &self,
+        (db, found): (DbIndex, &[(Bytes, UnixMillis)]),
+        sharding: Option<Sharding>,
+    ) -> Result<(), Error> {
+        let flows = u16::try_from(self.orders.len()).unwrap_or(u16::MAX);
+        let mut by_flow: BTreeMap<FlowId, Vec<(KeyDigest, UnixMillis)>> = BTreeMap::new();
+        for (key, at) in found {
+            for (origin, name) in self.config.rules.selection.origins(db, key) {
+                let owner = sharding.map(|sharding| sharding.owner(&name, flows));
+                for flow in self.orders.keys().filter(|flow| owner.is_none_or(|owner| owner == **flow)) {
+                    by_flow.entry(*flow).or_default().push((KeyDigest::of(origin, &name), *at));
+                }
+            }
+        }
+        for (flow, expiries) in by_flow {
+            if let Some(line) = self.orders.get(&flow) {
+                send(line, Order::Expiries(expiries)).await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+async fn send(line: &mpsc::Sender<Order>, order: Order) -> Result<(), Error> {
+    line.send(order).await.map_err(|_gone| Error::Internal("the flow is gone".to_owned()))
+}

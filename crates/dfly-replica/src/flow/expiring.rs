@@ -1,0 +1,197 @@
+//! Records of keys that the target may have let expire too early: each is checked on the target, in its transaction, and a
+//! key that is missing there is read again (protocol section 10, pitfall 38).
+
+use std::collections::{BTreeSet, VecDeque};
+use std::time::Instant;
+
+use dfly_journal::{Command, Lsn};
+use dfly_translate::{KeyExpiry, Reason, key_expiry};
+use dfly_wire::{DbIndex, UnixMillis};
+use redis_resp::ServerError;
+use tracing::{info, warn};
+
+use super::{Flow, Wanted, wanted};
+use crate::expiries::{Expiries, KeyDigest};
+use crate::reread::Place;
+
+/// What the check answers for a key that is missing.
+const MISSING: &str = "MISSING";
+
+/// KEYS: the key, and the set of the flow's wanted keys in database 0; ARGV: the key's name in that set. A missing key
+/// is wanted from here on, whatever becomes of this tool.
+const CHECK: &str = "if redis.call('EXISTS',KEYS[1])==1 then return 1 end \
+    redis.call('SELECT',0) redis.call('SADD',KEYS[2],ARGV[1]) return redis.error_reply('MISSING it has expired')";
+
+/// The expiries of a flow's keys, as far as they matter for the order of things.
+#[derive(Debug)]
+pub(crate) struct Expiring {
+    expiries: Expiries,
+    /// How far the target's clock is ahead of ours, in milliseconds.
+    ahead: i64,
+    /// When the batches in flight were handed over, or looked at again, the oldest first.
+    handed: VecDeque<Instant>,
+}
+
+impl Expiring {
+    pub(crate) fn new(expiries: Expiries, ahead: i64) -> Self {
+        Self { expiries, ahead, handed: VecDeque::new() }
+    }
+
+    pub(super) fn submitted(&mut self) {
+        self.handed.push_back(Instant::now());
+    }
+
+    pub(super) fn settled(&mut self) {
+        self.handed.pop_front();
+    }
+
+    pub(super) fn flushed(&mut self) {
+        self.expiries.clear();
+    }
+
+    pub(super) fn complete(&mut self, from: Lsn) {
+        self.expiries.complete(from);
+    }
+
+    /// Expiries that the target holds.
+    pub(super) fn learn_all(&mut self, found: &[(KeyDigest, UnixMillis)]) {
+        for (mark, at) in found {
+            warn_if(self.expiries.learn(*mark, *at));
+        }
+    }
+
+    /// A value has come with this expiry.
+    pub(super) fn learn_value(&mut self, (db, key): (DbIndex, &[u8]), expire_at: Option<UnixMillis>) {
+        if let Some(at) = expire_at {
+            warn_if(self.expiries.learn(KeyDigest::of(db, key), at));
+        } else if !self.expiries.is_quiet() {
+            self.expiries.forget(KeyDigest::of(db, key));
+        }
+    }
+}
+
+fn warn_if(full: bool) {
+    if full {
+        warn!(
+            "more keys with an expiry than are kept in mind: every record of a key is checked on the target, which costs it time; --memory-limit makes room"
+        );
+    }
+}
+
+/// Whether the target says so because a key was missing.
+pub(super) fn is_missing(error: &ServerError) -> bool {
+    error.to_string().starts_with(MISSING)
+}
+
+impl Flow {
+    /// Before anything is decoded: which expiries are near.
+    pub(super) fn turn_expiries(&mut self) {
+        let now = self.config.clock.now();
+        let received = self.spill.time_of_next().unwrap_or(now);
+        let horizon = i64::try_from(self.config.expiry_horizon.as_millis()).unwrap_or(0);
+        let latest = UnixMillis(now.0.saturating_add(self.expiring.ahead + horizon));
+        self.expiring.expiries.turn(received, latest);
+        if let Some(progress) = &self.progress {
+            self.expiring.expiries.reach(progress.received());
+        }
+    }
+
+    /// A record of a key that may be missing on the target: it is checked there; within a snapshot, where there are no
+    /// transactions, its keys are read again instead, and true is given back.
+    pub(super) fn check_expiring(&mut self, command: &Command, is_counted: bool) -> bool {
+        if self.expiring.expiries.is_quiet() || super::stale::replaces(command) {
+            return false;
+        }
+        let places = wanted::places(command);
+        let is_at_risk = |(db, key): &&Place| self.expiring.expiries.is_at_risk(KeyDigest::of(*db, key));
+        let at_risk: Vec<Place> = places.iter().filter(is_at_risk).cloned().collect();
+        if is_counted {
+            // The destination of a rename need not be there.
+            let renames = matches!(command.args.name(), b"RENAME" | b"RENAMENX");
+            let needed = at_risk.iter().filter(|place| !renames || places.first() == Some(*place));
+            needed.for_each(|place| self.check(place));
+            return false;
+        }
+        let held = !at_risk.is_empty();
+        if held {
+            self.counters.reread(Reason::Expired);
+            places.into_iter().for_each(|place| self.want(place));
+        }
+        held
+    }
+
+    fn check(&mut self, (db, key): &Place) {
+        let Some((target_db, name)) = self.config.rules.selection.destination(*db, key) else { return };
+        if self.translator.leaves_out(target_db, &name) {
+            return;
+        }
+        let set = Wanted::key(self.id);
+        let member = [format!("{db}:").as_bytes(), key].concat();
+        self.translator.select(target_db, &mut self.batch);
+        self.batch.push(&[b"EVAL", CHECK.as_bytes(), b"2", &name, set.as_bytes(), &member]);
+    }
+
+    /// What a record has made of its keys' expiries.
+    pub(super) fn learn_expiry(&mut self, command: &Command, now: UnixMillis) {
+        let expiry = key_expiry(command, now);
+        if expiry == KeyExpiry::Kept || (expiry == KeyExpiry::Never && self.expiring.expiries.is_quiet()) {
+            return;
+        }
+        let expiries = &mut self.expiring.expiries;
+        for (nth, (db, key)) in wanted::places(command).into_iter().enumerate() {
+            let mark = KeyDigest::of(db, &key);
+            match expiry {
+                KeyExpiry::At(at) => warn_if(expiries.learn(mark, at)),
+                KeyExpiry::Carried if nth > 0 => warn_if(expiries.carry(mark)),
+                KeyExpiry::Carried | KeyExpiry::Never => expiries.forget(mark),
+                KeyExpiry::Kept => {}
+            }
+            if let (b"MOVE", Some(to)) = (command.args.name(), moved_to(command)) {
+                warn_if(expiries.carry(KeyDigest::of(to, &key)));
+            }
+        }
+    }
+
+    /// The target has let something wait for so long that keys may have expired which no check was made for.
+    pub(super) fn look_again_at_overdue(&mut self) {
+        let now = Instant::now();
+        let overdue = |at: &Instant| now - *at >= self.config.expiry_horizon;
+        if !self.expiring.handed.front().is_some_and(overdue) || self.progress.is_none() {
+            return;
+        }
+        self.turn_expiries();
+        if !self.expiring.expiries.is_quiet() {
+            let places = self.expiring_in_flight();
+            info!(
+                flow = self.id.0,
+                keys = places.len(),
+                "the target has let records wait; keys that may have expired meanwhile are read again"
+            );
+            for place in places {
+                self.counters.reread(Reason::Expired);
+                self.want(place);
+            }
+        }
+        self.expiring.handed.iter_mut().for_each(|at| *at = now);
+    }
+
+    fn expiring_in_flight(&self) -> BTreeSet<Place> {
+        let selection = &self.config.rules.selection;
+        let mut places = BTreeSet::new();
+        for wire in self.sink.wires() {
+            for (db, key) in wanted::named_in(wire, DbIndex(0)).flatten() {
+                let origins = selection.origins(db, &key).into_iter().map(|(db, key)| (db, key.into()));
+                places.extend(
+                    origins.filter(|(db, key): &Place| {
+                        self.expiring.expiries.is_at_risk(KeyDigest::of(*db, key))
+                    }),
+                );
+            }
+        }
+        places
+    }
+}
+
+fn moved_to(command: &Command) -> Option<DbIndex> {
+    std::str::from_utf8(command.args.get(2)?).ok()?.parse().ok().map(DbIndex)
+}
