@@ -1,24 +1,23 @@
 //! Which keys the target may have let expire although the source had them alive when it wrote the record that is applied
-//! now. Pure: keys as marks, times as arguments.
+//! now. Pure: keys as digests, times as arguments.
 //!
 //! Between a record's birth and the moment that the target carries it out, the target's clock may pass the expiry of a
 //! key that the record needs: the source may even have prolonged its life meanwhile (protocol section 10, pitfall 38). Every
-//! expiry that passes through the flow is kept here by the minute, so that the few keys are known for which that may be;
+//! expiry that passes through the flow is kept here by spans of time, so that the few keys are known for which that may be;
 //! their records are checked on the target. Where it is not known which expiries the target holds, every key is such a key.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::hash::{BuildHasherDefault, DefaultHasher};
+use std::time::Duration;
 
 use dfly_journal::Lsn;
 use dfly_wire::{DbIndex, UnixMillis};
 
 use crate::reread::digest;
 
-const MINUTE: i64 = 60_000;
-
-/// How long the expiry of a key may be past when a record that saw it alive is read: the time that a record spends in the
-/// buffers of source and network.
-const PAST: i64 = 10;
+/// How long the expiry of a key may be past when a record that saw it alive is read, in milliseconds: the time that a
+/// record spends in the buffers of source and network.
+const PAST: i64 = 600_000;
 
 /// A key, in four bytes: one that is taken for another is checked for nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -44,44 +43,48 @@ enum Known {
     TooMany,
 }
 
-/// A set of marks: their bits are random already.
-type Marks = HashSet<KeyDigest, BuildHasherDefault<DefaultHasher>>;
+/// Keys: their bits are random already.
+type Keys = HashSet<KeyDigest, BuildHasherDefault<DefaultHasher>>;
 
 /// The expiries of one flow's keys.
 #[derive(Debug)]
 pub(crate) struct Expiries {
     known: Known,
-    /// Marks by the minute of their expiry, from `near_to` on.
-    ahead: BTreeMap<i64, Marks>,
-    /// How many marks that are.
+    /// The length of a span, in milliseconds.
+    span: i64,
+    /// Keys by the span of their expiry, from `near_to` on.
+    ahead: BTreeMap<i64, Keys>,
+    /// How many keys that are.
     held: usize,
     /// The most that are held.
     most: usize,
-    /// The latest minute of each key whose expiry is near.
+    /// The latest span of each key whose expiry is near.
     near: HashMap<KeyDigest, i64, BuildHasherDefault<DefaultHasher>>,
-    /// Minutes before this one are near, or past.
+    /// Spans before this one are near, or past.
     near_to: i64,
     /// Keys whose expiry came with a new name.
-    carried: Marks,
+    carried: Keys,
 }
 
 impl Expiries {
-    /// Of a target that holds no other expiry than those that will come by; at most so many are kept in mind.
-    pub(crate) fn new(most: usize) -> Self {
+    /// Of a target that holds no other expiry than those that will come by; at most so many are kept in mind, by spans of that
+    /// length.
+    pub(crate) fn new(most: usize, span: Duration) -> Self {
         Self {
             known: Known::All,
+            span: i64::try_from(span.as_millis()).unwrap_or(i64::MAX).max(1),
             ahead: BTreeMap::new(),
             held: 0,
             most,
             near: HashMap::default(),
             near_to: i64::MIN,
-            carried: Marks::default(),
+            carried: Keys::default(),
         }
     }
 
     /// Of a target that holds others.
-    pub(crate) fn unknown(most: usize) -> Self {
-        Self { known: Known::Some, ..Self::new(most) }
+    pub(crate) fn unknown(most: usize, span: Duration) -> Self {
+        Self { known: Known::Some, ..Self::new(most, span) }
     }
 
     /// Whether no key is at risk.
@@ -91,17 +94,17 @@ impl Expiries {
     }
 
     /// Whether a record of this key has to be checked.
-    pub(crate) fn is_at_risk(&self, mark: KeyDigest) -> bool {
-        self.known != Known::All || self.near.contains_key(&mark) || self.carried.contains(&mark)
+    pub(crate) fn is_at_risk(&self, key: KeyDigest) -> bool {
+        self.known != Known::All || self.near.contains_key(&key) || self.carried.contains(&key)
     }
 
     /// A key has this expiry. True if that is one too many to be kept in mind, for the first time.
-    pub(crate) fn learn(&mut self, mark: KeyDigest, at: UnixMillis) -> bool {
-        let minute = at.0.div_euclid(MINUTE);
-        if minute < self.near_to {
-            let latest = self.near.entry(mark).or_insert(minute);
-            *latest = minute.max(*latest);
-        } else if self.known != Known::TooMany && self.ahead.entry(minute).or_default().insert(mark) {
+    pub(crate) fn learn(&mut self, key: KeyDigest, at: UnixMillis) -> bool {
+        let span = at.0.div_euclid(self.span);
+        if span < self.near_to {
+            let latest = self.near.entry(key).or_insert(span);
+            *latest = span.max(*latest);
+        } else if self.known != Known::TooMany && self.ahead.entry(span).or_default().insert(key) {
             self.held += 1;
             if self.held + self.carried.len() > self.most {
                 self.give_up();
@@ -112,9 +115,9 @@ impl Expiries {
     }
 
     /// A key has come to the expiry of another. As [`Self::learn`].
-    pub(crate) fn carry(&mut self, mark: KeyDigest) -> bool {
+    pub(crate) fn carry(&mut self, key: KeyDigest) -> bool {
         let full = self.known != Known::TooMany
-            && self.carried.insert(mark)
+            && self.carried.insert(key)
             && self.held + self.carried.len() > self.most;
         if full {
             self.give_up();
@@ -123,9 +126,9 @@ impl Expiries {
     }
 
     /// A key has no expiry, or is gone on the source too.
-    pub(crate) fn forget(&mut self, mark: KeyDigest) {
-        self.near.remove(&mark);
-        self.carried.remove(&mark);
+    pub(crate) fn forget(&mut self, key: KeyDigest) {
+        self.near.remove(&key);
+        self.carried.remove(&key);
     }
 
     /// No key is left.
@@ -158,21 +161,21 @@ impl Expiries {
     /// What is applied from now on was received at `received` or later, and the target carries it out while its clock
     /// shows at the most `latest`.
     pub(crate) fn turn(&mut self, received: UnixMillis, latest: UnixMillis) {
-        let near_to = latest.0.div_euclid(MINUTE) + 1;
+        let near_to = latest.0.div_euclid(self.span) + 1;
         if near_to <= self.near_to {
             return;
         }
         self.near_to = near_to;
         let ahead = self.ahead.split_off(&near_to);
-        for (minute, marks) in std::mem::replace(&mut self.ahead, ahead) {
-            self.held -= marks.len();
-            for mark in marks {
-                let latest = self.near.entry(mark).or_insert(minute);
-                *latest = minute.max(*latest);
+        for (span, keys) in std::mem::replace(&mut self.ahead, ahead) {
+            self.held -= keys.len();
+            for key in keys {
+                let latest = self.near.entry(key).or_insert(span);
+                *latest = span.max(*latest);
             }
         }
-        let past = received.0.div_euclid(MINUTE) - PAST;
-        self.near.retain(|_, minute| *minute >= past);
+        let past = received.0.saturating_sub(PAST).div_euclid(self.span);
+        self.near.retain(|_, span| *span >= past);
     }
 }
 
@@ -182,7 +185,9 @@ mod tests {
 
     use super::*;
 
+    const MINUTE: i64 = 60_000;
     const HOUR: i64 = 60 * MINUTE;
+    const SPAN: Duration = Duration::from_secs(60);
 
     fn mark(name: &str) -> KeyDigest {
         KeyDigest::of(DbIndex(0), name.as_bytes())
@@ -190,7 +195,7 @@ mod tests {
 
     #[test]
     fn near_for_a_while() {
-        let mut expiries = Expiries::new(100);
+        let mut expiries = Expiries::new(100, SPAN);
         let turn = |expiries: &mut Expiries, now| expiries.turn(UnixMillis(now), UnixMillis(now + 1));
         turn(&mut expiries, 0);
         expiries.learn(mark("k"), UnixMillis(HOUR));
@@ -215,7 +220,7 @@ mod tests {
 
     #[test]
     fn every_key_where_it_is_not_known() {
-        let mut expiries = Expiries::unknown(1);
+        let mut expiries = Expiries::unknown(1, SPAN);
         assert!(expiries.is_at_risk(mark("k")) && !expiries.is_quiet());
         expiries.reach(Lsn(100));
         assert!(expiries.is_at_risk(mark("k")));
@@ -236,7 +241,7 @@ mod tests {
         fn none_is_missed(
             steps in prop::collection::vec((0u8..4, 0u8..5, 0i64..200 * MINUTE), 1..100),
         ) {
-            let (mut expiries, mut model) = (Expiries::new(1000), BTreeMap::new());
+            let (mut expiries, mut model) = (Expiries::new(1000, SPAN), BTreeMap::new());
             let (mut now, horizon) = (0, 10_000);
             for (kind, key, by) in steps {
                 let name = mark(&key.to_string());
@@ -253,7 +258,7 @@ mod tests {
                 }
                 expiries.turn(UnixMillis(now), UnixMillis(now + horizon));
                 for (key, at) in &model {
-                    let passed = *at <= now + horizon && *at > now - PAST * MINUTE;
+                    let passed = *at <= now + horizon && *at > now - PAST;
                     let name = mark(&key.to_string());
                     prop_assert!(!passed || expiries.is_at_risk(name), "{} at {} of {}", key, at, now);
                 }

@@ -233,9 +233,10 @@ impl Running {
         }
         let (stage, spill) = self.intake((&flow.start, form), (flow.id, flow.resume))?;
         let ahead = target::clock_ahead(&mut connection, &self.config.clock).await?;
+        let (most, span) = (self.config.expiries, 6 * self.config.expiry_horizon);
         let expiries = match position {
-            Some(_) => Expiries::unknown(self.config.expiries),
-            None => Expiries::new(self.config.expiries),
+            Some(_) => Expiries::unknown(most, span),
+            None => Expiries::new(most, span),
         };
         let (order, orders) = mpsc::channel(2);
         self.orders.insert(flow.id, order);
