@@ -17,8 +17,9 @@ impl EngineConfig {
     /// [`EngineConfig::memory_limit`].
     ///
     /// What a flow reads ahead takes up to twice its size while its buffer grows, what the window holds is held once, a
-    /// frame of the relay log up to three times. Together that is a fourth of the flow's share; an eighth is kept for expiries of keys. Three eighths are the
-    /// largest value that is held whole: once as it arrives, once as the command that is written.
+    /// frame of the relay log up to three times. Together that is a fourth of the flow's share; an eighth is kept for
+    /// expiries of keys. Five sixteenths are the largest value that is held whole: once as it arrives, once as the command
+    /// that is written.
     pub(crate) fn for_flows(&self, flows: u16) -> Self {
         let share = self.memory_limit / usize::from(flows.max(1));
         let part = |most: usize, divisor: usize| most.min((share / divisor).max(LEAST));
@@ -29,8 +30,8 @@ impl EngineConfig {
         config.parked = part(self.parked, 64);
         config.expiries = self.expiries.min(share / 8 / EXPIRY);
         config.limits.piece = part(self.limits.piece, 128);
-        config.limits.string = self.limits.string.min(self.memory_limit / 8 * 3);
-        config.limits.blob = self.limits.blob.min(self.memory_limit / 8 * 3);
+        config.limits.string = self.limits.string.min(self.memory_limit / 16 * 5);
+        config.limits.blob = self.limits.blob.min(self.memory_limit / 16 * 5);
         config
     }
 }
