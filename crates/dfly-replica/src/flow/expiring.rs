@@ -4,10 +4,12 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Instant;
 
+use bytes::Bytes;
 use dfly_journal::{Command, Lsn};
 use dfly_translate::{KeyExpiry, Reason, key_expiry};
 use dfly_wire::{DbIndex, UnixMillis};
-use redis_resp::ServerError;
+use redis_resp::arguments;
+use redis_sink::Refusal;
 use tracing::{info, warn};
 
 use super::{Flow, Wanted, wanted};
@@ -78,9 +80,10 @@ fn warn_if(full: bool) {
     }
 }
 
-/// Whether the target says so because a key was missing.
-pub(super) fn is_missing(error: &ServerError) -> bool {
-    error.to_string().starts_with(MISSING)
+/// The key that a check has found missing, as a member of the set of wanted keys.
+pub(super) fn checked(refusal: &Refusal) -> Option<&[u8]> {
+    let is_check = refusal.error.to_string().starts_with(MISSING);
+    is_check.then(|| arguments(&refusal.command).last()).flatten()
 }
 
 impl Flow {
@@ -120,13 +123,14 @@ impl Flow {
         held
     }
 
-    fn check(&mut self, (db, key): &Place) {
+    fn check(&mut self, place: &Place) {
+        let (db, key) = place;
         let Some((target_db, name)) = self.config.rules.selection.destination(*db, key) else { return };
         if self.translator.leaves_out(target_db, &name) {
             return;
         }
         let set = Wanted::key(self.id);
-        let member = [format!("{db}:").as_bytes(), key].concat();
+        let member = Wanted::member(place);
         self.translator.select(target_db, &mut self.batch);
         self.batch.push(&[b"EVAL", CHECK.as_bytes(), b"2", &name, set.as_bytes(), &member]);
     }
@@ -161,34 +165,29 @@ impl Flow {
         }
         self.turn_expiries();
         if !self.expiring.expiries.is_quiet() {
-            let places = self.expiring_in_flight();
+            let keys = self.expiring_in_flight();
             info!(
                 flow = self.id.0,
-                keys = places.len(),
+                keys = keys.len(),
                 "the target has let records wait; keys that may have expired meanwhile are read again"
             );
-            for place in places {
+            for (db, key) in keys {
                 self.counters.reread(Reason::Expired);
-                self.want(place);
+                self.want_origins((db, &key));
             }
         }
         self.expiring.handed.iter_mut().for_each(|at| *at = now);
     }
 
-    fn expiring_in_flight(&self) -> BTreeSet<Place> {
+    /// Keys of the target.
+    fn expiring_in_flight(&self) -> BTreeSet<(DbIndex, Bytes)> {
         let selection = &self.config.rules.selection;
-        let mut places = BTreeSet::new();
-        for wire in self.sink.wires() {
-            for (db, key) in wanted::named_in(wire, DbIndex(0)).flatten() {
-                let origins = selection.origins(db, &key).into_iter().map(|(db, key)| (db, key.into()));
-                places.extend(
-                    origins.filter(|(db, key): &Place| {
-                        self.expiring.expiries.is_at_risk(KeyDigest::of(*db, key))
-                    }),
-                );
-            }
-        }
-        places
+        let is_at_risk = |(db, key): &(DbIndex, Bytes)| {
+            let mut origins = selection.origins(*db, key).into_iter();
+            origins.any(|(db, key)| self.expiring.expiries.is_at_risk(KeyDigest::of(db, &key)))
+        };
+        let wires = self.sink.wires().flat_map(|wire| wanted::named_in(wire, DbIndex(0)));
+        wires.flatten().filter(is_at_risk).collect()
     }
 }
 

@@ -127,20 +127,16 @@ impl Flow {
     /// Commands that the target refused inside a transaction: their keys are not what they were on the source.
     fn take_refusals(&mut self) -> Result<(), FlowError> {
         for refusal in self.sink.take_refusals() {
-            let places = self.places_of(&refusal);
-            if places.is_empty() {
+            if !self.want_refused(&refusal) {
                 return Err(FlowError::Refused(Box::new(refusal)));
             }
             self.count_refusal(&refusal);
-            for place in places {
-                self.want(place);
-            }
         }
         Ok(())
     }
 
     fn count_refusal(&self, refusal: &Refusal) {
-        if expiring::is_missing(&refusal.error) {
+        if expiring::checked(refusal).is_some() {
             debug!(flow = self.id.0, %refusal, "read again");
             self.counters.reread(Reason::Expired);
             return;

@@ -14,12 +14,13 @@ use redis_sink::Refusal;
 use tokio::sync::mpsc;
 use tracing::debug;
 
-use super::Flow;
+use super::{Flow, expiring};
 use crate::error::FlowError;
 use crate::reader::{ReadAnswer, ReadRequest};
 use crate::reread::{AT_ONCE, Found, Place, Rereads, Resolved};
 
-/// What the name begins with of the set in database 0 that names a flow's wanted keys, as `db:key`.
+/// What the name begins with of the set in database 0 that names a flow's wanted keys, as `db:key`, behind a `?` if the
+/// key is a guess.
 const WANTED: &str = "df2redis:reread:";
 
 /// What the tool's own keys begin with.
@@ -32,6 +33,9 @@ pub(crate) struct Wanted {
     requests: mpsc::Sender<ReadRequest>,
     answer_to: mpsc::Sender<ReadAnswer>,
     pub answers: mpsc::Receiver<ReadAnswer>,
+    /// Keys that may not be those that were meant: the target's key has another origin too. One that the source has not is
+    /// left as it is.
+    guesses: BTreeSet<Place>,
     /// Wanted, or no longer, since the last transaction.
     unwritten: BTreeSet<(Place, bool)>,
 }
@@ -40,7 +44,14 @@ impl Wanted {
     /// With room for so many bytes of records that wait.
     pub(crate) fn new(requests: mpsc::Sender<ReadRequest>, parked: usize) -> Self {
         let (answer_to, answers) = mpsc::channel(AT_ONCE);
-        Self { rereads: Rereads::new(parked), requests, answer_to, answers, unwritten: BTreeSet::new() }
+        Self {
+            rereads: Rereads::new(parked),
+            requests,
+            answer_to,
+            answers,
+            guesses: BTreeSet::new(),
+            unwritten: BTreeSet::new(),
+        }
     }
 
     /// The set that names the wanted keys of a flow.
@@ -50,27 +61,47 @@ impl Wanted {
 
     /// Takes over what a run before wanted.
     pub(crate) fn adopt(&mut self, member: &[u8]) {
-        let place = memchr::memchr(b':', member).and_then(|colon| {
-            let db = std::str::from_utf8(member.get(..colon)?).ok()?.parse().ok()?;
-            Some((DbIndex(db), Bytes::copy_from_slice(member.get(colon + 1..)?)))
-        });
-        if let Some(place) = place {
-            self.rereads.want(place, Instant::now());
+        let guess = member.strip_prefix(b"?");
+        if let Some(place) = Self::place(guess.unwrap_or(member)) {
+            let new = self.rereads.want(place.clone(), Instant::now());
+            match guess {
+                Some(_) if new => self.guesses.insert(place),
+                _ => self.guesses.remove(&place),
+            };
         }
     }
 
+    /// What a member of that set is called.
+    pub(super) fn member((db, key): &Place) -> Vec<u8> {
+        [format!("{db}:").as_bytes(), key].concat()
+    }
+
+    fn place(member: &[u8]) -> Option<Place> {
+        let colon = memchr::memchr(b':', member)?;
+        let db = std::str::from_utf8(member.get(..colon)?).ok()?.parse().ok()?;
+        Some((DbIndex(db), Bytes::copy_from_slice(member.get(colon + 1..)?)))
+    }
+
     pub(super) fn flushed(&mut self, flush: Flush) {
-        match flush {
-            Flush::All => self.rereads.clear(|_| true),
-            Flush::Db(db) => self.rereads.clear(|other| other == db),
-        }
+        let goes = |other: DbIndex| match flush {
+            Flush::All => true,
+            Flush::Db(db) => other == db,
+        };
+        self.rereads.clear(goes);
+        self.guesses.retain(|(db, _)| !goes(*db));
     }
 }
 
 impl Flow {
     /// Wants a key from now on; its next transaction says so in the target.
     pub(super) fn want(&mut self, place: Place) {
-        if self.wanted.rereads.want(place.clone(), Instant::now()) {
+        let guessed = self.wanted.guesses.remove(&place);
+        self.want_if(place, guessed);
+    }
+
+    /// Wants a key; says so in the target if it was not wanted before, or `differs` from how it was.
+    fn want_if(&mut self, place: Place, differs: bool) {
+        if self.wanted.rereads.want(place.clone(), Instant::now()) || differs {
             debug!(flow = self.id.0, db = place.0.0, key = %place.1.escape_ascii(), "read again");
             self.wanted.unwritten.remove(&(place.clone(), false));
             self.wanted.unwritten.insert((place, true));
@@ -78,7 +109,23 @@ impl Flow {
         self.write_if_open();
     }
 
+    /// Wants the keys of the source that a key of the target may come from.
+    pub(super) fn want_origins(&mut self, (db, key): (DbIndex, &[u8])) {
+        let origins = self.config.rules.selection.origins(db, key);
+        let certain = origins.len() == 1;
+        for (db, key) in origins {
+            let place = (db, Bytes::from(key));
+            if certain {
+                self.want(place);
+            } else if !self.wanted.rereads.wants(&place) {
+                self.wanted.guesses.insert(place.clone());
+                self.want_if(place, true);
+            }
+        }
+    }
+
     fn resolved(&mut self, place: Place) {
+        self.wanted.guesses.remove(&place);
         self.wanted.unwritten.remove(&(place.clone(), true));
         self.wanted.unwritten.insert((place, false));
         self.write_if_open();
@@ -99,10 +146,14 @@ impl Flow {
         if !changes.is_empty() {
             self.translator.select(DbIndex(0), &mut self.batch);
         }
-        for ((db, key), wanted) in changes {
-            let member = [format!("{db}:").as_bytes(), &key].concat();
-            let name: &[u8] = if wanted { b"SADD" } else { b"SREM" };
-            self.batch.push(&[name, set.as_bytes(), &member]);
+        for (place, wanted) in changes {
+            let (member, guess) = (Wanted::member(&place), self.wanted.guesses.contains(&place));
+            let guessed = [b"?", &member[..]].concat();
+            match wanted {
+                true if guess => self.batch.push(&[b"SADD", set.as_bytes(), &guessed]),
+                true => self.batch.push(&[b"SADD", set.as_bytes(), &member]),
+                false => self.batch.push(&[b"SREM", set.as_bytes(), &member, &guessed]),
+            }
         }
     }
 
@@ -173,6 +224,8 @@ impl Flow {
                 let effect = self.translator.entry(&Entry { header, value }, &mut out)?;
                 self.note(effect, &place.1);
             }
+            // It is another one that the target holds there; or its record that deletes it comes.
+            None if self.wanted.guesses.contains(&place) => {}
             None => {
                 let txid = dfly_journal::TxId(0);
                 let args = dfly_journal::Args::of(&[&b"DEL"[..], &key]);
@@ -200,9 +253,24 @@ impl Flow {
         }
     }
 
-    /// The keys on the source that are not what they were because a command was refused: its own, and those that commands
-    /// sent behind it have made of them. None if that cannot be told.
-    pub(super) fn places_of(&self, refusal: &Refusal) -> Vec<Place> {
+    /// Reads again what is not as it was because a command was refused: its own keys, and those that commands sent behind it
+    /// have made of them. False if that cannot be told.
+    pub(super) fn want_refused(&mut self, refusal: &Refusal) -> bool {
+        let keys = self.spoiled_by(refusal);
+        let checked = expiring::checked(refusal).and_then(Wanted::place);
+        let own = checked.as_ref().and_then(|(db, key)| self.config.rules.selection.destination(*db, key));
+        let is_own =
+            |db: DbIndex, key: &[u8]| own.as_ref().is_some_and(|own| (own.0, &own.1[..]) == (db, key));
+        for (db, key) in keys.iter().filter(|(db, key)| !is_own(*db, key)) {
+            self.want_origins((*db, key));
+        }
+        let known = !keys.is_empty();
+        checked.into_iter().for_each(|place| self.want(place));
+        known
+    }
+
+    /// Keys of the target.
+    fn spoiled_by(&self, refusal: &Refusal) -> BTreeSet<(DbIndex, Bytes)> {
         let mut keys = BTreeSet::new();
         let db = DbIndex(refusal.db.unwrap_or(0));
         keys.extend(written_keys(&refusal.command).into_iter().map(|key| (db, key)));
@@ -217,9 +285,7 @@ impl Flow {
                 spread(command, db, &mut keys);
             }
         }
-        let selection = &self.config.rules.selection;
-        let origins = keys.iter().flat_map(|(db, key)| selection.origins(*db, key));
-        origins.map(|(db, key)| (db, key.into())).collect()
+        keys
     }
 }
 
