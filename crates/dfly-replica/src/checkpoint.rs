@@ -97,6 +97,47 @@ pub enum Others {
     Remove,
 }
 
+/// What holds for all sessions of one full synchronisation and of what follows it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Lasting {
+    /// Keys that the source does not have are still to be removed.
+    pub sweep: bool,
+    /// Such keys stay, in later synchronisations too.
+    pub keep: bool,
+    /// How the source spreads its keys, once that is certain.
+    pub sharding: Option<Sharding>,
+}
+
+const SWEEP: &str = "sweep";
+const KEEP: &str = "keep";
+const SHARDING: &str = "sharding";
+
+impl Lasting {
+    /// At the start of a full synchronisation.
+    pub(crate) fn of(others: Others) -> Self {
+        Self { sweep: others == Others::Remove, keep: others == Others::Keep, sharding: None }
+    }
+
+    /// As a session before has left it.
+    ///
+    /// # Errors
+    /// As [`Checkpoint::load`].
+    pub(crate) async fn load(target: &mut Connection) -> Result<Self, Error> {
+        let Reply::Array(found) = ask(target, &["HMGET", KEY, SWEEP, KEEP, SHARDING]).await? else {
+            return Ok(Self::default());
+        };
+        let text = |at: usize| match found.get(at) {
+            Some(Reply::Bulk(text)) => String::from_utf8_lossy(text),
+            _ => "".into(),
+        };
+        Ok(Self { sweep: text(0) == "1", keep: text(1) == "1", sharding: Sharding::named(&text(2)) })
+    }
+}
+
+fn flag(set: bool) -> &'static str {
+    if set { "1" } else { "0" }
+}
+
 /// What a target says of the run before.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Stored {
@@ -188,10 +229,9 @@ impl Checkpoint {
     ///
     /// # Errors
     /// As [`Self::load`].
-    pub async fn begin(target: &mut Connection, owner: &str, others: Others) -> Result<(), Error> {
-        let sweep = if others == Others::Remove { "1" } else { "0" };
-        let keep = if others == Others::Keep { "1" } else { "0" };
-        let fields = ["HSET", KEY, "owner", owner, "syncing", "1", "sweep", sweep, "keep", keep];
+    pub(crate) async fn begin(target: &mut Connection, owner: &str, lasting: Lasting) -> Result<(), Error> {
+        let [sweep, keep] = [lasting.sweep, lasting.keep].map(flag);
+        let fields = ["HSET", KEY, "owner", owner, "syncing", "1", SWEEP, sweep, KEEP, keep];
         for request in [&["DEL", KEY][..], &fields] {
             if let Reply::Error(error) = ask(target, request).await? {
                 return Err(unusable(error.to_string()));
@@ -200,39 +240,12 @@ impl Checkpoint {
         Ok(())
     }
 
-    /// Whether a run before was told to keep keys that the source does not have.
-    ///
-    /// # Errors
-    /// As [`Self::load`].
-    pub async fn keeps_others(target: &mut Connection) -> Result<bool, Error> {
-        Ok(ask(target, &["HGET", KEY, "keep"]).await? == Reply::Bulk("1".into()))
-    }
-
-    /// How the source spreads its keys, as a run before has seen it.
-    ///
-    /// # Errors
-    /// As [`Self::load`].
-    pub async fn sharding(target: &mut Connection) -> Result<Option<Sharding>, Error> {
-        Ok(match ask(target, &["HGET", KEY, "sharding"]).await? {
-            Reply::Bulk(name) => Sharding::named(&String::from_utf8_lossy(&name)),
-            _ => None,
-        })
-    }
-
-    /// Whether keys that the source does not have are still to be removed.
-    ///
-    /// # Errors
-    /// As [`Self::load`].
-    pub async fn wants_sweep(target: &mut Connection) -> Result<bool, Error> {
-        Ok(ask(target, &["HGET", KEY, "sweep"]).await? == Reply::Bulk("1".into()))
-    }
-
     /// They are removed.
     ///
     /// # Errors
     /// As [`Self::load`].
     pub async fn swept(target: &mut Connection) -> Result<(), Error> {
-        match ask(target, &["HDEL", KEY, "sweep"]).await? {
+        match ask(target, &["HDEL", KEY, SWEEP]).await? {
             Reply::Error(error) => Err(unusable(error.to_string())),
             _ => Ok(()),
         }
@@ -250,9 +263,15 @@ impl Checkpoint {
     }
 
     /// All of it in one command, for a target that was just flushed.
-    pub(crate) fn write(&self, owner: &str, out: &mut CommandBatch) {
-        let mut command = out.start(8 + 2 * self.flows.len());
+    pub(crate) fn write(&self, (owner, lasting): (&str, Lasting), out: &mut CommandBatch) {
+        let sharding = lasting.sharding.map(Sharding::name);
+        let mut command = out.start(12 + 2 * usize::from(sharding.is_some()) + 2 * self.flows.len());
         command.arg(b"HSET").arg(KEY.as_bytes()).arg(b"owner").arg(owner.as_bytes());
+        command.arg(SWEEP.as_bytes()).arg(flag(lasting.sweep).as_bytes());
+        command.arg(KEEP.as_bytes()).arg(flag(lasting.keep).as_bytes());
+        if let Some(name) = sharding {
+            command.arg(SHARDING.as_bytes()).arg(name.as_bytes());
+        }
         command.arg(b"source").arg(self.source_id.as_bytes());
         command.arg(b"flows").arg(self.flows.len().to_string().as_bytes());
         for (flow, at) in &self.flows {
@@ -272,7 +291,7 @@ pub(crate) fn write_entry(source: (&str, u16), (flow, at): (FlowId, Position), o
 
 /// How the source spreads its keys.
 pub(crate) fn write_sharding(sharding: Sharding, out: &mut CommandBatch) {
-    out.push(&[b"HSET", KEY.as_bytes(), b"sharding", sharding.name().as_bytes()]);
+    out.push(&[b"HSET", KEY.as_bytes(), SHARDING.as_bytes(), sharding.name().as_bytes()]);
 }
 
 /// The head of a transaction that is carried out only if the flow stands at `expected`. The connection is in database 0.
@@ -368,7 +387,7 @@ mod tests {
         let checkpoint = Checkpoint { source_id: "abc".into(), flows };
         assert_eq!(after(&batch), Stored::Whole(checkpoint.clone()));
         let mut flushed = CommandBatch::default();
-        checkpoint.write("me", &mut flushed);
+        checkpoint.write(("me", Lasting::default()), &mut flushed);
         assert_eq!(after(&flushed), Stored::Whole(checkpoint));
         flushed.push(&[b"HSET", KEY.as_bytes(), b"refused", b"LSET \"k\": no such key"]);
         assert!(matches!(after(&flushed), Stored::Refused(_)));

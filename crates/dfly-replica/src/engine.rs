@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use tracing::{info, warn};
 
 use crate::backoff::Backoff;
-use crate::checkpoint::{Checkpoint, Others, Stored};
+use crate::checkpoint::{Checkpoint, Lasting, Others, Stored};
 use crate::config::{EngineConfig, OnConflict, OnStart};
 use crate::error::{Error, FlowError};
 use crate::kept;
@@ -230,7 +230,7 @@ impl Engine {
 
     /// A full synchronisation over what one before has left.
     async fn anew(target: &mut Connection) -> Result<Opening, Error> {
-        let keeps = Checkpoint::keeps_others(target).await?;
+        let keeps = Lasting::load(target).await?.keep;
         Ok(Opening::Full(if keeps { Others::Keep } else { Others::Remove }))
     }
 

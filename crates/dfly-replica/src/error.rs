@@ -42,14 +42,11 @@ pub enum Error {
         #[source]
         error: FlowError,
     },
-    /// The source was lost before the snapshot was complete. The target holds a part of it.
+    /// The keys of the snapshot lie on other flows than by any formula that is known.
     #[error(
-        "the source was lost during the full synchronisation ({cause}); the target holds a part of the data: run again to start over"
+        "it does not show how the source spreads its keys over its shards, so keys that it does not have are left on the target; --on-start flush removes them"
     )]
-    LostInFullSync {
-        /// How it was lost.
-        cause: String,
-    },
+    UnknownSharding,
     /// The source will not resume from our positions.
     #[error(
         "the source cannot resume from where this run stood (its backlog is too short, or it was restarted): run again for a full synchronisation; --shard_repl_backlog_len on the source lengthens the backlog"
@@ -256,7 +253,7 @@ impl Error {
             Self::CannotResume | Self::RefusedBefore { .. } => Blame::Resume,
             Self::Source(_)
             | Self::Flow { .. }
-            | Self::LostInFullSync { .. }
+            | Self::UnknownSharding
             | Self::GaveUp { .. }
             | Self::Barrier(_)
             | Self::State(_)

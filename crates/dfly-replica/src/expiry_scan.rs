@@ -12,11 +12,11 @@ use tokio::sync::mpsc;
 use tokio::time::sleep;
 use tracing::{debug, warn};
 
-use crate::checkpoint::Checkpoint;
+use crate::checkpoint::Lasting;
 use crate::config::EngineConfig;
 use crate::error::Error;
 use crate::expiries::KeyDigest;
-use crate::flow::Order;
+use crate::flow::Finding;
 use crate::owner::Sharding;
 use crate::reader::SourceReader;
 use crate::sweep::Keys;
@@ -29,7 +29,7 @@ const LEFT: &str =
 /// A look at all keys of the target.
 pub(crate) struct Task {
     pub config: Arc<EngineConfig>,
-    pub orders: BTreeMap<FlowId, mpsc::Sender<Order>>,
+    pub findings: BTreeMap<FlowId, mpsc::Sender<Finding>>,
 }
 
 impl Task {
@@ -52,7 +52,7 @@ impl Task {
 
     async fn look(&self) -> Result<(), Error> {
         let (mut target, _) = connect_target(&self.config).await?;
-        let sharding = Checkpoint::sharding(&mut target).await?;
+        let sharding = Lasting::load(&mut target).await?.sharding;
         for db in databases(&mut target).await? {
             let mut keys = Keys::of(&self.config, db).await?;
             demand(&mut target, "SELECT", &["SELECT", &db.to_string()]).await?;
@@ -63,8 +63,8 @@ impl Task {
         }
         let unreadable = |error: crate::reader::ReadError| Error::Internal(error.to_string());
         let lsns = SourceReader::new(Arc::clone(&self.config)).lsns().await.map_err(unreadable)?;
-        for line in self.orders.values() {
-            send(line, Order::ExpiriesKnown(lsns.clone())).await?;
+        for line in self.findings.values() {
+            send(line, Finding::AllExpiries(lsns.clone())).await?;
         }
         Ok(())
     }
@@ -95,25 +95,25 @@ impl Task {
         (db, found): (DbIndex, &[(Bytes, UnixMillis)]),
         sharding: Option<Sharding>,
     ) -> Result<(), Error> {
-        let flows = u16::try_from(self.orders.len()).unwrap_or(u16::MAX);
+        let flows = u16::try_from(self.findings.len()).unwrap_or(u16::MAX);
         let mut by_flow: BTreeMap<FlowId, Vec<(KeyDigest, UnixMillis)>> = BTreeMap::new();
         for (key, at) in found {
             for (origin, name) in self.config.rules.selection.origins(db, key) {
                 let owner = sharding.map(|sharding| sharding.owner(&name, flows));
-                for flow in self.orders.keys().filter(|flow| owner.is_none_or(|owner| owner == **flow)) {
+                for flow in self.findings.keys().filter(|flow| owner.is_none_or(|owner| owner == **flow)) {
                     by_flow.entry(*flow).or_default().push((KeyDigest::of(origin, &name), *at));
                 }
             }
         }
         for (flow, expiries) in by_flow {
-            if let Some(line) = self.orders.get(&flow) {
-                send(line, Order::Expiries(expiries)).await?;
+            if let Some(line) = self.findings.get(&flow) {
+                send(line, Finding::Expiries(expiries)).await?;
             }
         }
         Ok(())
     }
 }
 
-async fn send(line: &mpsc::Sender<Order>, order: Order) -> Result<(), Error> {
-    line.send(order).await.map_err(|_gone| Error::Internal("the flow is gone".to_owned()))
+async fn send(line: &mpsc::Sender<Finding>, finding: Finding) -> Result<(), Error> {
+    line.send(finding).await.map_err(|_gone| Error::Internal("the flow is gone".to_owned()))
 }

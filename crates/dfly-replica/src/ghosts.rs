@@ -11,12 +11,12 @@ use bytes::Bytes;
 use dfly_client::FlowId;
 use dfly_wire::DbIndex;
 use tokio::sync::mpsc;
-use tracing::{info, warn};
+use tracing::info;
 
-use crate::checkpoint::Checkpoint;
+use crate::checkpoint::{Checkpoint, Lasting};
 use crate::config::EngineConfig;
 use crate::error::Error;
-use crate::flow::Order;
+use crate::flow::Finding;
 use crate::owner::Sharding;
 use crate::reader::SourceReader;
 use crate::report::Counters;
@@ -27,24 +27,17 @@ use crate::target::{connect_target, databases};
 /// The look at all keys of the target.
 pub(crate) struct Task {
     pub config: Arc<EngineConfig>,
-    pub orders: BTreeMap<FlowId, mpsc::Sender<Order>>,
+    pub findings: BTreeMap<FlowId, mpsc::Sender<Finding>>,
     pub counters: Arc<Counters>,
 }
 
 impl Task {
     pub(crate) async fn run(self) -> Result<(), Error> {
-        let flows = u16::try_from(self.orders.len()).unwrap_or(u16::MAX);
+        let flows = u16::try_from(self.findings.len()).unwrap_or(u16::MAX);
         let (mut target, _) = connect_target(&self.config).await?;
-        let sharding = match Checkpoint::sharding(&mut target).await? {
-            Some(sharding) => Some(sharding),
-            None => self.counters.owners().likely(),
-        };
-        let Some(sharding) = sharding else {
-            warn!(
-                "it does not show how the source spreads its keys over its shards, so keys that it does not have are left on the target; --on-start flush removes them"
-            );
-            return Ok(());
-        };
+        let known = Lasting::load(&mut target).await?.sharding;
+        let likely = || self.counters.owners().likely();
+        let sharding = known.or_else(likely).ok_or(Error::UnknownSharding)?;
         info!("looking for keys that the source does not have");
         let mut reader = SourceReader::new(Arc::clone(&self.config));
         let mut doubted = 0;
@@ -56,8 +49,22 @@ impl Task {
                 self.doubt(missing, (sharding, flows)).await?;
             }
         }
+        self.all_looked_for().await?;
         Checkpoint::swept(&mut target).await?;
         info!(keys = doubted, "keys of the target that the source may not have are being read again");
+        Ok(())
+    }
+
+    /// A run that is killed from here on knows from the target what was doubted.
+    async fn all_looked_for(&self) -> Result<(), Error> {
+        let (tell, mut told) = mpsc::channel(self.findings.len().max(1));
+        for line in self.findings.values() {
+            line.send(Finding::AllLookedFor(tell.clone())).await.map_err(gone)?;
+        }
+        drop(tell);
+        for _ in &self.findings {
+            told.recv().await.ok_or_else(|| gone(()))?;
+        }
         Ok(())
     }
 
@@ -97,11 +104,14 @@ impl Task {
             by_flow.entry(sharding.owner(&place.1, flows)).or_default().push(place);
         }
         for (flow, places) in by_flow {
-            if let Some(orders) = self.orders.get(&flow) {
-                let gone = |_gone| Error::Internal("the flow is gone".to_owned());
-                orders.send(Order::Doubt(places)).await.map_err(gone)?;
+            if let Some(line) = self.findings.get(&flow) {
+                line.send(Finding::Doubt(places)).await.map_err(gone)?;
             }
         }
         Ok(())
     }
+}
+
+fn gone<E>(_error: E) -> Error {
+    Error::Internal("the flow is gone".to_owned())
 }

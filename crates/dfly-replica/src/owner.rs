@@ -61,7 +61,7 @@ pub struct OwnerCheck {
 impl OwnerCheck {
     /// A key of the snapshot came on this flow.
     pub fn see(&mut self, key: &[u8], flow: FlowId, flows: u16) {
-        if self.seen >= 100 * ENOUGH {
+        if self.is_sated() {
             return;
         }
         self.seen += 1;
@@ -70,20 +70,34 @@ impl OwnerCheck {
         }
     }
 
-    /// The formula that holds; `None` if none does. A few keys may lie on the wrong flow: they are what the formula is
-    /// wanted for. Few keys may fit several formulas; then it is the most common one.
-    pub fn likely(&self) -> Option<Sharding> {
+    /// The formulas that hold. A few keys may lie on the wrong flow all the same.
+    fn holding(&self) -> impl Iterator<Item = Sharding> {
         let holds = |misses: u32| misses.saturating_mul(1000) <= self.seen;
         Sharding::ALL
             .into_iter()
             .zip(self.misses)
-            .find(|(_, misses)| holds(*misses))
+            .filter(move |(_, misses)| holds(*misses))
             .map(|(sharding, _)| sharding)
     }
 
-    /// The same, once enough keys were seen that a key can be passed over on its word.
+    /// The formula that holds; `None` if none does. Few keys may fit several formulas; then it is the most common one.
+    pub fn likely(&self) -> Option<Sharding> {
+        self.holding().next()
+    }
+
+    /// Whether a key belongs to another flow by every formula that holds.
+    pub fn is_foreign(&self, key: &[u8], flow: FlowId, flows: u16) -> bool {
+        self.likely().is_some() && self.holding().all(|sharding| sharding.owner(key, flows) != flow)
+    }
+
+    /// The only formula that holds, once enough keys were seen that it can be kept for later sessions.
     pub fn certain(&self) -> Option<Sharding> {
-        self.likely().filter(|_| self.seen >= ENOUGH)
+        self.likely().filter(|_| self.seen >= ENOUGH && self.holding().count() == 1)
+    }
+
+    /// Whether it has seen so many keys that more change nothing.
+    pub fn is_sated(&self) -> bool {
+        self.seen >= 100 * ENOUGH
     }
 
     /// Adds what another flow has seen.
@@ -119,6 +133,28 @@ mod tests {
         }
         assert_eq!(OwnerCheck::default().certain(), None);
         assert_eq!(OwnerCheck::default().likely(), Some(Sharding::Key));
+    }
+
+    #[test]
+    fn a_few_keys_tell_of_most_others() {
+        let mut check = OwnerCheck::default();
+        let (flow, flows) = (FlowId(1), 3);
+        let (mine, foreign): (Vec<String>, Vec<String>) = (0..300)
+            .map(|n| format!("key:{n}"))
+            .partition(|key| Sharding::Key.owner(key.as_bytes(), flows) == flow);
+        mine.iter().take(12).for_each(|key| check.see(key.as_bytes(), flow, flows));
+        assert_eq!(check.certain(), None);
+        assert!(foreign.iter().all(|key| check.is_foreign(key.as_bytes(), flow, flows)));
+        assert!(!mine.iter().any(|key| check.is_foreign(key.as_bytes(), flow, flows)));
+        let tagged = |key: &&String| {
+            let owner = Sharding::HashTag.owner(format!("{{{key}}}x").as_bytes(), flows);
+            owner == flow && Sharding::Key.owner(format!("{{{key}}}x").as_bytes(), flows) != flow
+        };
+        let tagged = mine.iter().chain(&foreign).find(tagged).unwrap();
+        assert!(
+            !check.is_foreign(format!("{{{tagged}}}x").as_bytes(), flow, flows),
+            "by one of two that hold it is not"
+        );
     }
 
     /// Seen on a live v1.40.1 with three shards (protocol section 3.10).

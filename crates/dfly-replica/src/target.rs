@@ -1,5 +1,6 @@
 //! Connections to the target, checked before anything is written.
 
+use bytes::Bytes;
 use dfly_client::FlowId;
 use dfly_rdb::payload::TargetFormat;
 use dfly_translate::{Ability, Target};
@@ -122,6 +123,24 @@ pub(crate) async fn demand<A: AsRef<[u8]> + Sync>(
     match target.ask(request).await.map_err(TargetError::from)? {
         Reply::Error(error) => Err(Error::TargetAnswer { request: name, answer: error.to_string() }),
         reply => Ok(reply),
+    }
+}
+
+/// What a set, or a sorted set, holds; `request` asks for it.
+pub(crate) async fn members(
+    target: &mut Connection,
+    name: &'static str,
+    request: &[&[u8]],
+) -> Result<Vec<Bytes>, Error> {
+    match demand(target, name, request).await? {
+        Reply::Array(members) => Ok(members
+            .into_iter()
+            .filter_map(|member| match member {
+                Reply::Bulk(member) => Some(member),
+                _ => None,
+            })
+            .collect()),
+        other => Err(Error::TargetAnswer { request: name, answer: format!("{other:?}") }),
     }
 }
 

@@ -8,7 +8,7 @@ use dfly_translate::{Effect, Output, Policy};
 use dfly_wire::{DbIndex, UnixMillis};
 use tracing::{debug, warn};
 
-use super::{Flow, Link, Mark, Signal, Want};
+use super::{Flow, Link, Mark, Signal, Want, wanted};
 use crate::checkpoint::{self, GUARD_COMMANDS, Position};
 use crate::error::FlowError;
 use crate::progress::Progress;
@@ -122,14 +122,27 @@ impl Flow {
 
     /// A copy that PFMERGE left on a flow that does not own the key (protocol section 3.10).
     fn is_phantom(&mut self, header: &KeyHeader, value: &RawValue) -> bool {
-        self.owners.see(&header.key, self.id, self.source.1);
         let text = value.payload().get(..16.min(value.payload().len())).unwrap_or_default();
-        memchr::memmem::find(text, HYLL).is_some() && self.is_foreign(&header.key)
+        if memchr::memmem::find(text, HYLL).is_some() {
+            return self.is_foreign(&header.key);
+        }
+        self.owners.see(&header.key, self.id, self.source.1);
+        false
     }
 
     fn is_foreign(&self, key: &[u8]) -> bool {
-        let sharding = self.sharding.or_else(|| self.owners.certain());
-        sharding.is_some_and(|sharding| sharding.owner(key, self.source.1) != self.id)
+        match self.sharding {
+            Some(sharding) => sharding.owner(key, self.source.1) != self.id,
+            None => self.owners.is_foreign(key, self.id, self.source.1),
+        }
+    }
+
+    /// Where the snapshot had too few keys to show how the source spreads them, the journal's tell.
+    fn see_owner(&mut self, command: &Command) {
+        if let [(_, key)] = wanted::places(command).as_slice() {
+            self.owners.see(key, self.id, self.source.1);
+            self.sharding = self.owners.certain();
+        }
     }
 
     /// Applies one record that arrived at `now`; `next` is the position behind it, if it counts.
@@ -180,6 +193,8 @@ impl Flow {
                 self.count_phantom();
                 return Ok(None);
             }
+        } else if self.sharding.is_none() && self.source.1 > 1 && !self.owners.is_sated() {
+            self.see_owner(command);
         }
         let translated = self.translator.record(command, &mut Output { now, commands: &mut self.batch });
         let effect = translated.map_err(|error| match next {

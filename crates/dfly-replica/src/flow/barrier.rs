@@ -1,14 +1,15 @@
 //! A flow at a flush: everything before it is durable, then one flow carries it out, then all go on (I3, P10). The source
 //! is read on meanwhile.
 
+use bytes::Bytes;
 use dfly_journal::Lsn;
 use dfly_translate::{Emptied, Flush};
 use dfly_wire::DbIndex;
 use tracing::info;
 
-use super::{Flow, FlowEnd, Mark, Order, Signal, Waited, Want};
-use crate::checkpoint::{self, Checkpoint};
-use crate::error::FlowError;
+use super::{Flow, FlowEnd, Mark, Order, Signal, Waited, Want, Wanted};
+use crate::checkpoint::{self, Checkpoint, Lasting};
+use crate::error::{Error, FlowError};
 use crate::sweep;
 
 /// Whether a flow has come to a flush.
@@ -45,24 +46,13 @@ impl Flow {
 
     pub(super) async fn obey(&mut self, order: Order) -> Result<Waited, FlowError> {
         match (order, self.at_flush) {
-            (Order::Execute(positions), AtFlush::Waiting(flush, next)) => {
-                return self.execute((flush, next), &positions).await;
+            (Order::Execute(positions, lasting), AtFlush::Waiting(flush, next)) => {
+                let lasting = Lasting { sharding: self.sharding.or(lasting.sharding), ..lasting };
+                return self.execute((flush, next), (&positions, lasting)).await;
             }
             (Order::Pass, AtFlush::Waiting(flush, next)) => self.pass(flush, next),
-            (Order::Doubt(places), _) => {
-                for place in places {
-                    self.want(place);
-                }
-            }
-            (Order::Swept, _) => self.stale = None,
-            (Order::Expiries(found), _) => self.expiring.learn_all(&found),
-            (Order::ExpiriesKnown(lsns), _) => {
-                if let Some(lsn) = lsns.get(usize::from(self.id.0)) {
-                    self.expiring.complete(*lsn);
-                }
-            }
             // An order that crossed with the end of the wait.
-            (Order::Execute(_) | Order::Pass, _) => {}
+            (Order::Execute(..) | Order::Pass, _) => {}
         }
         Ok(Waited::Moved)
     }
@@ -72,14 +62,13 @@ impl Flow {
     async fn execute(
         &mut self,
         (flush, next): (Flush, Lsn),
-        positions: &Checkpoint,
+        (positions, lasting): (&Checkpoint, Lasting),
     ) -> Result<Waited, FlowError> {
         let emptied = flush.on_target(&self.config.rules.selection);
-        if let Emptied::Covered(db) = &emptied
-            && let Err(error) = sweep::empty(&self.config, *db).await
-        {
-            return Err(FlowError::Target(Box::new(error)));
-        }
+        let wanted = match self.before_emptying(&emptied, flush).await {
+            Ok(wanted) => wanted,
+            Err(error) => return Err(FlowError::Target(Box::new(error))),
+        };
         checkpoint::open_guarded(&self.parties, (self.id, self.sent), &mut self.batch);
         match emptied {
             Emptied::All => self.batch.push(&[b"FLUSHALL"]),
@@ -90,7 +79,12 @@ impl Flow {
             Emptied::Covered(_) | Emptied::Nothing => {}
         }
         self.translator.select(DbIndex(0), &mut self.batch);
-        positions.write(&self.parties.owner, &mut self.batch);
+        positions.write((&self.parties.owner, lasting), &mut self.batch);
+        for (set, members) in wanted {
+            let words: Vec<&[u8]> =
+                [&b"SADD"[..], &set].into_iter().chain(members.iter().map(|m| &m[..])).collect();
+            self.batch.push(&words);
+        }
         self.batch.push(&[b"EXEC"]);
         if let Some(progress) = &mut self.progress {
             progress.receive(next);
@@ -104,6 +98,23 @@ impl Flow {
         info!(flow = self.id.0, ?flush, "emptied the target, as the source was");
         self.signal(Signal::Flushed)?;
         Ok(Waited::Moved)
+    }
+
+    /// Empties what is emptied key by key. Gives what a flush of database 0 takes along of what is still wanted in others:
+    /// sets of the target, and their members.
+    async fn before_emptying(
+        &self,
+        emptied: &Emptied,
+        flush: Flush,
+    ) -> Result<Vec<(Bytes, Vec<Bytes>)>, Error> {
+        match (emptied, flush) {
+            (Emptied::Covered(db), _) => sweep::empty(&self.config, *db).await?,
+            (Emptied::Db(DbIndex(0)), Flush::Db(db)) => {
+                return Wanted::elsewhere(&self.config, (self.source.1, db)).await;
+            }
+            (Emptied::All | Emptied::Db(_) | Emptied::Nothing, _) => {}
+        }
+        Ok(Vec::new())
     }
 
     /// The flush is durable: the position moves behind it, as the flow that carried it out has written.

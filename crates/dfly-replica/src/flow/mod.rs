@@ -4,6 +4,7 @@ mod apply;
 mod barrier;
 mod decode;
 mod expiring;
+mod findings;
 mod link;
 mod spill;
 mod stale;
@@ -23,19 +24,18 @@ use redis_sink::Pipeline;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{sleep, sleep_until, timeout};
 
-use crate::checkpoint::{Checkpoint, Parties, Position};
+use crate::checkpoint::{Checkpoint, Lasting, Parties, Position};
 use crate::config::EngineConfig;
 use crate::error::FlowError;
-use crate::expiries::KeyDigest;
 use crate::owner::{OwnerCheck, Sharding};
 use crate::pace::Pace;
 use crate::progress::Progress;
 use crate::report::{Counters, FlowCounters};
-use crate::reread::Place;
 
 pub(crate) use barrier::AtFlush;
 pub(crate) use decode::Stage;
 pub(crate) use expiring::Expiring;
+pub(crate) use findings::{Finding, Looked};
 pub(crate) use link::Link;
 pub(crate) use spill::{Spill, folder};
 pub(crate) use stale::Stale;
@@ -79,18 +79,10 @@ pub(crate) enum Signal {
 /// What a session tells a flow.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Order {
-    /// Carry the flush out, and store these positions of all flows with it.
-    Execute(Checkpoint),
+    /// Carry the flush out, and store with it these positions of all flows, and what lasts.
+    Execute(Checkpoint, Lasting),
     /// The flush is carried out; go on behind it.
     Pass,
-    /// The source may not have these keys of the flow any more: read them again.
-    Doubt(Vec<Place>),
-    /// Every key of the target was looked for at the source.
-    Swept,
-    /// Keys of the flow that expire on the target, and when.
-    Expiries(Vec<(KeyDigest, UnixMillis)>),
-    /// Those were all; the source's LSNs when that was found, a flow each.
-    ExpiriesKnown(Vec<Lsn>),
 }
 
 /// How a flow ended without an error.
@@ -115,11 +107,13 @@ pub(crate) enum Want {
     Flush(Flush, Lsn),
 }
 
-/// A flow's lines to its session.
+/// A flow's lines to its session. Orders have one of their own, which never holds more than one: a session that gives one
+/// does not wait.
 #[derive(Debug)]
 pub(crate) struct Lines {
     pub signals: mpsc::Sender<(FlowId, Signal)>,
     pub orders: mpsc::Receiver<Order>,
+    pub findings: mpsc::Receiver<Finding>,
     pub stop: watch::Receiver<bool>,
 }
 
@@ -165,6 +159,8 @@ pub(crate) struct Flow {
     pub suspects: Suspects,
     /// While the target may hold older values of keys that have not come yet.
     pub stale: Option<Stale>,
+    /// Wants to hear that what was doubted is noted in the target.
+    pub looked: Option<Looked>,
     pub expiring: Expiring,
     /// What the snapshot shows of how the source spreads its keys.
     pub owners: OwnerCheck,
@@ -245,6 +241,10 @@ impl Flow {
                 Some(order) => return self.obey(order).await,
                 None => return Err(FlowError::SessionGone),
             },
+            finding = self.lines.findings.recv(), if !self.at_flush.is_waiting() => match finding {
+                Some(finding) => self.find(finding),
+                None => return Err(FlowError::SessionGone),
+            },
             answer = self.wanted.answers.recv() => self.on_answer(answer),
             moved = self.sink.progress(), if self.link.is_up() => return self.on_progress(moved),
             regained = self.link.regained() => return self.on_regained(regained),
@@ -306,6 +306,7 @@ impl Flow {
             counters.set_positions(progress);
             counters.set_kept(self.wanted.rereads.len(), self.translator.expiring_keys());
         }
+        self.confirm_look();
     }
 
     /// Positions, once everything before the journal is durable.
@@ -375,6 +376,10 @@ impl Flow {
             };
             if let lost @ Waited::TargetLost(_) = moved {
                 return Ok(lost);
+            }
+            // Which keys are to be read again because the last of it was refused.
+            if self.sink.is_idle() {
+                self.hand_over();
             }
         }
         Ok(Waited::Moved)

@@ -15,9 +15,11 @@ use tokio::sync::mpsc;
 use tracing::debug;
 
 use super::{Flow, expiring};
-use crate::error::FlowError;
+use crate::config::EngineConfig;
+use crate::error::{Error, FlowError};
 use crate::reader::{ReadAnswer, ReadRequest};
 use crate::reread::{AT_ONCE, Found, Place, Rereads, Resolved};
+use crate::target::{connect_target, members};
 
 /// What the name begins with of the set in database 0 that names a flow's wanted keys, as `db:key`, behind a `?` if the
 /// key is a guess.
@@ -80,6 +82,27 @@ impl Wanted {
         let colon = memchr::memchr(b':', member)?;
         let db = std::str::from_utf8(member.get(..colon)?).ok()?.parse().ok()?;
         Some((DbIndex(db), Bytes::copy_from_slice(member.get(colon + 1..)?)))
+    }
+
+    /// What the target holds of the keys that all flows want, those of database `but` left out.
+    pub(super) async fn elsewhere(
+        config: &EngineConfig,
+        (flows, but): (u16, DbIndex),
+    ) -> Result<Vec<(Bytes, Vec<Bytes>)>, Error> {
+        let (mut target, _) = connect_target(config).await?;
+        let mut sets = Vec::new();
+        for flow in (0..flows).map(FlowId) {
+            let set = Bytes::from(Self::key(flow));
+            let mut found = members(&mut target, "SMEMBERS", &[b"SMEMBERS", &set]).await?;
+            found.retain(|member| {
+                let place = Self::place(member.strip_prefix(b"?").unwrap_or(member));
+                place.is_some_and(|(db, _)| db != but)
+            });
+            if !found.is_empty() {
+                sets.push((set, found));
+            }
+        }
+        Ok(sets)
     }
 
     pub(super) fn flushed(&mut self, flush: Flush) {

@@ -10,16 +10,17 @@ use dfly_client::driver::ControlConn;
 use dfly_client::{FlowId, Session, StartStable};
 use dfly_journal::Lsn;
 use dfly_translate::Flush;
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval};
 use tracing::{debug, info, warn};
 
 use crate::barrier::{CutBarrier, FlushBarrier};
-use crate::checkpoint::Checkpoint;
+use crate::checkpoint::{Checkpoint, Lasting};
 use crate::config::EngineConfig;
 use crate::error::{Error, FlowError};
-use crate::flow::{FlowEnd, Order, Signal};
+use crate::flow::{Finding, FlowEnd, Order, Signal};
 use crate::ghosts;
 use crate::report::{Counters, Phase};
 use crate::stop::{Stop, told};
@@ -57,6 +58,7 @@ pub(crate) struct Running {
     tasks: JoinSet<(FlowId, Result<FlowEnd, FlowError>)>,
     signals: mpsc::Receiver<(FlowId, Signal)>,
     orders: BTreeMap<FlowId, mpsc::Sender<Order>>,
+    findings: BTreeMap<FlowId, mpsc::Sender<Finding>>,
     stop_flows: watch::Sender<bool>,
     cut: CutBarrier,
     flush: FlushBarrier,
@@ -67,9 +69,9 @@ pub(crate) struct Running {
     lost: Option<String>,
     target_lost: Option<String>,
     flushed: Option<Flush>,
-    /// Whether keys that the source does not have are removed once the snapshot is complete.
-    sweeps: bool,
-    /// Whether the target may hold older values when the session begins.
+    /// What a flush must not take with it.
+    lasting: Lasting,
+    /// Whether the target may hold other values when the session begins.
     over_data: bool,
     /// What finds out what expires on a target that was written to before.
     scan: Option<tokio::task::JoinHandle<()>>,
@@ -146,12 +148,13 @@ impl Running {
             Signal::AtFlush(flush, next) => {
                 if let Some(executor) = self.flush.arrive(flow, flush, next)? {
                     let (source_id, flows) = (self.source_id(), self.flush.positions());
-                    self.order(executor, Order::Execute(Checkpoint { source_id, flows }));
+                    let order = Order::Execute(Checkpoint { source_id, flows }, self.lasting);
+                    self.order(executor, order)?;
                 }
             }
             Signal::Flushed => {
                 for flow in self.flush.release() {
-                    self.order(flow, Order::Pass);
+                    self.order(flow, Order::Pass)?;
                 }
             }
         }
@@ -161,10 +164,10 @@ impl Running {
     /// Every flow follows the journal: from here on the target's other keys can be looked at.
     fn enter_stable(&mut self) {
         self.phase = Phase::StableSync;
-        if self.sweeps {
+        if self.lasting.sweep {
             let task = ghosts::Task {
                 config: Arc::clone(&self.config),
-                orders: self.orders.clone(),
+                findings: self.findings.clone(),
                 counters: Arc::clone(&self.counters),
             };
             self.sweep = Some(tokio::spawn(task.run()));
@@ -172,11 +175,16 @@ impl Running {
     }
 
     /// A flow that is gone by now ends the session by itself.
-    fn order(&self, flow: FlowId, order: Order) {
-        if let Some(line) = self.orders.get(&flow)
-            && line.try_send(order).is_err()
-        {
-            debug!(flow = flow.0, "the flow is gone");
+    fn order(&self, flow: FlowId, order: Order) -> Result<(), Error> {
+        match self.orders.get(&flow).map(|line| line.try_send(order)) {
+            Some(Err(TrySendError::Full(order))) => {
+                Err(Error::Internal(format!("flow {flow} was given another order before {order:?}")))
+            }
+            Some(Err(TrySendError::Closed(_))) => {
+                debug!(flow = flow.0, "the flow is gone");
+                Ok(())
+            }
+            Some(Ok(())) | None => Ok(()),
         }
     }
 
@@ -249,11 +257,8 @@ impl Running {
         self.sweep = None;
         match ended {
             Ok(Ok(())) => {
-                self.sweeps = false;
+                self.lasting.sweep = false;
                 self.counters.set_sweeping(false);
-                for flow in self.orders.keys().copied().collect::<Vec<_>>() {
-                    self.order(flow, Order::Swept);
-                }
             }
             Ok(Err(error)) => {
                 warn!(%error, "keys that the source does not have are not all removed; the next run goes on with it");

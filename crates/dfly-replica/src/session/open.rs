@@ -11,8 +11,8 @@ use dfly_client::{
 };
 use dfly_journal::Lsn;
 use dfly_translate::Translator;
+use redis_resp::CommandBatch;
 use redis_resp::connection::Connection;
-use redis_resp::{CommandBatch, Reply};
 use redis_sink::Pipeline;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
@@ -21,7 +21,7 @@ use tracing::{debug, info};
 use super::Running;
 use super::resume::{Known, Resumed, open_log};
 use crate::barrier::{CutBarrier, FlushBarrier};
-use crate::checkpoint::{Checkpoint, Others, Parties, Position};
+use crate::checkpoint::{Checkpoint, Lasting, Others, Parties, Position};
 use crate::config::EngineConfig;
 use crate::error::{Error, FlowError};
 use crate::expiries::Expiries;
@@ -32,10 +32,13 @@ use crate::pace::Pace;
 use crate::progress::Progress;
 use crate::reader::{self, ReadRequest};
 use crate::report::{Counters, Phase};
-use crate::target::{self, connect_target, databases, demand};
+use crate::target::{self, connect_target, databases, demand, members};
 
 /// How many requests to read a key may wait, over all flows.
 const READ_REQUESTS: usize = 64;
+
+/// How many batches of findings may wait for a flow.
+const FINDINGS: usize = 2;
 
 /// What a session begins with.
 #[derive(Debug, Clone)]
@@ -93,19 +96,16 @@ pub(crate) async fn open(
     let counters = counters(session.flows);
     let (mut running, shared) = running(config, (control, session), (counters, owner));
     let (mut target, _) = connect_target(config).await?;
-    running.sweeps = match opening {
-        Opening::Full(others) => *others == Others::Remove,
-        Opening::Partial(_) => Checkpoint::wants_sweep(&mut target).await?,
+    running.lasting = match opening {
+        Opening::Full(others) => Lasting::of(*others),
+        Opening::Partial(_) => Lasting::load(&mut target).await?,
     };
-    running.over_data = match opening {
-        Opening::Full(others) => *others != Others::None,
-        Opening::Partial(_) => running.sweeps,
-    };
-    running.counters.set_sweeping(running.sweeps);
+    running.over_data = running.lasting.sweep || running.lasting.keep;
+    running.counters.set_sweeping(running.lasting.sweep);
     match (agreed.plan, opening, agreed.known) {
-        (Plan::Full(plan), Opening::Full(others), None) => {
+        (Plan::Full(plan), Opening::Full(_), None) => {
             // Nothing may resume from before this synchronisation, however it ends.
-            Checkpoint::begin(&mut target, owner, *others).await?;
+            Checkpoint::begin(&mut target, owner, running.lasting).await?;
             running.forget_notes(&mut target).await?;
             // The flows are read before SYNC is asked for: bytes come before its reply does.
             running.spawn_all(agreed.flows, (Form::Snapshot, &shared)).await?;
@@ -167,6 +167,7 @@ fn running(
         tasks: JoinSet::new(),
         signals,
         orders: BTreeMap::new(),
+        findings: BTreeMap::new(),
         stop_flows,
         cut: CutBarrier::new(session.flows),
         flush: FlushBarrier::new(session.flows),
@@ -176,7 +177,7 @@ fn running(
         lost: None,
         target_lost: None,
         flushed: None,
-        sweeps: false,
+        lasting: Lasting::default(),
         over_data: false,
         sweep: None,
         scan: None,
@@ -226,9 +227,7 @@ impl Running {
             .holding(self.config.limits.string);
         let mut wanted = Wanted::new(shared.requests.clone(), self.config.parked);
         let position = flow.resume.as_ref().map(|resumed| resumed.position);
-        let mut sharding = None;
         if position.is_some() {
-            sharding = Checkpoint::sharding(&mut connection).await?;
             adopt_notes(&mut connection, flow.id, (&mut translator, &mut wanted)).await?;
         }
         let (stage, spill) = self.intake((&flow.start, form), (flow.id, flow.resume))?;
@@ -238,8 +237,10 @@ impl Running {
             Some(_) => Expiries::unknown(most, span),
             None => Expiries::new(most, span),
         };
-        let (order, orders) = mpsc::channel(2);
+        let (order, orders) = mpsc::channel(1);
+        let (finding, findings) = mpsc::channel(FINDINGS);
         self.orders.insert(flow.id, order);
+        self.findings.insert(flow.id, finding);
         let zero = Position { transaction: 0, next: Lsn::default() };
         Ok(Flow {
             id: flow.id,
@@ -249,7 +250,7 @@ impl Running {
             config: Arc::clone(&self.config),
             conn: flow.conn,
             acks: flow.acks,
-            lines: Lines { signals: shared.signals.clone(), orders, stop: shared.stop.clone() },
+            lines: Lines { signals: shared.signals.clone(), orders, findings, stop: shared.stop.clone() },
             counters: Arc::clone(&self.counters),
             source: (self.source_id(), self.session.flows),
             parties: Parties { source_id: self.source_id(), owner: self.owner.clone() },
@@ -269,9 +270,10 @@ impl Running {
             wanted,
             suspects: Suspects::default(),
             stale: self.over_data.then(Stale::default),
+            looked: None,
             expiring: Expiring::new(expiries, ahead),
             owners: OwnerCheck::default(),
-            sharding,
+            sharding: self.lasting.sharding,
             spill,
             sweep_at: Instant::now(),
             reading: Pace::new(self.config.snapshot_bytes_per_second, self.session.flows, Instant::now()),
@@ -354,7 +356,7 @@ impl Running {
 
     /// The flows do not know what expires on the target until it was looked at.
     fn scan_expiries(&mut self) {
-        let scan = expiry_scan::Task { config: Arc::clone(&self.config), orders: self.orders.clone() };
+        let scan = expiry_scan::Task { config: Arc::clone(&self.config), findings: self.findings.clone() };
         self.scan = Some(tokio::spawn(scan.run()));
     }
 
@@ -396,21 +398,4 @@ async fn adopt_notes(
         wanted.adopt(&member);
     }
     Ok(())
-}
-
-async fn members(
-    target: &mut Connection,
-    name: &'static str,
-    request: &[&[u8]],
-) -> Result<Vec<bytes::Bytes>, Error> {
-    match demand(target, name, request).await? {
-        Reply::Array(members) => Ok(members
-            .into_iter()
-            .filter_map(|member| match member {
-                Reply::Bulk(member) => Some(member),
-                _ => None,
-            })
-            .collect()),
-        other => Err(Error::TargetAnswer { request: name, answer: format!("{other:?}") }),
-    }
 }
