@@ -23,7 +23,7 @@ pub(crate) struct Cli {
 }
 
 const EXIT_CODES: &str = "Exit codes: 0 done, or stopped and drained; 1 failed; 2 wrong flags or configuration; \
-3 the comparison found differences; 4 cannot resume, run again; 5 the target refused or cannot hold something; 6 a key is on both sides, and --on-conflict is panic";
+3 the comparison found differences; 4 cannot go on from where the run before stood: another source, other settings, or something was refused; --force-resync starts over; 5 the target refused or cannot hold something; 6 a key is on both sides, and --on-conflict is panic";
 
 /// What to do.
 #[derive(Debug, Subcommand)]

@@ -27,6 +27,9 @@ pub enum NoClaim {
     /// The positions are of another master process, and this one is of a release that cannot know of it.
     #[error("the source is another process than the positions are of")]
     Stranger,
+    /// The master was asked to go on from them, and does not.
+    #[error("the source is another process than the positions are of, and does not go on from them")]
+    Refused,
 }
 
 impl Session {

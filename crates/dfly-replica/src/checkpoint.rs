@@ -18,6 +18,7 @@ use redis_resp::connection::Connection;
 use redis_resp::{CommandBatch, Reply};
 
 use crate::error::Error;
+use crate::lasting::{self, Lasting};
 use crate::owner::Sharding;
 
 /// The reserved key. Everything that begins with `df2redis:` is this tool's own.
@@ -95,47 +96,6 @@ pub enum Others {
     Keep,
     /// They are removed when the snapshot is complete (P17).
     Remove,
-}
-
-/// What holds for all sessions of one full synchronisation and of what follows it.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Lasting {
-    /// Keys that the source does not have are still to be removed.
-    pub sweep: bool,
-    /// Such keys stay, in later synchronisations too.
-    pub keep: bool,
-    /// How the source spreads its keys, once that is certain.
-    pub sharding: Option<Sharding>,
-}
-
-const SWEEP: &str = "sweep";
-const KEEP: &str = "keep";
-const SHARDING: &str = "sharding";
-
-impl Lasting {
-    /// At the start of a full synchronisation.
-    pub(crate) fn of(others: Others) -> Self {
-        Self { sweep: others == Others::Remove, keep: others == Others::Keep, sharding: None }
-    }
-
-    /// As a session before has left it.
-    ///
-    /// # Errors
-    /// As [`Checkpoint::load`].
-    pub(crate) async fn load(target: &mut Connection) -> Result<Self, Error> {
-        let Reply::Array(found) = ask(target, &["HMGET", KEY, SWEEP, KEEP, SHARDING]).await? else {
-            return Ok(Self::default());
-        };
-        let text = |at: usize| match found.get(at) {
-            Some(Reply::Bulk(text)) => String::from_utf8_lossy(text),
-            _ => "".into(),
-        };
-        Ok(Self { sweep: text(0) == "1", keep: text(1) == "1", sharding: Sharding::named(&text(2)) })
-    }
-}
-
-fn flag(set: bool) -> &'static str {
-    if set { "1" } else { "0" }
 }
 
 /// What a target says of the run before.
@@ -229,9 +189,9 @@ impl Checkpoint {
     ///
     /// # Errors
     /// As [`Self::load`].
-    pub(crate) async fn begin(target: &mut Connection, owner: &str, lasting: Lasting) -> Result<(), Error> {
-        let [sweep, keep] = [lasting.sweep, lasting.keep].map(flag);
-        let fields = ["HSET", KEY, "owner", owner, "syncing", "1", SWEEP, sweep, KEEP, keep];
+    pub(crate) async fn begin(target: &mut Connection, owner: &str, lasting: &Lasting) -> Result<(), Error> {
+        let mut fields = vec!["HSET", KEY, "owner", owner, "syncing", "1"];
+        fields.extend(lasting.fields().into_iter().flatten());
         for request in [&["DEL", KEY][..], &fields] {
             if let Reply::Error(error) = ask(target, request).await? {
                 return Err(unusable(error.to_string()));
@@ -245,7 +205,7 @@ impl Checkpoint {
     /// # Errors
     /// As [`Self::load`].
     pub async fn swept(target: &mut Connection) -> Result<(), Error> {
-        match ask(target, &["HDEL", KEY, SWEEP]).await? {
+        match ask(target, &["HDEL", KEY, lasting::SWEEP]).await? {
             Reply::Error(error) => Err(unusable(error.to_string())),
             _ => Ok(()),
         }
@@ -263,14 +223,12 @@ impl Checkpoint {
     }
 
     /// All of it in one command, for a target that was just flushed.
-    pub(crate) fn write(&self, (owner, lasting): (&str, Lasting), out: &mut CommandBatch) {
-        let sharding = lasting.sharding.map(Sharding::name);
-        let mut command = out.start(12 + 2 * usize::from(sharding.is_some()) + 2 * self.flows.len());
+    pub(crate) fn write(&self, (owner, lasting): (&str, &Lasting), out: &mut CommandBatch) {
+        let fields = lasting.fields();
+        let mut command = out.start(8 + 2 * fields.len() + 2 * self.flows.len());
         command.arg(b"HSET").arg(KEY.as_bytes()).arg(b"owner").arg(owner.as_bytes());
-        command.arg(SWEEP.as_bytes()).arg(flag(lasting.sweep).as_bytes());
-        command.arg(KEEP.as_bytes()).arg(flag(lasting.keep).as_bytes());
-        if let Some(name) = sharding {
-            command.arg(SHARDING.as_bytes()).arg(name.as_bytes());
+        for text in fields.into_iter().flatten() {
+            command.arg(text.as_bytes());
         }
         command.arg(b"source").arg(self.source_id.as_bytes());
         command.arg(b"flows").arg(self.flows.len().to_string().as_bytes());
@@ -291,7 +249,7 @@ pub(crate) fn write_entry(source: (&str, u16), (flow, at): (FlowId, Position), o
 
 /// How the source spreads its keys.
 pub(crate) fn write_sharding(sharding: Sharding, out: &mut CommandBatch) {
-    out.push(&[b"HSET", KEY.as_bytes(), SHARDING.as_bytes(), sharding.name().as_bytes()]);
+    out.push(&[b"HSET", KEY.as_bytes(), lasting::SHARDING.as_bytes(), sharding.name().as_bytes()]);
 }
 
 /// The head of a transaction that is carried out only if the flow stands at `expected`. The connection is in database 0.
@@ -310,7 +268,7 @@ pub(crate) fn write_position(flow: FlowId, at: Position, out: &mut CommandBatch)
     out.push(&[b"HSET", KEY.as_bytes(), field(flow).as_bytes(), at.to_string().as_bytes()]);
 }
 
-async fn ask(target: &mut Connection, request: &[&str]) -> Result<Reply, Error> {
+pub(crate) async fn ask(target: &mut Connection, request: &[&str]) -> Result<Reply, Error> {
     target.ask(request).await.map_err(|error| Error::Target(error.into()))
 }
 
@@ -387,7 +345,7 @@ mod tests {
         let checkpoint = Checkpoint { source_id: "abc".into(), flows };
         assert_eq!(after(&batch), Stored::Whole(checkpoint.clone()));
         let mut flushed = CommandBatch::default();
-        checkpoint.write(("me", Lasting::default()), &mut flushed);
+        checkpoint.write(("me", &Lasting::default()), &mut flushed);
         assert_eq!(after(&flushed), Stored::Whole(checkpoint));
         flushed.push(&[b"HSET", KEY.as_bytes(), b"refused", b"LSET \"k\": no such key"]);
         assert!(matches!(after(&flushed), Stored::Refused(_)));

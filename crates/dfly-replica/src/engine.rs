@@ -11,10 +11,11 @@ use tokio::time::Instant;
 use tracing::{info, warn};
 
 use crate::backoff::Backoff;
-use crate::checkpoint::{Checkpoint, Lasting, Others, Stored};
+use crate::checkpoint::{Checkpoint, Others, Stored};
 use crate::config::{EngineConfig, OnConflict, OnStart};
 use crate::error::{Error, FlowError};
 use crate::kept;
+use crate::lasting::Lasting;
 use crate::report::{Counters, Phase, Report};
 use crate::session::{self, Observer, Opening, SessionEnd};
 use crate::state_file::{SavedState, StateFile};
@@ -185,6 +186,9 @@ impl Engine {
     }
 
     async fn first_opening(&mut self, target: &mut Connection) -> Result<Opening, Error> {
+        if !self.config.force_resync {
+            Lasting::load(target).await?.check(&self.config)?;
+        }
         match self.claim(target).await? {
             Stored::Refused(reason) if !self.config.force_resync => Err(Error::RefusedBefore { reason }),
             Stored::Nothing => self.first_start(target).await.map(Opening::Full),
@@ -259,10 +263,10 @@ impl Engine {
             let running = match self.connect((&mut opening, first), stop).await {
                 Ok(Some(running)) => running,
                 Ok(None) => return Ok(()),
-                Err(Error::CannotResume) => {
-                    warn!(
-                        "the source cannot resume from there (its backlog is too short, or it is another process): synchronising fully; --shard_repl_backlog_len on the source lengthens the backlog"
-                    );
+                // Within a run it is the same source, restarted; a first start may have the wrong one.
+                Err(error @ Error::OtherSource { .. }) if first => return Err(error),
+                Err(error @ (Error::CannotResume { .. } | Error::OtherSource { .. })) => {
+                    warn!(%error, "synchronising fully");
                     let (mut target, _) = connect_target(&self.config).await?;
                     opening = Self::anew(&mut target).await?;
                     continue;

@@ -4,7 +4,7 @@ use std::io;
 use std::time::Duration;
 
 use dfly_client::driver::OpenError;
-use dfly_client::{FlowId, HandshakeError};
+use dfly_client::{FlowId, HandshakeError, NoClaim};
 use dfly_journal::Lsn;
 use dfly_translate::{Flush, TranslateError};
 use redis_resp::connection::ConnectionError;
@@ -49,9 +49,35 @@ pub enum Error {
     UnknownSharding,
     /// The source will not resume from our positions.
     #[error(
-        "the source cannot resume from where this run stood (its backlog is too short, or it was restarted): run again for a full synchronisation; --shard_repl_backlog_len on the source lengthens the backlog"
+        "the source no longer has all records from where the target stands{}; it keeps --shard_repl_backlog_len of them on each shard (8192 unless set otherwise, 1024 before v1.34)",
+        ahead(*behind)
     )]
-    CannotResume,
+    CannotResume {
+        /// The most that a shard is ahead of what it was asked for, in records, if that could be found out.
+        behind: Option<u64>,
+    },
+    /// The stored positions are of another source.
+    #[error(
+        "{why}: they are of {was}, this is {is}; if this is the right one, run with --force-resync: it synchronises fully, and replaces or removes what the target holds"
+    )]
+    OtherSource {
+        /// What does not fit.
+        why: NoClaim,
+        /// The master that the positions are of.
+        was: String,
+        /// The master that answers.
+        is: String,
+    },
+    /// What the target holds was written with other settings.
+    #[error(
+        "the target was written with other settings ({was}) than this run has ({is}): run with those, or with --force-resync, which synchronises fully"
+    )]
+    OtherSettings {
+        /// Those of the run before.
+        was: String,
+        /// Those of this one.
+        is: String,
+    },
     /// The source or the target stayed away for too long.
     #[error("gave up after {} s without the {peer}: {last}", after.as_secs())]
     GaveUp {
@@ -106,6 +132,10 @@ pub enum Error {
     /// A part of the engine is gone without a word.
     #[error("a part of the engine stopped unexpectedly: {0}")]
     Internal(String),
+}
+
+fn ahead(records: Option<u64>) -> String {
+    records.map_or_else(String::new, |records| format!(": one shard is {records} records ahead"))
 }
 
 /// What ended a flow.
@@ -250,7 +280,10 @@ impl Error {
             } => Blame::Target,
             Self::GaveUp { peer: "target", .. } => Blame::Target,
             Self::Flow { error: FlowError::Target(error), .. } => error.blame(),
-            Self::CannotResume | Self::RefusedBefore { .. } => Blame::Resume,
+            Self::CannotResume { .. }
+            | Self::OtherSource { .. }
+            | Self::OtherSettings { .. }
+            | Self::RefusedBefore { .. } => Blame::Resume,
             Self::Source(_)
             | Self::Flow { .. }
             | Self::UnknownSharding

@@ -12,11 +12,11 @@ use tokio::sync::mpsc;
 use tokio::time::sleep;
 use tracing::{debug, warn};
 
-use crate::checkpoint::Lasting;
 use crate::config::EngineConfig;
 use crate::error::Error;
 use crate::expiries::KeyDigest;
 use crate::flow::Finding;
+use crate::lasting::Lasting;
 use crate::owner::Sharding;
 use crate::reader::SourceReader;
 use crate::sweep::Keys;

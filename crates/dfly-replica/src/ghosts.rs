@@ -13,10 +13,11 @@ use dfly_wire::DbIndex;
 use tokio::sync::mpsc;
 use tracing::info;
 
-use crate::checkpoint::{Checkpoint, Lasting};
+use crate::checkpoint::Checkpoint;
 use crate::config::EngineConfig;
 use crate::error::Error;
 use crate::flow::Finding;
+use crate::lasting::Lasting;
 use crate::owner::Sharding;
 use crate::reader::SourceReader;
 use crate::report::Counters;

@@ -43,6 +43,7 @@ mod expiry_scan;
 mod flow;
 mod ghosts;
 mod kept;
+mod lasting;
 mod owner;
 mod pace;
 mod progress;

@@ -4,6 +4,13 @@
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Glob(Vec<u8>);
 
+/// The pattern, escaped where it is not printable.
+impl std::fmt::Display for Glob {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.escape_ascii().fmt(f)
+    }
+}
+
 impl Glob {
     /// Any bytes are a pattern.
     pub fn new(pattern: impl Into<Vec<u8>>) -> Self {

@@ -43,6 +43,7 @@ mod policy;
 mod reread;
 mod script;
 mod selection;
+mod settings;
 mod snapshot;
 mod table;
 mod target;

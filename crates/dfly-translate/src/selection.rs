@@ -1,6 +1,7 @@
 //! Which part of the source reaches the target, and under which names. Everything, as it is, unless told otherwise.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::str::FromStr;
 
 use bytes::Bytes;
@@ -41,6 +42,20 @@ impl DbMap {
     /// whole for one of them.
     pub fn is_shared(&self, target: DbIndex) -> bool {
         self.origins(target).len() > 1
+    }
+}
+
+/// As it is parsed; nothing if every database stays where it is.
+impl fmt::Display for DbMap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (nth, (from, to)) in self.0.iter().filter(|(from, to)| Some(**from) != **to).enumerate() {
+            let comma = if nth == 0 { "" } else { "," };
+            match to {
+                Some(to) => write!(f, "{comma}{from}={to}")?,
+                None => write!(f, "{comma}{from}=skip")?,
+            }
+        }
+        Ok(())
     }
 }
 

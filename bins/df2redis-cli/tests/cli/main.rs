@@ -8,3 +8,4 @@ mod crash;
 mod demo;
 mod memory;
 mod replicate;
+mod starts;

@@ -109,6 +109,7 @@ async fn a_second_signal_aborts() {
     let mut child =
         spawn(&["replicate", "--source", &source, "--target", &target, "--on-unsupported", "skip"]);
     let mut log = BufReader::new(child.stderr.take().unwrap()).lines();
+    assert!(log.by_ref().any(|line| line.unwrap().contains("the source sends what was asked for")));
     assert!(timeout(LIMIT, received.notified()).await.is_ok());
     signal(&child, Signal::INT);
     assert!(log.by_ref().any(|line| line.unwrap().contains("stopping: waiting for the target")));

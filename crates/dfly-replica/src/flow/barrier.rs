@@ -8,8 +8,9 @@ use dfly_wire::DbIndex;
 use tracing::info;
 
 use super::{Flow, FlowEnd, Mark, Order, Signal, Waited, Want, Wanted};
-use crate::checkpoint::{self, Checkpoint, Lasting};
+use crate::checkpoint::{self, Checkpoint};
 use crate::error::{Error, FlowError};
+use crate::lasting::Lasting;
 use crate::sweep;
 
 /// Whether a flow has come to a flush.
@@ -79,7 +80,7 @@ impl Flow {
             Emptied::Covered(_) | Emptied::Nothing => {}
         }
         self.translator.select(DbIndex(0), &mut self.batch);
-        positions.write((&self.parties.owner, lasting), &mut self.batch);
+        positions.write((&self.parties.owner, &lasting), &mut self.batch);
         for (set, members) in wanted {
             let words: Vec<&[u8]> =
                 [&b"SADD"[..], &set].into_iter().chain(members.iter().map(|m| &m[..])).collect();

@@ -24,9 +24,10 @@ use redis_sink::Pipeline;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{sleep, sleep_until, timeout};
 
-use crate::checkpoint::{Checkpoint, Lasting, Parties, Position};
+use crate::checkpoint::{Checkpoint, Parties, Position};
 use crate::config::EngineConfig;
 use crate::error::FlowError;
+use crate::lasting::Lasting;
 use crate::owner::{OwnerCheck, Sharding};
 use crate::pace::Pace;
 use crate::progress::Progress;

@@ -202,6 +202,12 @@ impl Flow {
             }
             return false;
         }
+        // The source has, or had, such a key: what becomes of it is not left as it is.
+        for place in
+            places.iter().filter(|place| self.wanted.guesses.contains(*place)).cloned().collect::<Vec<_>>()
+        {
+            self.want(place);
+        }
         match (places.as_slice(), next) {
             ([place], Some(next)) => {
                 self.wanted.rereads.park(place, Lsn(next.0.saturating_sub(1)), command);

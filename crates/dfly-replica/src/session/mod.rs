@@ -17,11 +17,12 @@ use tokio::time::{MissedTickBehavior, interval};
 use tracing::{debug, info, warn};
 
 use crate::barrier::{CutBarrier, FlushBarrier};
-use crate::checkpoint::{Checkpoint, Lasting};
+use crate::checkpoint::Checkpoint;
 use crate::config::EngineConfig;
 use crate::error::{Error, FlowError};
 use crate::flow::{Finding, FlowEnd, Order, Signal};
 use crate::ghosts;
+use crate::lasting::Lasting;
 use crate::report::{Counters, Phase};
 use crate::stop::{Stop, told};
 
@@ -148,7 +149,7 @@ impl Running {
             Signal::AtFlush(flush, next) => {
                 if let Some(executor) = self.flush.arrive(flow, flush, next)? {
                     let (source_id, flows) = (self.source_id(), self.flush.positions());
-                    let order = Order::Execute(Checkpoint { source_id, flows }, self.lasting);
+                    let order = Order::Execute(Checkpoint { source_id, flows }, self.lasting.clone());
                     self.order(executor, order)?;
                 }
             }
@@ -219,13 +220,16 @@ impl Running {
         self.stop_flows.send_replace(true);
     }
 
-    /// A source that does not answer is as good as gone (P27). The control connection is of no further use when the
-    /// run is told to stop meanwhile.
+    /// A source that does not answer is as good as gone (P27). When the run is told to stop meanwhile, nothing more is asked
+    /// on the control connection: the next answer on it would be this one.
     async fn ping(&mut self, stop: &mut watch::Receiver<Stop>) {
         let request = vec![b"PING".to_vec()];
         let answer = tokio::select! {
             answer = self.control.ask(&request) => answer,
-            () = told(stop) => return,
+            () = told(stop) => {
+                self.start_stable = None;
+                return;
+            }
         };
         if let Err(error) = answer {
             self.lose(error.to_string());

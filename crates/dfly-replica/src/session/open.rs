@@ -19,18 +19,19 @@ use tokio::task::JoinSet;
 use tracing::{debug, info};
 
 use super::Running;
-use super::resume::{Known, Resumed, open_log};
+use super::resume::{self, Known, Resumed, open_log};
 use crate::barrier::{CutBarrier, FlushBarrier};
-use crate::checkpoint::{Checkpoint, Lasting, Others, Parties, Position};
+use crate::checkpoint::{Checkpoint, Others, Parties, Position};
 use crate::config::EngineConfig;
 use crate::error::{Error, FlowError};
 use crate::expiries::Expiries;
 use crate::expiry_scan;
 use crate::flow::{AtFlush, Expiring, Flow, Lines, Link, Signal, Spill, Stage, Stale, Suspects, Wanted};
+use crate::lasting::Lasting;
 use crate::owner::OwnerCheck;
 use crate::pace::Pace;
 use crate::progress::Progress;
-use crate::reader::{self, ReadRequest};
+use crate::reader::{self, ReadRequest, SourceReader};
 use crate::report::{Counters, Phase};
 use crate::target::{self, connect_target, databases, demand, members};
 
@@ -78,6 +79,8 @@ struct Shared {
 /// What the source has agreed to.
 struct Agreed {
     plan: Plan,
+    /// What the source calls its release; empty if it does not say.
+    release: String,
     known: Option<Known>,
     resumed: Vec<Resumed>,
     flows: Vec<OpenFlow>,
@@ -97,7 +100,7 @@ pub(crate) async fn open(
     let (mut running, shared) = running(config, (control, session), (counters, owner));
     let (mut target, _) = connect_target(config).await?;
     running.lasting = match opening {
-        Opening::Full(others) => Lasting::of(*others),
+        Opening::Full(others) => Lasting::of(*others, config, agreed.release),
         Opening::Partial(_) => Lasting::load(&mut target).await?,
     };
     running.over_data = running.lasting.sweep || running.lasting.keep;
@@ -105,7 +108,7 @@ pub(crate) async fn open(
     match (agreed.plan, opening, agreed.known) {
         (Plan::Full(plan), Opening::Full(_), None) => {
             // Nothing may resume from before this synchronisation, however it ends.
-            Checkpoint::begin(&mut target, owner, running.lasting).await?;
+            Checkpoint::begin(&mut target, owner, &running.lasting).await?;
             running.forget_notes(&mut target).await?;
             // The flows are read before SYNC is asked for: bytes come before its reply does.
             running.spawn_all(agreed.flows, (Form::Snapshot, &shared)).await?;
@@ -118,9 +121,16 @@ pub(crate) async fn open(
             let flows = agreed.flows.into_iter().zip(resumed).map(with).collect();
             running.begin_partial(plan, flows, &shared).await?;
         }
-        _ => return Err(Error::CannotResume),
+        _ => return Err(Error::Internal("a session of another form than was asked for".to_owned())),
     }
     Ok(running)
+}
+
+/// How far the source is ahead of what it was asked for.
+async fn cannot_resume(config: &Arc<EngineConfig>, asked: &[Resumed]) -> Error {
+    let lsns = SourceReader::new(Arc::clone(config)).lsns().await.unwrap_or_default();
+    let ahead = lsns.iter().zip(asked).map(|(lsn, asked)| lsn.0.saturating_sub(asked.ask.0));
+    Error::CannotResume { behind: ahead.max() }
 }
 
 /// Asks for every flow, from where the target and the relay log stand.
@@ -129,8 +139,9 @@ async fn agree(
     opening: &Opening,
     (control, session): (&mut ControlConn, &Session),
 ) -> Result<Agreed, Error> {
+    let release = resume::release(control).await?;
     let known = match opening {
-        Opening::Partial(at) => Some(Known::find(at, (control, session)).await?),
+        Opening::Partial(at) => Some(Known::find(at, (&release, session))?),
         Opening::Full(_) => None,
     };
     let (resumed, requests) = match &known {
@@ -144,10 +155,15 @@ async fn agree(
     let flows = open_flows(config, session, &requests).await?;
     let starts: Vec<FlowStart> = flows.iter().map(|flow| flow.start.clone()).collect();
     let plan = match session.plan(&starts) {
-        Ok(Plan::Full(_)) | Err(HandshakeError::Mixed) if known.is_some() => return Err(Error::CannotResume),
+        Ok(Plan::Full(_)) | Err(HandshakeError::Mixed) if known.is_some() => {
+            return Err(match known.as_ref().and_then(|known| known.of_another(session)) {
+                Some(error) => error,
+                None => cannot_resume(config, &resumed).await,
+            });
+        }
         plan => plan?,
     };
-    Ok(Agreed { plan, known, resumed, flows })
+    Ok(Agreed { plan, release, known, resumed, flows })
 }
 
 /// A session without tasks.

@@ -2,7 +2,7 @@
 //! master, or of the one that it was promoted from.
 
 use dfly_client::driver::ControlConn;
-use dfly_client::{Claim, FlowId, Release, ReplicationId, Resume, Session};
+use dfly_client::{Claim, FlowId, NoClaim, Release, ReplicationId, Resume, Session};
 use dfly_journal::Lsn;
 use redis_resp::Reply;
 use redis_resp::connection::Connection;
@@ -38,25 +38,22 @@ impl Known {
     /// Decides what can be asked for with the target's positions.
     ///
     /// # Errors
-    /// [`Error::CannotResume`] if they are of no use to this master; the connection's errors.
-    pub(super) async fn find(
-        at: &Checkpoint,
-        (control, session): (&mut ControlConn, &Session),
-    ) -> Result<Self, Error> {
+    /// [`Error::OtherSource`] if they are of no use to this master.
+    pub(super) fn find(at: &Checkpoint, (release, session): (&str, &Session)) -> Result<Self, Error> {
+        let takes = || Release::from_info(release).is_some_and(Release::takes_last_master);
         let last_master = match session.claim(&at.source_id, at.flows.len()) {
             Claim::Own => None,
             Claim::LastMaster(id) => Some(id),
-            Claim::IfReleaseTakes(id) if takes_last_master(control).await? => Some(id),
-            Claim::IfReleaseTakes(_) => {
-                warn!(was = at.source_id, is = %session.replication_id, "the source is another process than the positions are of");
-                return Err(Error::CannotResume);
-            }
-            Claim::Nothing(why) => {
-                warn!(was = at.source_id, shards = at.flows.len(), is = %session.replication_id, flows = session.flows, "{why}");
-                return Err(Error::CannotResume);
-            }
+            Claim::IfReleaseTakes(id) if takes() => Some(id),
+            Claim::IfReleaseTakes(_) => return Err(other_source(at, session, NoClaim::Stranger)),
+            Claim::Nothing(why) => return Err(other_source(at, session, why)),
         };
         Ok(Self { at: at.clone(), last_master })
+    }
+
+    /// Why they are of no use if the master refuses them, unless they are its own.
+    pub(super) fn of_another(&self, session: &Session) -> Option<Error> {
+        self.last_master.as_ref().map(|_| other_source(&self.at, session, NoClaim::Refused))
     }
 
     /// Opens each flow's relay log, and adds what it holds.
@@ -130,15 +127,21 @@ impl Known {
     }
 }
 
-/// Whether the master's release knows the form with the last master's id. A user that may not ask gets no for an answer.
-async fn takes_last_master(control: &mut ControlConn) -> Result<bool, Error> {
-    let request = vec![b"INFO".to_vec(), b"server".to_vec()];
-    Ok(match control.ask(&request).await? {
-        Reply::Bulk(text) => {
-            Release::from_info(&String::from_utf8_lossy(&text)).is_some_and(Release::takes_last_master)
-        }
-        _ => false,
-    })
+fn other_source(at: &Checkpoint, session: &Session, why: NoClaim) -> Error {
+    let side = |id: &str, flows: usize| format!("{id} with {flows} shards");
+    let was = side(&at.source_id, at.flows.len());
+    let is = side(&session.replication_id.to_string(), usize::from(session.flows));
+    Error::OtherSource { why, was, is }
+}
+
+/// What the master calls its release. A user that may not ask gets nothing for an answer.
+pub(super) async fn release(control: &mut ControlConn) -> Result<String, Error> {
+    let Reply::Bulk(text) = control.ask(&vec![b"INFO".to_vec(), b"server".to_vec()]).await? else {
+        return Ok(String::new());
+    };
+    let text = String::from_utf8_lossy(&text);
+    let named = text.lines().find_map(|line| line.strip_prefix("dragonfly_version:"));
+    Ok(named.unwrap_or_default().trim().to_owned())
 }
 
 /// The flow's log, if one is to be used. One of another source is of no use and is removed.

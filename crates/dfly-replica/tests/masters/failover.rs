@@ -116,11 +116,28 @@ async fn what_cannot_be_followed_is_synchronised_fully() {
             master.fail_over();
         }
         master.apply("DEL gone:1 gone:2").unwrap();
-        let run = Run::go_on_with(master, redis, patient);
+        let (master, redis) = refused(master, redis).await;
+        let run = Run::go_on_with(master, redis, forced);
         assert!(timeout(LIMIT, run.master.stable()).await.is_ok());
         let report = run.ends_as_the_model().await;
         assert_eq!(report.keys(), 1 + records, "{form:?} {chained}");
     }
+}
+
+/// A first start does not take it for granted that this is the right source.
+async fn refused(
+    master: ScriptedMaster,
+    redis: dfly_testkit::RedisServer,
+) -> (ScriptedMaster, dfly_testkit::RedisServer) {
+    let run = Run::go_on_with(master, redis, patient);
+    let ended = timeout(LIMIT, run.task).await.unwrap().unwrap();
+    assert!(matches!(ended, Err(Error::OtherSource { .. })), "{ended:?}");
+    (run.master, run.redis)
+}
+
+fn forced(config: &mut dfly_replica::EngineConfig) {
+    patient(config);
+    config.force_resync = true;
 }
 
 /// A release that announces the same number and does not know the form is never asked in it (protocol section 1.3).
@@ -135,7 +152,8 @@ async fn an_older_release_is_not_asked_for_its_last_master() {
     let master = ScriptedMaster::start(script, options).await.unwrap();
     let (master, redis) = stops_as_the_model(Run::go_on_with(master, redis(), patient)).await;
     master.fail_over();
-    let run = Run::go_on_with(master, redis, patient);
+    let (master, redis) = refused(master, redis).await;
+    let run = Run::go_on_with(master, redis, forced);
     caught_up(&run).await;
     assert!(lines(&run.master).iter().all(|line| line.len() == 5), "{:?}", lines(&run.master));
     let report = run.ends_as_the_model().await;

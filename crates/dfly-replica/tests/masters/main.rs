@@ -21,4 +21,5 @@ mod run;
 mod scenarios;
 mod scripted;
 mod small;
+mod terms;
 mod workload;

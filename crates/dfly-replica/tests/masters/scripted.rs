@@ -126,20 +126,6 @@ async fn a_new_run_goes_on_where_the_last_one_stopped() {
     run.ends_as_the_model().await;
 }
 
-/// Positions of another source are of no use: the run synchronises fully, and replaces what was there.
-#[tokio::test(flavor = "multi_thread")]
-async fn positions_of_another_source_lead_to_a_full_synchronisation() {
-    let first = Run::start(Script::new(2).before("RPUSH l a b").before("SET s v")).await;
-    assert!(timeout(LIMIT, first.master.caught_up()).await.is_ok());
-    first.stop.send_replace(Stop::Drain);
-    first.task.await.unwrap().unwrap();
-    let other = Script::new(3).before("SET l text").before("SADD s a b").before("INCR n");
-    let other = ScriptedMaster::start(other, MasterOptions::default()).await.unwrap();
-    let second = Run::go_on(other, first.redis);
-    let report = second.ends_as_the_model().await;
-    assert_eq!(report.keys(), 3);
-}
-
 /// P5: a record that the target refuses is not passed over: its key is read again from the source, in step with the
 /// journal.
 #[tokio::test(flavor = "multi_thread")]

@@ -1,0 +1,101 @@
+//! What holds for all sessions of one full synchronisation and of what follows it. It stands beside the positions.
+
+use redis_resp::Reply;
+use redis_resp::connection::Connection;
+
+use crate::checkpoint::{KEY, Others, ask};
+use crate::config::{EngineConfig, OnConflict};
+use crate::error::Error;
+use crate::owner::Sharding;
+
+pub(crate) const SWEEP: &str = "sweep";
+pub(crate) const SHARDING: &str = "sharding";
+const KEEP: &str = "keep";
+const SETTINGS: &str = "settings";
+const RELEASE: &str = "version";
+
+/// See above.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Lasting {
+    /// Keys that the source does not have are still to be removed.
+    pub sweep: bool,
+    /// Such keys stay, in later synchronisations too.
+    pub keep: bool,
+    /// How the source spreads its keys, once that is certain.
+    pub sharding: Option<Sharding>,
+    /// Those that change what is written, as [`settings`] has them; `None`: a run of an older version did not say.
+    pub settings: Option<String>,
+    /// The source's release, as it names it itself; empty if it did not.
+    pub release: String,
+}
+
+impl Lasting {
+    /// At the start of a full synchronisation.
+    pub(crate) fn of(others: Others, config: &EngineConfig, release: String) -> Self {
+        let settings = Some(settings(config));
+        Self {
+            sweep: others == Others::Remove,
+            keep: others == Others::Keep,
+            sharding: None,
+            settings,
+            release,
+        }
+    }
+
+    /// As a session before has left it.
+    ///
+    /// # Errors
+    /// As [`crate::Checkpoint::load`].
+    pub(crate) async fn load(target: &mut Connection) -> Result<Self, Error> {
+        let request = ["HMGET", KEY, SWEEP, KEEP, SHARDING, SETTINGS, RELEASE];
+        let Reply::Array(found) = ask(target, &request).await? else { return Ok(Self::default()) };
+        let text = |at: usize| match found.get(at) {
+            Some(Reply::Bulk(text)) => Some(String::from_utf8_lossy(text).into_owned()),
+            _ => None,
+        };
+        let is_set = |at: usize| text(at).as_deref() == Some("1");
+        Ok(Self {
+            sweep: is_set(0),
+            keep: is_set(1),
+            sharding: text(2).and_then(|name| Sharding::named(&name)),
+            settings: text(3),
+            release: text(4).unwrap_or_default(),
+        })
+    }
+
+    /// Each with its name.
+    pub(crate) fn fields(&self) -> Vec<[&str; 2]> {
+        let flag = |set: bool| if set { "1" } else { "0" };
+        let mut fields = vec![[SWEEP, flag(self.sweep)], [KEEP, flag(self.keep)], [RELEASE, &self.release]];
+        fields.extend(self.sharding.map(|sharding| [SHARDING, sharding.name()]));
+        fields.extend(self.settings.as_deref().map(|settings| [SETTINGS, settings]));
+        fields
+    }
+
+    /// Whether what was written with other settings can be gone on with.
+    ///
+    /// # Errors
+    /// [`Error::OtherSettings`].
+    pub(crate) fn check(&self, config: &EngineConfig) -> Result<(), Error> {
+        let is = settings(config);
+        match &self.settings {
+            Some(was) if *was != is => Err(Error::OtherSettings { was: shown(was), is: shown(&is) }),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn shown(settings: &str) -> String {
+    if settings.is_empty() { "the defaults".to_owned() } else { settings.to_owned() }
+}
+
+/// The settings that change what is written.
+fn settings(config: &EngineConfig) -> String {
+    let rules = config.rules.settings();
+    let conflict = match config.on_conflict {
+        OnConflict::Overwrite => return rules,
+        OnConflict::Skip => "on-conflict skip",
+        OnConflict::Panic => "on-conflict panic",
+    };
+    [rules.as_str(), conflict].into_iter().filter(|text| !text.is_empty()).collect::<Vec<_>>().join("; ")
+}
