@@ -1,4 +1,4 @@
-//! A TCP proxy that counts bytes, and cuts one connection behind a chosen one.
+//! A TCP proxy that counts bytes, cuts one connection behind a chosen one, or falls silent.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -67,6 +67,7 @@ struct Shared {
     server: SocketAddr,
     cut: Option<CutAt>,
     traffic: Mutex<Vec<Traffic>>,
+    silent: watch::Sender<bool>,
 }
 
 impl CutProxy {
@@ -77,7 +78,8 @@ impl CutProxy {
     pub async fn start(server: SocketAddr, cut: Option<CutAt>) -> std::io::Result<Self> {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let address = listener.local_addr()?;
-        let shared = Arc::new(Shared { server, cut, traffic: Mutex::default() });
+        let shared =
+            Arc::new(Shared { server, cut, traffic: Mutex::default(), silent: watch::channel(false).0 });
         let accept = tokio::spawn(accept(listener, Arc::clone(&shared)));
         Ok(Self { shared, address, accept })
     }
@@ -85,6 +87,12 @@ impl CutProxy {
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Forwards nothing more, either way, on any connection, though all stay open, until it is told otherwise: what a host
+    /// that hangs looks like. What came meanwhile is forwarded then.
+    pub fn set_silent(&self, silent: bool) {
+        self.shared.silent.send_replace(silent);
     }
 
     /// What each connection has carried so far, in the order in which they were accepted.
@@ -165,6 +173,7 @@ impl Line<'_> {
     async fn forward(&self, mut from: OwnedReadHalf, mut to: OwnedWriteHalf) -> std::io::Result<()> {
         let mut left = self.shared.limit(self.connection, self.towards);
         let mut is_cut = self.cut.subscribe();
+        let mut silent = self.shared.silent.subscribe();
         let mut piece = vec![0; PIECE];
         while left > 0 {
             let read = tokio::select! {
@@ -173,6 +182,11 @@ impl Line<'_> {
                 _told = is_cut.wait_for(|cut| *cut) => break,
                 read = from.read(&mut piece) => read?,
             };
+            tokio::select! {
+                _told = is_cut.wait_for(|cut| *cut) => break,
+                // The sender lives as long as the proxy.
+                _told = silent.wait_for(|silent| !*silent) => {}
+            }
             if read == 0 {
                 return to.shutdown().await;
             }

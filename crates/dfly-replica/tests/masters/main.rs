@@ -14,6 +14,7 @@ mod cuts;
 mod expiry;
 mod failover;
 mod modules;
+mod peers;
 mod property;
 mod proxied;
 mod resume;
