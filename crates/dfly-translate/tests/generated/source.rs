@@ -6,7 +6,9 @@ use crate::rows::{Row, version};
 
 const HEAD: &str = "//! The facts of `data/commands.txt`, generated from it: do not edit.
 
-use dfly_rdb::ValueKind::{Bloom, CountMinSketch, Cuckoo, Hash, Json, List, Set, SortedSet, Stream, String, TopK};
+use dfly_rdb::ValueKind::{
+    Bloom, CountMinSketch, Cuckoo, Hash, Json, List, Set, SortedSet, Stream, String, TopK,
+};
 use redis_slots::KeySpec;
 
 use super::Availability::{Always, Module, Never, Since};
