@@ -6,6 +6,8 @@
 //! expiry that passes through the flow is kept here by spans of time, so that the few keys are known for which that may be;
 //! their records are checked on the target. Where it is not known which expiries the target holds, every key is such a key.
 
+mod stored;
+
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::hash::{BuildHasherDefault, DefaultHasher};
 use std::time::Duration;
@@ -64,6 +66,10 @@ pub(crate) struct Expiries {
     near_to: i64,
     /// Keys whose expiry came with a new name.
     carried: Keys,
+    /// Records that come may be as old as this, whenever they are received: until `caught_up_at`.
+    since: Option<UnixMillis>,
+    /// The position from which on records are new, once that is known.
+    caught_up_at: Option<Lsn>,
 }
 
 impl Expiries {
@@ -79,12 +85,19 @@ impl Expiries {
             near: HashMap::default(),
             near_to: i64::MIN,
             carried: Keys::default(),
+            since: None,
+            caught_up_at: None,
         }
     }
 
     /// Of a target that holds others.
     pub(crate) fn unknown(most: usize, span: Duration) -> Self {
         Self { known: Known::Some, ..Self::new(most, span) }
+    }
+
+    /// Whether the target may hold expiries that have not come by.
+    pub(crate) fn is_unknown(&self) -> bool {
+        self.known == Known::Some
     }
 
     /// Whether no key is at risk.
@@ -145,6 +158,7 @@ impl Expiries {
 
     /// Every expiry that the target holds has come by; records before that position may need keys that had none any more.
     pub(crate) fn complete(&mut self, from: Lsn) {
+        self.caught_up_at = Some(from);
         if self.known == Known::Some {
             self.known = Known::From(from);
         }
@@ -155,6 +169,9 @@ impl Expiries {
     pub(crate) fn reach(&mut self, next: Lsn) {
         if matches!(self.known, Known::From(from) if from <= next) {
             self.known = Known::All;
+        }
+        if self.since.is_some() && self.caught_up_at.is_some_and(|from| from <= next) {
+            self.since = None;
         }
     }
 
@@ -174,7 +191,8 @@ impl Expiries {
                 *latest = span.max(*latest);
             }
         }
-        let past = received.0.saturating_sub(PAST).div_euclid(self.span);
+        let oldest = self.since.map_or(received.0, |since| received.0.min(since.0));
+        let past = oldest.saturating_sub(PAST).div_euclid(self.span);
         self.near.retain(|_, span| *span >= past);
     }
 }

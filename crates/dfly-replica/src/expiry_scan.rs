@@ -30,6 +30,8 @@ const LEFT: &str =
 pub(crate) struct Task {
     pub config: Arc<EngineConfig>,
     pub findings: BTreeMap<FlowId, mpsc::Sender<Finding>>,
+    /// Whether there is a flow that does not know what expires; otherwise they are only told where the source stands.
+    pub unknown: bool,
 }
 
 impl Task {
@@ -51,6 +53,18 @@ impl Task {
     }
 
     async fn look(&self) -> Result<(), Error> {
+        if self.unknown {
+            self.look_at_keys().await?;
+        }
+        let unreadable = |error: crate::reader::ReadError| Error::Internal(error.to_string());
+        let lsns = SourceReader::new(Arc::clone(&self.config)).lsns().await.map_err(unreadable)?;
+        for line in self.findings.values() {
+            send(line, Finding::AllExpiries(lsns.clone())).await?;
+        }
+        Ok(())
+    }
+
+    async fn look_at_keys(&self) -> Result<(), Error> {
         let (mut target, _) = connect_target(&self.config).await?;
         let sharding = Lasting::load(&mut target).await?.sharding;
         for db in databases(&mut target).await? {
@@ -60,11 +74,6 @@ impl Task {
                 let expiring = self.expiring(&mut target, &found).await?;
                 self.tell((db, &expiring), sharding).await?;
             }
-        }
-        let unreadable = |error: crate::reader::ReadError| Error::Internal(error.to_string());
-        let lsns = SourceReader::new(Arc::clone(&self.config)).lsns().await.map_err(unreadable)?;
-        for line in self.findings.values() {
-            send(line, Finding::AllExpiries(lsns.clone())).await?;
         }
         Ok(())
     }

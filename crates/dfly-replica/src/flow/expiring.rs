@@ -5,6 +5,7 @@ use std::collections::{BTreeSet, VecDeque};
 use std::time::Instant;
 
 use bytes::Bytes;
+use dfly_client::FlowId;
 use dfly_journal::{Command, Lsn};
 use dfly_translate::{KeyExpiry, Reason, key_expiry};
 use dfly_wire::{DbIndex, UnixMillis};
@@ -15,6 +16,9 @@ use tracing::{info, warn};
 use super::{Flow, Wanted, wanted};
 use crate::expiries::{Expiries, KeyDigest};
 use crate::reread::Place;
+
+/// What the name begins with of the value in database 0 that holds a flow's expiries from one session to the next.
+const STORED: &str = "df2redis:expiries:";
 
 /// What the check answers for a key that is missing.
 const MISSING: &str = "MISSING";
@@ -37,6 +41,11 @@ pub(crate) struct Expiring {
 impl Expiring {
     pub(crate) fn new(expiries: Expiries, ahead: i64) -> Self {
         Self { expiries, ahead, handed: VecDeque::new() }
+    }
+
+    /// The value that a session before may have left.
+    pub(crate) fn key(flow: FlowId) -> String {
+        format!("{STORED}{flow}")
     }
 
     pub(super) fn submitted(&mut self) {
@@ -87,6 +96,21 @@ pub(super) fn checked(refusal: &Refusal) -> Option<&[u8]> {
 }
 
 impl Flow {
+    /// The session ends: with its last transaction, the next one is told what the target holds.
+    pub(super) fn store_expiries(&mut self) {
+        let since = self.spill.time_of_next().unwrap_or_else(|| self.config.clock.now());
+        let next = self.sent.transaction + 1;
+        if !self.entered || self.progress.is_none() || self.at_flush.is_waiting() {
+            return;
+        }
+        if let Some(value) = self.expiring.expiries.store(next, since) {
+            self.open_transaction();
+            self.translator.select(DbIndex(0), &mut self.batch);
+            self.batch.push(&[b"SET", Expiring::key(self.id).as_bytes(), &value]);
+            self.hand_over();
+        }
+    }
+
     /// Before anything is decoded: which expiries are near.
     pub(super) fn turn_expiries(&mut self) {
         let now = self.config.clock.now();

@@ -214,6 +214,7 @@ impl Flow {
                 Waited::Moved => {}
                 Waited::Stopped => {
                     self.spill.rest();
+                    self.store_expiries();
                     return self.drain().await;
                 }
                 Waited::SourceLost(error) => return self.lost(error).await,
@@ -392,13 +393,17 @@ impl Flow {
             let kept = self.keep_rest()?;
             let want = if kept { Want::Bytes } else { self.decode()? };
             self.hand_over();
+            // At a flush the other flows cannot be waited for any longer: it comes again.
+            let is_last = want != Want::Room || self.at_flush.is_waiting();
+            if is_last {
+                self.store_expiries();
+            }
             let durable = match self.drain().await {
                 Ok(FlowEnd::Drained(durable)) => durable,
                 Err(late @ FlowError::DrainTimeout(_)) => return Ok(FlowEnd::TargetLost(late)),
                 other => return other,
             };
-            // At a flush the other flows cannot be waited for any longer: it comes again.
-            if want != Want::Room || self.at_flush.is_waiting() {
+            if is_last {
                 return Ok(FlowEnd::SourceLost(durable, error));
             }
         }

@@ -74,6 +74,8 @@ pub(crate) struct Running {
     lasting: Lasting,
     /// Whether the target may hold other values when the session begins.
     over_data: bool,
+    /// Whether a flow does not know what expires there.
+    unknown_expiries: bool,
     /// What finds out what expires on a target that was written to before.
     scan: Option<tokio::task::JoinHandle<()>>,
     /// What looks for them.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use dfly_client::driver::{AckConn, ControlConn, FlowConn};
 use dfly_client::{
@@ -11,8 +11,8 @@ use dfly_client::{
 };
 use dfly_journal::Lsn;
 use dfly_translate::Translator;
-use redis_resp::CommandBatch;
 use redis_resp::connection::Connection;
+use redis_resp::{CommandBatch, Reply};
 use redis_sink::Pipeline;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
@@ -195,6 +195,7 @@ fn running(
         flushed: None,
         lasting: Lasting::default(),
         over_data: false,
+        unknown_expiries: false,
         sweep: None,
         scan: None,
         counters,
@@ -250,9 +251,10 @@ impl Running {
         let ahead = target::clock_ahead(&mut connection, &self.config.clock).await?;
         let (most, span) = (self.config.expiries, 6 * self.config.expiry_horizon);
         let expiries = match position {
-            Some(_) => Expiries::unknown(most, span),
+            Some(at) => stored_expiries(&mut connection, (flow.id, at), (most, span)).await?,
             None => Expiries::new(most, span),
         };
+        self.unknown_expiries |= expiries.is_unknown();
         let (order, orders) = mpsc::channel(1);
         let (finding, findings) = mpsc::channel(FINDINGS);
         self.orders.insert(flow.id, order);
@@ -370,9 +372,13 @@ impl Running {
         Ok(())
     }
 
-    /// The flows do not know what expires on the target until it was looked at.
+    /// The flows do not know what expires on the target until it was looked at, unless a session before has told them.
     fn scan_expiries(&mut self) {
-        let scan = expiry_scan::Task { config: Arc::clone(&self.config), findings: self.findings.clone() };
+        let scan = expiry_scan::Task {
+            config: Arc::clone(&self.config),
+            findings: self.findings.clone(),
+            unknown: self.unknown_expiries,
+        };
         self.scan = Some(tokio::spawn(scan.run()));
     }
 
@@ -381,7 +387,8 @@ impl Running {
         for db in databases(target).await? {
             demand(target, "SELECT", &["SELECT", &db.to_string()]).await?;
             for flow in 0..self.session.flows {
-                let names = ["due", "left-out", "reread"].map(|kind| format!("df2redis:{kind}:{flow}"));
+                let names =
+                    ["due", "left-out", "reread", "expiries"].map(|kind| format!("df2redis:{kind}:{flow}"));
                 let request = ["DEL".to_owned()].into_iter().chain(names).collect::<Vec<_>>();
                 demand(target, "DEL", &request).await?;
             }
@@ -389,6 +396,22 @@ impl Running {
         demand(target, "SELECT", &["SELECT", "0"]).await?;
         Ok(())
     }
+}
+
+/// The expiries that the target holds, if a session before has left them with its last transaction.
+async fn stored_expiries(
+    target: &mut Connection,
+    (flow, at): (FlowId, Position),
+    limits: (usize, Duration),
+) -> Result<Expiries, Error> {
+    let key = Expiring::key(flow);
+    let stored = demand(target, "GET", &["GET", &key]).await?;
+    demand(target, "DEL", &["DEL", &key]).await?;
+    let restored = match &stored {
+        Reply::Bulk(value) => Expiries::restore(value, at.transaction, limits),
+        _ => None,
+    };
+    Ok(restored.unwrap_or_else(|| Expiries::unknown(limits.0, limits.1)))
 }
 
 /// Takes over what a run before has noted in the target: due times, keys that were left out, keys to be read again.

@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use dfly_replica::{Clock, Report, Stop};
-use dfly_testkit::{RedisServer, Script};
+use dfly_testkit::{RedisServer, Script, ScriptedMaster};
 use dfly_translate::Reason;
 use dfly_wire::UnixMillis;
 use tokio::time::{sleep, timeout};
@@ -74,21 +74,33 @@ async fn a_target_that_stands_still_while_keys_expire() {
     assert!(of_early(&report) >= 4, "{:?}", report.rereads);
 }
 
+/// Ends in order, so that the next session is told what expires; or like a process that is killed.
+async fn ends(run: Run, crash: bool) -> (ScriptedMaster, RedisServer) {
+    if crash {
+        run.task.abort();
+        assert!(run.task.await.unwrap_err().is_cancelled());
+    } else {
+        run.stop.send_replace(Stop::Drain);
+        run.task.await.unwrap().unwrap();
+    }
+    (run.master, run.redis)
+}
+
 /// The tool is away while the keys expire.
 #[tokio::test(flavor = "multi_thread")]
 async fn keys_that_expired_while_the_tool_was_away() {
-    let soon = in_millis(1_000);
-    let run = Run::start_with(volatile(soon), patient).await;
-    assert!(timeout(LIMIT, run.master.caught_up()).await.is_ok());
-    run.stop.send_replace(Stop::Drain);
-    run.task.await.unwrap().unwrap();
-    for line in writes(soon) {
-        run.master.apply(line.as_str()).unwrap();
+    for crash in [false, true] {
+        let soon = in_millis(1_000);
+        let run = Run::start_with(volatile(soon), patient).await;
+        assert!(timeout(LIMIT, run.master.caught_up()).await.is_ok());
+        let (master, redis) = ends(run, crash).await;
+        for line in writes(soon) {
+            master.apply(line.as_str()).unwrap();
+        }
+        expired(&redis, &["h", "l", "n", "t", "gone"]).await;
+        let report = Run::go_on_with(master, redis, patient).ends_as_the_model().await;
+        assert!(of_early(&report) >= 4, "{crash} {:?}", report.rereads);
     }
-    expired(&run.redis, &["h", "l", "n", "t", "gone"]).await;
-    let run = Run::go_on_with(run.master, run.redis, patient);
-    let report = run.ends_as_the_model().await;
-    assert!(of_early(&report) >= 4, "{:?}", report.rereads);
 }
 
 /// The keys expire between the snapshot's values and the records that follow them in it.
@@ -129,31 +141,59 @@ async fn clocks_and_delays() {
     }
 }
 
-/// Once a run that resumes knows what expires on the target, a key that is made is not read again.
+fn hashes(at: u128) -> Script {
+    (0..200).fold(Script::new(2), |script, i| {
+        let script = script.before(format!("HSET h{i} a 1").as_str());
+        script.before(format!("PEXPIREAT h{i} {at}").as_str())
+    })
+}
+
+fn made_anew(master: &ScriptedMaster) {
+    for i in 0..200 {
+        for line in [format!("HSET h{i} b 2"), format!("DEL h{i}"), format!("HSET h{i} a 1")] {
+            master.apply(line.as_str()).unwrap();
+        }
+    }
+}
+
+/// Behind a crash, once a run knows what expires on the target, a key that is made is not read again.
 #[tokio::test(flavor = "multi_thread")]
 async fn few_keys_are_read_without_need() {
-    let later = in_millis(3_600_000);
-    let mut script = Script::new(2);
-    for i in 0..200 {
-        script = script.before(format!("HSET h{i} a 1").as_str());
-        script = script.before(format!("PEXPIREAT h{i} {later}").as_str());
-    }
-    let run = Run::start_with(script, patient).await;
+    let run = Run::start_with(hashes(in_millis(3_600_000)), patient).await;
     assert!(timeout(LIMIT, run.master.caught_up()).await.is_ok());
-    run.stop.send_replace(Stop::Drain);
-    run.task.await.unwrap().unwrap();
-    let mut run = Run::go_on_with(run.master, run.redis, patient);
+    let (master, redis) = ends(run, true).await;
+    let mut run = Run::go_on_with(master, redis, patient);
     let deadline = in_millis(60_000);
     let mut before = u64::MAX;
     while of_early(&run.reports.borrow()) != before {
         assert!(in_millis(0) < deadline, "keys that are made are read again all the time");
         before = of_early(&run.reports.borrow());
-        for i in 0..200 {
-            for line in [format!("HSET h{i} b 2"), format!("DEL h{i}"), format!("HSET h{i} a 1")] {
-                run.master.apply(line.as_str()).unwrap();
-            }
-        }
+        made_anew(&run.master);
         run.settled().await;
     }
     run.ends_as_the_model().await;
+}
+
+/// Behind a session that ended in order, by a stop or because the source's connection broke, none is: what the source did
+/// meanwhile included.
+#[tokio::test(flavor = "multi_thread")]
+async fn none_is_read_behind_an_orderly_end() {
+    for stop in [true, false] {
+        let run = Run::start_with(hashes(in_millis(3_600_000)), patient).await;
+        assert!(timeout(LIMIT, run.master.caught_up()).await.is_ok());
+        let run = match stop {
+            true => {
+                let (master, redis) = ends(run, false).await;
+                made_anew(&master);
+                Run::go_on_with(master, redis, patient)
+            }
+            false => {
+                run.master.cut();
+                made_anew(&run.master);
+                run
+            }
+        };
+        let report = run.ends_as_the_model().await;
+        assert_eq!(of_early(&report), 0, "{stop} {:?}", report.rereads);
+    }
 }
