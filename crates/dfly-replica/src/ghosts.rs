@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use dfly_client::FlowId;
+use dfly_journal::Lsn;
 use dfly_wire::DbIndex;
 use tokio::sync::mpsc;
 use tracing::info;
@@ -16,7 +17,7 @@ use tracing::info;
 use crate::checkpoint::Checkpoint;
 use crate::config::EngineConfig;
 use crate::error::Error;
-use crate::flow::Finding;
+use crate::flow::{Finding, Look};
 use crate::lasting::Lasting;
 use crate::owner::Sharding;
 use crate::reader::SourceReader;
@@ -50,19 +51,21 @@ impl Task {
                 self.doubt(missing, (sharding, flows)).await?;
             }
         }
-        self.all_looked_for().await?;
+        let lsns = reader.lsns().await.map_err(|error| Error::Internal(error.to_string()))?;
+        self.all_looked_for(lsns).await?;
         Checkpoint::swept(&mut target).await?;
         info!(keys = doubted, "keys of the target that the source may not have are being read again");
         Ok(())
     }
 
     /// A run that is killed from here on knows from the target what was doubted.
-    async fn all_looked_for(&self) -> Result<(), Error> {
+    async fn all_looked_for(&self, lsns: Vec<Lsn>) -> Result<(), Error> {
         let (tell, mut told) = mpsc::channel(self.findings.len().max(1));
+        let look = Look { lsns, tell };
         for line in self.findings.values() {
-            line.send(Finding::AllLookedFor(tell.clone())).await.map_err(gone)?;
+            line.send(Finding::AllLookedFor(look.clone())).await.map_err(gone)?;
         }
-        drop(tell);
+        drop(look);
         for _ in &self.findings {
             told.recv().await.ok_or_else(|| gone(()))?;
         }

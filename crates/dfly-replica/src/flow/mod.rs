@@ -36,7 +36,7 @@ use crate::report::{Counters, FlowCounters};
 pub(crate) use barrier::AtFlush;
 pub(crate) use decode::Stage;
 pub(crate) use expiring::Expiring;
-pub(crate) use findings::{Finding, Looked};
+pub(crate) use findings::{Finding, Look, Looked};
 pub(crate) use link::Link;
 pub(crate) use spill::{Spill, folder};
 pub(crate) use stale::Stale;
@@ -207,6 +207,7 @@ impl Flow {
             };
             self.sweep();
             self.hand_over();
+            self.pass_look();
             self.announce_entry()?;
             self.reach_flush(want)?;
             self.spill(want)?;

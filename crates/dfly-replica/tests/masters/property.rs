@@ -1,8 +1,10 @@
 //! Random operations over few keys, through random shapes of everything in between: the end is the model's.
 
+use std::path::Path;
 use std::time::Duration;
 
-use dfly_testkit::{MasterOptions, Script, ScriptedMaster};
+use dfly_replica::{EngineConfig, Stop};
+use dfly_testkit::{MasterOptions, Op, RedisServer, Script, ScriptedMaster};
 use dfly_translate::{Choice, Glob, Policy, Rules, Selection};
 use dfly_wire::DbIndex;
 use proptest::prelude::*;
@@ -36,6 +38,15 @@ enum Accident {
     TargetCut,
     Pause,
     Flush,
+    /// Of database 0, or of 3.
+    FlushDb(bool),
+    /// The tool is killed, and started again.
+    Crash,
+    /// It is stopped, and started again.
+    Stop,
+    /// The source is another process then, without a backlog.
+    Restart,
+    FailOver,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -54,7 +65,12 @@ fn shapes() -> impl Strategy<Value = Shape> {
         Just(Accident::SourceCut),
         Just(Accident::TargetCut),
         Just(Accident::Pause),
-        Just(Accident::Flush)
+        Just(Accident::Flush),
+        any::<bool>().prop_map(Accident::FlushDb),
+        Just(Accident::Crash),
+        Just(Accident::Stop),
+        Just(Accident::Restart),
+        Just(Accident::FailOver),
     ];
     let selection = prop_oneof![
         Just(Picked::Everything),
@@ -106,6 +122,75 @@ impl Picked {
     }
 }
 
+impl Shape {
+    fn configure(&self, config: &mut EngineConfig, state: &Path) {
+        patient(config);
+        config.window = WindowLimits { commands: self.window.0, bytes: self.window.1 };
+        config.limits.piece = self.piece;
+        config.read_ahead = self.read_ahead;
+        config.state_dir = self.relay.then(|| state.to_owned());
+        config.target_timeout = Duration::from_millis(500);
+        let selection = self.selection.selection();
+        config.rules = Rules { selection, ..Rules::from(Policy::Fail) }.into();
+    }
+
+    fn start(&self, state: &Path, (master, redis): (ScriptedMaster, RedisServer)) -> Run {
+        Run::go_on_with(master, redis, |config| self.configure(config, state))
+    }
+}
+
+/// Applies to both.
+fn apply(op: &Op, run: &Run, work: &mut Workload) {
+    run.master.apply(op.clone()).unwrap();
+    work.model.apply(op).unwrap();
+}
+
+async fn befalls(accident: Accident, run: Run, (shape, state, work): (&Shape, &Path, &mut Workload)) -> Run {
+    match accident {
+        Accident::SourceCut => run.master.cut(),
+        Accident::TargetCut => {
+            let mut client = run.redis.client().unwrap();
+            client.expect(&[b"CLIENT", b"KILL", b"TYPE", b"normal", b"SKIPME", b"yes"]).unwrap();
+        }
+        Accident::Pause => {
+            run.redis.pause().unwrap();
+            for op in work.ops(100) {
+                run.master.apply(op).unwrap();
+            }
+            run.redis.resume().unwrap();
+        }
+        Accident::Flush => apply(&Op::line("FLUSHALL"), &run, work),
+        Accident::FlushDb(third) => {
+            // With a map, database 5 of the target may be that of two of the source's.
+            let db = if third && !matches!(shape.selection, Picked::Mapped) { 3 } else { 0 };
+            apply(&Op::line("FLUSHDB").in_db(db), &run, work);
+        }
+        Accident::Crash => {
+            run.task.abort();
+            assert!(run.task.await.unwrap_err().is_cancelled());
+            return shape.start(state, (run.master, run.redis));
+        }
+        Accident::Stop => {
+            run.stop.send_replace(Stop::Drain);
+            run.task.await.unwrap().unwrap();
+            return shape.start(state, (run.master, run.redis));
+        }
+        // A run that starts behind it would refuse the old one's positions.
+        Accident::Restart | Accident::FailOver => {
+            assert!(timeout(LIMIT, run.master.caught_up()).await.is_ok(), "{:?}", run.master.violations());
+            for op in work.ops(10) {
+                run.master.apply(op).unwrap();
+            }
+            match accident {
+                Accident::Restart => run.master.restart(),
+                _ => run.master.fail_over(),
+            }
+            assert!(timeout(LIMIT, run.master.caught_up()).await.is_ok(), "{:?}", run.master.violations());
+        }
+    }
+    run
+}
+
 async fn ends_as_the_model(shape: Shape) {
     let mut script = Script::new(shape.shards).style(styles().swap_remove(shape.style));
     let mut work = Workload { random: shape.seed, model: dfly_testkit::Model::default() };
@@ -117,39 +202,13 @@ async fn ends_as_the_model(shape: Shape) {
     }
     let state = tempfile::tempdir().unwrap();
     let master = ScriptedMaster::start(script, MasterOptions::default()).await.unwrap();
-    let run = Run::go_on_with(master, redis(), |config| {
-        patient(config);
-        config.window = WindowLimits { commands: shape.window.0, bytes: shape.window.1 };
-        config.limits.piece = shape.piece;
-        config.read_ahead = shape.read_ahead;
-        config.state_dir = shape.relay.then(|| state.path().to_owned());
-        config.target_timeout = Duration::from_millis(500);
-        let selection = shape.selection.selection();
-        config.rules = Rules { selection, ..Rules::from(Policy::Fail) }.into();
-    });
+    let mut run = shape.start(state.path(), (master, redis()));
     assert!(timeout(LIMIT, run.master.stable()).await.is_ok());
     for (records, accident) in &shape.accidents {
         for op in work.ops(*records) {
             run.master.apply(op).unwrap();
         }
-        match accident {
-            Accident::SourceCut => run.master.cut(),
-            Accident::TargetCut => {
-                let mut client = run.redis.client().unwrap();
-                client.expect(&[b"CLIENT", b"KILL", b"TYPE", b"normal", b"SKIPME", b"yes"]).unwrap();
-            }
-            Accident::Pause => {
-                run.redis.pause().unwrap();
-                for op in work.ops(100) {
-                    run.master.apply(op).unwrap();
-                }
-                run.redis.resume().unwrap();
-            }
-            Accident::Flush => {
-                run.master.apply("FLUSHALL").unwrap();
-                work.model.apply(&dfly_testkit::Op::line("FLUSHALL")).unwrap();
-            }
-        }
+        run = befalls(*accident, run, (&shape, state.path(), &mut work)).await;
     }
     for op in work.ops(50) {
         run.master.apply(op).unwrap();
