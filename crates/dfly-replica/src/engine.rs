@@ -361,7 +361,9 @@ impl Engine {
             let error = match opened {
                 Ok(running) => return Ok(Some(running)),
                 Err(error) if error.is_passing() && !(first && error.is_unreachable()) => error,
-                Err(error) if !first && target::is_passing(&error) => error,
+                Err(error) if target::is_passing(&error) && !(first && target::is_unreachable(&error)) => {
+                    error
+                }
                 Err(error) => return Err(error),
             };
             self.give_up_at(("source", started), &error)?;

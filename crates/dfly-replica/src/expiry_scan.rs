@@ -8,19 +8,18 @@ use dfly_client::FlowId;
 use dfly_wire::{DbIndex, UnixMillis};
 use redis_resp::Reply;
 use redis_resp::connection::Connection;
-use tokio::sync::mpsc;
-use tokio::time::sleep;
-use tracing::{debug, warn};
+use tracing::warn;
 
 use crate::config::EngineConfig;
 use crate::error::Error;
 use crate::expiries::KeyDigest;
 use crate::flow::Finding;
 use crate::lasting::Lasting;
+use crate::look::{self, Lines};
 use crate::owner::Sharding;
 use crate::reader::SourceReader;
 use crate::sweep::Keys;
-use crate::target::{connect_target, databases, demand, is_passing};
+use crate::target::{connect_target, databases, demand};
 
 /// The time that each key has left, in milliseconds; negative without an expiry.
 const LEFT: &str =
@@ -29,7 +28,7 @@ const LEFT: &str =
 /// A look at all keys of the target.
 pub(crate) struct Task {
     pub config: Arc<EngineConfig>,
-    pub findings: BTreeMap<FlowId, mpsc::Sender<Finding>>,
+    pub findings: Lines,
     /// Whether there is a flow that does not know what expires; otherwise they are only told where the source stands.
     pub unknown: bool,
 }
@@ -37,18 +36,8 @@ pub(crate) struct Task {
 impl Task {
     /// Until it succeeds, flows check every record.
     pub(crate) async fn run(self) {
-        loop {
-            match self.look().await {
-                Ok(()) => return,
-                Err(error) if is_passing(&error) => {
-                    debug!(%error, "the target's expiries are looked at again");
-                    sleep(self.config.reconnect.longest_delay).await;
-                }
-                Err(error) => {
-                    warn!(%error, "it is not known which keys expire on the target, so every record is checked there, which costs it time");
-                    return;
-                }
-            }
+        if let Err(error) = look::until_done(&self.config, || self.look()).await {
+            warn!(%error, "it is not known which keys expire on the target, so every record is checked there, which costs it time");
         }
     }
 
@@ -56,10 +45,9 @@ impl Task {
         if self.unknown {
             self.look_at_keys().await?;
         }
-        let unreadable = |error: crate::reader::ReadError| Error::Internal(error.to_string());
-        let lsns = SourceReader::new(Arc::clone(&self.config)).lsns().await.map_err(unreadable)?;
+        let lsns = SourceReader::new(Arc::clone(&self.config)).lsns().await?;
         for line in self.findings.values() {
-            send(line, Finding::AllExpiries(lsns.clone())).await?;
+            look::tell(line, Finding::AllExpiries(lsns.clone())).await?;
         }
         Ok(())
     }
@@ -116,13 +104,9 @@ impl Task {
         }
         for (flow, expiries) in by_flow {
             if let Some(line) = self.findings.get(&flow) {
-                send(line, Finding::Expiries(expiries)).await?;
+                look::tell(line, Finding::Expiries(expiries)).await?;
             }
         }
         Ok(())
     }
-}
-
-async fn send(line: &mpsc::Sender<Finding>, finding: Finding) -> Result<(), Error> {
-    line.send(finding).await.map_err(|_gone| Error::Internal("the flow is gone".to_owned()))
 }

@@ -19,6 +19,7 @@ use crate::config::EngineConfig;
 use crate::error::Error;
 use crate::flow::{Finding, Look};
 use crate::lasting::Lasting;
+use crate::look::{self, Lines};
 use crate::owner::Sharding;
 use crate::reader::SourceReader;
 use crate::report::Counters;
@@ -29,18 +30,22 @@ use crate::target::{connect_target, databases};
 /// The look at all keys of the target.
 pub(crate) struct Task {
     pub config: Arc<EngineConfig>,
-    pub findings: BTreeMap<FlowId, mpsc::Sender<Finding>>,
+    pub findings: Lines,
     pub counters: Arc<Counters>,
 }
 
 impl Task {
     pub(crate) async fn run(self) -> Result<(), Error> {
+        info!("looking for keys that the source does not have");
+        look::until_done(&self.config, || self.look()).await
+    }
+
+    async fn look(&self) -> Result<(), Error> {
         let flows = u16::try_from(self.findings.len()).unwrap_or(u16::MAX);
         let (mut target, _) = connect_target(&self.config).await?;
         let known = Lasting::load(&mut target).await?.sharding;
         let likely = || self.counters.owners().likely();
         let sharding = known.or_else(likely).ok_or(Error::UnknownSharding)?;
-        info!("looking for keys that the source does not have");
         let mut reader = SourceReader::new(Arc::clone(&self.config));
         let mut doubted = 0;
         for db in databases(&mut target).await? {
@@ -51,8 +56,7 @@ impl Task {
                 self.doubt(missing, (sharding, flows)).await?;
             }
         }
-        let lsns = reader.lsns().await.map_err(|error| Error::Internal(error.to_string()))?;
-        self.all_looked_for(lsns).await?;
+        self.all_looked_for(reader.lsns().await?).await?;
         Checkpoint::swept(&mut target).await?;
         info!(keys = doubted, "keys of the target that the source may not have are being read again");
         Ok(())
@@ -63,11 +67,11 @@ impl Task {
         let (tell, mut told) = mpsc::channel(self.findings.len().max(1));
         let look = Look { lsns, tell };
         for line in self.findings.values() {
-            line.send(Finding::AllLookedFor(look.clone())).await.map_err(gone)?;
+            look::tell(line, Finding::AllLookedFor(look.clone())).await?;
         }
         drop(look);
         for _ in &self.findings {
-            told.recv().await.ok_or_else(|| gone(()))?;
+            told.recv().await.ok_or_else(look::gone)?;
         }
         Ok(())
     }
@@ -90,8 +94,7 @@ impl Task {
         let mut places: BTreeMap<&Bytes, Option<Place>> = BTreeMap::new();
         for (origin, keys) in by_db {
             let names: Vec<Bytes> = keys.iter().map(|(_, name)| name.clone()).collect();
-            let there =
-                reader.exist(origin, &names).await.map_err(|error| Error::Internal(error.to_string()))?;
+            let there = reader.exist(origin, &names).await?;
             for ((key, name), there) in keys.into_iter().zip(there) {
                 let place = places.entry(key).or_insert_with(|| Some((origin, name)));
                 if there {
@@ -109,13 +112,9 @@ impl Task {
         }
         for (flow, places) in by_flow {
             if let Some(line) = self.findings.get(&flow) {
-                line.send(Finding::Doubt(places)).await.map_err(gone)?;
+                look::tell(line, Finding::Doubt(places)).await?;
             }
         }
         Ok(())
     }
-}
-
-fn gone<E>(_error: E) -> Error {
-    Error::Internal("the flow is gone".to_owned())
 }

@@ -44,6 +44,7 @@ mod flow;
 mod ghosts;
 mod kept;
 mod lasting;
+mod look;
 mod owner;
 mod pace;
 mod progress;

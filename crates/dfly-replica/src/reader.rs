@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use dfly_client::FlowId;
+use dfly_client::driver::OpenError;
 use dfly_journal::Lsn;
 use dfly_rdb::RawValue;
 use dfly_rdb::payload::parse_dump;
@@ -14,6 +15,7 @@ use tokio::sync::mpsc;
 use tracing::debug;
 
 use crate::config::EngineConfig;
+use crate::error::Error;
 use crate::reread::{Answer, Found, Place};
 
 const OFFSET: &str = "DFLY REPLICAOFFSET";
@@ -62,6 +64,15 @@ pub(crate) enum ReadError {
     Connection(#[from] ConnectionError),
     #[error("the source answers {request} with: {answer}")]
     Answer { request: &'static str, answer: String },
+}
+
+impl From<ReadError> for Error {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::Connection(error) => Self::Source(OpenError::Connection(error)),
+            ReadError::Answer { .. } => Self::Internal(error.to_string()),
+        }
+    }
 }
 
 impl SourceReader {

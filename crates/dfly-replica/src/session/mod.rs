@@ -20,9 +20,10 @@ use crate::barrier::{CutBarrier, FlushBarrier};
 use crate::checkpoint::Checkpoint;
 use crate::config::EngineConfig;
 use crate::error::{Error, FlowError};
-use crate::flow::{Finding, FlowEnd, Order, Signal};
+use crate::flow::{FlowEnd, Order, Signal};
 use crate::ghosts;
 use crate::lasting::Lasting;
+use crate::look::Lines;
 use crate::report::{Counters, Phase};
 use crate::stop::{Stop, told};
 
@@ -59,7 +60,7 @@ pub(crate) struct Running {
     tasks: JoinSet<(FlowId, Result<FlowEnd, FlowError>)>,
     signals: mpsc::Receiver<(FlowId, Signal)>,
     orders: BTreeMap<FlowId, mpsc::Sender<Order>>,
-    findings: BTreeMap<FlowId, mpsc::Sender<Finding>>,
+    findings: Lines,
     stop_flows: watch::Sender<bool>,
     cut: CutBarrier,
     flush: FlushBarrier,

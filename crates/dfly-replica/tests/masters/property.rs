@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use dfly_replica::{EngineConfig, Stop};
+use dfly_replica::{Blame, EngineConfig, Stop};
 use dfly_testkit::{MasterOptions, Op, RedisServer, Script, ScriptedMaster};
 use dfly_translate::{Choice, Glob, Policy, Rules, Selection};
 use dfly_wire::DbIndex;
@@ -172,7 +172,9 @@ async fn befalls(accident: Accident, run: Run, (shape, state, work): (&Shape, &P
         }
         Accident::Stop => {
             run.stop.send_replace(Stop::Drain);
-            run.task.await.unwrap().unwrap();
+            let ended = run.task.await.unwrap();
+            // A target that is gone at that moment is not waited for.
+            assert!(ended.as_ref().err().is_none_or(|error| error.blame() == Blame::Target), "{ended:?}");
             return shape.start(state, (run.master, run.redis));
         }
         // A run that starts behind it would refuse the old one's positions.
