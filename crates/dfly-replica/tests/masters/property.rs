@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use dfly_replica::{Blame, EngineConfig, Stop};
+use dfly_replica::{Blame, EngineConfig, OnStart, Stop};
 use dfly_testkit::{MasterOptions, Op, RedisServer, Script, ScriptedMaster};
 use dfly_translate::{Choice, Glob, Policy, Rules, Selection};
 use dfly_wire::DbIndex;
@@ -30,6 +30,8 @@ struct Shape {
     /// Records between two accidents, and what happens then.
     accidents: Vec<(usize, Accident)>,
     selection: Picked,
+    /// What the first start does with the keys that the target holds; it holds none where that is to refuse.
+    over: OnStart,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -79,9 +81,22 @@ fn shapes() -> impl Strategy<Value = Shape> {
         Just(Picked::Renamed)
     ];
     let accidents = prop::collection::vec((1usize..150, accident), 0..5);
+    let over = prop_oneof![
+        3 => Just(OnStart::RequireEmpty),
+        2 => Just(OnStart::Mirror),
+        1 => Just(OnStart::Merge),
+        1 => Just(OnStart::Flush)
+    ];
     let sizes = (1usize..600, 200usize..100_000, 64usize..20_000, 300usize..60_000);
-    (any::<u64>(), (1usize..5, 0usize..4), sizes, any::<bool>(), accidents, selection).prop_map(
-        |(seed, (shards, style), (commands, bytes, piece, read_ahead), relay, accidents, selection)| Shape {
+    (any::<u64>(), (1usize..5, 0usize..4), sizes, (any::<bool>(), over), accidents, selection).prop_map(
+        |(
+            seed,
+            (shards, style),
+            (commands, bytes, piece, read_ahead),
+            (relay, over),
+            accidents,
+            selection,
+        )| Shape {
             seed: seed | 1,
             shards,
             style,
@@ -91,6 +106,7 @@ fn shapes() -> impl Strategy<Value = Shape> {
             relay,
             accidents,
             selection,
+            over,
         },
     )
 }
@@ -130,8 +146,52 @@ impl Shape {
         config.read_ahead = self.read_ahead;
         config.state_dir = self.relay.then(|| state.to_owned());
         config.target_timeout = Duration::from_millis(500);
+        config.on_start = self.over;
         let selection = self.selection.selection();
         config.rules = Rules { selection, ..Rules::from(Policy::Fail) }.into();
+    }
+
+    /// A target with keys of others: under names that the source uses, of this type and that, and under others.
+    fn target(&self) -> RedisServer {
+        let redis = redis();
+        if self.over != OnStart::RequireEmpty {
+            let mut client = redis.client().unwrap();
+            for (db, serial) in [0, 3, 5].into_iter().flat_map(|db| (0..6u64).map(move |serial| (db, serial)))
+            {
+                client.select(db).unwrap();
+                for (nth, name) in
+                    ["s", "l", "h", "t", "z", "n", "x", "renamed:", "other:"].iter().enumerate()
+                {
+                    let key = format!("{name}{serial}").into_bytes();
+                    let command: &[&[u8]] = match (self.seed >> nth).wrapping_add(serial) % 5 {
+                        0 => &[b"SET", &key, b"7"],
+                        1 => &[b"RPUSH", &key, b"theirs", b"7"],
+                        2 => &[b"HSET", &key, b"f1", b"theirs", b"c1", b"7"],
+                        3 => &[b"ZADD", &key, b"7", b"m1", b"8", b"theirs"],
+                        _ => continue,
+                    };
+                    client.expect(command).unwrap();
+                }
+            }
+        }
+        redis
+    }
+
+    /// The source's keys are as the model has them. Where others may stay, nothing but such is left besides; with a second
+    /// full synchronisation, keys that the source has deleted meanwhile too.
+    fn assert_end(&self, model: &Keyspace, theirs: &Keyspace, mut found: Keyspace) {
+        let covers = |db: u32, key: &[u8]| self.selection.selection().covers(DbIndex(db), key);
+        let may_stay = |db: u32, key: &[u8]| match self.over {
+            OnStart::Merge => true,
+            OnStart::Mirror => !covers(db, key),
+            OnStart::RequireEmpty | OnStart::Flush => false,
+        };
+        let again = self.over == OnStart::Merge && !self.accidents.is_empty();
+        found.retain(|place, value| {
+            model.contains_key(place)
+                || !(may_stay(place.0, &place.1) && (again || theirs.get(place) == Some(value)))
+        });
+        assert_equal(model, &found);
     }
 
     fn start(&self, state: &Path, (master, redis): (ScriptedMaster, RedisServer)) -> Run {
@@ -204,7 +264,9 @@ async fn ends_as_the_model(shape: Shape) {
     }
     let state = tempfile::tempdir().unwrap();
     let master = ScriptedMaster::start(script, MasterOptions::default()).await.unwrap();
-    let mut run = shape.start(state.path(), (master, redis()));
+    let redis = shape.target();
+    let theirs = user_keys(&redis);
+    let mut run = shape.start(state.path(), (master, redis));
     assert!(timeout(LIMIT, run.master.stable()).await.is_ok());
     for (records, accident) in &shape.accidents {
         for op in work.ops(*records) {
@@ -216,7 +278,7 @@ async fn ends_as_the_model(shape: Shape) {
         run.master.apply(op).unwrap();
     }
     let picked = shape.selection;
-    run.ends_as(|model, redis| assert_equal(&picked.on_target(model), &user_keys(redis))).await;
+    run.ends_as(|model, redis| shape.assert_end(&picked.on_target(model), &theirs, user_keys(redis))).await;
 }
 
 /// `PROPTEST_CASES=500 cargo test -p dfly-replica --test masters property` for more than the few that CI runs.
