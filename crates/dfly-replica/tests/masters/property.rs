@@ -1,7 +1,7 @@
 //! Random operations over few keys, through random shapes of everything in between: the end is the model's.
 
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use dfly_replica::{Blame, EngineConfig, OnStart, Stop};
 use dfly_testkit::{MasterOptions, Op, RedisServer, Script, ScriptedMaster};
@@ -39,6 +39,8 @@ enum Accident {
     SourceCut,
     TargetCut,
     Pause,
+    /// Keys expire on the target while it stands still, and have lost their expiry on the source in time.
+    Volatile,
     Flush,
     /// Of database 0, or of 3.
     FlushDb(bool),
@@ -67,6 +69,7 @@ fn shapes() -> impl Strategy<Value = Shape> {
         Just(Accident::SourceCut),
         Just(Accident::TargetCut),
         Just(Accident::Pause),
+        Just(Accident::Volatile),
         Just(Accident::Flush),
         any::<bool>().prop_map(Accident::FlushDb),
         Just(Accident::Crash),
@@ -205,6 +208,20 @@ fn apply(op: &Op, run: &Run, work: &mut Workload) {
     work.model.apply(op).unwrap();
 }
 
+/// For every key that takes it.
+fn try_all(run: &Run, work: &mut Workload, line: impl Fn(String) -> String) {
+    for (name, serial) in
+        ["s", "l", "h", "t", "z", "n", "x", "big"].into_iter().flat_map(|name| (0..6).map(move |k| (name, k)))
+    {
+        for db in [0, 3] {
+            let op = Op::line(&line(format!("{name}{serial}"))).in_db(db);
+            if work.model.apply(&op).is_ok() {
+                run.master.apply(op).unwrap();
+            }
+        }
+    }
+}
+
 async fn befalls(accident: Accident, run: Run, (shape, state, work): (&Shape, &Path, &mut Workload)) -> Run {
     match accident {
         Accident::SourceCut => run.master.cut(),
@@ -217,6 +234,18 @@ async fn befalls(accident: Accident, run: Run, (shape, state, work): (&Shape, &P
             for op in work.ops(100) {
                 run.master.apply(op).unwrap();
             }
+            run.redis.resume().unwrap();
+        }
+        Accident::Volatile => {
+            run.redis.pause().unwrap();
+            let soon = SystemTime::now() + Duration::from_millis(100);
+            let at = soon.duration_since(UNIX_EPOCH).unwrap().as_millis();
+            try_all(&run, work, |key| format!("PEXPIREAT {key} {at}"));
+            for op in work.ops(30) {
+                run.master.apply(op).unwrap();
+            }
+            try_all(&run, work, |key| format!("PERSIST {key}"));
+            tokio::time::sleep(soon.duration_since(SystemTime::now()).unwrap_or_default()).await;
             run.redis.resume().unwrap();
         }
         Accident::Flush => apply(&Op::line("FLUSHALL"), &run, work),
