@@ -1,5 +1,6 @@
 //! One session with the source: the control connection, and a task for each flow.
 
+mod notes;
 mod open;
 mod resume;
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use dfly_client::driver::{AckConn, ControlConn, FlowConn};
 use dfly_client::{
@@ -11,15 +11,14 @@ use dfly_client::{
 };
 use dfly_journal::Lsn;
 use dfly_translate::Translator;
-use redis_resp::connection::Connection;
-use redis_resp::{CommandBatch, Reply};
+use redis_resp::CommandBatch;
 use redis_sink::Pipeline;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tracing::{debug, info};
 
-use super::Running;
 use super::resume::{self, Known, Resumed, open_log};
+use super::{Running, notes};
 use crate::barrier::{CutBarrier, FlushBarrier};
 use crate::checkpoint::{Checkpoint, Others, Parties, Position};
 use crate::config::EngineConfig;
@@ -33,7 +32,7 @@ use crate::pace::Pace;
 use crate::progress::Progress;
 use crate::reader::{self, ReadRequest, SourceReader};
 use crate::report::{Counters, Phase};
-use crate::target::{self, connect_target, databases, demand, members};
+use crate::target::{self, connect_target};
 
 /// How many requests to read a key may wait, over all flows.
 const READ_REQUESTS: usize = 64;
@@ -109,7 +108,7 @@ pub(crate) async fn open(
         (Plan::Full(plan), Opening::Full(_), None) => {
             // Nothing may resume from before this synchronisation, however it ends.
             Checkpoint::begin(&mut target, owner, &running.lasting).await?;
-            running.forget_notes(&mut target).await?;
+            notes::forget(&mut target, running.session.flows).await?;
             // The flows are read before SYNC is asked for: bytes come before its reply does.
             running.spawn_all(agreed.flows, (Form::Snapshot, &shared)).await?;
             running.begin_sync(plan).await?;
@@ -245,13 +244,13 @@ impl Running {
         let mut wanted = Wanted::new(shared.requests.clone(), self.config.parked);
         let position = flow.resume.as_ref().map(|resumed| resumed.position);
         if position.is_some() {
-            adopt_notes(&mut connection, flow.id, (&mut translator, &mut wanted)).await?;
+            notes::adopt(&mut connection, flow.id, (&mut translator, &mut wanted)).await?;
         }
         let (stage, spill) = self.intake((&flow.start, form), (flow.id, flow.resume))?;
         let ahead = target::clock_ahead(&mut connection, &self.config.clock).await?;
         let (most, span) = (self.config.expiries, 6 * self.config.expiry_horizon);
         let expiries = match position {
-            Some(at) => stored_expiries(&mut connection, (flow.id, at), (most, span)).await?,
+            Some(at) => notes::expiries(&mut connection, (flow.id, at), (most, span)).await?,
             None => Expiries::new(most, span),
         };
         self.unknown_expiries |= expiries.is_unknown();
@@ -381,60 +380,4 @@ impl Running {
         };
         self.scan = Some(tokio::spawn(scan.run()));
     }
-
-    /// What runs before have kept beside the keys says nothing of the values that come now.
-    async fn forget_notes(&self, target: &mut Connection) -> Result<(), Error> {
-        for db in databases(target).await? {
-            demand(target, "SELECT", &["SELECT", &db.to_string()]).await?;
-            for flow in 0..self.session.flows {
-                let names =
-                    ["due", "left-out", "reread", "expiries"].map(|kind| format!("df2redis:{kind}:{flow}"));
-                let request = ["DEL".to_owned()].into_iter().chain(names).collect::<Vec<_>>();
-                demand(target, "DEL", &request).await?;
-            }
-        }
-        demand(target, "SELECT", &["SELECT", "0"]).await?;
-        Ok(())
-    }
-}
-
-/// The expiries that the target holds, if a session before has left them with its last transaction.
-async fn stored_expiries(
-    target: &mut Connection,
-    (flow, at): (FlowId, Position),
-    limits: (usize, Duration),
-) -> Result<Expiries, Error> {
-    let key = Expiring::key(flow);
-    let stored = demand(target, "GET", &["GET", &key]).await?;
-    demand(target, "DEL", &["DEL", &key]).await?;
-    let restored = match &stored {
-        Reply::Bulk(value) => Expiries::restore(value, at.transaction, limits),
-        _ => None,
-    };
-    Ok(restored.unwrap_or_else(|| Expiries::unknown(limits.0, limits.1)))
-}
-
-/// Takes over what a run before has noted in the target: due times, keys that were left out, keys to be read again.
-async fn adopt_notes(
-    target: &mut Connection,
-    flow: FlowId,
-    (translator, wanted): (&mut Translator, &mut Wanted),
-) -> Result<(), Error> {
-    for db in databases(target).await? {
-        demand(target, "SELECT", &["SELECT", &db.to_string()]).await?;
-        let due = translator.due_registry();
-        for member in members(target, "ZRANGE", &[&b"ZRANGE"[..], &due, b"0", b"-1"]).await? {
-            translator.adopt_expiring(db, &member);
-        }
-        let left_out = translator.left_out_registry();
-        for key in members(target, "SMEMBERS", &[&b"SMEMBERS"[..], &left_out]).await? {
-            translator.adopt_left_out(db, &key);
-        }
-    }
-    demand(target, "SELECT", &["SELECT", "0"]).await?;
-    let key = Wanted::key(flow);
-    for member in members(target, "SMEMBERS", &[&b"SMEMBERS"[..], key.as_bytes()]).await? {
-        wanted.adopt(&member);
-    }
-    Ok(())
 }
