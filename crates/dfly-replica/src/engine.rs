@@ -353,9 +353,10 @@ impl Engine {
         let mut backoff = Backoff::new(reconnect.first_delay, reconnect.longest_delay);
         let started = Instant::now();
         self.publisher.announce(if first { Phase::Connecting } else { Phase::Reconnecting });
+        let mut is_known = true;
         loop {
             let opened = tokio::select! {
-                opened = self.open(opening) => opened,
+                opened = self.attempt(opening, is_known) => opened,
                 () = told(stop) => return Ok(None),
             };
             let error = match opened {
@@ -370,15 +371,17 @@ impl Engine {
             if self.pause(&mut backoff, &error, stop).await {
                 return Ok(None);
             }
-            // An attempt that failed late may have taken the positions over to the source's successor.
-            if matches!(opening, Opening::Partial(_)) {
-                match self.stands().await {
-                    Ok(stands) => *opening = stands,
-                    Err(error) if target::is_passing(&error) => {}
-                    Err(error) => return Err(error),
-                }
-            }
+            is_known = false;
         }
+    }
+
+    /// One attempt. One before that failed late may have taken the positions over to the source's successor, and it is not
+    /// known then whether the target was claimed: nothing is opened before that is.
+    async fn attempt(&mut self, opening: &mut Opening, is_known: bool) -> Result<session::Running, Error> {
+        if !is_known && matches!(opening, Opening::Partial(_)) {
+            *opening = self.stands().await?;
+        }
+        self.open(opening).await
     }
 
     fn give_up_at(&self, (peer, started): (&'static str, Instant), error: &Error) -> Result<(), Error> {
