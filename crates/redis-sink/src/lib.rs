@@ -22,10 +22,14 @@
 //! assert_eq!(window.settled(), Some("first batch"));
 //! ```
 
+pub mod cluster;
 mod pipeline;
+mod refusal;
+mod socket;
 mod target;
 mod window;
 
 pub use pipeline::{Pipeline, SinkError};
+pub use refusal::Refusal;
 pub use target::{Family, TargetError, TargetInfo};
-pub use window::{Refusal, Window, WindowError, WindowLimits};
+pub use window::{Window, WindowError, WindowLimits};
