@@ -120,7 +120,9 @@ impl<T> Window<T> {
         let batch = self.batches.get_mut(self.replying).ok_or(WindowError::Unasked)?;
         match outcome {
             Outcome::Done => {}
-            Outcome::NullArray if batch.commands.command(batch.done) == EXEC => return Err(WindowError::Aborted),
+            Outcome::NullArray if batch.commands.command(batch.done) == EXEC => {
+                return Err(WindowError::Aborted);
+            }
             // Another command's way to say that there is nothing.
             Outcome::NullArray => {}
             Outcome::Refused(error) => {

@@ -32,7 +32,9 @@ enum Target {
 enum Next {
     At(Target),
     /// Again, behind a pause.
-    Pause { is_stale: bool },
+    Pause {
+        is_stale: bool,
+    },
 }
 
 impl ClusterConnection {
@@ -75,7 +77,10 @@ impl ClusterConnection {
                 }
                 Next::Pause { is_stale } => {
                     self.pause(failures).await;
-                    if is_stale && let Err(error) = self.refresh().await && !error.is_passing() {
+                    if is_stale
+                        && let Err(error) = self.refresh().await
+                        && !error.is_passing()
+                    {
                         return Err(error);
                     }
                     Target::Owner(slot)

@@ -33,21 +33,15 @@ pub(super) struct NodeLane {
 }
 
 impl NodeLane {
-    /// Takes a piece of `slot`. ASKING counts for one command, or from MULTI to EXEC (server `networking.c`, `resetClient`).
+    /// Takes a piece of `slot`. ASKING holds for one command, or from MULTI to EXEC (server `networking.c`, `resetClient`),
+    /// and so for any piece that needs it: what was refused goes again command by command.
     pub(super) fn write(&mut self, slot: Slot, piece: &Piece, asking: bool) {
-        if !asking {
-            self.outgoing.extend_from_slice(piece.commands.wire());
-            self.expected.extend((0..piece.commands.len()).map(|_| Expected::Command(slot)));
-            return;
+        if asking {
+            self.outgoing.extend_from_slice(ASKING);
+            self.expected.push_back(Expected::Asking);
         }
-        for place in 0..piece.commands.len() {
-            if place == 0 || !piece.is_transaction() {
-                self.outgoing.extend_from_slice(ASKING);
-                self.expected.push_back(Expected::Asking);
-            }
-            self.outgoing.extend_from_slice(&piece.commands.command(place));
-            self.expected.push_back(Expected::Command(slot));
-        }
+        self.outgoing.extend_from_slice(piece.commands.wire());
+        self.expected.extend((0..piece.commands.len()).map(|_| Expected::Command(slot)));
     }
 
     /// What the next reply belongs to.

@@ -5,8 +5,8 @@ use std::fmt;
 use std::pin::Pin;
 use std::time::{Duration, Instant};
 
-use redis_resp::{ErrorCode, Reply};
 use redis_resp::connection::Connection;
+use redis_resp::{ErrorCode, Reply};
 use redis_slots::{Address, Slot};
 
 use crate::cluster::connection::{ClusterConnection, log_in};

@@ -66,7 +66,11 @@ impl Piece {
     pub(super) fn on_outcome(&mut self, outcome: Outcome) -> Result<Answer, WindowError> {
         let place = self.answered;
         self.answered += 1;
-        if self.is_transaction() { self.on_transaction(place, outcome) } else { self.on_plain(place, outcome) }
+        if self.is_transaction() {
+            self.on_transaction(place, outcome)
+        } else {
+            self.on_plain(place, outcome)
+        }
     }
 
     fn on_plain(&mut self, place: usize, outcome: Outcome) -> Result<Answer, WindowError> {
@@ -100,7 +104,8 @@ impl Piece {
             Outcome::RefusedInside { count, errors } if is_exec => {
                 // The commands of a transaction stand before its EXEC, which this reply answers.
                 let at = |index: usize| (place + index).saturating_sub(count);
-                let refusals = errors.into_iter().map(|(index, error)| self.commands.refusal(at(index), error));
+                let refusals =
+                    errors.into_iter().map(|(index, error)| self.commands.refusal(at(index), error));
                 Ok(Answer::Dropped(refusals.collect()))
             }
             _ => Ok(self.unqueued.take_if(|_| is_exec).map_or(Answer::Taken, |(place, error)| {
@@ -162,7 +167,8 @@ impl Piece {
 
     /// The command at `place`, or the transaction, to be sent by itself.
     pub(super) fn part(&self, place: usize, way: Way) -> Self {
-        let commands = if self.is_transaction() { self.commands.clone() } else { self.commands.single(place) };
+        let commands =
+            if self.is_transaction() { self.commands.clone() } else { self.commands.single(place) };
         Self::new(commands, (self.form, self.batch, way))
     }
 

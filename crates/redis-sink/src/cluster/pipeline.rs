@@ -85,7 +85,8 @@ impl<T> ClusterPipeline<T> {
 
     /// The nodes without a connection although one is needed, and since when. They are tried again for ever.
     pub fn gone(&self) -> impl Iterator<Item = (&Address, Instant)> {
-        let since = |(node, peer): (&NodeId, &Peer)| Some((self.window.map().address(*node)?, peer.gone_since?));
+        let since =
+            |(node, peer): (&NodeId, &Peer)| Some((self.window.map().address(*node)?, peer.gone_since?));
         self.peers.iter().filter_map(since)
     }
 
@@ -112,9 +113,12 @@ impl<T> ClusterPipeline<T> {
     }
 
     fn poll_timer(&mut self, context: &mut Context<'_>) -> Poll<Result<(), ClusterError>> {
-        let retries = self.peers.values().filter(|peer| peer.errand.is_none()).filter_map(|peer| peer.retry_at);
+        let retries =
+            self.peers.values().filter(|peer| peer.errand.is_none()).filter_map(|peer| peer.retry_at);
         let look = self.wants_look().then_some(self.look_at);
-        let Some(next) = retries.chain(look).chain(self.window.next_time()).min() else { return Poll::Pending };
+        let Some(next) = retries.chain(look).chain(self.window.next_time()).min() else {
+            return Poll::Pending;
+        };
         self.timer.as_mut().reset(next.into());
         self.timer.as_mut().poll(context).map(Ok)
     }
@@ -235,7 +239,9 @@ fn poll_socket<T>(
         moved = true;
     }
     let outgoing = window.outgoing(node);
-    if !outgoing.is_empty() && socket.stream().poll_write_ready(context).map_err(SinkError::Broken)?.is_ready() {
+    if !outgoing.is_empty()
+        && socket.stream().poll_write_ready(context).map_err(SinkError::Broken)?.is_ready()
+    {
         socket.write(outgoing)?;
         moved = true;
     }

@@ -87,7 +87,8 @@ mod tests {
     /// As a Redis 7.0 writes it when EXEC comes while it loads.
     #[test]
     fn reasons_of_an_abort() {
-        let abort = "EXECABORT Transaction discarded because of: LOADING Redis is loading the dataset in memory";
+        let abort =
+            "EXECABORT Transaction discarded because of: LOADING Redis is loading the dataset in memory";
         let found = reason(&ServerError::parse(abort.as_bytes())).unwrap();
         assert_eq!(found.code, ErrorCode::Loading);
         let errors = "EXECABORT Transaction discarded because of previous errors.";

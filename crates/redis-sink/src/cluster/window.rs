@@ -287,8 +287,7 @@ impl<T> ClusterWindow<T> {
         self.map.update(topology, asked);
         self.is_stale = false;
         let (map, lanes) = (&self.map, &self.lanes);
-        let is_gone =
-            |node| !map.is_primary(node) && !lanes.get(&node).is_some_and(|lane| lane.is_open);
+        let is_gone = |node| !map.is_primary(node) && !lanes.get(&node).is_some_and(|lane| lane.is_open);
         self.slots.values_mut().for_each(|queue| queue.forget_ask(is_gone));
         self.wanted.clear();
         self.send_all();
