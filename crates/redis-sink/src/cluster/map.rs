@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use redis_slots::{Address, Slot, SlotTable, Topology, TopologyError};
+use redis_slots::{Address, Health, Slot, SlotTable, Topology, TopologyError};
 
 /// A node of a cluster, by a number that never stands for another address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -42,7 +42,10 @@ impl ClusterMap {
         for shard in topology.shards() {
             let address = shard.primary.address(asked, false);
             let Some(node) = address.and_then(|address| self.number(&address)) else { continue };
-            self.primaries.insert(node);
+            // One that failed and was replaced carries out nothing. A new one may have been asked already.
+            if !shard.slots.is_empty() || shard.primary.health != Health::Failed {
+                self.primaries.insert(node);
+            }
             for slot in shard.slots.iter().flat_map(Clone::clone) {
                 self.table.set(Slot(slot), node.0);
             }
