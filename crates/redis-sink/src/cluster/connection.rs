@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::cluster::map::{ClusterMap, NodeId};
 use crate::cluster::options::{ClusterError, ClusterOptions, position_keys};
-use crate::cluster::verdict::Verdict;
+use crate::cluster::verdict::{FREE_REDIRECTS, Verdict};
 
 /// Asks the nodes of a cluster, on a connection to each that is opened when it is needed.
 #[derive(Debug)]
@@ -62,32 +62,33 @@ impl ClusterConnection {
         request: &[A],
     ) -> Result<Reply, ClusterError> {
         let (slot, started) = (Slot::of(key), Instant::now());
-        let mut target = Target::Owner(slot);
-        for failures in 1u32.. {
+        let (mut target, mut failures) = (Target::Owner(slot), 0u32);
+        loop {
             let asked = self.exchange(target, request).await;
             let Some(next) = self.next(slot, target, &asked) else { return asked };
             if started.elapsed() >= self.options.patience {
-                return asked.and_then(|reply| given_up(reply));
+                return asked.and_then(given_up);
             }
-            target = match next {
-                Next::At(elsewhere) if failures < 5 => elsewhere,
-                Next::At(elsewhere) => {
-                    self.pause(failures).await;
-                    elsewhere
-                }
-                Next::Pause { is_stale } => {
-                    self.pause(failures).await;
-                    if is_stale
-                        && let Err(error) = self.refresh().await
-                        && !error.is_passing()
-                    {
-                        return Err(error);
-                    }
-                    Target::Owner(slot)
-                }
-            };
+            failures = failures.saturating_add(1);
+            target = self.follow(slot, next, failures).await?;
         }
-        Err(ClusterError::Answer("a question that was asked without end"))
+    }
+
+    async fn follow(&mut self, slot: Slot, next: Next, failures: u32) -> Result<Target, ClusterError> {
+        match next {
+            Next::At(target) if failures <= FREE_REDIRECTS => Ok(target),
+            Next::At(target) => {
+                self.pause(failures).await;
+                Ok(target)
+            }
+            Next::Pause { is_stale } => {
+                self.pause(failures).await;
+                match if is_stale { self.refresh().await } else { Ok(()) } {
+                    Err(error) if !error.is_passing() => Err(error),
+                    _ => Ok(Target::Owner(slot)),
+                }
+            }
+        }
     }
 
     /// What `asked` calls for; `None` if it is the answer.

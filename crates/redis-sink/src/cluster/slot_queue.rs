@@ -8,10 +8,8 @@ use redis_slots::Slot;
 use crate::cluster::map::NodeId;
 use crate::cluster::piece::{Answer, Fate, Piece, Way};
 use crate::cluster::unit::{Form, Lost};
+use crate::cluster::verdict::FREE_REDIRECTS;
 use crate::window::WindowError;
-
-/// How often in a row a slot is sent elsewhere at once; from then on it is paused too, for nodes may disagree for a while.
-const FREE_REDIRECTS: u32 = 4;
 
 /// Which node what was sent went to, and how.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

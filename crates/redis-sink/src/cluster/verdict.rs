@@ -6,6 +6,9 @@ use redis_slots::{Redirect, Retry, Slot};
 /// Introduces the reason in the reply to an EXEC that is refused for itself (server `multi.c`, `execCommandAbort`).
 const BECAUSE: &str = "because of: ";
 
+/// How often in a row something is sent elsewhere at once; from then on a pause comes first, for nodes may disagree for a while.
+pub(super) const FREE_REDIRECTS: u32 = 4;
+
 /// What a refusal calls for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Verdict {

@@ -70,7 +70,9 @@ pub(crate) fn text(client: &mut RedisClient, line: &str) -> String {
 /// How often a node has answered with an error of this code.
 pub(crate) fn errors(cluster: &RedisCluster, node: usize, code: &str) -> u64 {
     let info = text(&mut cluster.client(node).unwrap(), "INFO errorstats");
-    let line = info.lines().find_map(|line| line.strip_prefix(&format!("errorstat_{code}:count=")).map(str::to_owned));
+    let line = info
+        .lines()
+        .find_map(|line| line.strip_prefix(&format!("errorstat_{code}:count=")).map(str::to_owned));
     line.map_or(0, |count| count.trim().parse().unwrap())
 }
 
@@ -84,7 +86,8 @@ impl Load {
             let slot = Slot::of(tag.as_bytes());
             Written { tag, slot, position_key: position_key(slot), transactions: Vec::new(), text: 0 }
         };
-        let slots: BTreeMap<Slot, Written> = (0..count).map(written).map(|written| (written.slot, written)).collect();
+        let slots: BTreeMap<Slot, Written> =
+            (0..count).map(written).map(|written| (written.slot, written)).collect();
         let slots = slots.into_values().collect();
         let mut load = Self { pipeline, slots, next: 1, settled: 0, lost: BTreeSet::new(), seed: 7 };
         for is_transaction in [true, false] {

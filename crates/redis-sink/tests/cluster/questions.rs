@@ -3,8 +3,8 @@ use std::collections::BTreeMap;
 use dfly_testkit::{ClusterOptions, RedisCluster};
 use redis_resp::Reply;
 use redis_resp::connection::Credentials;
-use redis_sink::cluster::{Claim, ClusterConnection, ClusterError, ClusterPipeline, Unit, position_key};
 use redis_sink::WindowLimits;
+use redis_sink::cluster::{Claim, ClusterConnection, ClusterError, ClusterPipeline, Unit, position_key};
 use redis_slots::Slot;
 
 use crate::load::{FIELD, options, run, text};
@@ -33,7 +33,8 @@ async fn questions_find_their_node() {
 
     let sizes = asker.ask_all(&["DBSIZE"]).await.unwrap();
     assert_eq!(sizes.len(), 3);
-    let total: i64 = sizes.iter().map(|(_, reply)| if let Reply::Integer(size) = reply { *size } else { 0 }).sum();
+    let total: i64 =
+        sizes.iter().map(|(_, reply)| if let Reply::Integer(size) = reply { *size } else { 0 }).sum();
     assert_eq!(total, 32);
     let ports: Vec<u16> = (0..3).map(|node| cluster.node(node).unwrap().address().port()).collect();
     let mut found: Vec<u16> = asker.primaries().map(|address| address.port).collect();
@@ -48,7 +49,11 @@ async fn positions_are_read_wherever_their_slots_are() {
     for slot in [3u16, 5000, 6000, 16000] {
         let key = position_key(Slot(slot));
         let value = format!("{slot}7");
-        cluster.client_for(&key).unwrap().expect(&[b"HSET", &key, FIELD.as_bytes(), value.as_bytes()]).unwrap();
+        cluster
+            .client_for(&key)
+            .unwrap()
+            .expect(&[b"HSET", &key, FIELD.as_bytes(), value.as_bytes()])
+            .unwrap();
         expected.insert(Slot(slot), u64::from(slot) * 10 + 7);
     }
     expected.insert(Slot(4), 0);
@@ -66,7 +71,8 @@ async fn every_node_is_logged_in_to() {
     for node in 0..3 {
         run(&mut cluster.client(node).unwrap(), "ACL SETUSER writer on >secret ~* &* +@all");
     }
-    let credentials = |password: &str| Credentials { user: Some("writer".to_owned()), password: password.to_owned() };
+    let credentials =
+        |password: &str| Credentials { user: Some("writer".to_owned()), password: password.to_owned() };
     let mut options = options(&cluster);
     options.endpoint.credentials = Some(credentials("wrong"));
     let refused = ClusterPipeline::<()>::open(options.clone(), WindowLimits::default()).await;
@@ -85,7 +91,10 @@ async fn every_node_is_logged_in_to() {
     }
     for node in owners {
         let list = text(&mut cluster.client(node).unwrap(), "CLIENT LIST");
-        assert!(list.lines().any(|line| line.contains("name=df2redis ") && line.contains("user=writer ")), "{list}");
+        assert!(
+            list.lines().any(|line| line.contains("name=df2redis ") && line.contains("user=writer ")),
+            "{list}"
+        );
     }
 }
 

@@ -179,13 +179,14 @@ impl Cluster {
         if let Some(queued) = &mut server.queued {
             server.is_aborted |= refused.is_some();
             queued.push(words);
-            return refused.map_or(Outcome::Done, refusal);
+            return refused.map_or(Outcome::Done, |error| refusal(&error));
         }
         server.is_asking = false;
-        let done = refused.map_or_else(|| Ok(carry_out(&mut server.store, &words)), Err);
-        done.map_or_else(refusal, |done| {
-            done.map_or_else(|error| refusal(error.to_owned()), |()| Outcome::Done)
-        })
+        let done = match refused {
+            Some(error) => Err(error),
+            None => carry_out(&mut server.store, &words).map_err(str::to_owned),
+        };
+        done.map_or_else(|error| refusal(&error), |()| Outcome::Done)
     }
 
     fn execute(&mut self, node: usize) -> Outcome {
@@ -195,14 +196,14 @@ impl Cluster {
         let refused = if is_aborted { None } else { self.refused(node, &all) };
         self.nodes[node].is_asking = false;
         if is_aborted {
-            return refusal("EXECABORT Transaction discarded because of previous errors.".to_owned());
+            return refusal("EXECABORT Transaction discarded because of previous errors.");
         }
         if let Some(error) = refused {
             return match error.split_once(' ') {
                 Some(("LOADING" | "OOM", _)) => {
-                    refusal(format!("EXECABORT Transaction discarded because of: {error}"))
+                    refusal(&format!("EXECABORT Transaction discarded because of: {error}"))
                 }
-                _ => refusal(error),
+                _ => refusal(&error),
             };
         }
         let mut errors = Vec::new();
@@ -246,6 +247,6 @@ impl Cluster {
     }
 }
 
-fn refusal(line: String) -> Outcome {
+fn refusal(line: &str) -> Outcome {
     Outcome::Refused(ServerError::parse(line.as_bytes()))
 }
