@@ -163,8 +163,10 @@ impl ClusterConnection {
     /// What the last of them said.
     pub async fn refresh(&mut self) -> Result<(), ClusterError> {
         self.turn = self.turn.wrapping_add(1);
-        let (topology, asked) = read_topology_of(&self.options.endpoint, &self.map, self.turn).await?;
-        self.map.update(&topology, &asked);
+        let nodes = self.map.nodes(self.turn);
+        let addresses: Vec<Address> = nodes.filter_map(|node| self.map.address(node).cloned()).collect();
+        let (topology, asked) = read_topology_of(&self.options.endpoint, &addresses).await?;
+        drop(self.map.update(&topology, &asked));
         Ok(())
     }
 
@@ -262,13 +264,12 @@ pub(super) async fn read_topology(endpoint: &Endpoint) -> Result<(Topology, Stri
     Ok((topology, endpoint.host.clone()))
 }
 
-/// As [`read_topology`], from the first node that answers; the `turn` decides who is asked first.
+/// As [`read_topology`], from the first of these that answers.
 pub(super) async fn read_topology_of(
     endpoint: &Endpoint,
-    map: &ClusterMap,
-    turn: usize,
+    addresses: &[Address],
 ) -> Result<(Topology, String), ClusterError> {
-    for address in map.addresses(turn) {
+    for address in addresses {
         let found = async { ask_topology(&mut log_in(endpoint, Some(address)).await?).await };
         match found.await {
             Ok(topology) => return Ok((topology, address.host.clone())),

@@ -32,13 +32,14 @@ impl ClusterMap {
                 return Err(TopologyError::Form { entry, expected: "address of its primary" });
             }
         }
-        map.update(topology, asked);
+        drop(map.update(topology, asked));
         Ok(map)
     }
 
-    /// Goes over to what `topology` tells. A slot of which it names no owner, or none with an address, stays where it was.
-    pub fn update(&mut self, topology: &Topology, asked: &str) {
-        self.primaries.clear();
+    /// Goes over to what `topology` tells, and gives the nodes that were primaries and are none any more. A slot of which it
+    /// names no owner, or none with an address, stays where it was.
+    pub fn update(&mut self, topology: &Topology, asked: &str) -> Vec<NodeId> {
+        let before = std::mem::take(&mut self.primaries);
         for shard in topology.shards() {
             let address = shard.primary.address(asked, false);
             let Some(node) = address.and_then(|address| self.number(&address)) else { continue };
@@ -50,6 +51,7 @@ impl ClusterMap {
                 self.table.set(Slot(slot), node.0);
             }
         }
+        before.difference(&self.primaries).copied().collect()
     }
 
     /// The number of the node at `address`, a new one if it was not heard of. `None` if there are no more numbers.
@@ -89,9 +91,9 @@ impl ClusterMap {
         self.primaries.contains(&node)
     }
 
-    /// Every address that was heard of, beginning at the `turn`-th.
-    pub(super) fn addresses(&self, turn: usize) -> impl Iterator<Item = &Address> {
+    /// Every node that was heard of, beginning at the `turn`-th.
+    pub(super) fn nodes(&self, turn: usize) -> impl Iterator<Item = NodeId> {
         let start = turn.checked_rem(self.addresses.len()).unwrap_or(0);
-        self.addresses.iter().cycle().skip(start).take(self.addresses.len())
+        self.numbers.values().copied().cycle().skip(start).take(self.addresses.len())
     }
 }

@@ -49,6 +49,10 @@ impl NodeLane {
         self.expected.pop_front()
     }
 
+    pub(super) fn is_reply_due(&self) -> bool {
+        !self.expected.is_empty()
+    }
+
     pub(super) fn asking_refused(error: ServerError) -> WindowError {
         let command = Bytes::from_static(ASKING);
         WindowError::Refused(Box::new(Refusal { command, error, db: None, rest: Bytes::new() }))

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::io;
 use std::pin::Pin;
 use std::time::{Duration, Instant};
 
@@ -12,6 +13,7 @@ use redis_slots::{Address, Slot};
 use crate::cluster::connection::{ClusterConnection, log_in};
 use crate::cluster::map::ClusterMap;
 use crate::cluster::options::{ClusterError, ClusterOptions};
+use crate::pipeline::SinkError;
 use crate::socket::Socket;
 
 /// Work that goes on while the connections of other nodes move. It lives in its owner, so whoever waits for it may stop
@@ -37,6 +39,8 @@ pub(super) struct Peer {
     /// How the node called the last connection (`CLIENT ID`).
     pub id: Option<i64>,
     pub errand: Option<Errand<Regained>>,
+    /// Since when it owes replies and gives none.
+    pub silent_since: Option<Instant>,
     /// Since when there is no connection although one is needed.
     pub gone_since: Option<Instant>,
     /// Not before.
@@ -48,7 +52,7 @@ pub(super) struct Peer {
 /// What an errand for a node comes back with.
 #[derive(Debug)]
 pub(super) struct Regained {
-    /// The new connection and its id; `None` if the node is no primary any more.
+    /// The new connection and its id; `None` if the node was replaced.
     pub opened: Option<(Connection, i64)>,
     /// Positions of the slots that were in doubt.
     pub positions: BTreeMap<Slot, u64>,
@@ -59,7 +63,7 @@ pub(super) struct Regained {
 pub(super) struct Order {
     pub options: ClusterOptions,
     pub map: ClusterMap,
-    /// Where the node is; `None` if it is no primary any more.
+    /// Where the node is; `None` if it was replaced.
     pub address: Option<Address>,
     /// The connection before.
     pub id: Option<i64>,
@@ -78,6 +82,22 @@ impl Peer {
         self.failures = self.failures.saturating_add(1);
         self.retry_at = Some(now + options.pauses.behind(self.failures) + options.jitter);
         self.gone_since.get_or_insert(now);
+    }
+
+    /// # Errors
+    /// It has owed replies for `longest` and given none.
+    pub(super) fn check_silence(&self, now: Instant, longest: Duration) -> Result<(), SinkError> {
+        match self.silent_since.is_some_and(|since| now.duration_since(since) >= longest) {
+            true => Err(SinkError::Broken(io::ErrorKind::TimedOut.into())),
+            false => Ok(()),
+        }
+    }
+
+    /// When there is something to do if nothing else happens.
+    pub(super) fn next_time(&self, longest: Duration) -> Option<Instant> {
+        let silence = self.silent_since.map(|since| since + longest);
+        let retry = self.retry_at.filter(|_| self.errand.is_none());
+        silence.into_iter().chain(retry).min()
     }
 
     /// Whether an attempt may begin.

@@ -78,6 +78,12 @@ impl<T> ClusterPipeline<T> {
         self.window.take_lost()
     }
 
+    /// As [`ClusterWindow::take_replaced`], where they are.
+    pub fn take_replaced(&mut self) -> Vec<Address> {
+        let replaced = self.window.take_replaced();
+        replaced.into_iter().filter_map(|node| self.window.map().address(node).cloned()).collect()
+    }
+
     /// What was decided.
     pub fn window(&self) -> &ClusterWindow<T> {
         &self.window
@@ -113,12 +119,10 @@ impl<T> ClusterPipeline<T> {
     }
 
     fn poll_timer(&mut self, context: &mut Context<'_>) -> Poll<Result<(), ClusterError>> {
-        let retries =
-            self.peers.values().filter(|peer| peer.errand.is_none()).filter_map(|peer| peer.retry_at);
+        let longest = self.options.endpoint.reply_timeout;
+        let peers = self.peers.values().filter_map(|peer| peer.next_time(longest));
         let look = self.wants_look().then_some(self.look_at);
-        let Some(next) = retries.chain(look).chain(self.window.next_time()).min() else {
-            return Poll::Pending;
-        };
+        let Some(next) = peers.chain(look).chain(self.window.next_time()).min() else { return Poll::Pending };
         self.timer.as_mut().reset(next.into());
         self.timer.as_mut().poll(context).map(Ok)
     }
@@ -133,8 +137,17 @@ impl<T> ClusterPipeline<T> {
         }
         self.looks = self.looks.wrapping_add(1);
         self.look_at = now + LOOK + self.options.jitter;
-        let (endpoint, map, turn) = (self.options.endpoint.clone(), self.window.map().clone(), self.looks);
-        self.look = Some(Errand::new(async move { read_topology_of(&endpoint, &map, turn).await }));
+        let (endpoint, addresses) = (self.options.endpoint.clone(), self.informants());
+        self.look = Some(Errand::new(async move { read_topology_of(&endpoint, &addresses).await }));
+    }
+
+    /// Who is to be asked for the topology: those first that are connected, another of them each time.
+    fn informants(&self) -> Vec<Address> {
+        let map = self.window.map();
+        let is_silent = |node: &NodeId| self.peers.get(node).is_none_or(|peer| peer.socket.is_none());
+        let mut nodes: Vec<NodeId> = map.nodes(self.looks).collect();
+        nodes.sort_by_key(is_silent);
+        nodes.into_iter().filter_map(|node| map.address(node).cloned()).collect()
     }
 
     fn poll_look(&mut self, context: &mut Context<'_>) -> Result<bool, ClusterError> {
@@ -186,10 +199,12 @@ impl<T> ClusterPipeline<T> {
     fn poll_sockets(&mut self, context: &mut Context<'_>, now: Instant) -> Result<bool, ClusterError> {
         let mut moved = false;
         for (node, peer) in &mut self.peers {
-            match poll_socket((*node, peer), (&mut self.window, now), context) {
+            let longest = self.options.endpoint.reply_timeout;
+            let polled = poll_socket((*node, peer), (&mut self.window, now), context);
+            match polled.and_then(|has_moved| peer.check_silence(now, longest).map(|()| has_moved)) {
                 Ok(has_moved) => moved |= has_moved,
                 Err(SinkError::Broken(_)) => {
-                    (peer.socket, moved) = (None, true);
+                    (peer.socket, peer.silent_since, moved) = (None, None, true);
                     self.window.on_broken(*node);
                     peer.gone_since = self.window.is_in_doubt(*node).then_some(now);
                     self.window.on_stale();
@@ -208,8 +223,9 @@ fn order<T>(
     is_wanted: bool,
 ) -> Order {
     let (map, slots) = (window.map().clone(), window.in_doubt(node));
-    // What is no primary any more carries out nothing, whatever is still on its way to it.
-    let address = map.address(node).filter(|_| is_wanted || map.is_primary(node)).cloned();
+    // What is no primary any more, and is not reached, carries out nothing, whatever is still on its way to it.
+    let is_worth_it = is_wanted || map.is_primary(node) || peer.failures == 0;
+    let address = map.address(node).filter(|_| is_worth_it).cloned();
     Order { options: options.clone(), address, map, id: peer.id, slots }
 }
 
@@ -236,7 +252,7 @@ fn poll_socket<T>(
     let mut moved = false;
     if socket.stream().poll_read_ready(context).map_err(SinkError::Broken)?.is_ready() {
         socket.read(|outcome| window.on_outcome(node, outcome, now))?;
-        moved = true;
+        (moved, peer.silent_since) = (true, None);
     }
     let outgoing = window.outgoing(node);
     if !outgoing.is_empty()
@@ -245,5 +261,6 @@ fn poll_socket<T>(
         socket.write(outgoing)?;
         moved = true;
     }
+    peer.silent_since = peer.silent_since.or(Some(now)).filter(|_| window.is_reply_due(node));
     Ok(moved)
 }

@@ -62,6 +62,7 @@ pub struct ClusterWindow<T> {
     bytes: usize,
     refusals: Vec<Refusal>,
     lost: Vec<Lost>,
+    replaced: BTreeSet<NodeId>,
 }
 
 #[derive(Debug)]
@@ -89,6 +90,7 @@ impl<T> ClusterWindow<T> {
             bytes: 0,
             refusals: Vec::new(),
             lost: Vec::new(),
+            replaced: BTreeSet::new(),
         }
     }
 
@@ -107,6 +109,11 @@ impl<T> ClusterWindow<T> {
     /// What is to be written to `node`; what was written is to be taken from its front.
     pub fn outgoing(&mut self, node: NodeId) -> &mut BytesMut {
         &mut self.lanes.entry(node).or_default().outgoing
+    }
+
+    /// Whether something was sent to `node` that has no reply.
+    pub fn is_reply_due(&self, node: NodeId) -> bool {
+        self.lanes.get(&node).is_some_and(NodeLane::is_reply_due)
     }
 
     /// Takes the next reply of `node`; it belongs to the oldest command there without one (P4).
@@ -284,7 +291,7 @@ impl<T> ClusterWindow<T> {
 
     /// Goes over to what `topology` tells, which was asked for at the host `asked`.
     pub fn on_topology(&mut self, topology: &Topology, asked: &str) {
-        self.map.update(topology, asked);
+        self.replaced.extend(self.map.update(topology, asked));
         self.is_stale = false;
         let (map, lanes) = (&self.map, &self.lanes);
         let is_gone = |node| !map.is_primary(node) && !lanes.get(&node).is_some_and(|lane| lane.is_open);
@@ -337,6 +344,12 @@ impl<T> ClusterWindow<T> {
     /// sent again. What their keys should hold has to be found out in another way.
     pub fn take_lost(&mut self) -> Vec<Lost> {
         std::mem::take(&mut self.lost)
+    }
+
+    /// The nodes that were primaries and are none any more, since the last call. If one failed, its replacement may lack
+    /// what was settled, as the positions of its slots tell.
+    pub fn take_replaced(&mut self) -> BTreeSet<NodeId> {
+        std::mem::take(&mut self.replaced)
     }
 
     /// The tags of the batches that are not settled, the oldest first.

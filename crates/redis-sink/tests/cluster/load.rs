@@ -79,8 +79,12 @@ pub(crate) fn errors(cluster: &RedisCluster, node: usize, code: &str) -> u64 {
 impl Load {
     /// To `count` slots, each of which is written to before this returns.
     pub(crate) async fn start(cluster: &RedisCluster, count: usize) -> Self {
+        Self::start_with(options(cluster), count).await
+    }
+
+    pub(crate) async fn start_with(options: ClusterOptions, count: usize) -> Self {
         let limits = WindowLimits { commands: 512, bytes: 1 << 20 };
-        let pipeline = ClusterPipeline::open(options(cluster), limits).await.unwrap();
+        let pipeline = ClusterPipeline::open(options, limits).await.unwrap();
         let written = |number: usize| {
             let tag = format!("t{number}");
             let slot = Slot::of(tag.as_bytes());

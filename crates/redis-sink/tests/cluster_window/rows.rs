@@ -1,6 +1,6 @@
 //! What each answer of a node leads to, one by one: the table of docs/cluster.md and the rules around it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use redis_resp::{CommandBatch, Outcome, ServerError, arguments, commands};
@@ -354,9 +354,9 @@ fn a_node_that_is_replaced_hands_over_what_it_was_asked() {
     let mut window = Window::new();
     window.plain(1, &["SET a 1"]);
     window.inner.on_broken(A);
-    cluster.begin(SLOT, 1);
-    cluster.finish(SLOT);
+    cluster.replace(0, 1);
     window.inner.on_topology(&cluster.topology(), "h");
+    assert_eq!(window.inner.take_replaced(), BTreeSet::from([A]));
     assert_eq!(window.sent(B), [""; 0]);
     window.inner.on_positions(A, &BTreeMap::new(), window.now);
     assert_eq!(window.sent(B), ["SET a 1"]);

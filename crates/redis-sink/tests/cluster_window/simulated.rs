@@ -86,6 +86,11 @@ impl Cluster {
         self.owners[usize::from(slot.0)]
     }
 
+    /// All slots of a node are another's from now on.
+    pub(crate) fn replace(&mut self, node: usize, by: usize) {
+        self.owners.iter_mut().filter(|owner| **owner == node).for_each(|owner| *owner = by);
+    }
+
     /// As `CLUSTER SLOTS` tells it.
     pub(crate) fn topology(&self) -> Topology {
         let bulk = |text: String| Reply::Bulk(text.into_bytes().into());
