@@ -1,7 +1,7 @@
 //! What does a command cost in the window of a cluster, beyond what it costs in that of a single server?
 //!
 //! Expected: below 500 ns for a command in a unit of its own, from its encoding to its batch's tag, most of it for the unit's
-//! buffers and the look-ups of its slot; little more than 20 ns for each further command of a unit.
+//! buffers and the look-ups of its slot; some 50 ns for each in a unit of many, and 35 ns on a single server.
 
 use std::time::Instant;
 

@@ -3,6 +3,7 @@
 //! [`ClusterWindow`] decides, [`ClusterPipeline`] moves bytes, and [`ClusterConnection`] asks questions.
 
 mod connection;
+mod ledger;
 mod map;
 mod node_lane;
 mod options;

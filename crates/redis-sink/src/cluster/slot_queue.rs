@@ -184,6 +184,15 @@ impl SlotQueue {
         self.is_paused = false;
     }
 
+    /// As a new one, with the allocations of this one, which is empty.
+    pub(super) fn cleared(self) -> Self {
+        Self { sent: self.sent, waiting: self.waiting, ..Self::default() }
+    }
+
+    pub(super) fn is_waiting(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.sent.is_empty() && self.waiting.is_empty()
     }

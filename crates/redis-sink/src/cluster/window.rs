@@ -1,12 +1,13 @@
 //! What is in flight to a cluster, and what waits. Pure: replies and times are given in, bytes and tags come out.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 use redis_resp::{Outcome, ServerError};
 use redis_slots::{Redirect, Slot, Topology};
 
+use crate::cluster::ledger::Ledger;
 use crate::cluster::map::{ClusterMap, NodeId};
 use crate::cluster::node_lane::{Expected, NodeLane};
 use crate::cluster::piece::{Answer, Piece, Way};
@@ -46,48 +47,35 @@ impl Pauses {
 /// are [`wanted`](Self::wanted), writes what is [`outgoing`](Self::outgoing), and gives in every reply.
 #[derive(Debug)]
 pub struct ClusterWindow<T> {
-    limits: WindowLimits,
     pauses: Pauses,
     map: ClusterMap,
-    batches: VecDeque<Batch<T>>,
-    /// The number of the oldest batch.
-    first: usize,
+    ledger: Ledger<T>,
     slots: HashMap<Slot, SlotQueue>,
+    /// Empty ones, whose allocations are used again; no more than there were slots at a time.
+    spare: Vec<SlotQueue>,
     lanes: BTreeMap<NodeId, NodeLane>,
     /// When the pauses of slots end.
     paused: BTreeSet<(Instant, Slot)>,
     wanted: BTreeSet<NodeId>,
     is_stale: bool,
-    commands: usize,
-    bytes: usize,
     refusals: Vec<Refusal>,
     lost: Vec<Lost>,
     replaced: BTreeSet<NodeId>,
-}
-
-#[derive(Debug)]
-struct Batch<T> {
-    tag: T,
-    /// Pieces that are not settled.
-    open: usize,
 }
 
 impl<T> ClusterWindow<T> {
     /// An empty window, with no connection open.
     pub fn new(limits: WindowLimits, pauses: Pauses, map: ClusterMap) -> Self {
         Self {
-            limits,
             pauses,
             map,
-            batches: VecDeque::new(),
-            first: 0,
+            ledger: Ledger::new(limits),
             slots: HashMap::new(),
+            spare: Vec::new(),
             lanes: BTreeMap::new(),
             paused: BTreeSet::new(),
             wanted: BTreeSet::new(),
             is_stale: false,
-            commands: 0,
-            bytes: 0,
             refusals: Vec::new(),
             lost: Vec::new(),
             replaced: BTreeSet::new(),
@@ -96,12 +84,13 @@ impl<T> ClusterWindow<T> {
 
     /// Takes a batch. One without commands settles when everything before it has.
     pub fn push(&mut self, units: impl IntoIterator<Item = Unit>, tag: T) {
-        let number = self.first + self.batches.len();
-        self.batches.push_back(Batch { tag, open: 0 });
+        let number = self.ledger.begin(tag);
         for unit in units.into_iter().filter(|unit| unit.commands.len() > 0) {
             let piece = Piece::new(unit.commands, (unit.form, number, Way::Owner));
-            self.count(&piece);
-            self.slots.entry(unit.slot).or_default().push(piece);
+            self.ledger.count(&piece);
+            let spare = &mut self.spare;
+            let queue = self.slots.entry(unit.slot).or_insert_with(|| spare.pop().unwrap_or_default());
+            queue.push(piece);
             self.send(unit.slot);
         }
     }
@@ -136,24 +125,28 @@ impl<T> ClusterWindow<T> {
         now: Instant,
     ) -> Result<(), WindowError> {
         let queue = self.slots.get_mut(&slot).ok_or(WindowError::Unasked)?;
-        match queue.on_outcome(outcome)? {
-            Answer::Taken => {}
-            Answer::Dropped(refusals) => self.refusals.extend(refusals),
+        let is_answered = match queue.on_outcome(outcome)? {
+            Answer::Taken => queue.is_piece_answered(),
+            Answer::Dropped(refusals) => {
+                self.refusals.extend(refusals);
+                queue.is_piece_answered()
+            }
             Answer::Passing(place, error) => self.on_passing((node, slot), place, error)?,
-        }
-        if self.slots.get_mut(&slot).is_some_and(SlotQueue::is_piece_answered) {
+        };
+        if is_answered {
             self.settle(slot, now);
         }
         Ok(())
     }
 
-    /// The piece of `slot` that is being answered was refused at `place`, in a way that passes.
+    /// The piece of `slot` that is being answered was refused at `place`, in a way that passes; whether that was the last
+    /// reply to it.
     fn on_passing(
         &mut self,
         (node, slot): (NodeId, Slot),
         place: usize,
         error: ServerError,
-    ) -> Result<(), WindowError> {
+    ) -> Result<bool, WindowError> {
         let verdict = Verdict::of(&error);
         let is_foreign = verdict.slot().is_some_and(|named| named != slot);
         let way = if is_foreign { None } else { self.way((node, slot), verdict) };
@@ -162,7 +155,7 @@ impl<T> ClusterWindow<T> {
             return Err(queue.misplaced(place, error));
         }
         queue.send_again(place, way);
-        Ok(())
+        Ok(queue.is_piece_answered())
     }
 
     /// Where what `node` refused goes; `None` if it has to wait.
@@ -192,28 +185,36 @@ impl<T> ClusterWindow<T> {
 
     /// Goes on with a slot as far as its replies allow.
     fn settle(&mut self, slot: Slot, now: Instant) {
-        while let Some(piece) = self.slots.get_mut(&slot).and_then(SlotQueue::settled) {
-            self.uncount(&piece);
+        let Some(queue) = self.slots.get_mut(&slot) else { return };
+        while let Some(piece) = queue.settled() {
+            self.ledger.uncount(&piece);
         }
-        if self.slots.get(&slot).is_some_and(SlotQueue::is_resolvable) {
+        if queue.is_resolvable() {
             self.resolve(slot, now);
         }
-        self.send(slot);
-        if self.slots.get(&slot).is_some_and(SlotQueue::is_empty) {
-            self.slots.remove(&slot);
-        }
+        self.go_on(slot);
     }
 
     fn resolve(&mut self, slot: Slot, now: Instant) {
         let Some(queue) = self.slots.get_mut(&slot) else { return };
         let Resolved { sent, again, lost } = queue.resolve(slot);
-        again.iter().for_each(|piece| self.count(piece));
-        sent.iter().for_each(|piece| self.uncount(piece));
+        again.iter().for_each(|piece| self.ledger.count(piece));
+        sent.iter().for_each(|piece| self.ledger.uncount(piece));
         self.lost.extend(lost);
-        let Some(queue) = self.slots.get_mut(&slot) else { return };
         queue.put_back(again);
         if let Some(failures) = queue.pause() {
             self.paused.insert((now + self.pauses.behind(failures), slot));
+        }
+    }
+
+    /// Sends what may be sent of `slot`, and forgets a slot of which there is nothing.
+    fn go_on(&mut self, slot: Slot) {
+        match self.slots.get(&slot) {
+            Some(queue) if queue.is_empty() => {
+                self.spare.extend(self.slots.remove(&slot).map(SlotQueue::cleared));
+            }
+            Some(queue) if queue.is_waiting() => self.send(slot),
+            _ => {}
         }
     }
 
@@ -283,9 +284,9 @@ impl<T> ClusterWindow<T> {
         for slot in in_doubt.map(|(slot, _)| *slot).collect::<Vec<_>>() {
             let position = positions.get(&slot).copied().unwrap_or(0);
             let done = self.slots.get_mut(&slot).map(|queue| queue.on_position(position));
-            done.iter().flatten().for_each(|piece| self.uncount(piece));
+            done.iter().flatten().for_each(|piece| self.ledger.uncount(piece));
             self.resolve(slot, now);
-            self.settle(slot, now);
+            self.go_on(slot);
         }
     }
 
@@ -329,9 +330,7 @@ impl<T> ClusterWindow<T> {
     /// The tag of the oldest batch, if all of it was carried out, but for what [`Self::take_refusals`] and
     /// [`Self::take_lost`] give: they are to be asked first. The order is that of [`Self::push`].
     pub fn settled(&mut self) -> Option<T> {
-        let batch = self.batches.pop_front_if(|batch| batch.open == 0)?;
-        self.first += 1;
-        Some(batch.tag)
+        self.ledger.settled()
     }
 
     /// Commands that were refused for themselves, since the last call. The others of their transactions were carried
@@ -354,37 +353,21 @@ impl<T> ClusterWindow<T> {
 
     /// The tags of the batches that are not settled, the oldest first.
     pub fn tags(&self) -> impl Iterator<Item = &T> {
-        self.batches.iter().map(|batch| &batch.tag)
+        self.ledger.tags()
     }
 
     /// Whether another batch may be pushed.
     pub fn has_room(&self) -> bool {
-        self.commands < self.limits.commands && self.bytes < self.limits.bytes
+        self.ledger.has_room()
     }
 
     /// Whether half of what may be in flight and waiting is.
     pub fn is_half_full(&self) -> bool {
-        self.commands >= self.limits.commands / 2 || self.bytes >= self.limits.bytes / 2
+        self.ledger.is_half_full()
     }
 
     /// Whether there is no batch that is not settled.
     pub fn is_empty(&self) -> bool {
-        self.batches.is_empty()
-    }
-
-    fn count(&mut self, piece: &Piece) {
-        self.commands += piece.commands.len();
-        self.bytes += piece.commands.wire().len();
-        if let Some(batch) = self.batches.get_mut(piece.batch - self.first) {
-            batch.open += 1;
-        }
-    }
-
-    fn uncount(&mut self, piece: &Piece) {
-        self.commands -= piece.commands.len();
-        self.bytes -= piece.commands.wire().len();
-        if let Some(batch) = self.batches.get_mut(piece.batch - self.first) {
-            batch.open -= 1;
-        }
+        self.ledger.is_empty()
     }
 }
