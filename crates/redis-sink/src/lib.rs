@@ -1,10 +1,12 @@
-//! Bounded, pipelined writing to a Redis target.
+//! Bounded, pipelined writing to a Redis target, a single server or a cluster.
 //!
 //! What it is: [`Pipeline`] takes batches of commands with a tag each, keeps at most a stated amount in flight, and
 //! gives the tags back in order once the target has carried out every command of the batch. [`Window`] is the
-//! decision in it, without I/O.
+//! decision in it, without I/O. [`cluster`] has the same for a cluster, whose slots move and whose nodes fail:
+//! [`ClusterPipeline`](cluster::ClusterPipeline), and in it [`ClusterWindow`](cluster::ClusterWindow).
 //!
-//! What it is not: it knows nothing of Dragonfly, retries nothing by itself, and does not look into commands.
+//! What it is not: it knows nothing of Dragonfly and does not look into commands. On a single server it retries nothing by
+//! itself; in a cluster it sends again what a node refused for the cluster's sake.
 //!
 //! ```
 //! use redis_resp::{CommandBatch, Outcome};
@@ -21,11 +23,51 @@
 //! window.on_outcome(Outcome::Done).unwrap();
 //! assert_eq!(window.settled(), Some("first batch"));
 //! ```
+//!
+//! A slot on its way from one node to another:
+//!
+//! ```
+//! use std::time::Instant;
+//!
+//! use bytes::BytesMut;
+//! use dfly_wire::Step;
+//! use redis_resp::{CommandBatch, Outcome, Reply, ServerError};
+//! use redis_sink::WindowLimits;
+//! use redis_sink::cluster::{ClusterMap, ClusterWindow, NodeId, Pauses, Unit};
+//! use redis_slots::{Slot, Topology};
+//!
+//! // What CLUSTER SLOTS says: one node has them all.
+//! let mut told = BytesMut::from(&b"*1\r\n*3\r\n:0\r\n:16383\r\n*3\r\n$1\r\nh\r\n:7000\r\n$4\r\nsome\r\n"[..]);
+//! let Step::Ready(reply) = Reply::decode(&mut told)? else { panic!() };
+//! let map = ClusterMap::new(&Topology::from_slots(&reply, false)?, "h")?;
+//! let (first, second) = (NodeId(0), NodeId(1));
+//!
+//! let mut window = ClusterWindow::new(WindowLimits::default(), Pauses::default(), map);
+//! window.on_open(first);
+//! let mut batch = CommandBatch::default();
+//! batch.push(&[b"SET", b"foo", b"1"]);
+//! window.push([Unit::plain(Slot::of(b"foo"), &mut batch)], "first batch");
+//! assert!(window.outgoing(first).starts_with(b"*3\r\n$3\r\nSET"));
+//!
+//! let asked = Outcome::Refused(ServerError::parse(b"ASK 12182 h:7001"));
+//! window.on_outcome(first, asked, Instant::now())?;
+//! assert_eq!(window.wanted().collect::<Vec<_>>(), [second]);
+//! window.on_open(second);
+//! assert!(window.outgoing(second).starts_with(b"*1\r\n$6\r\nASKING\r\n*3\r\n$3\r\nSET"));
+//! window.on_outcome(second, Outcome::Done, Instant::now())?;
+//! window.on_outcome(second, Outcome::Done, Instant::now())?;
+//! assert_eq!(window.settled(), Some("first batch"));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
+pub mod cluster;
 mod pipeline;
+mod refusal;
+mod socket;
 mod target;
 mod window;
 
 pub use pipeline::{Pipeline, SinkError};
+pub use refusal::Refusal;
 pub use target::{Family, TargetError, TargetInfo};
-pub use window::{Refusal, Window, WindowError, WindowLimits};
+pub use window::{Window, WindowError, WindowLimits};

@@ -3,18 +3,15 @@
 use std::collections::VecDeque;
 use std::io;
 
-use bytes::{Buf, Bytes, BytesMut};
-use dfly_wire::Step;
+use bytes::Bytes;
 use redis_resp::connection::Connection;
-use redis_resp::{CommandBatch, Outcome, ReplyError};
+use redis_resp::{CommandBatch, ReplyError};
 use thiserror::Error;
 use tokio::io::Interest;
-use tokio::net::TcpStream;
 
-use crate::window::{Refusal, Window, WindowError, WindowLimits};
-
-/// The least room that a read is given, in bytes.
-const READ_ROOM: usize = 16 << 10;
+use crate::refusal::Refusal;
+use crate::socket::Socket;
+use crate::window::{Window, WindowError, WindowLimits};
 
 /// Why nothing more can be written through a connection.
 #[derive(Debug, Error)]
@@ -34,18 +31,16 @@ pub enum SinkError {
 /// A pipelined connection. `T` is what the caller wants back when a batch has settled.
 #[derive(Debug)]
 pub struct Pipeline<T> {
-    stream: TcpStream,
+    socket: Socket,
     /// Batches that are not completely written; bounded by the window, which holds them too.
     unwritten: VecDeque<Bytes>,
-    received: BytesMut,
     window: Window<T>,
 }
 
 impl<T> Pipeline<T> {
     /// Takes over a connection on which every request was answered.
     pub fn new(connection: Connection, limits: WindowLimits) -> Self {
-        let (stream, received) = connection.into_parts();
-        Self { stream, unwritten: VecDeque::new(), received, window: Window::new(limits) }
+        Self { socket: Socket::new(connection), unwritten: VecDeque::new(), window: Window::new(limits) }
     }
 
     /// Whether another batch may be submitted.
@@ -85,7 +80,7 @@ impl<T> Pipeline<T> {
     /// Goes on with another connection, on which every request was answered: batches for which `is_done` holds were
     /// carried out, the others are sent again.
     pub fn resume(&mut self, connection: Connection, is_done: impl Fn(&T) -> bool) {
-        (self.stream, self.received) = connection.into_parts();
+        self.socket = Socket::new(connection);
         self.unwritten = self.window.rewind(is_done).into();
     }
 
@@ -109,9 +104,9 @@ impl<T> Pipeline<T> {
         } else {
             Interest::READABLE | Interest::WRITABLE
         };
-        let ready = self.stream.ready(interest).await.map_err(SinkError::Broken)?;
+        let ready = self.socket.stream().ready(interest).await.map_err(SinkError::Broken)?;
         if ready.is_readable() || ready.is_read_closed() {
-            self.read()?;
+            self.socket.read(|outcome| self.window.on_outcome(outcome))?;
         }
         if ready.is_writable() {
             self.write()?;
@@ -121,33 +116,11 @@ impl<T> Pipeline<T> {
 
     fn write(&mut self) -> Result<(), SinkError> {
         while let Some(head) = self.unwritten.front_mut() {
-            match self.stream.try_write(head) {
-                Ok(written) => head.advance(written),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
-                Err(error) => return Err(SinkError::Broken(error)),
+            self.socket.write(head)?;
+            if !head.is_empty() {
+                return Ok(());
             }
-            if head.is_empty() {
-                self.unwritten.pop_front();
-            }
-        }
-        Ok(())
-    }
-
-    fn read(&mut self) -> Result<(), SinkError> {
-        loop {
-            self.received.reserve(READ_ROOM);
-            match self.stream.try_read_buf(&mut self.received) {
-                Ok(0) => return Err(SinkError::Broken(io::ErrorKind::UnexpectedEof.into())),
-                Ok(_) => self.pair()?,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
-                Err(error) => return Err(SinkError::Broken(error)),
-            }
-        }
-    }
-
-    fn pair(&mut self) -> Result<(), SinkError> {
-        while let Step::Ready(outcome) = Outcome::decode(&mut self.received)? {
-            self.window.on_outcome(outcome)?;
+            self.unwritten.pop_front();
         }
         Ok(())
     }

@@ -1,11 +1,12 @@
 //! What is in flight on one connection, in order. Pure: replies are given in, tags come out.
 
 use std::collections::VecDeque;
-use std::fmt;
 
 use bytes::Bytes;
-use redis_resp::{CommandBatch, Outcome, ServerError, arguments};
+use redis_resp::{CommandBatch, Outcome};
 use thiserror::Error;
+
+use crate::refusal::{Commands, EXEC, Refusal};
 
 /// How much may be in flight on one connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,9 +23,6 @@ impl Default for WindowLimits {
         Self { commands: 4096, bytes: 1 << 20 }
     }
 }
-
-/// EXEC on the wire.
-const EXEC: &[u8] = b"*1\r\n$4\r\nEXEC\r\n";
 
 /// Batches in flight, first in, first out. `T` is what the caller wants back when a batch has settled.
 #[derive(Debug)]
@@ -43,48 +41,16 @@ pub struct Window<T> {
 
 #[derive(Debug)]
 struct InFlight<T> {
-    wire: Bytes,
-    ends: Vec<usize>,
-    /// Commands whose reply is in; at most `ends.len()`.
+    commands: Commands,
+    /// Commands whose reply is in; at most all of them.
     done: usize,
     tag: T,
 }
 
 impl<T> InFlight<T> {
     fn is_answered(&self) -> bool {
-        self.done == self.ends.len()
+        self.done == self.commands.len()
     }
-
-    fn command(&self, place: usize) -> Bytes {
-        let start = place.checked_sub(1).and_then(|before| self.ends.get(before)).copied().unwrap_or(0);
-        let end = self.ends.get(place).copied().unwrap_or(start);
-        self.wire.slice(start..end)
-    }
-
-    fn refusal(&self, place: usize, error: ServerError) -> Refusal {
-        let selected = |at| {
-            let command = self.command(at);
-            let mut words = arguments(&command);
-            let db = words.next().filter(|name| *name == b"SELECT").and_then(|_| words.next())?;
-            std::str::from_utf8(db).ok()?.parse().ok()
-        };
-        let end = self.ends.get(place).copied().unwrap_or(self.wire.len());
-        let rest = self.wire.slice(end.min(self.wire.len())..);
-        Refusal { command: self.command(place), error, db: (0..place).rev().find_map(selected), rest }
-    }
-}
-
-/// A command that the target refused.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refusal {
-    /// The command as it went on the wire.
-    pub command: Bytes,
-    /// The target's answer.
-    pub error: ServerError,
-    /// The database that the last SELECT before it in its batch names, if there is one.
-    pub db: Option<u32>,
-    /// The commands behind it in its batch.
-    pub rest: Bytes,
 }
 
 /// Why a reply cannot be taken.
@@ -99,30 +65,6 @@ pub enum WindowError {
     /// A reply came although nothing is in flight.
     #[error("the target sent a reply to nothing")]
     Unasked,
-}
-
-impl fmt::Display for Refusal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.describe(), self.error)
-    }
-}
-
-impl Refusal {
-    /// The command's name.
-    pub fn name(&self) -> String {
-        arguments(&self.command).next().unwrap_or_default().escape_ascii().to_string()
-    }
-
-    /// The command's name and its first argument, mostly the key; never a value.
-    pub fn describe(&self) -> String {
-        let mut words = arguments(&self.command).map(|word| word.escape_ascii().to_string());
-        let name = words.next().unwrap_or_default();
-        match (name.as_str(), words.next()) {
-            ("EVAL", _) => format!("a script on key \"{}\"", words.nth(1).unwrap_or_default()),
-            (_, Some(key)) => format!("{name} \"{}\"", key.chars().take(200).collect::<String>()),
-            (_, None) => name,
-        }
-    }
 }
 
 impl<T> Window<T> {
@@ -157,11 +99,12 @@ impl<T> Window<T> {
     /// Takes the batch's commands, leaves it empty, and gives what is to be written. A batch without commands settles
     /// when everything before it has.
     pub fn push(&mut self, batch: &mut CommandBatch, tag: T) -> Bytes {
-        let (wire, ends) = batch.take();
+        let commands = Commands::take(batch);
         batch.recycle(std::mem::take(&mut self.spare));
-        self.commands += ends.len();
-        self.bytes += wire.len();
-        self.batches.push_back(InFlight { wire: wire.clone(), ends, done: 0, tag });
+        self.commands += commands.len();
+        self.bytes += commands.wire().len();
+        let wire = commands.wire().clone();
+        self.batches.push_back(InFlight { commands, done: 0, tag });
         wire
     }
 
@@ -177,17 +120,19 @@ impl<T> Window<T> {
         let batch = self.batches.get_mut(self.replying).ok_or(WindowError::Unasked)?;
         match outcome {
             Outcome::Done => {}
-            Outcome::NullArray if batch.command(batch.done) == EXEC => return Err(WindowError::Aborted),
+            Outcome::NullArray if batch.commands.command(batch.done) == EXEC => {
+                return Err(WindowError::Aborted);
+            }
             // Another command's way to say that there is nothing.
             Outcome::NullArray => {}
             Outcome::Refused(error) => {
-                return Err(WindowError::Refused(Box::new(batch.refusal(batch.done, error))));
+                return Err(WindowError::Refused(Box::new(batch.commands.refusal(batch.done, error))));
             }
             Outcome::RefusedInside { count, errors } => {
                 for (index, error) in errors {
                     // The commands of a transaction stand before its EXEC, which this reply answers.
                     let place = (batch.done + index).saturating_sub(count);
-                    self.refusals.push(batch.refusal(place, error));
+                    self.refusals.push(batch.commands.refusal(place, error));
                 }
             }
         }
@@ -210,10 +155,10 @@ impl<T> Window<T> {
         let mut unsent = Vec::new();
         for batch in &mut self.batches {
             leading = leading && is_done(&batch.tag);
-            batch.done = if leading { batch.ends.len() } else { 0 };
-            self.commands += batch.ends.len() - batch.done;
-            if !leading && !batch.wire.is_empty() {
-                unsent.push(batch.wire.clone());
+            batch.done = if leading { batch.commands.len() } else { 0 };
+            self.commands += batch.commands.len() - batch.done;
+            if !leading && !batch.commands.wire().is_empty() {
+                unsent.push(batch.commands.wire().clone());
             }
         }
         unsent
@@ -221,7 +166,7 @@ impl<T> Window<T> {
 
     /// The commands of the batches in flight, the oldest first.
     pub fn wires(&self) -> impl Iterator<Item = &Bytes> {
-        self.batches.iter().map(|batch| &batch.wire)
+        self.batches.iter().map(|batch| batch.commands.wire())
     }
 
     /// The tags of the batches in flight, the oldest first.
@@ -233,8 +178,8 @@ impl<T> Window<T> {
     pub fn settled(&mut self) -> Option<T> {
         let batch = self.batches.pop_front_if(|batch| batch.is_answered())?;
         self.replying = self.replying.saturating_sub(1);
-        self.bytes -= batch.wire.len();
-        self.spare = batch.ends;
+        self.bytes -= batch.commands.wire().len();
+        self.spare = batch.commands.into_ends();
         Some(batch.tag)
     }
 }
@@ -242,6 +187,8 @@ impl<T> Window<T> {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+
+    use redis_resp::ServerError;
 
     use super::*;
 

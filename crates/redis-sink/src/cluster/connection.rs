@@ -1,0 +1,295 @@
+//! Questions to a cluster: one at a time, to the owner of a key or to every primary.
+
+use std::collections::BTreeMap;
+
+use redis_resp::connection::{Connection, Endpoint};
+use redis_resp::{ErrorCode, Reply, ServerError};
+use redis_slots::{Address, Redirect, Slot, Topology};
+use tokio::time::{Instant, sleep};
+
+use crate::cluster::map::{ClusterMap, NodeId};
+use crate::cluster::options::{ClusterError, ClusterOptions, position_keys};
+use crate::cluster::verdict::{FREE_REDIRECTS, Verdict};
+
+/// Asks the nodes of a cluster, on a connection to each that is opened when it is needed.
+#[derive(Debug)]
+pub struct ClusterConnection {
+    options: ClusterOptions,
+    map: ClusterMap,
+    open: BTreeMap<NodeId, Connection>,
+    /// Which address is asked first for the topology.
+    turn: usize,
+}
+
+/// Where a question goes.
+#[derive(Debug, Clone, Copy)]
+enum Target {
+    Owner(Slot),
+    Ask(NodeId),
+}
+
+/// What a refused or failed question calls for.
+enum Next {
+    At(Target),
+    /// Again, behind a pause.
+    Pause {
+        is_stale: bool,
+    },
+}
+
+impl ClusterConnection {
+    /// Reads the topology.
+    ///
+    /// # Errors
+    /// [`ClusterError`].
+    pub async fn open(options: &ClusterOptions) -> Result<Self, ClusterError> {
+        let (topology, asked) = read_topology(&options.endpoint).await?;
+        Ok(Self::with_map(options.clone(), ClusterMap::new(&topology, &asked)?))
+    }
+
+    pub(super) fn with_map(options: ClusterOptions, map: ClusterMap) -> Self {
+        Self { options, map, open: BTreeMap::new(), turn: 0 }
+    }
+
+    /// Sends a request, its name first, to the owner of `key`, and waits for the reply. It follows redirects, and asks
+    /// again for as long as it has patience, so a request must be one that may be carried out more than once.
+    ///
+    /// # Errors
+    /// [`ClusterError`]. An error reply that no other node and no later time mends is a [`Reply`], not an error.
+    pub async fn ask<A: AsRef<[u8]> + Sync>(
+        &mut self,
+        key: &[u8],
+        request: &[A],
+    ) -> Result<Reply, ClusterError> {
+        let (slot, started) = (Slot::of(key), Instant::now());
+        let (mut target, mut failures) = (Target::Owner(slot), 0u32);
+        loop {
+            let asked = self.exchange(target, request).await;
+            let Some(next) = self.next(slot, target, &asked) else { return asked };
+            if started.elapsed() >= self.options.patience {
+                return asked.and_then(given_up);
+            }
+            failures = failures.saturating_add(1);
+            target = self.follow(slot, next, failures).await?;
+        }
+    }
+
+    async fn follow(&mut self, slot: Slot, next: Next, failures: u32) -> Result<Target, ClusterError> {
+        match next {
+            Next::At(target) if failures <= FREE_REDIRECTS => Ok(target),
+            Next::At(target) => {
+                self.pause(failures).await;
+                Ok(target)
+            }
+            Next::Pause { is_stale } => {
+                self.pause(failures).await;
+                match if is_stale { self.refresh().await } else { Ok(()) } {
+                    Err(error) if !error.is_passing() => Err(error),
+                    _ => Ok(Target::Owner(slot)),
+                }
+            }
+        }
+    }
+
+    /// What `asked` calls for; `None` if it is the answer.
+    fn next(&mut self, slot: Slot, target: Target, asked: &Result<Reply, ClusterError>) -> Option<Next> {
+        let error = match asked {
+            Ok(Reply::Error(error)) => error,
+            Err(error) if error.is_passing() => return Some(Next::Pause { is_stale: true }),
+            _ => return None,
+        };
+        match Verdict::of(error) {
+            Verdict::Moved(to) => Some(match self.redirected(target, &to) {
+                Some(owner) => {
+                    self.map.moved(to.slot, owner);
+                    Next::At(Target::Owner(slot))
+                }
+                None => Next::Pause { is_stale: true },
+            }),
+            Verdict::Ask(to) => Some(match self.redirected(target, &to) {
+                Some(node) => Next::At(Target::Ask(node)),
+                None => Next::Pause { is_stale: true },
+            }),
+            Verdict::Later { is_stale } => Some(Next::Pause { is_stale }),
+            Verdict::Refused | Verdict::Fatal => None,
+        }
+    }
+
+    fn redirected(&mut self, target: Target, to: &Redirect) -> Option<NodeId> {
+        let asked = self.map.address(self.node(target)?)?.host.clone();
+        self.map.number(&to.address(&asked)?)
+    }
+
+    fn node(&self, target: Target) -> Option<NodeId> {
+        match target {
+            Target::Owner(slot) => self.map.owner(slot),
+            Target::Ask(node) => Some(node),
+        }
+    }
+
+    async fn exchange<A: AsRef<[u8]> + Sync>(
+        &mut self,
+        target: Target,
+        request: &[A],
+    ) -> Result<Reply, ClusterError> {
+        let node = self.node(target).ok_or(ClusterError::Answer("CLUSTER SHARDS"))?;
+        if matches!(target, Target::Ask(_)) {
+            self.ask_node(node, &["ASKING"]).await?;
+        }
+        self.ask_node(node, request).await
+    }
+
+    async fn ask_node<A: AsRef<[u8]> + Sync>(
+        &mut self,
+        node: NodeId,
+        request: &[A],
+    ) -> Result<Reply, ClusterError> {
+        let mut connection = match self.open.remove(&node) {
+            Some(connection) => connection,
+            None => log_in(&self.options.endpoint, self.map.address(node)).await?,
+        };
+        let reply = connection.ask(request).await?;
+        self.open.insert(node, connection);
+        Ok(reply)
+    }
+
+    async fn pause(&self, failures: u32) {
+        sleep(self.options.pauses.behind(failures) + self.options.jitter).await;
+    }
+
+    /// Reads the topology anew, through any node that answers.
+    ///
+    /// # Errors
+    /// What the last of them said.
+    pub async fn refresh(&mut self) -> Result<(), ClusterError> {
+        self.turn = self.turn.wrapping_add(1);
+        let nodes = self.map.nodes(self.turn);
+        let addresses: Vec<Address> = nodes.filter_map(|node| self.map.address(node).cloned()).collect();
+        let (topology, asked) = read_topology_of(&self.options.endpoint, &addresses).await?;
+        drop(self.map.update(&topology, &asked));
+        Ok(())
+    }
+
+    /// Where the primaries are, as far as was last read.
+    pub fn primaries(&self) -> impl Iterator<Item = &Address> {
+        self.map.primaries().filter_map(|node| self.map.address(node))
+    }
+
+    /// Sends a request to every primary, one after the other, and gives what each of them answered.
+    ///
+    /// # Errors
+    /// One of them is not reached; those before it have carried it out.
+    pub async fn ask_all<A: AsRef<[u8]> + Sync>(
+        &mut self,
+        request: &[A],
+    ) -> Result<Vec<(Address, Reply)>, ClusterError> {
+        let mut replies = Vec::new();
+        for node in self.map.primaries().collect::<Vec<_>>() {
+            let reply = self.ask_node(node, request).await?;
+            replies.extend(self.map.address(node).cloned().map(|address| (address, reply)));
+        }
+        Ok(replies)
+    }
+
+    /// The position that each of `slots` holds; 0 for one that holds none.
+    ///
+    /// # Errors
+    /// [`ClusterError`].
+    pub async fn positions(
+        &mut self,
+        slots: impl IntoIterator<Item = Slot>,
+    ) -> Result<BTreeMap<Slot, u64>, ClusterError> {
+        let mut positions = BTreeMap::new();
+        let field = self.options.field.clone().into_bytes();
+        for (slot, key) in position_keys(slots) {
+            let reply = self.ask(&key, &[b"HGET".as_slice(), &key, &field]).await?;
+            positions.insert(slot, position(reply)?);
+        }
+        Ok(positions)
+    }
+
+    /// Whether this run may write; always so if nothing is claimed.
+    pub(super) async fn holds_claim(&mut self) -> Result<bool, ClusterError> {
+        let Some(claim) = self.options.claim.clone() else { return Ok(true) };
+        let request = ["HGET", &claim.key, &claim.field];
+        match self.ask(claim.key.as_bytes(), &request).await? {
+            Reply::Bulk(value) => Ok(value == claim.value.as_bytes()),
+            Reply::Error(error) => Err(ClusterError::Refused { request: "HGET", error }),
+            _ => Ok(false),
+        }
+    }
+}
+
+fn position(reply: Reply) -> Result<u64, ClusterError> {
+    let text = match reply {
+        Reply::Nil => return Ok(0),
+        Reply::Bulk(text) => text,
+        Reply::Error(error) => return Err(ClusterError::Refused { request: "HGET", error }),
+        _ => return Err(ClusterError::Answer("HGET")),
+    };
+    let position = std::str::from_utf8(&text).ok().and_then(|text| text.parse().ok());
+    position.ok_or(ClusterError::Answer("HGET"))
+}
+
+/// What was refused until there was no patience left.
+fn given_up(reply: Reply) -> Result<Reply, ClusterError> {
+    match reply {
+        Reply::Error(error) => Err(ClusterError::Refused { request: "a question", error }),
+        reply => Ok(reply),
+    }
+}
+
+/// A connection to the node at `address`, logged in.
+pub(super) async fn log_in(
+    endpoint: &Endpoint,
+    address: Option<&Address>,
+) -> Result<Connection, ClusterError> {
+    let place = address.map_or((&endpoint.host, endpoint.port), |address| (&address.host, address.port));
+    let endpoint = Endpoint { host: place.0.clone(), port: place.1, ..endpoint.clone() };
+    let mut connection = Connection::open(&endpoint).await?;
+    if let Some(credentials) = &endpoint.credentials
+        && let Reply::Error(error) = connection.ask(&credentials.request()).await?
+    {
+        return Err(match Verdict::of(&error) {
+            Verdict::Later { .. } => ClusterError::Refused { request: "AUTH", error },
+            _ => ClusterError::Login(error),
+        });
+    }
+    Ok(connection)
+}
+
+/// The topology, and the host that told it.
+pub(super) async fn read_topology(endpoint: &Endpoint) -> Result<(Topology, String), ClusterError> {
+    let topology = ask_topology(&mut log_in(endpoint, None).await?).await?;
+    Ok((topology, endpoint.host.clone()))
+}
+
+/// As [`read_topology`], from the first of these that answers.
+pub(super) async fn read_topology_of(
+    endpoint: &Endpoint,
+    addresses: &[Address],
+) -> Result<(Topology, String), ClusterError> {
+    for address in addresses {
+        let found = async { ask_topology(&mut log_in(endpoint, Some(address)).await?).await };
+        match found.await {
+            Ok(topology) => return Ok((topology, address.host.clone())),
+            Err(error) if error.is_passing() => {}
+            Err(error) => return Err(error),
+        }
+    }
+    read_topology(endpoint).await
+}
+
+async fn ask_topology(connection: &mut Connection) -> Result<Topology, ClusterError> {
+    match connection.ask(&["CLUSTER", "SHARDS"]).await? {
+        // Before version 7.0 there is no such question.
+        Reply::Error(ServerError { code: ErrorCode::Generic, .. }) => {
+            let reply = connection.ask(&["CLUSTER", "SLOTS"]).await?;
+            Ok(Topology::from_slots(&reply, false)?)
+        }
+        Reply::Error(error) if matches!(error.code, ErrorCode::NoAuth | ErrorCode::WrongPass) => {
+            Err(ClusterError::Login(error))
+        }
+        reply => Ok(Topology::from_shards(&reply)?),
+    }
+}

@@ -1,0 +1,78 @@
+//! Which batches are not settled, and how much of them there is.
+
+use std::collections::VecDeque;
+
+use crate::cluster::piece::Piece;
+use crate::window::WindowLimits;
+
+/// Batches, the oldest first, each with the number of its pieces that are not settled.
+#[derive(Debug)]
+pub(super) struct Ledger<T> {
+    limits: WindowLimits,
+    batches: VecDeque<Batch<T>>,
+    /// The number of the oldest batch.
+    first: usize,
+    /// Of all pieces that are not settled.
+    commands: usize,
+    bytes: usize,
+}
+
+#[derive(Debug)]
+struct Batch<T> {
+    tag: T,
+    /// Pieces that are not settled.
+    open: usize,
+}
+
+impl<T> Ledger<T> {
+    pub(super) fn new(limits: WindowLimits) -> Self {
+        Self { limits, batches: VecDeque::new(), first: 0, commands: 0, bytes: 0 }
+    }
+
+    /// A new batch; its number.
+    pub(super) fn begin(&mut self, tag: T) -> usize {
+        self.batches.push_back(Batch { tag, open: 0 });
+        self.first + self.batches.len() - 1
+    }
+
+    /// A piece more.
+    pub(super) fn count(&mut self, piece: &Piece) {
+        self.commands += piece.commands.len();
+        self.bytes += piece.commands.wire().len();
+        if let Some(batch) = self.batches.get_mut(piece.batch - self.first) {
+            batch.open += 1;
+        }
+    }
+
+    /// A piece less.
+    pub(super) fn uncount(&mut self, piece: &Piece) {
+        self.commands -= piece.commands.len();
+        self.bytes -= piece.commands.wire().len();
+        if let Some(batch) = self.batches.get_mut(piece.batch - self.first) {
+            batch.open -= 1;
+        }
+    }
+
+    /// The tag of the oldest batch, if it has no piece left.
+    pub(super) fn settled(&mut self) -> Option<T> {
+        let batch = self.batches.pop_front_if(|batch| batch.open == 0)?;
+        self.first += 1;
+        Some(batch.tag)
+    }
+
+    pub(super) fn tags(&self) -> impl Iterator<Item = &T> {
+        self.batches.iter().map(|batch| &batch.tag)
+    }
+
+    pub(super) fn has_room(&self) -> bool {
+        self.commands < self.limits.commands && self.bytes < self.limits.bytes
+    }
+
+    pub(super) fn is_half_full(&self) -> bool {
+        self.commands >= self.limits.commands / 2 || self.bytes >= self.limits.bytes / 2
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.batches.is_empty()
+    }
+}

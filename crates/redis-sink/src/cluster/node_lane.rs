@@ -1,0 +1,60 @@
+//! What goes to one node, and whose replies come from it.
+
+use std::collections::VecDeque;
+
+use bytes::{Bytes, BytesMut};
+use redis_resp::ServerError;
+use redis_slots::Slot;
+
+use crate::cluster::piece::Piece;
+use crate::refusal::Refusal;
+use crate::window::WindowError;
+
+/// ASKING on the wire.
+const ASKING: &[u8] = b"*1\r\n$6\r\nASKING\r\n";
+
+/// What a reply belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Expected {
+    /// To ASKING.
+    Asking,
+    /// To a command of the slot.
+    Command(Slot),
+}
+
+/// One connection to a node, from its commands to their replies. As a default it is not open.
+#[derive(Debug, Default)]
+pub(super) struct NodeLane {
+    pub is_open: bool,
+    /// What the connection has not taken yet.
+    pub outgoing: BytesMut,
+    /// One for each reply that is to come, in order.
+    expected: VecDeque<Expected>,
+}
+
+impl NodeLane {
+    /// Takes a piece of `slot`. ASKING holds for one command, or from MULTI to EXEC (server `networking.c`, `resetClient`),
+    /// and so for any piece that needs it: what was refused goes again command by command.
+    pub(super) fn write(&mut self, slot: Slot, piece: &Piece, asking: bool) {
+        if asking {
+            self.outgoing.extend_from_slice(ASKING);
+            self.expected.push_back(Expected::Asking);
+        }
+        self.outgoing.extend_from_slice(piece.commands.wire());
+        self.expected.extend((0..piece.commands.len()).map(|_| Expected::Command(slot)));
+    }
+
+    /// What the next reply belongs to.
+    pub(super) fn reply(&mut self) -> Option<Expected> {
+        self.expected.pop_front()
+    }
+
+    pub(super) fn is_reply_due(&self) -> bool {
+        !self.expected.is_empty()
+    }
+
+    pub(super) fn asking_refused(error: ServerError) -> WindowError {
+        let command = Bytes::from_static(ASKING);
+        WindowError::Refused(Box::new(Refusal { command, error, db: None, rest: Bytes::new() }))
+    }
+}

@@ -1,0 +1,127 @@
+//! How a cluster is reached, what is kept in it, and why it may not be reached.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use redis_resp::connection::{ConnectionError, Endpoint};
+use redis_resp::{ReplyError, ServerError};
+use redis_slots::{Slot, TopologyError, tag_of};
+use thiserror::Error;
+
+use crate::cluster::window::Pauses;
+use crate::window::WindowError;
+
+/// How to reach a cluster.
+#[derive(Debug, Clone)]
+pub struct ClusterOptions {
+    /// One of its nodes. How to log in and how long to wait hold for every node.
+    pub endpoint: Endpoint,
+    /// The name that connections for writing go by (`CLIENT SETNAME`).
+    pub name: String,
+    /// The field of `df2redis:{tag}` in which transactions write their position.
+    pub field: String,
+    /// Who may write; asked of the cluster behind the naming of each connection for writing.
+    pub claim: Option<Claim>,
+    /// Between attempts.
+    pub pauses: Pauses,
+    /// Comes on top of pauses between attempts to reach a node, and of those between looks at the topology; other for each
+    /// of those who write to the same cluster, so that they do not all come at once.
+    pub jitter: Duration,
+    /// How long a question is asked again that is refused in a way that passes, or whose connection broke.
+    pub patience: Duration,
+}
+
+/// A field of a hash that holds `value` for as long as this run may write.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claim {
+    /// The hash.
+    pub key: String,
+    /// Its field.
+    pub field: String,
+    /// Its value.
+    pub value: String,
+}
+
+/// Why a cluster is of no use.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum ClusterError {
+    /// A node is not reached, or does not answer.
+    #[error(transparent)]
+    Connection(#[from] ConnectionError),
+    /// A user or password is wrong, or is needed.
+    #[error("the target refuses the login: {0}")]
+    Login(#[source] ServerError),
+    /// A node refuses what is needed.
+    #[error("the target refuses {request}: {error}")]
+    Refused {
+        /// What was asked.
+        request: &'static str,
+        /// What it answered.
+        #[source]
+        error: ServerError,
+    },
+    /// An answer has another form than servers document.
+    #[error("the target answers {0} in a way that is not understood")]
+    Answer(&'static str),
+    /// The topology cannot be relied on.
+    #[error(transparent)]
+    Topology(#[from] TopologyError),
+    /// What came is no RESP.
+    #[error("the target does not speak RESP: {0}")]
+    Reply(#[from] ReplyError),
+    /// A node refused a command for good, or answered one that was not sent.
+    #[error(transparent)]
+    Window(#[from] WindowError),
+    /// Another run may write, this one may not.
+    #[error("another run has claimed the target")]
+    Overtaken,
+}
+
+impl ClusterError {
+    /// Whether it may be otherwise later.
+    pub fn is_passing(&self) -> bool {
+        match self {
+            Self::Connection(error) => !matches!(error, ConnectionError::Reply { .. }),
+            Self::Refused { .. } | Self::Topology(_) => true,
+            Self::Login(_) | Self::Answer(_) | Self::Reply(_) | Self::Window(_) | Self::Overtaken => false,
+        }
+    }
+}
+
+/// The hash in `slot` that holds its positions.
+pub fn position_key(slot: Slot) -> Vec<u8> {
+    format!("df2redis:{{{}}}", tag_of(slot)).into_bytes()
+}
+
+/// The hashes that hold the positions of slots. Tags are found by search, all in one.
+pub(super) fn position_keys(slots: impl IntoIterator<Item = Slot>) -> BTreeMap<Slot, Vec<u8>> {
+    let mut missing: BTreeSet<Slot> = slots.into_iter().collect();
+    let mut keys = BTreeMap::new();
+    // Every slot has a number below 200,000; the bound only keeps the search finite.
+    for tag in (0..1_000_000u32).map(|number| number.to_string()) {
+        if missing.is_empty() {
+            break;
+        }
+        let slot = Slot::of(tag.as_bytes());
+        if missing.remove(&slot) {
+            keys.insert(slot, format!("df2redis:{{{tag}}}").into_bytes());
+        }
+    }
+    keys
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn positions_lie_in_their_slots() {
+        let slots = [0, 1, 5460, 12182, 16383].map(Slot);
+        let keys = position_keys(slots);
+        assert_eq!(keys.len(), slots.len());
+        for slot in slots {
+            assert_eq!((Slot::of(&keys[&slot]), &keys[&slot]), (slot, &position_key(slot)));
+        }
+    }
+}

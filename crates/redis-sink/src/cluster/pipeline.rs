@@ -1,0 +1,266 @@
+//! Connections to the nodes of a cluster: writes, reads, opens anew, all as its [`ClusterWindow`] decides.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use redis_slots::{Address, Topology};
+use tokio::time::{Sleep, sleep_until};
+
+use crate::cluster::connection::{read_topology, read_topology_of};
+use crate::cluster::map::{ClusterMap, NodeId};
+use crate::cluster::options::{ClusterError, ClusterOptions};
+use crate::cluster::peer::{Errand, LOOK, Order, Peer, Regained, regain};
+use crate::cluster::unit::{Lost, Unit};
+use crate::cluster::window::ClusterWindow;
+use crate::pipeline::SinkError;
+use crate::refusal::Refusal;
+use crate::window::WindowLimits;
+
+/// Pipelined connections to the nodes of a cluster, one to each, opened when it is needed. `T` is what the caller wants
+/// back when a batch has settled.
+///
+/// Nothing moves but in [`Self::progress`].
+#[derive(Debug)]
+pub struct ClusterPipeline<T> {
+    options: ClusterOptions,
+    window: ClusterWindow<T>,
+    peers: BTreeMap<NodeId, Peer>,
+    look: Option<Errand<(Topology, String)>>,
+    /// When the topology may be looked at again.
+    look_at: Instant,
+    /// How often it was looked at.
+    looks: usize,
+    timer: Pin<Box<Sleep>>,
+}
+
+impl<T> ClusterPipeline<T> {
+    /// Reads the topology; connections to nodes are opened when there is something to write.
+    ///
+    /// # Errors
+    /// [`ClusterError`].
+    pub async fn open(options: ClusterOptions, limits: WindowLimits) -> Result<Self, ClusterError> {
+        let (topology, asked) = read_topology(&options.endpoint).await?;
+        let map = ClusterMap::new(&topology, &asked)?;
+        let window = ClusterWindow::new(limits, options.pauses, map);
+        let now = tokio::time::Instant::now();
+        Ok(Self {
+            options,
+            window,
+            peers: BTreeMap::new(),
+            look: None,
+            look_at: now.into_std(),
+            looks: 0,
+            timer: Box::pin(sleep_until(now)),
+        })
+    }
+
+    /// Takes a batch: at most one unit for each slot. It is written by [`Self::progress`].
+    pub fn submit(&mut self, units: impl IntoIterator<Item = Unit>, tag: T) {
+        self.window.push(units, tag);
+    }
+
+    /// The tag of the oldest batch, if all of it was carried out, but for what [`Self::take_refusals`] and
+    /// [`Self::take_lost`] give: they are to be asked first.
+    pub fn settled(&mut self) -> Option<T> {
+        self.window.settled()
+    }
+
+    /// As [`ClusterWindow::take_refusals`].
+    pub fn take_refusals(&mut self) -> Vec<Refusal> {
+        self.window.take_refusals()
+    }
+
+    /// As [`ClusterWindow::take_lost`].
+    pub fn take_lost(&mut self) -> Vec<Lost> {
+        self.window.take_lost()
+    }
+
+    /// As [`ClusterWindow::take_replaced`], where they are.
+    pub fn take_replaced(&mut self) -> Vec<Address> {
+        let replaced = self.window.take_replaced();
+        replaced.into_iter().filter_map(|node| self.window.map().address(node).cloned()).collect()
+    }
+
+    /// What was decided.
+    pub fn window(&self) -> &ClusterWindow<T> {
+        &self.window
+    }
+
+    /// The nodes without a connection although one is needed, and since when. They are tried again for ever.
+    pub fn gone(&self) -> impl Iterator<Item = (&Address, Instant)> {
+        let since =
+            |(node, peer): (&NodeId, &Peer)| Some((self.window.map().address(*node)?, peer.gone_since?));
+        self.peers.iter().filter_map(since)
+    }
+
+    /// Waits until a connection moves or a pause ends, then goes on as far as it can. Safe to cancel.
+    ///
+    /// # Errors
+    /// [`ClusterError`] that no other node and no later time mends; the pipeline is of no use then.
+    pub async fn progress(&mut self) -> Result<(), ClusterError> {
+        poll_fn(|context| self.poll_progress(context)).await
+    }
+
+    fn poll_progress(&mut self, context: &mut Context<'_>) -> Poll<Result<(), ClusterError>> {
+        let now = tokio::time::Instant::now().into_std();
+        let mut moved = self.window.on_time(now);
+        self.begin_look(now);
+        self.begin_errands(now);
+        moved |= self.poll_look(context)?;
+        moved |= self.poll_errands(context, now)?;
+        moved |= self.poll_sockets(context, now)?;
+        if moved {
+            return Poll::Ready(Ok(()));
+        }
+        self.poll_timer(context)
+    }
+
+    fn poll_timer(&mut self, context: &mut Context<'_>) -> Poll<Result<(), ClusterError>> {
+        let longest = self.options.endpoint.reply_timeout;
+        let peers = self.peers.values().filter_map(|peer| peer.next_time(longest));
+        let look = self.wants_look().then_some(self.look_at);
+        let Some(next) = peers.chain(look).chain(self.window.next_time()).min() else { return Poll::Pending };
+        self.timer.as_mut().reset(next.into());
+        self.timer.as_mut().poll(context).map(Ok)
+    }
+
+    fn wants_look(&self) -> bool {
+        self.window.is_stale() && self.look.is_none()
+    }
+
+    fn begin_look(&mut self, now: Instant) {
+        if !self.wants_look() || self.look_at > now {
+            return;
+        }
+        self.looks = self.looks.wrapping_add(1);
+        self.look_at = now + LOOK + self.options.jitter;
+        let (endpoint, addresses) = (self.options.endpoint.clone(), self.informants());
+        self.look = Some(Errand::new(async move { read_topology_of(&endpoint, &addresses).await }));
+    }
+
+    /// Who is to be asked for the topology: those first that are connected, another of them each time.
+    fn informants(&self) -> Vec<Address> {
+        let map = self.window.map();
+        let is_silent = |node: &NodeId| self.peers.get(node).is_none_or(|peer| peer.socket.is_none());
+        let mut nodes: Vec<NodeId> = map.nodes(self.looks).collect();
+        nodes.sort_by_key(is_silent);
+        nodes.into_iter().filter_map(|node| map.address(node).cloned()).collect()
+    }
+
+    fn poll_look(&mut self, context: &mut Context<'_>) -> Result<bool, ClusterError> {
+        let Some(look) = &mut self.look else { return Ok(false) };
+        let Poll::Ready(found) = look.0.as_mut().poll(context) else { return Ok(false) };
+        self.look = None;
+        match found {
+            Ok((topology, asked)) => self.window.on_topology(&topology, &asked),
+            Err(error) if error.is_passing() => {}
+            Err(error) => return Err(error),
+        }
+        Ok(true)
+    }
+
+    /// Sets out for the nodes that are needed.
+    fn begin_errands(&mut self, now: Instant) {
+        let wanted: BTreeSet<NodeId> = self.window.wanted().collect();
+        for node in &wanted {
+            self.peers.entry(*node).or_default();
+        }
+        for (node, peer) in self.peers.iter_mut().filter(|(_, peer)| peer.may_open(now)) {
+            if wanted.contains(node) || self.window.is_in_doubt(*node) {
+                let order = order((*node, peer), (&self.window, &self.options), wanted.contains(node));
+                peer.errand = Some(Errand::new(regain(order)));
+            } else {
+                peer.on_regained();
+            }
+        }
+    }
+
+    fn poll_errands(&mut self, context: &mut Context<'_>, now: Instant) -> Result<bool, ClusterError> {
+        let mut moved = false;
+        for (node, peer) in &mut self.peers {
+            let Some(errand) = &mut peer.errand else { continue };
+            let Poll::Ready(found) = errand.0.as_mut().poll(context) else { continue };
+            (peer.errand, moved) = (None, true);
+            match found {
+                Ok(regained) => on_regained((*node, peer), regained, (&mut self.window, now)),
+                Err(error) if error.is_passing() => {
+                    peer.on_failure(now, &self.options);
+                    self.window.on_stale();
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(moved)
+    }
+
+    fn poll_sockets(&mut self, context: &mut Context<'_>, now: Instant) -> Result<bool, ClusterError> {
+        let mut moved = false;
+        for (node, peer) in &mut self.peers {
+            let longest = self.options.endpoint.reply_timeout;
+            let polled = poll_socket((*node, peer), (&mut self.window, now), context);
+            match polled.and_then(|has_moved| peer.check_silence(now, longest).map(|()| has_moved)) {
+                Ok(has_moved) => moved |= has_moved,
+                Err(SinkError::Broken(_)) => {
+                    (peer.socket, peer.silent_since, moved) = (None, None, true);
+                    self.window.on_broken(*node);
+                    peer.gone_since = self.window.is_in_doubt(*node).then_some(now);
+                    self.window.on_stale();
+                }
+                Err(SinkError::Reply(error)) => return Err(error.into()),
+                Err(SinkError::Window(error)) => return Err(error.into()),
+            }
+        }
+        Ok(moved)
+    }
+}
+
+fn order<T>(
+    (node, peer): (NodeId, &Peer),
+    (window, options): (&ClusterWindow<T>, &ClusterOptions),
+    is_wanted: bool,
+) -> Order {
+    let (map, slots) = (window.map().clone(), window.in_doubt(node));
+    // What is no primary any more, and is not reached, carries out nothing, whatever is still on its way to it.
+    let is_worth_it = is_wanted || map.is_primary(node) || peer.failures == 0;
+    let address = map.address(node).filter(|_| is_worth_it).cloned();
+    Order { options: options.clone(), address, map, id: peer.id, slots }
+}
+
+fn on_regained<T>(
+    (node, peer): (NodeId, &mut Peer),
+    regained: Regained,
+    (window, now): (&mut ClusterWindow<T>, Instant),
+) {
+    peer.on_regained();
+    window.on_positions(node, &regained.positions, now);
+    if let Some((connection, id)) = regained.opened {
+        (peer.socket, peer.id) = (Some(crate::socket::Socket::new(connection)), Some(id));
+        window.on_open(node);
+    }
+}
+
+/// Writes and reads what the connection takes and gives; whether it did.
+fn poll_socket<T>(
+    (node, peer): (NodeId, &mut Peer),
+    (window, now): (&mut ClusterWindow<T>, Instant),
+    context: &mut Context<'_>,
+) -> Result<bool, SinkError> {
+    let Some(socket) = &mut peer.socket else { return Ok(false) };
+    let mut moved = false;
+    if socket.stream().poll_read_ready(context).map_err(SinkError::Broken)?.is_ready() {
+        socket.read(|outcome| window.on_outcome(node, outcome, now))?;
+        (moved, peer.silent_since) = (true, None);
+    }
+    let outgoing = window.outgoing(node);
+    if !outgoing.is_empty()
+        && socket.stream().poll_write_ready(context).map_err(SinkError::Broken)?.is_ready()
+    {
+        socket.write(outgoing)?;
+        moved = true;
+    }
+    peer.silent_since = peer.silent_since.or(Some(now)).filter(|_| window.is_reply_due(node));
+    Ok(moved)
+}

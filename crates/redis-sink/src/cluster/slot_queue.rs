@@ -1,0 +1,244 @@
+//! The order within a slot: what of it was sent, what waits, and what goes again.
+
+use std::collections::VecDeque;
+
+use redis_resp::{Outcome, ServerError};
+use redis_slots::Slot;
+
+use crate::cluster::map::NodeId;
+use crate::cluster::piece::{Answer, Fate, Piece, Way};
+use crate::cluster::unit::{Form, Lost};
+use crate::cluster::verdict::FREE_REDIRECTS;
+use crate::window::WindowError;
+
+/// Which node what was sent went to, and how.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Route {
+    pub node: NodeId,
+    /// Behind ASKING.
+    pub asking: bool,
+}
+
+/// The pieces of one slot, the oldest first.
+///
+/// What is in `sent` went to one node on one connection, so it was, or will be, carried out in its order. A transaction is
+/// there alone: the position that it writes says that all before it in the slot was carried out.
+#[derive(Debug, Default)]
+pub(super) struct SlotQueue {
+    sent: VecDeque<Piece>,
+    /// Index of the first of `sent` that lacks a reply; every piece before it has all of them.
+    replying: usize,
+    route: Option<Route>,
+    waiting: VecDeque<Piece>,
+    /// Something of `sent` was refused, or may have been carried out.
+    is_held: bool,
+    /// The node that `sent` went to and whose connection broke.
+    doubt: Option<NodeId>,
+    /// Nothing is sent until a pause has ended.
+    is_paused: bool,
+    /// What was refused is to be sent behind a pause.
+    must_pause: bool,
+    /// How often in a row what was sent had to be taken apart.
+    taken_apart: u32,
+}
+
+/// What was sent and is answered, or in doubt, taken apart.
+#[derive(Debug)]
+pub(super) struct Resolved {
+    /// Everything that was sent.
+    pub sent: VecDeque<Piece>,
+    /// What of it is to be sent again, in order.
+    pub again: Vec<Piece>,
+    pub lost: Vec<Lost>,
+}
+
+impl SlotQueue {
+    pub(super) fn push(&mut self, piece: Piece) {
+        self.waiting.push_back(piece);
+    }
+
+    /// Puts pieces before those that wait.
+    pub(super) fn put_back(&mut self, pieces: Vec<Piece>) {
+        for piece in pieces.into_iter().rev() {
+            self.waiting.push_front(piece);
+        }
+    }
+
+    /// Where the next piece goes, if one may be sent now.
+    pub(super) fn next(&self, owner: NodeId) -> Option<Route> {
+        let piece = self.waiting.front().filter(|_| !self.is_held && !self.is_paused)?;
+        let route = match piece.way {
+            Way::Owner => Route { node: owner, asking: false },
+            Way::Ask(node) => Route { node, asking: true },
+        };
+        let is_alone = self.sent.is_empty();
+        let may_join = !piece.is_transaction()
+            && self.route == Some(route)
+            && !self.sent.back().is_some_and(Piece::is_transaction);
+        (is_alone || may_join).then_some(route)
+    }
+
+    /// Counts the next piece as sent.
+    pub(super) fn send(&mut self, route: Route) -> Option<&Piece> {
+        let piece = self.waiting.pop_front()?;
+        self.route = Some(route);
+        self.sent.push_back(piece);
+        self.sent.back()
+    }
+
+    /// Takes the next reply; it belongs to the oldest command without one.
+    pub(super) fn on_outcome(&mut self, outcome: Outcome) -> Result<Answer, WindowError> {
+        self.sent.get_mut(self.replying).ok_or(WindowError::Unasked)?.on_outcome(outcome)
+    }
+
+    /// What was just refused at `place` goes again: this way, or behind a pause.
+    pub(super) fn send_again(&mut self, place: usize, way: Option<Way>) {
+        self.is_held = true;
+        self.must_pause |= way.is_none();
+        if let Some(piece) = self.sent.get_mut(self.replying) {
+            piece.send_again(place, way.unwrap_or(Way::Owner));
+        }
+    }
+
+    /// What was just refused at `place` has keys of another slot.
+    pub(super) fn misplaced(&self, place: usize, error: ServerError) -> WindowError {
+        self.sent.get(self.replying).map_or(WindowError::Unasked, |piece| piece.fatal(place, error))
+    }
+
+    /// Whether that was the last reply to a piece; the next one belongs to the next piece then.
+    pub(super) fn is_piece_answered(&mut self) -> bool {
+        let is_answered = self.sent.get(self.replying).is_some_and(Piece::is_answered);
+        self.replying += usize::from(is_answered);
+        is_answered
+    }
+
+    /// The oldest piece, if it is carried out as far as it ever will be.
+    pub(super) fn settled(&mut self) -> Option<Piece> {
+        let piece = self.sent.pop_front_if(|piece| piece.is_answered() && !piece.is_refused())?;
+        self.replying = self.replying.saturating_sub(1);
+        self.taken_apart = 0;
+        Some(piece)
+    }
+
+    /// Whether something is to be sent again, and all that was sent has its reply.
+    pub(super) fn is_resolvable(&self) -> bool {
+        self.is_held && self.doubt.is_none() && self.replying == self.sent.len()
+    }
+
+    /// The connection to `node` broke: what was sent there is in doubt.
+    pub(super) fn on_broken(&mut self, node: NodeId) {
+        if !self.sent.is_empty() && self.route.is_some_and(|route| route.node == node) {
+            (self.is_held, self.doubt) = (true, Some(node));
+        }
+    }
+
+    pub(super) fn is_in_doubt_at(&self, node: NodeId) -> bool {
+        self.doubt == Some(node)
+    }
+
+    /// Whether only the slot's position can tell what was carried out.
+    pub(super) fn is_position_wanted(&self) -> bool {
+        self.sent.iter().any(Piece::is_transaction)
+    }
+
+    /// The slot holds `position`: the pieces that were carried out therefore.
+    pub(super) fn on_position(&mut self, position: u64) -> Vec<Piece> {
+        let is_done =
+            |piece: &Piece| matches!(piece.form, Form::Transaction { position: own } if own <= position);
+        let done = self.sent.iter().rposition(is_done).map_or(0, |last| last + 1);
+        self.doubt = None;
+        self.sent.drain(..done).collect()
+    }
+
+    /// Takes apart what was sent. A command that was refused goes again, and so does one without a reply, unless one
+    /// behind the first that was refused was carried out, or may have been: from there on the order is lost.
+    pub(super) fn resolve(&mut self, slot: Slot) -> Resolved {
+        let sent = std::mem::take(&mut self.sent);
+        (self.replying, self.route, self.is_held) = (0, None, false);
+        let (again, lost) = match overtaken(&sent) {
+            Some(first) => (left_before(&sent, first), lost_from(&sent, first, slot)),
+            None => (left_before(&sent, (sent.len(), 0)), Vec::new()),
+        };
+        Resolved { sent, again, lost }
+    }
+
+    /// Pieces that would go to a node for which this holds ask the owner first.
+    pub(super) fn forget_ask(&mut self, is_gone: impl Fn(NodeId) -> bool) {
+        for piece in &mut self.waiting {
+            if let Way::Ask(node) = piece.way
+                && is_gone(node)
+            {
+                piece.way = Way::Owner;
+            }
+        }
+    }
+
+    /// Behind [`Self::resolve`]: pauses if it has to, and tells how often in a row it was taken apart then.
+    pub(super) fn pause(&mut self) -> Option<u32> {
+        self.taken_apart = self.taken_apart.saturating_add(1);
+        self.is_paused = std::mem::take(&mut self.must_pause) || self.taken_apart > FREE_REDIRECTS;
+        self.is_paused.then_some(self.taken_apart)
+    }
+
+    pub(super) fn on_pause_end(&mut self) {
+        self.is_paused = false;
+    }
+
+    /// As a new one, with the allocations of this one, which is empty.
+    pub(super) fn cleared(self) -> Self {
+        Self { sent: self.sent, waiting: self.waiting, ..Self::default() }
+    }
+
+    pub(super) fn is_waiting(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.sent.is_empty() && self.waiting.is_empty()
+    }
+}
+
+/// The number of a piece, and the place of a command in it.
+type Spot = (usize, usize);
+
+fn fates(sent: &VecDeque<Piece>) -> impl Iterator<Item = (Spot, Fate)> {
+    let numbered = sent.iter().enumerate();
+    numbered.flat_map(|(number, piece)| piece.fates().map(move |(place, fate)| ((number, place), fate)))
+}
+
+/// The first command that was refused, if a later one was, or may have been, carried out.
+fn overtaken(sent: &VecDeque<Piece>) -> Option<Spot> {
+    let mut behind = fates(sent).skip_while(|(_, fate)| !matches!(fate, Fate::Again(_)));
+    let (first, _) = behind.next()?;
+    behind.any(|(_, fate)| matches!(fate, Fate::Done | Fate::Unknown)).then_some(first)
+}
+
+/// What is to be sent again of what stands before `end`.
+fn left_before(sent: &VecDeque<Piece>, end: Spot) -> Vec<Piece> {
+    let mut again = Vec::new();
+    for (number, piece) in sent.iter().enumerate() {
+        for (place, fate) in piece.fates().take_while(|(place, _)| (number, *place) < end) {
+            match fate {
+                Fate::Done | Fate::Dropped => {}
+                Fate::Again(way) => again.push(piece.part(place, way)),
+                // Replies come in order, so none behind it has one.
+                Fate::Unknown => {
+                    again.push(piece.rest(place));
+                    break;
+                }
+            }
+        }
+    }
+    again
+}
+
+/// The commands whose order is lost: all from `first` on but those that the caller was given before.
+fn lost_from(sent: &VecDeque<Piece>, first: Spot, slot: Slot) -> Vec<Lost> {
+    let is_lost = |(spot, fate): &(Spot, Fate)| *spot >= first && *fate != Fate::Dropped;
+    let command = |(number, place): Spot| sent.get(number).map(|piece| piece.commands.command(place));
+    fates(sent)
+        .filter(is_lost)
+        .filter_map(|(spot, _)| command(spot))
+        .map(|command| Lost { slot, command })
+        .collect()
+}

@@ -1,0 +1,57 @@
+//! What a batch is made of in a cluster: the commands of one slot, as a whole or one by one.
+
+use bytes::Bytes;
+use redis_resp::CommandBatch;
+use redis_slots::Slot;
+
+use crate::refusal::Commands;
+
+/// The commands of one batch that touch one slot.
+#[derive(Debug, Clone)]
+pub struct Unit {
+    pub(super) slot: Slot,
+    pub(super) commands: Commands,
+    pub(super) form: Form,
+}
+
+/// How the commands of a unit belong together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Form {
+    /// Each by itself, and each may be carried out again.
+    Plain,
+    /// All or none, and never twice. `position` is what it writes in its slot.
+    Transaction { position: u64 },
+}
+
+impl Unit {
+    /// Commands of `slot` that may be carried out again in their order. The batch is empty then.
+    pub fn plain(slot: Slot, batch: &mut CommandBatch) -> Self {
+        Self { slot, commands: Commands::take(batch), form: Form::Plain }
+    }
+
+    /// A transaction in `slot`: the batch's first command is MULTI, its last is EXEC, and one between them writes
+    /// `position`, which grows from one transaction of the slot to the next. The batch is empty then.
+    pub fn transaction(slot: Slot, batch: &mut CommandBatch, position: u64) -> Self {
+        Self { slot, commands: Commands::take(batch), form: Form::Transaction { position } }
+    }
+
+    /// The slot that it touches.
+    pub fn slot(&self) -> Slot {
+        self.slot
+    }
+
+    /// Its commands as they go on the wire.
+    pub fn wire(&self) -> &Bytes {
+        self.commands.wire()
+    }
+}
+
+/// A command whose place among the commands of its slot was lost: it was refused, and one behind it was carried out, or
+/// the other way round. It is not sent again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lost {
+    /// Its slot.
+    pub slot: Slot,
+    /// The command as it went on the wire.
+    pub command: Bytes,
+}

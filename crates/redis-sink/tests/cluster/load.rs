@@ -1,0 +1,204 @@
+//! Writing in transactions and by single commands over many slots, and what must be there in the end.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use dfly_testkit::{RedisClient, RedisCluster, Reply};
+use redis_resp::connection::{Endpoint, Peer};
+use redis_resp::{CommandBatch, arguments};
+use redis_sink::WindowLimits;
+use redis_sink::cluster::{ClusterOptions, ClusterPipeline, Pauses, Unit, position_key};
+use redis_slots::Slot;
+use tokio::time::timeout;
+
+/// No step takes as long, unless something is wrong.
+const LONG: Duration = Duration::from_secs(30);
+
+pub(crate) const FIELD: &str = "flow:0";
+
+/// A slot that is written to.
+#[derive(Debug)]
+pub(crate) struct Written {
+    pub tag: String,
+    pub slot: Slot,
+    position_key: Vec<u8>,
+    /// Positions of its transactions.
+    pub transactions: Vec<u64>,
+    /// What was last set.
+    text: u64,
+}
+
+pub(crate) struct Load {
+    pub pipeline: ClusterPipeline<u64>,
+    pub slots: Vec<Written>,
+    /// The position of the next batch.
+    pub next: u64,
+    pub settled: u64,
+    lost: BTreeSet<Vec<u8>>,
+    seed: u64,
+}
+
+pub(crate) fn options(cluster: &RedisCluster) -> ClusterOptions {
+    let address = cluster.node(0).unwrap().address();
+    let endpoint = Endpoint {
+        peer: Peer::Target,
+        host: address.ip().to_string(),
+        port: address.port(),
+        credentials: None,
+        connect_timeout: Duration::from_secs(2),
+        reply_timeout: Duration::from_secs(5),
+    };
+    ClusterOptions {
+        endpoint,
+        name: "df2redis".to_owned(),
+        field: FIELD.to_owned(),
+        claim: None,
+        pauses: Pauses { longest: Duration::from_millis(100), ..Pauses::default() },
+        jitter: Duration::from_millis(1),
+        patience: Duration::from_secs(10),
+    }
+}
+
+pub(crate) fn run(client: &mut RedisClient, line: &str) -> Reply {
+    client.expect(&line.split(' ').map(str::as_bytes).collect::<Vec<_>>()).unwrap()
+}
+
+pub(crate) fn text(client: &mut RedisClient, line: &str) -> String {
+    run(client, line).text().unwrap_or_default()
+}
+
+/// How often a node has answered with an error of this code.
+pub(crate) fn errors(cluster: &RedisCluster, node: usize, code: &str) -> u64 {
+    let info = text(&mut cluster.client(node).unwrap(), "INFO errorstats");
+    let line = info
+        .lines()
+        .find_map(|line| line.strip_prefix(&format!("errorstat_{code}:count=")).map(str::to_owned));
+    line.map_or(0, |count| count.trim().parse().unwrap())
+}
+
+impl Load {
+    /// To `count` slots, each of which is written to before this returns.
+    pub(crate) async fn start(cluster: &RedisCluster, count: usize) -> Self {
+        Self::start_with(options(cluster), count).await
+    }
+
+    pub(crate) async fn start_with(options: ClusterOptions, count: usize) -> Self {
+        let limits = WindowLimits { commands: 512, bytes: 1 << 20 };
+        let pipeline = ClusterPipeline::open(options, limits).await.unwrap();
+        let written = |number: usize| {
+            let tag = format!("t{number}");
+            let slot = Slot::of(tag.as_bytes());
+            Written { tag, slot, position_key: position_key(slot), transactions: Vec::new(), text: 0 }
+        };
+        let slots: BTreeMap<Slot, Written> =
+            (0..count).map(written).map(|written| (written.slot, written)).collect();
+        let slots = slots.into_values().collect();
+        let mut load = Self { pipeline, slots, next: 1, settled: 0, lost: BTreeSet::new(), seed: 7 };
+        for is_transaction in [true, false] {
+            let units = (0..load.slots.len()).map(|number| load.unit(number, is_transaction)).collect();
+            load.submit(units);
+        }
+        load.finish().await;
+        load
+    }
+
+    fn random(&mut self, below: usize) -> usize {
+        self.seed = self.seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        usize::try_from(self.seed >> 33).unwrap() % below
+    }
+
+    fn unit(&mut self, number: usize, is_transaction: bool) -> Unit {
+        let position = self.next;
+        let written = &mut self.slots[number];
+        let (tag, value) = (&written.tag, position.to_string());
+        let mut batch = CommandBatch::default();
+        if !is_transaction {
+            written.text = position;
+            batch.push(&[b"SET", format!("{{{tag}}}text").as_bytes(), value.as_bytes()]);
+            return Unit::plain(written.slot, &mut batch);
+        }
+        written.transactions.push(position);
+        batch.push(&[b"MULTI"]);
+        batch.push(&[b"INCR", format!("{{{tag}}}count").as_bytes()]);
+        batch.push(&[b"RPUSH", format!("{{{tag}}}log").as_bytes(), value.as_bytes()]);
+        batch.push(&[b"HSET", &written.position_key, FIELD.as_bytes(), value.as_bytes()]);
+        batch.push(&[b"EXEC"]);
+        Unit::transaction(written.slot, &mut batch, position)
+    }
+
+    fn submit(&mut self, units: Vec<Unit>) {
+        self.pipeline.submit(units, self.next);
+        self.next += 1;
+    }
+
+    /// Another batch, if there is room, to about a third of the slots.
+    pub(crate) fn write(&mut self) {
+        if !self.pipeline.window().has_room() {
+            return;
+        }
+        let mut units = Vec::new();
+        for number in 0..self.slots.len() {
+            let kind = self.random(6);
+            if kind < 2 {
+                units.push(self.unit(number, kind == 0));
+            }
+        }
+        self.submit(units);
+    }
+
+    /// Waits until something moves, and takes what has settled.
+    pub(crate) async fn progress(&mut self) {
+        timeout(LONG, self.pipeline.progress()).await.unwrap().unwrap();
+        assert_eq!(self.pipeline.take_refusals(), []);
+        for lost in self.pipeline.take_lost() {
+            let key = arguments(&lost.command).nth(1).unwrap().to_vec();
+            assert!(key.ends_with(b"text"), "a transaction lost its place: {}", key.escape_ascii());
+            self.lost.insert(key);
+        }
+        while let Some(tag) = self.pipeline.settled() {
+            self.settled += 1;
+            assert_eq!(tag, self.settled);
+        }
+    }
+
+    /// The port of the node to which a slot's commands go.
+    pub(crate) fn owner(&self, slot: u16) -> u16 {
+        let map = self.pipeline.window().map();
+        map.address(map.owner(Slot(slot)).unwrap()).unwrap().port
+    }
+
+    pub(crate) async fn finish(&mut self) {
+        while !self.pipeline.window().is_empty() {
+            self.progress().await;
+        }
+        assert_eq!(self.settled, self.next - 1);
+    }
+
+    /// Every transaction was carried out once and in its order, and what was set last is there.
+    pub(crate) fn check(&self, cluster: &RedisCluster) {
+        for written in &self.slots {
+            assert_eq!(log(cluster, written), written.transactions, "{}", written.tag);
+            self.check_slot(cluster, written, written.transactions.len());
+        }
+    }
+
+    /// `count` transactions have been carried out, the last of them among them; and what was set last is there.
+    pub(crate) fn check_slot(&self, cluster: &RedisCluster, written: &Written, count: usize) {
+        let tag = &written.tag;
+        let mut client = cluster.client_for(tag.as_bytes()).unwrap();
+        assert_eq!(text(&mut client, &format!("GET {{{tag}}}count")), count.to_string(), "{tag}");
+        let position = client.expect(&[b"HGET", &written.position_key, FIELD.as_bytes()]).unwrap().text();
+        assert_eq!(position, written.transactions.last().map(u64::to_string), "{tag}");
+        let key = format!("{{{tag}}}text");
+        if !self.lost.contains(key.as_bytes()) {
+            assert_eq!(text(&mut client, &format!("GET {key}")), written.text.to_string(), "{tag}");
+        }
+    }
+}
+
+/// The positions of the transactions that a slot has seen.
+pub(crate) fn log(cluster: &RedisCluster, written: &Written) -> Vec<u64> {
+    let mut client = cluster.client_for(written.tag.as_bytes()).unwrap();
+    let log = run(&mut client, &format!("LRANGE {{{}}}log 0 -1", written.tag));
+    log.array().unwrap().iter().map(|position| position.text().unwrap().parse().unwrap()).collect()
+}
