@@ -99,7 +99,7 @@ pub(crate) struct Settings {
     /// Leave out keys that fit one of these patterns.
     #[arg(long, value_name = "GLOB")]
     pub block_keys: Vec<String>,
-    /// Take only values of these types: string, list, set, hash, zset, stream, json.
+    /// Take only values of these types: string, list, set, hash, zset, stream, json, bloom, cuckoo, cms, topk.
     #[arg(long, value_name = "TYPE", value_delimiter = ',')]
     pub allow_types: Vec<String>,
     /// Leave out values of these types.

@@ -260,7 +260,7 @@ fn launch(options: &RedisOptions, port: u16, dir: &Path) -> Result<Child, RedisS
     let mut child =
         command.spawn().map_err(|source| RedisServerError::Run { program: program.clone(), source })?;
     for _ in 0..STARTUP_TRIES {
-        if answers(options, port) {
+        if answers(options, port, child.id()) {
             return Ok(child);
         }
         if child.try_wait().map_err(RedisServerError::Place)?.is_some() {
@@ -273,10 +273,17 @@ fn launch(options: &RedisOptions, port: u16, dir: &Path) -> Result<Child, RedisS
     Err(RedisServerError::NotUp { program, output: log_of(dir) })
 }
 
-/// Whether it serves; while it loads its files it answers, but does not.
-fn answers(options: &RedisOptions, port: u16) -> bool {
-    let pong = connect(options, port).and_then(|mut client| client.command(&[b"PING"]));
-    matches!(pong, Ok(Reply::Simple(text)) if text == "PONG")
+/// Whether it serves; while it loads its files it answers, but does not. Another server may have been quicker to take the
+/// port: a Redis tells which process it is.
+fn answers(options: &RedisOptions, port: u16, pid: u32) -> bool {
+    let serves = |mut client: RedisClient| -> Result<bool, RedisError> {
+        let pong = client.command(&[b"PING"])?;
+        let info = client.command(&[b"INFO", b"server"])?.text().unwrap_or_default();
+        let told = info.lines().find_map(|line| line.strip_prefix("process_id:"));
+        let is_ours = told.is_none_or(|told| told.trim() == pid.to_string());
+        Ok(is_ours && matches!(pong, Reply::Simple(text) if text == "PONG"))
+    };
+    connect(options, port).and_then(serves).unwrap_or(false)
 }
 
 fn connect(options: &RedisOptions, port: u16) -> Result<RedisClient, RedisError> {
