@@ -280,7 +280,10 @@ fn answers(options: &RedisOptions, port: u16, pid: u32) -> bool {
         let pong = client.command(&[b"PING"])?;
         let info = client.command(&[b"INFO", b"server"])?.text().unwrap_or_default();
         let told = info.lines().find_map(|line| line.strip_prefix("process_id:"));
-        let is_ours = told.is_none_or(|told| told.trim() == pid.to_string());
+        let is_ours = match options.flavor {
+            Flavor::Redis => told.is_some_and(|told| told.trim() == pid.to_string()),
+            Flavor::Dragonfly => true,
+        };
         Ok(is_ours && matches!(pong, Reply::Simple(text) if text == "PONG"))
     };
     connect(options, port).and_then(serves).unwrap_or(false)

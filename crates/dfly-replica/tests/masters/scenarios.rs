@@ -101,7 +101,7 @@ async fn a_snapshot_that_is_cut_off_is_begun_again() {
         let options = MasterOptions { cut: Some(cut), ..MasterOptions::default() };
         let master = ScriptedMaster::start(script.clone(), options).await.unwrap();
         let mut run = Run::go_on_with(master, redis(), patient);
-        caught_up(&run).await;
+        run.caught_up().await;
         run.settled().await;
         apply_once(&run.master, 1 << 30).await;
         run.ends_as_the_model().await;

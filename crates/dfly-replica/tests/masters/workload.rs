@@ -84,14 +84,19 @@ impl Run {
         assert!(quiet, "keys are still being read again: {:?}", self.reports.borrow());
     }
 
-    /// The same with another comparison of the model and the target.
-    pub(crate) async fn ends_as(mut self, compare: impl FnOnce(Keyspace, &RedisServer)) -> Report {
+    /// Waits until everything is acknowledged.
+    pub(crate) async fn caught_up(&mut self) {
         tokio::select! {
             ended = &mut self.task => panic!("the run ended by itself: {ended:?}"),
             caught_up = timeout(LIMIT, self.master.caught_up()) => {
                 assert!(caught_up.is_ok(), "not caught up in time: {:?}", self.master.violations());
             }
         }
+    }
+
+    /// The same with another comparison of the model and the target.
+    pub(crate) async fn ends_as(mut self, compare: impl FnOnce(Keyspace, &RedisServer)) -> Report {
+        self.caught_up().await;
         self.settled().await;
         self.stop.send_replace(Stop::Drain);
         let report = self.task.await.unwrap().unwrap();
