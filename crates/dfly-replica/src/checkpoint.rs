@@ -15,7 +15,8 @@ use std::fmt;
 use dfly_client::FlowId;
 use dfly_journal::Lsn;
 use redis_resp::connection::Connection;
-use redis_resp::{CommandBatch, Reply};
+use redis_resp::{CommandBatch, Reply, ServerError};
+use redis_sink::TargetError;
 
 use crate::error::Error;
 use crate::lasting::{self, Lasting};
@@ -119,7 +120,7 @@ impl Checkpoint {
     pub async fn load(target: &mut Connection) -> Result<Stored, Error> {
         match ask(target, &["HGETALL", KEY]).await? {
             Reply::Array(pairs) => Ok(stored(&fields(&pairs))),
-            Reply::Error(error) => Err(unusable(error.to_string())),
+            Reply::Error(error) => Err(refused(error)),
             other => Err(unusable(format!("{other:?}"))),
         }
     }
@@ -142,7 +143,7 @@ impl Checkpoint {
                 }
                 _ => Ok(None),
             },
-            Reply::Error(error) => Err(unusable(error.to_string())),
+            Reply::Error(error) => Err(refused(error)),
             other => Err(unusable(format!("{other:?}"))),
         }
     }
@@ -153,7 +154,7 @@ impl Checkpoint {
     /// As [`Self::load`].
     pub async fn claim(target: &mut Connection, owner: &str) -> Result<(), Error> {
         match ask(target, &["HSET", KEY, "owner", owner]).await? {
-            Reply::Error(error) => Err(unusable(error.to_string())),
+            Reply::Error(error) => Err(refused(error)),
             _ => Ok(()),
         }
     }
@@ -180,7 +181,7 @@ impl Checkpoint {
         match target.ask(&request).await.map_err(|error| Error::Target(error.into()))? {
             Reply::Integer(1) => Ok(true),
             Reply::Integer(_) => Ok(false),
-            Reply::Error(error) => Err(unusable(error.to_string())),
+            Reply::Error(error) => Err(refused(error)),
             other => Err(unusable(format!("{other:?}"))),
         }
     }
@@ -194,7 +195,7 @@ impl Checkpoint {
         fields.extend(lasting.fields().into_iter().flatten());
         for request in [&["DEL", KEY][..], &fields] {
             if let Reply::Error(error) = ask(target, request).await? {
-                return Err(unusable(error.to_string()));
+                return Err(refused(error));
             }
         }
         Ok(())
@@ -206,7 +207,7 @@ impl Checkpoint {
     /// As [`Self::load`].
     pub async fn swept(target: &mut Connection) -> Result<(), Error> {
         match ask(target, &["HDEL", KEY, lasting::SWEEP]).await? {
-            Reply::Error(error) => Err(unusable(error.to_string())),
+            Reply::Error(error) => Err(refused(error)),
             _ => Ok(()),
         }
     }
@@ -217,7 +218,7 @@ impl Checkpoint {
     /// As [`Self::load`].
     pub async fn refuse(target: &mut Connection, reason: &str) -> Result<(), Error> {
         match ask(target, &["HSET", KEY, "refused", reason]).await? {
-            Reply::Error(error) => Err(unusable(error.to_string())),
+            Reply::Error(error) => Err(refused(error)),
             _ => Ok(()),
         }
     }
@@ -270,6 +271,14 @@ pub(crate) fn write_position(flow: FlowId, at: Position, out: &mut CommandBatch)
 
 pub(crate) async fn ask(target: &mut Connection, request: &[&str]) -> Result<Reply, Error> {
     target.ask(request).await.map_err(|error| Error::Target(error.into()))
+}
+
+/// A target that is loading, say, is asked again.
+fn refused(error: ServerError) -> Error {
+    match crate::target::passes(&error) {
+        true => Error::Target(TargetError::Refused { request: KEY, error }),
+        false => unusable(error.to_string()),
+    }
 }
 
 fn unusable(reason: String) -> Error {

@@ -6,7 +6,7 @@ use dfly_rdb::payload::TargetFormat;
 use dfly_translate::{Ability, Target};
 use dfly_wire::DbIndex;
 use redis_resp::connection::{Connection, ConnectionError};
-use redis_resp::{ErrorCode, Reply};
+use redis_resp::{ErrorCode, Reply, ServerError};
 use redis_sink::{Family, SinkError, TargetError, TargetInfo, WindowError};
 use tokio::time::{Instant, sleep};
 use tracing::{debug, warn};
@@ -121,6 +121,7 @@ pub(crate) async fn demand<A: AsRef<[u8]> + Sync>(
     request: &[A],
 ) -> Result<Reply, Error> {
     match target.ask(request).await.map_err(TargetError::from)? {
+        Reply::Error(error) if passes(&error) => Err(TargetError::Refused { request: name, error }.into()),
         Reply::Error(error) => Err(Error::TargetAnswer { request: name, answer: error.to_string() }),
         reply => Ok(reply),
     }
@@ -190,11 +191,16 @@ fn remedy_of(code: &ErrorCode) -> Remedy {
     }
 }
 
+/// Whether a question that is refused so may be answered later.
+pub(crate) fn passes(error: &ServerError) -> bool {
+    remedy_of(&error.code) != Remedy::Stop
+}
+
 /// Whether another attempt to connect to the target can go better.
 pub(crate) fn is_passing(error: &Error) -> bool {
     match error {
         Error::Target(TargetError::Connection(error)) => !matches!(error, ConnectionError::Reply { .. }),
-        Error::Target(TargetError::Refused { error, .. }) => remedy_of(&error.code) != Remedy::Stop,
+        Error::Target(TargetError::Refused { error, .. }) => passes(error),
         // A primary that was demoted may be the primary again, or an address may lead to the new one.
         Error::Unfit { .. } => true,
         _ => false,

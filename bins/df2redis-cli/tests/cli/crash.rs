@@ -16,10 +16,10 @@ use crate::binary::{spawn_quiet, stop};
 
 const LIMIT: Duration = Duration::from_secs(60);
 
-struct Random(u64);
+pub(crate) struct Random(pub u64);
 
 impl Random {
-    fn below(&mut self, n: u64) -> u64 {
+    pub(crate) fn below(&mut self, n: u64) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
@@ -28,7 +28,7 @@ impl Random {
 }
 
 /// Non-idempotent operations over few keys. Those that the model refuses are not journaled.
-fn operation(random: &mut Random, serial: u64) -> String {
+pub(crate) fn operation(random: &mut Random, serial: u64) -> String {
     let k = random.below(5);
     match random.below(12) {
         0 => format!("INCR n{k}"),
@@ -44,6 +44,11 @@ fn operation(random: &mut Random, serial: u64) -> String {
         10 => format!("RENAME s{k} s{}", random.below(5)),
         _ => format!("SADD t{k} {}", serial % 50),
     }
+}
+
+/// How many there are to be.
+pub(crate) fn accidents() -> u64 {
+    std::env::var_os("RUNS").map_or(30, |runs| runs.to_str().unwrap().parse().unwrap())
 }
 
 struct Run {
@@ -137,7 +142,7 @@ fn tool((master, redis): (&ScriptedMaster, &RedisServer), state: &tempfile::Temp
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_record_once_whatever_is_killed() {
-    let crashes: u64 = std::env::var_os("RUNS").map_or(30, |runs| runs.to_str().unwrap().parse().unwrap());
+    let crashes = accidents();
     let mut run = Run::start(0x2545_f491_4f6c_dd1d).await;
     for crash in 0..crashes {
         run.work().await;
