@@ -361,3 +361,37 @@ pub(super) fn places(command: &Command) -> Vec<Place> {
     let positions = lookup(command.args.name()).map(|spec| spec.key_positions(&words)).unwrap_or_default();
     positions.into_iter().filter_map(|at| Some((command.db, command.args.shared(at)?))).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use dfly_testkit::{RedisOptions, RedisServer};
+    use redis_resp::connection::{Endpoint, Peer};
+
+    use super::*;
+
+    fn at(redis: &RedisServer) -> Endpoint {
+        let (host, port) = (redis.address().ip().to_string(), redis.address().port());
+        let (connect_timeout, reply_timeout) = (Duration::from_secs(5), Duration::from_secs(20));
+        Endpoint { peer: Peer::Target, host, port, credentials: None, connect_timeout, reply_timeout }
+    }
+
+    /// A flush of database 0 takes the sets along; what they say of other databases is to last.
+    #[tokio::test]
+    async fn what_is_wanted_elsewhere() {
+        let redis = RedisServer::start(RedisOptions::default()).unwrap();
+        let mut client = redis.client().unwrap();
+        for line in ["0 0:here ?0:too nonsense", "1 3:there ?30:there:too 0:here"] {
+            let (flow, members) = line.split_once(' ').unwrap();
+            let set = format!("df2redis:reread:{flow}");
+            let words = ["SADD", &set].into_iter().chain(members.split(' '));
+            client.expect(&words.map(str::as_bytes).collect::<Vec<_>>()).unwrap();
+        }
+        let config = EngineConfig::new(at(&redis), at(&redis));
+        let mut found = Wanted::elsewhere(&config, (2, DbIndex(0))).await.unwrap();
+        found.iter_mut().for_each(|(_, members)| members.sort());
+        let kept = vec![Bytes::from("3:there"), Bytes::from("?30:there:too")];
+        assert_eq!(found, [(Bytes::from("df2redis:reread:1"), kept)]);
+    }
+}
