@@ -36,7 +36,12 @@ const CHECK: &str = "local v=redis.call('HMGET',KEYS[1],ARGV[1],'source','owner'
 /// Puts the new source (ARGV[2]) and the new positions in place of the old ones, if all are as expected: ARGV[1] is the
 /// source, then a field, its old value and its new one for each flow. What is new by now stays so: the answer to a request
 /// may be lost. Says whether the hash holds what is new.
-const REPLACE: &str = "local function is(field,value) return redis.call('HGET',KEYS[1],field)==value end      local old,new=is('source',ARGV[1]),is('source',ARGV[2])      for i=3,#ARGV,3 do old=old and is(ARGV[i],ARGV[i+1]) new=new and is(ARGV[i],ARGV[i+2]) end      if new then return 1 end if not old then return 0 end      redis.call('HSET',KEYS[1],'source',ARGV[2])      for i=3,#ARGV,3 do redis.call('HSET',KEYS[1],ARGV[i],ARGV[i+2]) end return 1";
+const REPLACE: &str = "local function is(field,value) return redis.call('HGET',KEYS[1],field)==value end \
+     local old,new=is('source',ARGV[1]),is('source',ARGV[2]) \
+     for i=3,#ARGV,3 do old=old and is(ARGV[i],ARGV[i+1]) new=new and is(ARGV[i],ARGV[i+2]) end \
+     if new then return 1 end if not old then return 0 end \
+     redis.call('HSET',KEYS[1],'source',ARGV[2]) \
+     for i=3,#ARGV,3 do redis.call('HSET',KEYS[1],ARGV[i],ARGV[i+2]) end return 1";
 
 /// How many commands [`open_guarded`] writes.
 pub(crate) const GUARD_COMMANDS: usize = 3;
@@ -269,7 +274,7 @@ pub(crate) fn write_position(flow: FlowId, at: Position, out: &mut CommandBatch)
     out.push(&[b"HSET", KEY.as_bytes(), field(flow).as_bytes(), at.to_string().as_bytes()]);
 }
 
-pub(crate) async fn ask(target: &mut Connection, request: &[&str]) -> Result<Reply, Error> {
+async fn ask(target: &mut Connection, request: &[&str]) -> Result<Reply, Error> {
     target.ask(request).await.map_err(|error| Error::Target(error.into()))
 }
 

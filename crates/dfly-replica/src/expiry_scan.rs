@@ -19,7 +19,7 @@ use crate::look::{self, Lines};
 use crate::owner::Sharding;
 use crate::reader::SourceReader;
 use crate::sweep::Keys;
-use crate::target::{connect_target, databases, demand};
+use crate::target::{connect_target, databases, demand, strange};
 
 /// The time that each key has left, in milliseconds; negative without an expiry.
 const LEFT: &str =
@@ -78,7 +78,10 @@ impl Task {
         let head = [&b"EVAL"[..], LEFT.as_bytes(), count.as_bytes()];
         let request: Vec<&[u8]> = head.into_iter().chain(keys.iter().map(|key| &key[..])).collect();
         let now = self.config.clock.now();
-        let Reply::Array(left) = demand(target, "EVAL", &request).await? else { return Ok(Vec::new()) };
+        let left = match demand(target, "EVAL", &request).await? {
+            Reply::Array(left) => left,
+            other => return Err(strange("EVAL", &other)),
+        };
         let expiring = keys.iter().zip(left).filter_map(|(key, left)| match left {
             Reply::Integer(left) if left >= 0 => Some((key.clone(), UnixMillis(now.0.saturating_add(left)))),
             _ => None,

@@ -10,7 +10,7 @@ use redis_resp::connection::Connection;
 use crate::config::{EngineConfig, OnConflict};
 use crate::error::Error;
 use crate::sweep::Keys;
-use crate::target::{databases, demand};
+use crate::target::{databases, demand, strange};
 
 /// The set in each database that names them.
 const KEY: &str = "df2redis:kept";
@@ -43,17 +43,20 @@ pub(crate) async fn load(target: &mut Connection, config: &EngineConfig) -> Resu
         let mut cursor = bytes::Bytes::from_static(b"0");
         loop {
             let request = [&b"SSCAN"[..], KEY.as_bytes(), &cursor, b"COUNT", b"512"];
-            let Reply::Array(parts) = demand(target, "SSCAN", &request).await? else { break };
-            let Ok([Reply::Bulk(next), Reply::Array(names)]) = <[Reply; 2]>::try_from(parts) else { break };
+            let reply = demand(target, "SSCAN", &request).await?;
+            let Reply::Array(parts) = &reply else { return Err(strange("SSCAN", &reply)) };
+            let [Reply::Bulk(next), Reply::Array(names)] = parts.as_slice() else {
+                return Err(strange("SSCAN", &reply));
+            };
             for name in names {
                 if let Reply::Bulk(name) = name {
-                    kept.add(db, name);
+                    kept.add(db, name.clone());
                 }
             }
-            if next == "0" {
+            if *next == "0" {
                 break;
             }
-            cursor = next;
+            cursor = next.clone();
         }
     }
     demand(target, "SELECT", &["SELECT", "0"]).await?;

@@ -3,10 +3,11 @@
 use redis_resp::Reply;
 use redis_resp::connection::Connection;
 
-use crate::checkpoint::{KEY, Others, ask};
+use crate::checkpoint::{KEY, Others};
 use crate::config::{EngineConfig, OnConflict};
 use crate::error::Error;
 use crate::owner::Sharding;
+use crate::target::{demand, strange};
 
 pub(crate) const SWEEP: &str = "sweep";
 pub(crate) const SHARDING: &str = "sharding";
@@ -14,7 +15,7 @@ const KEEP: &str = "keep";
 const SETTINGS: &str = "settings";
 const RELEASE: &str = "version";
 
-/// See above.
+/// Fields of the hash that holds the positions.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Lasting {
     /// Keys that the source does not have are still to be removed.
@@ -45,10 +46,13 @@ impl Lasting {
     /// As a session before has left it.
     ///
     /// # Errors
-    /// As [`crate::Checkpoint::load`].
+    /// The target's refusal: what is not known is not taken for unset.
     pub(crate) async fn load(target: &mut Connection) -> Result<Self, Error> {
         let request = ["HMGET", KEY, SWEEP, KEEP, SHARDING, SETTINGS, RELEASE];
-        let Reply::Array(found) = ask(target, &request).await? else { return Ok(Self::default()) };
+        let found = match demand(target, "HMGET", &request).await? {
+            Reply::Array(found) => found,
+            other => return Err(strange("HMGET", &other)),
+        };
         let text = |at: usize| match found.get(at) {
             Some(Reply::Bulk(text)) => Some(String::from_utf8_lossy(text).into_owned()),
             _ => None,

@@ -9,7 +9,7 @@ use redis_resp::connection::Connection;
 
 use crate::config::EngineConfig;
 use crate::error::Error;
-use crate::target::{connect_target, databases, demand};
+use crate::target::{connect_target, databases, demand, strange};
 
 /// How many keys one SCAN looks at.
 const COUNT: &str = "512";
@@ -36,16 +36,13 @@ impl Keys {
         let reply =
             demand(&mut self.connection, "SCAN", &[&b"SCAN"[..], &cursor, b"COUNT", COUNT.as_bytes()])
                 .await?;
-        let (cursor, keys) = match reply {
-            Reply::Array(parts) => match <[Reply; 2]>::try_from(parts) {
-                Ok([Reply::Bulk(cursor), Reply::Array(keys)]) => (cursor, keys),
-                other => return Err(strange(&format!("{other:?}"))),
-            },
-            other => return Err(strange(&format!("{other:?}"))),
+        let Reply::Array(parts) = &reply else { return Err(strange("SCAN", &reply)) };
+        let [Reply::Bulk(cursor), Reply::Array(keys)] = parts.as_slice() else {
+            return Err(strange("SCAN", &reply));
         };
-        self.cursor = (cursor != "0").then_some(cursor);
-        let keys = keys.into_iter().filter_map(|key| match key {
-            Reply::Bulk(key) if !key.starts_with(RESERVED) => Some(key),
+        self.cursor = (*cursor != "0").then(|| cursor.clone());
+        let keys = keys.iter().filter_map(|key| match key {
+            Reply::Bulk(key) if !key.starts_with(RESERVED) => Some(key.clone()),
             _ => None,
         });
         Ok(Some(keys.collect()))
@@ -59,10 +56,6 @@ impl Keys {
         }
         Ok(())
     }
-}
-
-fn strange(answer: &str) -> Error {
-    Error::TargetAnswer { request: "SCAN", answer: answer.chars().take(200).collect() }
 }
 
 /// Removes the source's keys from one database of the target, or from all that the source feeds; what belongs to others

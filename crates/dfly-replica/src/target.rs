@@ -127,6 +127,11 @@ pub(crate) async fn demand<A: AsRef<[u8]> + Sync>(
     }
 }
 
+/// An answer of another form than servers give.
+pub(crate) fn strange(request: &'static str, answer: &Reply) -> Error {
+    Error::TargetAnswer { request, answer: format!("{answer:?}").chars().take(200).collect() }
+}
+
 /// What a set, or a sorted set, holds; `request` asks for it.
 pub(crate) async fn members(
     target: &mut Connection,

@@ -93,6 +93,7 @@ fn answer(request: &[u8]) -> Option<String> {
         ("COMMAND" | "HGETALL", _) => Some("*0\r\n".to_owned()),
         ("CLIENT" | "SELECT", _) => Some("+OK\r\n".to_owned()),
         ("HGET", _) => Some("$-1\r\n".to_owned()),
+        ("HMGET", _) => Some(format!("*5\r\n{}", "$-1\r\n".repeat(5))),
         ("TIME", _) => Some("*2\r\n$1\r\n1\r\n$1\r\n0\r\n".to_owned()),
         (_, key) if key.starts_with("df2redis:") => Some(":0\r\n".to_owned()),
         _ => None,

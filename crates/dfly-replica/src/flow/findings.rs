@@ -48,7 +48,7 @@ impl Flow {
         match finding {
             Finding::Doubt(places) => places.into_iter().for_each(|place| self.want(place)),
             Finding::AllLookedFor(Look { lsns, tell }) => {
-                let from = lsns.get(usize::from(self.id.0)).copied().unwrap_or_default();
+                let from = lsns.get(usize::from(self.id.0)).copied().unwrap_or(Lsn(u64::MAX));
                 self.looked = Some(Looked::From(from, tell));
             }
             Finding::Expiries(found) => self.expiring.learn_all(&found),
