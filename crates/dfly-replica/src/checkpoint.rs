@@ -14,13 +14,13 @@ use std::fmt;
 
 use dfly_client::FlowId;
 use dfly_journal::Lsn;
-use redis_resp::connection::Connection;
 use redis_resp::{CommandBatch, Reply, ServerError};
 use redis_sink::TargetError;
 
 use crate::error::Error;
 use crate::lasting::{self, Lasting};
 use crate::owner::Sharding;
+use crate::target::TargetConnection;
 
 /// The reserved key. Everything that begins with `df2redis:` is this tool's own.
 pub const KEY: &str = "df2redis:checkpoint";
@@ -122,7 +122,7 @@ impl Checkpoint {
     ///
     /// # Errors
     /// The connection's, or the target's refusal.
-    pub async fn load(target: &mut Connection) -> Result<Stored, Error> {
+    pub async fn load(target: &mut TargetConnection) -> Result<Stored, Error> {
         match ask(target, &["HGETALL", KEY]).await? {
             Reply::Array(pairs) => Ok(stored(&fields(&pairs))),
             Reply::Error(error) => Err(refused(error)),
@@ -135,7 +135,7 @@ impl Checkpoint {
     /// # Errors
     /// As [`Self::load`]; [`Error::Overtaken`] if another session has claimed the target.
     pub async fn position(
-        target: &mut Connection,
+        target: &mut TargetConnection,
         parties: &Parties,
         flow: FlowId,
     ) -> Result<Option<Position>, Error> {
@@ -157,7 +157,7 @@ impl Checkpoint {
     ///
     /// # Errors
     /// As [`Self::load`].
-    pub async fn claim(target: &mut Connection, owner: &str) -> Result<(), Error> {
+    pub async fn claim(target: &mut TargetConnection, owner: &str) -> Result<(), Error> {
         match ask(target, &["HSET", KEY, "owner", owner]).await? {
             Reply::Error(error) => Err(refused(error)),
             _ => Ok(()),
@@ -177,13 +177,13 @@ impl Checkpoint {
     ///
     /// # Errors
     /// As [`Self::load`].
-    pub async fn replace(target: &mut Connection, old: &Self, new: &Self) -> Result<bool, Error> {
+    pub async fn replace(target: &mut TargetConnection, old: &Self, new: &Self) -> Result<bool, Error> {
         let mut request = vec!["EVAL".to_owned(), REPLACE.into(), "1".into(), KEY.into()];
         request.extend([old.source_id.clone(), new.source_id.clone()]);
         for ((flow, was), is) in old.flows.iter().zip(new.flows.values()) {
             request.extend([field(*flow), was.to_string(), is.to_string()]);
         }
-        match target.ask(&request).await.map_err(|error| Error::Target(error.into()))? {
+        match target.ask(&request).await? {
             Reply::Integer(1) => Ok(true),
             Reply::Integer(_) => Ok(false),
             Reply::Error(error) => Err(refused(error)),
@@ -195,7 +195,11 @@ impl Checkpoint {
     ///
     /// # Errors
     /// As [`Self::load`].
-    pub(crate) async fn begin(target: &mut Connection, owner: &str, lasting: &Lasting) -> Result<(), Error> {
+    pub(crate) async fn begin(
+        target: &mut TargetConnection,
+        owner: &str,
+        lasting: &Lasting,
+    ) -> Result<(), Error> {
         let mut fields = vec!["HSET", KEY, "owner", owner, "syncing", "1"];
         fields.extend(lasting.fields().into_iter().flatten());
         for request in [&["DEL", KEY][..], &fields] {
@@ -210,7 +214,7 @@ impl Checkpoint {
     ///
     /// # Errors
     /// As [`Self::load`].
-    pub async fn swept(target: &mut Connection) -> Result<(), Error> {
+    pub async fn swept(target: &mut TargetConnection) -> Result<(), Error> {
         match ask(target, &["HDEL", KEY, lasting::SWEEP]).await? {
             Reply::Error(error) => Err(refused(error)),
             _ => Ok(()),
@@ -221,7 +225,7 @@ impl Checkpoint {
     ///
     /// # Errors
     /// As [`Self::load`].
-    pub async fn refuse(target: &mut Connection, reason: &str) -> Result<(), Error> {
+    pub async fn refuse(target: &mut TargetConnection, reason: &str) -> Result<(), Error> {
         match ask(target, &["HSET", KEY, "refused", reason]).await? {
             Reply::Error(error) => Err(refused(error)),
             _ => Ok(()),
@@ -229,19 +233,21 @@ impl Checkpoint {
     }
 
     /// All of it in one command, for a target that was just flushed.
-    pub(crate) fn write(&self, (owner, lasting): (&str, &Lasting), out: &mut CommandBatch) {
-        let fields = lasting.fields();
-        let mut command = out.start(8 + 2 * fields.len() + 2 * self.flows.len());
-        command.arg(b"HSET").arg(KEY.as_bytes()).arg(b"owner").arg(owner.as_bytes());
-        for text in fields.into_iter().flatten() {
-            command.arg(text.as_bytes());
-        }
-        command.arg(b"source").arg(self.source_id.as_bytes());
-        command.arg(b"flows").arg(self.flows.len().to_string().as_bytes());
+    pub(crate) fn write(&self, beside: (&str, &Lasting), out: &mut CommandBatch) {
+        let words = self.request(beside);
+        out.push(&words.iter().map(Vec::as_slice).collect::<Vec<_>>());
+    }
+
+    /// The command of [`Self::write`].
+    pub(crate) fn request(&self, (owner, lasting): (&str, &Lasting)) -> Vec<Vec<u8>> {
+        let mut words: Vec<String> = ["HSET", KEY, "owner", owner].map(str::to_owned).into();
+        words.extend(lasting.fields().into_iter().flatten().map(str::to_owned));
+        let count = self.flows.len().to_string();
+        words.extend(["source", &self.source_id, "flows", &count].map(str::to_owned));
         for (flow, at) in &self.flows {
-            command.arg(field(*flow).as_bytes()).arg(at.to_string().as_bytes());
+            words.extend([field(*flow), at.to_string()]);
         }
-        command.finish();
+        words.into_iter().map(String::into_bytes).collect()
     }
 }
 
@@ -274,8 +280,8 @@ pub(crate) fn write_position(flow: FlowId, at: Position, out: &mut CommandBatch)
     out.push(&[b"HSET", KEY.as_bytes(), field(flow).as_bytes(), at.to_string().as_bytes()]);
 }
 
-async fn ask(target: &mut Connection, request: &[&str]) -> Result<Reply, Error> {
-    target.ask(request).await.map_err(|error| Error::Target(error.into()))
+async fn ask(target: &mut TargetConnection, request: &[&str]) -> Result<Reply, Error> {
+    target.ask(request).await
 }
 
 /// A target that is loading, say, is asked again.

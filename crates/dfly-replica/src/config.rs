@@ -17,6 +17,11 @@ pub struct EngineConfig {
     pub source: Endpoint,
     /// The Redis or Valkey server.
     pub target: Endpoint,
+    /// Whether the target is a cluster.
+    pub target_mode: TargetMode,
+    /// In a cluster, how many replicas of each primary must have what a position stands behind, or all that it has if it has
+    /// fewer.
+    pub wait_replicas: u16,
     /// What reaches the target, under which names, and what to do with what it cannot hold.
     pub rules: Arc<Rules>,
     /// What a first start does with a target that holds keys.
@@ -73,6 +78,18 @@ pub struct EngineConfig {
     pub relay_max_bytes: u64,
     /// Where the time comes from.
     pub clock: Clock,
+}
+
+/// What a target is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum TargetMode {
+    /// As it says itself (`cluster_enabled` of INFO).
+    #[default]
+    Auto,
+    /// A single server, or something that behaves like one.
+    Standalone,
+    /// A cluster.
+    Cluster,
 }
 
 /// What a first start does with a target that holds keys. A start that finds positions or an unfinished synchronisation
@@ -157,6 +174,8 @@ impl EngineConfig {
         Self {
             source,
             target,
+            target_mode: TargetMode::default(),
+            wait_replicas: 1,
             rules: Arc::default(),
             on_start: OnStart::default(),
             on_conflict: OnConflict::default(),

@@ -5,13 +5,13 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::Arc;
 
 use dfly_translate::{Emptied, Flush};
-use redis_resp::connection::Connection;
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tracing::{info, warn};
 
 use crate::backoff::Backoff;
 use crate::checkpoint::{Checkpoint, Others, Stored};
+use crate::cluster;
 use crate::config::{EngineConfig, OnConflict, OnStart};
 use crate::error::{Error, FlowError};
 use crate::kept;
@@ -21,7 +21,7 @@ use crate::session::{self, Observer, Opening, SessionEnd};
 use crate::state_file::{SavedState, StateFile};
 use crate::stop::{Stop, stopped_during, told};
 use crate::sweep::{self, Keys};
-use crate::target::{self, connect_target, databases, demand};
+use crate::target::{self, TargetConnection, connect_target, databases};
 
 /// A replication that can be run once.
 #[derive(Debug)]
@@ -175,17 +175,18 @@ impl Engine {
 
     /// What the target holds of a session before, of which nothing is carried out any more from here on. A target that
     /// holds nothing is claimed when something is first written.
-    async fn claim(&mut self, target: &mut Connection) -> Result<Stored, Error> {
+    async fn claim(&mut self, target: &mut TargetConnection) -> Result<Stored, Error> {
         self.claims += 1;
         if Checkpoint::load(target).await? == Stored::Nothing {
             return Ok(Stored::Nothing);
         }
         Checkpoint::claim(target, &self.owner()).await?;
         target::evict_others(target).await?;
+        cluster::flush::finish(target).await?;
         Checkpoint::load(target).await
     }
 
-    async fn first_opening(&mut self, target: &mut Connection) -> Result<Opening, Error> {
+    async fn first_opening(&mut self, target: &mut TargetConnection) -> Result<Opening, Error> {
         if !self.config.force_resync {
             Lasting::load(target).await?.check(&self.config)?;
         }
@@ -204,7 +205,7 @@ impl Engine {
     }
 
     /// A first start, with what the user wants done about keys that are there.
-    async fn first_start(&self, target: &mut Connection) -> Result<Others, Error> {
+    async fn first_start(&self, target: &mut TargetConnection) -> Result<Others, Error> {
         let keys = self.foreign_keys(target).await?;
         match self.config.on_start {
             _ if keys == 0 => Ok(Others::None),
@@ -213,14 +214,14 @@ impl Engine {
             OnStart::Mirror => Ok(Others::Remove),
             OnStart::Flush => {
                 warn!(keys, "emptying the target, as --on-start flush says");
-                demand(target, "FLUSHALL", &["FLUSHALL"]).await?;
+                target::empty(target).await?;
                 Ok(Others::None)
             }
         }
     }
 
     /// How many keys the target holds; 0 if they are all this tool's own.
-    async fn foreign_keys(&self, target: &mut Connection) -> Result<u64, Error> {
+    async fn foreign_keys(&self, target: &mut TargetConnection) -> Result<u64, Error> {
         for db in databases(target).await? {
             let mut keys = Keys::of(&self.config, db).await?;
             while let Some(found) = keys.next().await? {
@@ -233,7 +234,7 @@ impl Engine {
     }
 
     /// A full synchronisation over what one before has left.
-    async fn anew(target: &mut Connection) -> Result<Opening, Error> {
+    async fn anew(target: &mut TargetConnection) -> Result<Opening, Error> {
         let keeps = Lasting::load(target).await?.keep;
         Ok(Opening::Full(if keeps { Others::Keep } else { Others::Remove }))
     }
@@ -432,12 +433,11 @@ impl Engine {
         match flush.on_target(&self.config.rules.selection) {
             Emptied::Nothing => {}
             Emptied::Covered(db) => sweep::empty(&self.config, db).await?,
-            Emptied::All => {
-                demand(&mut target, "FLUSHALL", &["FLUSHALL"]).await?;
-            }
+            Emptied::All => target::empty(&mut target).await?,
+            Emptied::Db(_) if target.is_cluster() => target::empty(&mut target).await?,
             Emptied::Db(db) => {
-                demand(&mut target, "SELECT", &["SELECT", &db.to_string()]).await?;
-                demand(&mut target, "FLUSHDB", &["FLUSHDB"]).await?;
+                target.select(db).await?;
+                target::demand(&mut target, "FLUSHDB", &["FLUSHDB"]).await?;
             }
         }
         Ok(())

@@ -8,6 +8,7 @@ use dfly_client::{FlowId, HandshakeError, NoClaim};
 use dfly_journal::Lsn;
 use dfly_translate::{Flush, TranslateError};
 use redis_resp::connection::ConnectionError;
+use redis_sink::cluster::ClusterError;
 use redis_sink::{Refusal, SinkError, TargetError};
 use thiserror::Error;
 
@@ -25,6 +26,12 @@ pub enum Error {
     /// The target cannot be reached, or refuses the login.
     #[error(transparent)]
     Target(#[from] TargetError),
+    /// The target, a cluster, cannot be reached, or refuses what is needed.
+    #[error(transparent)]
+    Cluster(ClusterError),
+    /// A primary of the cluster was replaced or restarted, or is new: what it holds has to be found out.
+    #[error("a primary of the target is not what it was: {0}")]
+    Replaced(String),
     /// The target is of a kind that cannot be written to.
     #[error("the target at {address} {reason}")]
     Unfit {
@@ -177,6 +184,9 @@ pub enum FlowError {
     /// The target took no more.
     #[error(transparent)]
     Sink(#[from] SinkError),
+    /// A cluster took no more.
+    #[error(transparent)]
+    Cluster(ClusterError),
     /// The target refused a record for good, and its key cannot be read again.
     #[error("the target refuses {0}")]
     Refused(Box<Refusal>),
@@ -234,6 +244,7 @@ impl FlowError {
         match self {
             Self::Sink(error) => target::remedy(error) == Remedy::Again,
             Self::TargetForgot => true,
+            Self::Cluster(error) => error.is_passing(),
             Self::Target(error) => target::is_passing(error),
             _ => false,
         }
@@ -264,6 +275,8 @@ impl Error {
                 ..
             } => Blame::Conflict,
             Self::Target(_)
+            | Self::Cluster(_)
+            | Self::Replaced(_)
             | Self::Unfit { .. }
             | Self::Checkpoint { .. }
             | Self::TargetAnswer { .. }
@@ -272,6 +285,7 @@ impl Error {
             | Self::Flow {
                 error:
                     FlowError::Sink(_)
+                    | FlowError::Cluster(_)
                     | FlowError::Translate(_)
                     | FlowError::Record { .. }
                     | FlowError::Refused(_)

@@ -7,7 +7,6 @@ use bytes::Bytes;
 use dfly_client::FlowId;
 use dfly_wire::{DbIndex, UnixMillis};
 use redis_resp::Reply;
-use redis_resp::connection::Connection;
 use tracing::warn;
 
 use crate::config::EngineConfig;
@@ -19,11 +18,7 @@ use crate::look::{self, Lines};
 use crate::owner::Sharding;
 use crate::reader::SourceReader;
 use crate::sweep::Keys;
-use crate::target::{connect_target, databases, demand, strange};
-
-/// The time that each key has left, in milliseconds; negative without an expiry.
-const LEFT: &str =
-    "local left={} for i,key in ipairs(KEYS) do left[i]=redis.call('PTTL',key) end return left";
+use crate::target::{Question, TargetConnection, connect_target, databases, strange};
 
 /// A look at all keys of the target.
 pub(crate) struct Task {
@@ -57,7 +52,7 @@ impl Task {
         let sharding = Lasting::load(&mut target).await?.sharding;
         for db in databases(&mut target).await? {
             let mut keys = Keys::of(&self.config, db).await?;
-            demand(&mut target, "SELECT", &["SELECT", &db.to_string()]).await?;
+            target.select(db).await?;
             while let Some(found) = keys.next().await? {
                 let expiring = self.expiring(&mut target, &found).await?;
                 self.tell((db, &expiring), sharding).await?;
@@ -68,25 +63,21 @@ impl Task {
 
     async fn expiring(
         &self,
-        target: &mut Connection,
+        target: &mut TargetConnection,
         keys: &[Bytes],
     ) -> Result<Vec<(Bytes, UnixMillis)>, Error> {
         if keys.is_empty() {
             return Ok(Vec::new());
         }
-        let count = keys.len().to_string();
-        let head = [&b"EVAL"[..], LEFT.as_bytes(), count.as_bytes()];
-        let request: Vec<&[u8]> = head.into_iter().chain(keys.iter().map(|key| &key[..])).collect();
+        let questions: Vec<Question> = keys.iter().map(|key| Question::new(&[b"PTTL", key])).collect();
         let now = self.config.clock.now();
-        let left = match demand(target, "EVAL", &request).await? {
-            Reply::Array(left) => left,
-            other => return Err(strange("EVAL", &other)),
-        };
+        let left = target.ask_many(&questions).await?;
         let expiring = keys.iter().zip(left).filter_map(|(key, left)| match left {
-            Reply::Integer(left) if left >= 0 => Some((key.clone(), UnixMillis(now.0.saturating_add(left)))),
-            _ => None,
+            Reply::Integer(left) if left < 0 => None,
+            Reply::Integer(left) => Some(Ok((key.clone(), UnixMillis(now.0.saturating_add(left))))),
+            other => Some(Err(strange("PTTL", &other))),
         });
-        Ok(expiring.collect())
+        expiring.collect()
     }
 
     /// Tells the flow that owns a key, or all if that is not known.

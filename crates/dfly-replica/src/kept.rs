@@ -4,22 +4,22 @@
 use std::sync::Arc;
 
 use dfly_translate::Kept;
+use dfly_wire::DbIndex;
 use redis_resp::Reply;
-use redis_resp::connection::Connection;
 
 use crate::config::{EngineConfig, OnConflict};
 use crate::error::Error;
 use crate::sweep::Keys;
-use crate::target::{databases, demand, strange};
+use crate::target::{TargetConnection, databases, demand, strange};
 
 /// The set in each database that names them.
 const KEY: &str = "df2redis:kept";
 
 /// Notes every key that is there.
-pub(crate) async fn note(target: &mut Connection, config: &Arc<EngineConfig>) -> Result<Kept, Error> {
+pub(crate) async fn note(target: &mut TargetConnection, config: &Arc<EngineConfig>) -> Result<Kept, Error> {
     let mut kept = Kept::new(config.on_conflict == OnConflict::Panic);
     for db in databases(target).await? {
-        demand(target, "SELECT", &["SELECT", &db.to_string()]).await?;
+        target.select(db).await?;
         demand(target, "DEL", &["DEL", KEY]).await?;
         let mut keys = Keys::of(config, db).await?;
         while let Some(found) = keys.next().await? {
@@ -31,15 +31,15 @@ pub(crate) async fn note(target: &mut Connection, config: &Arc<EngineConfig>) ->
             found.into_iter().for_each(|key| kept.add(db, key));
         }
     }
-    demand(target, "SELECT", &["SELECT", "0"]).await?;
+    target.select(DbIndex(0)).await?;
     Ok(kept)
 }
 
 /// Those that a run before has noted.
-pub(crate) async fn load(target: &mut Connection, config: &EngineConfig) -> Result<Kept, Error> {
+pub(crate) async fn load(target: &mut TargetConnection, config: &EngineConfig) -> Result<Kept, Error> {
     let mut kept = Kept::new(config.on_conflict == OnConflict::Panic);
     for db in databases(target).await? {
-        demand(target, "SELECT", &["SELECT", &db.to_string()]).await?;
+        target.select(db).await?;
         let mut cursor = bytes::Bytes::from_static(b"0");
         loop {
             let request = [&b"SSCAN"[..], KEY.as_bytes(), &cursor, b"COUNT", b"512"];
@@ -59,6 +59,6 @@ pub(crate) async fn load(target: &mut Connection, config: &EngineConfig) -> Resu
             cursor = next.clone();
         }
     }
-    demand(target, "SELECT", &["SELECT", "0"]).await?;
+    target.select(DbIndex(0)).await?;
     Ok(kept)
 }

@@ -1,13 +1,12 @@
 //! What holds for all sessions of one full synchronisation and of what follows it. It stands beside the positions.
 
 use redis_resp::Reply;
-use redis_resp::connection::Connection;
 
 use crate::checkpoint::{KEY, Others};
 use crate::config::{EngineConfig, OnConflict};
 use crate::error::Error;
 use crate::owner::Sharding;
-use crate::target::{demand, strange};
+use crate::target::{TargetConnection, demand, strange};
 
 pub(crate) const SWEEP: &str = "sweep";
 pub(crate) const SHARDING: &str = "sharding";
@@ -47,7 +46,7 @@ impl Lasting {
     ///
     /// # Errors
     /// The target's refusal: what is not known is not taken for unset.
-    pub(crate) async fn load(target: &mut Connection) -> Result<Self, Error> {
+    pub(crate) async fn load(target: &mut TargetConnection) -> Result<Self, Error> {
         let request = ["HMGET", KEY, SWEEP, KEEP, SHARDING, SETTINGS, RELEASE];
         let found = match demand(target, "HMGET", &request).await? {
             Reply::Array(found) => found,

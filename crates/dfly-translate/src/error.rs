@@ -24,6 +24,18 @@ pub enum TranslateError {
         /// What would be lost.
         loss: Loss,
     },
+    /// The target is a cluster, which has database 0 alone.
+    #[error(
+        "{what} of key \"{key}\" is for database {db}, and a cluster has database 0 alone; --map-db leaves a database of the source out (for instance {db}=skip) or adds it to database 0 ({db}=0)"
+    )]
+    Database {
+        /// The command's name, or `the value`.
+        what: String,
+        /// The key, escaped.
+        key: String,
+        /// The database on the target.
+        db: DbIndex,
+    },
     /// The value's inner layout is damaged.
     #[error("the value of key \"{key}\" in database {db} cannot be read: {error}")]
     Value {

@@ -32,6 +32,7 @@
 //! assert_eq!(arguments(commands.command(0).unwrap()).collect::<Vec<_>>(), [&b"SET"[..], b"k", b"v"]);
 //! ```
 
+mod cells;
 mod elements;
 mod error;
 mod expiry;
@@ -49,6 +50,7 @@ mod table;
 mod target;
 mod translator;
 
+pub use cells::sets_cells;
 pub use error::TranslateError;
 pub use expiry::{KeyExpiry, key_expiry};
 pub use glob::Glob;

@@ -7,7 +7,7 @@
 //!   that set's name, a colon, the name, and the key. In a cluster there is one for each slot, with its tag behind it.
 //! - `df2redis:left-out:<flow>`: a set, the keys of sketches that were left out; changes to them are left out too.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use dfly_wire::{DbIndex, UnixMillis};
@@ -33,7 +33,6 @@ pub(crate) struct Notes {
     cluster: bool,
     expiring: BTreeMap<DbIndex, BTreeSet<Bytes>>,
     homes: BTreeMap<Home, usize>,
-    tags: HashMap<Slot, String>,
     left_out: BTreeSet<(DbIndex, Bytes)>,
 }
 
@@ -112,24 +111,21 @@ impl Notes {
         (db, self.cluster.then(|| Slot::of(key)))
     }
 
-    fn registry(&mut self, slot: Option<Slot>, kind: &str) -> Vec<u8> {
+    fn registry(&self, slot: Option<Slot>, kind: &str) -> Vec<u8> {
         match slot {
             None => format!("df2redis:{kind}:{}", self.flow).into_bytes(),
-            Some(slot) => {
-                let tag = self.tags.entry(slot).or_insert_with(|| tag_of(slot));
-                format!("df2redis:{kind}:{}:{{{tag}}}", self.flow).into_bytes()
-            }
+            Some(slot) => format!("df2redis:{kind}:{}:{{{}}}", self.flow, tag_of(slot)).into_bytes(),
         }
     }
 
-    pub(crate) fn beside(&mut self, key: &[u8]) -> Beside {
+    pub(crate) fn beside(&self, key: &[u8]) -> Beside {
         let slot = self.cluster.then(|| Slot::of(key));
         let (expiry, registry) = (beside(EXPIRY, key), self.registry(slot, "due"));
         let member = [format!("{}:", expiry.len()).as_bytes(), &expiry, key].concat();
         Beside { expiry, registry, member }
     }
 
-    pub(crate) fn left_out_set(&mut self, key: &[u8]) -> Vec<u8> {
+    pub(crate) fn left_out_set(&self, key: &[u8]) -> Vec<u8> {
         let slot = self.cluster.then(|| Slot::of(key));
         self.registry(slot, "left-out")
     }
@@ -143,16 +139,15 @@ fn key_of(member: &[u8]) -> Option<&[u8]> {
 }
 
 impl Translator {
-    /// The reserved key in each database of a standalone target that names the keys with due members, as members of a
-    /// sorted set: what a run that resumes reads first, and gives to [`Self::adopt_expiring`].
-    pub fn due_registry(&mut self) -> Vec<u8> {
-        self.notes.registry(None, "due")
+    /// The reserved key in each database of a standalone target, or for each slot of a cluster, that names the keys with due
+    /// members, as members of a sorted set: what a run that resumes reads first, and gives to [`Self::adopt_expiring`].
+    pub fn due_registry(&self, slot: Option<Slot>) -> Vec<u8> {
+        self.notes.registry(slot, "due")
     }
 
-    /// The reserved key in each database of a standalone target that names the keys that were left out, as members of a
-    /// set, for [`Self::adopt_left_out`].
-    pub fn left_out_registry(&mut self) -> Vec<u8> {
-        self.notes.registry(None, "left-out")
+    /// The reserved key that names the keys that were left out, as members of a set, for [`Self::adopt_left_out`].
+    pub fn left_out_registry(&self, slot: Option<Slot>) -> Vec<u8> {
+        self.notes.registry(slot, "left-out")
     }
 
     /// Takes over what a run before has noted of a key; false if it is no such note.
@@ -233,7 +228,7 @@ mod tests {
 
     #[test]
     fn members_name_their_key() {
-        let mut notes = Notes::new(3, false);
+        let notes = Notes::new(3, false);
         for key in [&b"k"[..], b"a{b}c", b"1:2", b"", b"\n\xff"] {
             let beside = notes.beside(key);
             assert_eq!(key_of(&beside.member), Some(key));
@@ -246,7 +241,7 @@ mod tests {
 
     #[test]
     fn in_a_cluster_everything_lies_in_the_slot_of_its_key() {
-        let mut notes = Notes::new(0, true);
+        let notes = Notes::new(0, true);
         for key in [&b"k"[..], b"a{b}c", b"}{"] {
             let beside = notes.beside(key);
             assert_eq!(Slot::of(&beside.expiry), Slot::of(key));

@@ -36,6 +36,8 @@ pub enum Reason {
     Torn,
     /// The target refused the record.
     Refused,
+    /// The target, a cluster, carried it out behind a later record of its slot, which was on its way to another node.
+    Moved,
     /// The target had let the key expire before a record that saw it alive on the source came.
     Expired,
 }
@@ -52,6 +54,7 @@ impl Reason {
             Self::JsonText => "json-text",
             Self::Torn => "torn-record",
             Self::Refused => "refused",
+            Self::Moved => "moved-slot",
             Self::Expired => "expired-early",
         }
     }

@@ -233,6 +233,18 @@ impl Translator {
     }
 }
 
+impl Translator {
+    /// # Errors
+    /// [`TranslateError::Database`]: the target has no such database.
+    pub(crate) fn check_db(&self, place: &Place<'_>) -> Result<(), TranslateError> {
+        if self.target.is_cluster() && place.db != DbIndex(0) {
+            let (what, key) = (place.what.to_owned(), shown(place.key));
+            return Err(TranslateError::Database { what, key, db: place.db });
+        }
+        Ok(())
+    }
+}
+
 /// What an error or a loss is about.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Place<'a> {

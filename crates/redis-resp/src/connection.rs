@@ -169,12 +169,47 @@ impl Connection {
         }
     }
 
+    /// Sends all commands of a batch at once, and waits for their replies, which come in their order. The batch is empty then.
+    /// Meant for replies that are small together: the server may stop reading until they are taken.
+    ///
+    /// # Errors
+    /// As [`Self::ask`].
+    pub async fn ask_all(&mut self, batch: &mut CommandBatch) -> Result<Vec<Reply>, ConnectionError> {
+        let (count, wire) = (batch.len(), batch.take().0);
+        match timeout(self.reply_timeout, self.converse(&wire, count)).await {
+            Ok(replies) => replies,
+            Err(_elapsed) => Err(ConnectionError::Silent {
+                peer: self.peer,
+                request: format!("{count} requests"),
+                waited: self.reply_timeout,
+            }),
+        }
+    }
+
     async fn exchange<A: AsRef<[u8]> + Sync>(&mut self, request: &[A]) -> Result<Reply, ConnectionError> {
-        let peer = self.peer;
-        let broken = |error| ConnectionError::Broken { peer, error };
         let mut batch = CommandBatch::default();
         batch.push(&request.iter().map(AsRef::as_ref).collect::<Vec<_>>());
-        self.stream.write_all(&batch.take().0).await.map_err(broken)?;
+        self.write(&batch.take().0).await?;
+        self.reply().await
+    }
+
+    async fn converse(&mut self, wire: &[u8], count: usize) -> Result<Vec<Reply>, ConnectionError> {
+        self.write(wire).await?;
+        let mut replies = Vec::with_capacity(count);
+        while replies.len() < count {
+            replies.push(self.reply().await?);
+        }
+        Ok(replies)
+    }
+
+    async fn write(&mut self, wire: &[u8]) -> Result<(), ConnectionError> {
+        let peer = self.peer;
+        self.stream.write_all(wire).await.map_err(|error| ConnectionError::Broken { peer, error })
+    }
+
+    async fn reply(&mut self) -> Result<Reply, ConnectionError> {
+        let peer = self.peer;
+        let broken = |error| ConnectionError::Broken { peer, error };
         loop {
             match Reply::decode(&mut self.buffer).map_err(|error| ConnectionError::Reply { peer, error })? {
                 Step::Ready(reply) => return Ok(reply),

@@ -6,13 +6,16 @@ use dfly_journal::{Command, Lsn, Record};
 use dfly_rdb::{Entry, Event, KeyHeader, RawValue};
 use dfly_translate::{Effect, Output, Policy};
 use dfly_wire::{DbIndex, UnixMillis};
+use redis_slots::Slot;
 use tracing::{debug, warn};
 
 use super::{Flow, Link, Mark, Signal, Want, wanted};
 use crate::checkpoint::{self, GUARD_COMMANDS, Position};
+use crate::cluster::passed::Verdict;
 use crate::error::FlowError;
 use crate::progress::Progress;
 use crate::report::FlowCounters;
+use crate::reread::Place;
 
 /// What a HyperLogLog begins with.
 const HYLL: &[u8] = b"HYLL";
@@ -21,11 +24,10 @@ impl Flow {
     /// Gives the collected commands to the target's connection, with the position that they reach.
     pub(super) fn hand_over(&mut self) {
         self.count_losses();
+        let least = if self.is_in_cluster() { 0 } else { GUARD_COMMANDS };
         match &mut self.progress {
             // Also without a record: what is written of keys that are read again, or removed.
-            Some(progress)
-                if progress.received() > progress.dispatched() || self.batch.len() > GUARD_COMMANDS =>
-            {
+            Some(progress) if progress.received() > progress.dispatched() || self.batch.len() > least => {
                 let next = progress.received();
                 progress.dispatch(next);
                 self.close_transaction(next);
@@ -50,7 +52,7 @@ impl Flow {
 
     /// Data and position are carried out together or not at all (P18), and only if the position is the one before.
     pub(super) fn open_transaction(&mut self) {
-        if self.batch.is_empty() && self.progress.is_some() {
+        if self.batch.is_empty() && self.progress.is_some() && !self.is_in_cluster() {
             checkpoint::open_guarded(&self.parties, (self.id, self.sent), &mut self.batch);
         }
     }
@@ -58,6 +60,9 @@ impl Flow {
     fn close_transaction(&mut self, next: Lsn) {
         self.open_transaction();
         self.sent = self.sent.then(next);
+        if self.is_in_cluster() {
+            return;
+        }
         self.translator.select(DbIndex(0), &mut self.batch);
         checkpoint::write_position(self.id, self.sent, &mut self.batch);
         self.batch.push(&[b"EXEC"]);
@@ -180,6 +185,9 @@ impl Flow {
         if next.is_none() {
             self.suspects.on_record(command);
         }
+        if next.is_some_and(|next| self.is_passed(command, Lsn(next.0.saturating_sub(1)))) {
+            return Ok(None);
+        }
         if !self.wanted.rereads.is_empty() && self.is_held_back(command, next) {
             return Ok(None);
         }
@@ -231,12 +239,37 @@ impl Flow {
         self.write_wanted();
         self.translator.select(DbIndex(0), &mut self.batch);
         (self.sent, self.written) = (Position { transaction: 0, next }, Position { transaction: 0, next });
+        if self.is_in_cluster() {
+            // Stored once all before it is carried out.
+            self.submit(Mark::Before(self.sent));
+            self.settle();
+            return;
+        }
         checkpoint::write_entry((&self.source.0, self.source.1), (self.id, self.sent), &mut self.batch);
         if let Some(sharding) = self.sharding {
             checkpoint::write_sharding(sharding, &mut self.batch);
         }
         self.submit(Mark::Entry);
         self.settle();
+    }
+
+    /// Whether the slots of all keys of a record hold it already. A key that is to be read again is so all the same: what was
+    /// read of it may be older than the record; and so are all keys of a record that only some slots hold.
+    fn is_passed(&mut self, command: &Command, lsn: Lsn) -> bool {
+        if self.passed.is_behind(lsn) {
+            return false;
+        }
+        let places = wanted::places(command);
+        let selection = &self.config.rules.selection;
+        let slots = places.iter().filter_map(|(db, key)| selection.destination(*db, key));
+        let verdict = self.passed.verdict(lsn, slots.map(|(_, key)| Slot::of(&key)));
+        let is_wanted = |place: &Place| verdict == Verdict::Torn || self.wanted.rereads.wants(place);
+        let wanted: Vec<Place> = match verdict {
+            Verdict::Apply => return false,
+            Verdict::Pass | Verdict::Torn => places.into_iter().filter(is_wanted).collect(),
+        };
+        wanted.into_iter().for_each(|place| self.want(place));
+        true
     }
 
     pub(super) fn sweeps(&self) -> bool {

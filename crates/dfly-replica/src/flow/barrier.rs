@@ -1,6 +1,8 @@
 //! A flow at a flush: everything before it is durable, then one flow carries it out, then all go on (I3, P10). The source
 //! is read on meanwhile.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use dfly_journal::Lsn;
 use dfly_translate::{Emptied, Flush};
@@ -9,9 +11,11 @@ use tracing::info;
 
 use super::{Flow, FlowEnd, Mark, Order, Signal, Waited, Want, Wanted};
 use crate::checkpoint::{self, Checkpoint};
+use crate::config::EngineConfig;
 use crate::error::{Error, FlowError};
 use crate::lasting::Lasting;
-use crate::sweep;
+use crate::target::{self, connect_target, demand};
+use crate::{cluster, sweep};
 
 /// Whether a flow has come to a flush.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,7 +53,10 @@ impl Flow {
         match (order, self.at_flush) {
             (Order::Execute(positions, lasting), AtFlush::Waiting(flush, next)) => {
                 let lasting = Lasting { sharding: self.sharding.or(lasting.sharding), ..lasting };
-                return self.execute((flush, next), (&positions, lasting)).await;
+                return match self.is_in_cluster() {
+                    true => self.execute_in_cluster((flush, next), (&positions, lasting)).await,
+                    false => self.execute((flush, next), (&positions, lasting)).await,
+                };
             }
             (Order::Pass, AtFlush::Waiting(flush, next)) => self.pass(flush, next),
             // An order that crossed with the end of the wait.
@@ -66,7 +73,7 @@ impl Flow {
         (positions, lasting): (&Checkpoint, Lasting),
     ) -> Result<Waited, FlowError> {
         let emptied = flush.on_target(&self.config.rules.selection);
-        let wanted = match self.before_emptying(&emptied, flush).await {
+        let wanted = match before_emptying(&self.config, (&emptied, flush), self.source.1).await {
             Ok(wanted) => wanted,
             Err(error) => return Err(FlowError::Target(Box::new(error))),
         };
@@ -101,21 +108,51 @@ impl Flow {
         Ok(Waited::Moved)
     }
 
-    /// Empties what is emptied key by key. Gives what a flush of database 0 takes along of what is still wanted in others:
-    /// sets of the target, and their members.
-    async fn before_emptying(
-        &self,
-        emptied: &Emptied,
-        flush: Flush,
-    ) -> Result<Vec<(Bytes, Vec<Bytes>)>, Error> {
-        match (emptied, flush) {
-            (Emptied::Covered(db), _) => sweep::empty(&self.config, *db).await?,
-            (Emptied::Db(DbIndex(0)), Flush::Db(db)) => {
-                return Wanted::elsewhere(&self.config, (self.source.1, db)).await;
+    /// In a cluster a flush is no part of a transaction, and can be done again until it is complete.
+    async fn execute_in_cluster(
+        &mut self,
+        (flush, next): (Flush, Lsn),
+        (positions, lasting): (&Checkpoint, Lasting),
+    ) -> Result<Waited, FlowError> {
+        let told = positions.request((&self.parties.owner, &lasting));
+        match self.empty_cluster(flush, &told).await {
+            Ok(()) => {}
+            Err(error) if target::is_passing(&error) => {
+                return Ok(Waited::TargetLost(FlowError::Target(Box::new(error))));
             }
-            (Emptied::All | Emptied::Db(_) | Emptied::Nothing, _) => {}
+            Err(error) => return Err(FlowError::Target(Box::new(error))),
         }
-        Ok(Vec::new())
+        if let Some(progress) = &mut self.progress {
+            progress.receive(next);
+            progress.dispatch(next);
+            progress.settle(next);
+        }
+        self.sent = self.sent.then(next);
+        self.written = self.sent;
+        info!(flow = self.id.0, ?flush, "emptied the target, as the source was");
+        self.signal(Signal::Flushed)?;
+        Ok(Waited::Moved)
+    }
+
+    async fn empty_cluster(&mut self, flush: Flush, told: &[Vec<u8>]) -> Result<(), Error> {
+        let (mut target, _) = connect_target(&self.config).await?;
+        // A run that comes later closes these connections, or is seen here.
+        target.ask_all(&["PING"]).await?;
+        Checkpoint::position(&mut target, &self.parties, self.id).await?;
+        match flush.on_target(&self.config.rules.selection) {
+            Emptied::All | Emptied::Db(_) => cluster::flush::empty_all(&mut target, told).await,
+            Emptied::Covered(db) => {
+                sweep::empty(&self.config, db).await?;
+                cluster::passed::forget(&mut target).await?;
+                demand(&mut target, "HSET", told).await.map(drop)
+            }
+            Emptied::Nothing => {
+                if let Some(keeping) = &mut self.keeping {
+                    keeping.until_safe().await?;
+                }
+                demand(&mut target, "HSET", told).await.map(drop)
+            }
+        }
     }
 
     /// The flush is durable: the position moves behind it, as the flow that carried it out has written.
@@ -129,6 +166,10 @@ impl Flow {
             progress.dispatch(next);
             progress.settle(next);
         }
+        if let Some(keeping) = &mut self.keeping {
+            keeping.stored_elsewhere(self.sent);
+        }
+        self.passed.clear();
         self.at_flush = AtFlush::No;
         self.translator.flushed(flush);
         self.wanted.flushed(flush);
@@ -138,4 +179,19 @@ impl Flow {
         }
         self.settle();
     }
+}
+
+/// Empties what is emptied key by key. Gives what a flush of database 0 takes along of what is still wanted in others: sets
+/// of the target, and their members.
+async fn before_emptying(
+    config: &Arc<EngineConfig>,
+    (emptied, flush): (&Emptied, Flush),
+    flows: u16,
+) -> Result<Vec<(Bytes, Vec<Bytes>)>, Error> {
+    match (emptied, flush) {
+        (Emptied::Covered(db), _) => sweep::empty(config, *db).await?,
+        (Emptied::Db(DbIndex(0)), Flush::Db(db)) => return Wanted::elsewhere(config, (flows, db)).await,
+        (Emptied::All | Emptied::Db(_) | Emptied::Nothing, _) => {}
+    }
+    Ok(Vec::new())
 }

@@ -28,6 +28,16 @@ const MISSING: &str = "MISSING";
 const CHECK: &str = "if redis.call('EXISTS',KEYS[1])==1 then return 1 end \
     redis.call('SELECT',0) redis.call('SADD',KEYS[2],ARGV[1]) return redis.error_reply('MISSING it has expired')";
 
+/// The same for a cluster, where the set lies in the slot of the key.
+const CHECK_IN_SLOT: &str = "if redis.call('EXISTS',KEYS[1])==1 then return 1 end \
+    redis.call('SADD',KEYS[2],ARGV[1]) return redis.error_reply('MISSING it has expired')";
+
+/// Whether a command for the target is such a check, which may be carried out again: at most it has a key read once more.
+pub(crate) fn is_check(command: &[u8]) -> bool {
+    let mut words = arguments(command);
+    words.next() == Some(b"EVAL") && words.next() == Some(CHECK_IN_SLOT.as_bytes())
+}
+
 /// The expiries of a flow's keys, as far as they matter for the order of things.
 #[derive(Debug)]
 pub(crate) struct Expiring {
@@ -153,10 +163,10 @@ impl Flow {
         if self.translator.leaves_out(target_db, &name) {
             return;
         }
-        let set = Wanted::key(self.id);
-        let member = Wanted::member(place);
+        let check = if self.is_in_cluster() { CHECK_IN_SLOT } else { CHECK };
+        let (set, member) = (self.wanted_set(&name), Wanted::member(place));
         self.translator.select(target_db, &mut self.batch);
-        self.batch.push(&[b"EVAL", CHECK.as_bytes(), b"2", &name, set.as_bytes(), &member]);
+        self.batch.push(&[b"EVAL", check.as_bytes(), b"2", &name, set.as_bytes(), &member]);
     }
 
     /// What a record has made of its keys' expiries.

@@ -4,11 +4,14 @@ use std::future::pending;
 use std::time::{Duration, Instant};
 
 use dfly_translate::Reason;
+use dfly_wire::DbIndex;
+use redis_sink::cluster::ClusterError;
 use redis_sink::{Refusal, SinkError};
 use tokio::task::{JoinError, JoinHandle};
 use tracing::{debug, info, warn};
 
-use super::{AtFlush, Flow, Mark, Waited, expiring};
+use super::sink::SinkFailure;
+use super::{AtFlush, Flow, Mark, Waited, expiring, wanted};
 use crate::error::{Error, FlowError};
 use crate::target::{Regained, Remedy, regain, remedy};
 
@@ -55,15 +58,34 @@ impl Drop for Link {
 
 impl Flow {
     /// The target's connection has moved, or failed.
-    pub(super) fn on_progress(&mut self, moved: Result<(), SinkError>) -> Result<Waited, FlowError> {
+    pub(super) fn on_progress(&mut self, moved: Result<(), SinkFailure>) -> Result<Waited, FlowError> {
         self.link = Link::Up(Instant::now());
         self.look_again_at_overdue();
         // First what is not as it should be: positions are published with it.
         self.take_refusals()?;
+        self.take_lost();
+        if let Some(address) = self.sink.take_replaced().into_iter().next() {
+            let why = format!("{address} is a primary no more");
+            return Ok(Waited::TargetLost(FlowError::Target(Box::new(Error::Replaced(why)))));
+        }
         self.settle();
         match moved {
             Ok(()) => Ok(Waited::Moved),
-            Err(error) => self.on_sink_error(error),
+            Err(SinkFailure::Server(error)) => self.on_sink_error(error),
+            Err(SinkFailure::Cluster(ClusterError::Overtaken)) => {
+                Err(FlowError::Target(Box::new(Error::Overtaken)))
+            }
+            Err(SinkFailure::Cluster(error)) => Err(FlowError::Cluster(error)),
+        }
+    }
+
+    /// Commands whose order among those of their slot is lost, because the slot moved.
+    fn take_lost(&mut self) {
+        for lost in self.sink.take_lost() {
+            for key in wanted::written_keys(&lost.command) {
+                self.counters.reread(Reason::Moved);
+                self.want_origins((DbIndex(0), &key));
+            }
         }
     }
 
@@ -97,7 +119,7 @@ impl Flow {
         // Another flow may have carried the flush out that this one waits at.
         if position == self.written
             || flushed == Some(position)
-            || self.sink.tags().any(|mark| *mark == Mark::Before(position))
+            || self.sink.is_in_flight(Mark::Before(position))
         {
             info!(flow = self.id.0, "the target is back; sending what it has not carried out");
             self.sink.resume(connection, |mark| matches!(mark, Mark::Before(at) if *at <= position));
@@ -111,6 +133,10 @@ impl Flow {
 
     /// Something was due: among it perhaps an answer of the target.
     pub(super) fn check_target(&mut self) -> Result<Waited, FlowError> {
+        if self.is_in_cluster() {
+            self.check_gone()?;
+            return Ok(Waited::Moved);
+        }
         let limit = self.config.target_timeout;
         match self.link.deadline(!self.sink.is_idle(), limit) {
             Some(deadline) if deadline <= Instant::now() => {

@@ -5,7 +5,9 @@ mod barrier;
 mod decode;
 mod expiring;
 mod findings;
+mod keeping;
 mod link;
+mod sink;
 mod spill;
 mod stale;
 mod suspects;
@@ -20,11 +22,13 @@ use dfly_journal::Lsn;
 use dfly_translate::{Flush, Translator};
 use dfly_wire::UnixMillis;
 use redis_resp::CommandBatch;
-use redis_sink::Pipeline;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{sleep, sleep_until, timeout};
+use tracing::warn;
 
 use crate::checkpoint::{Checkpoint, Parties, Position};
+use crate::cluster::confirm::Confirmed;
+use crate::cluster::passed::Passed;
 use crate::config::EngineConfig;
 use crate::error::FlowError;
 use crate::lasting::Lasting;
@@ -35,9 +39,11 @@ use crate::report::{Counters, FlowCounters};
 
 pub(crate) use barrier::AtFlush;
 pub(crate) use decode::Stage;
-pub(crate) use expiring::Expiring;
+pub(crate) use expiring::{Expiring, is_check};
 pub(crate) use findings::{Finding, Look, Looked};
+pub(crate) use keeping::Keeping;
 pub(crate) use link::Link;
+pub(crate) use sink::{ClusterSink, Sink};
 pub(crate) use spill::{Spill, folder};
 pub(crate) use stale::Stale;
 pub(crate) use suspects::Suspects;
@@ -62,6 +68,8 @@ pub(crate) enum Mark {
     Entry,
     /// Everything up to this position.
     Before(Position),
+    /// That a cluster has carried out everything up to this position is stored there.
+    Stored(Position),
 }
 
 /// What a flow tells its session.
@@ -124,8 +132,12 @@ pub(crate) struct Flow {
     pub config: Arc<EngineConfig>,
     pub conn: FlowConn,
     pub acks: AckConn,
-    pub sink: Pipeline<Mark>,
+    pub sink: Sink,
     pub link: Link,
+    /// How positions are stored in a cluster.
+    pub keeping: Option<Keeping>,
+    /// What the slots of a cluster hold already of the records that come.
+    pub passed: Passed,
     pub translator: Translator,
     pub stage: Stage,
     /// With which record the session's journal begins. What precedes it came in a snapshot, in blobs of the backlog, or
@@ -183,6 +195,14 @@ enum Waited {
     TargetLost(FlowError),
 }
 
+/// The answer to whether a position is safe, where that is asked.
+async fn answered(keeping: &mut Option<Keeping>) -> Confirmed {
+    match keeping {
+        Some(keeping) => keeping.answered().await,
+        None => std::future::pending().await,
+    }
+}
+
 impl Flow {
     /// Runs until told to stop, until a server is gone, or until an error.
     pub(crate) async fn run(self) -> Result<FlowEnd, FlowError> {
@@ -207,6 +227,7 @@ impl Flow {
             };
             self.sweep();
             self.hand_over();
+            self.keep(false);
             self.pass_look();
             self.announce_entry()?;
             self.reach_flush(want)?;
@@ -251,6 +272,7 @@ impl Flow {
             answer = self.wanted.answers.recv() => self.on_answer(answer),
             moved = self.sink.progress(), if self.link.is_up() => return self.on_progress(moved),
             regained = self.link.regained() => return self.on_regained(regained),
+            confirmed = answered(&mut self.keeping) => return self.on_confirmed(confirmed),
             filled = self.conn.fill(), if hungry => match filled {
                 Ok(bytes) => self.count_bytes(bytes),
                 Err(error) => return Ok(Waited::SourceLost(FlowError::Source(error))),
@@ -274,8 +296,9 @@ impl Flow {
         let sweep = self.sweeps().then_some(self.sweep_at);
         let wanted = self.entered.then(|| self.wanted.rereads.deadline()).flatten();
         let writing = self.writing.wait_until(Instant::now());
+        let keeping = self.keeping.as_ref().and_then(Keeping::deadline);
         let far = Instant::now() + self.config.report_interval.max(self.config.ack_interval);
-        [ack, target, sweep, wanted, writing].into_iter().flatten().min().unwrap_or(far)
+        [ack, target, sweep, wanted, writing, keeping].into_iter().flatten().min().unwrap_or(far)
     }
 
     /// Until when the snapshot is not read, so that the source is not burdened too much.
@@ -297,12 +320,20 @@ impl Flow {
         while let Some(mark) = self.sink.settled() {
             self.expiring.settled();
             match (mark, &mut self.progress) {
-                (Mark::Before(at), Some(progress)) => {
+                (Mark::Before(at), Some(progress)) => match &mut self.keeping {
+                    Some(keeping) => keeping.settle(at),
+                    None => {
+                        progress.settle(at.next);
+                        self.written = at;
+                    }
+                },
+                (Mark::Stored(at), Some(progress)) => {
                     progress.settle(at.next);
-                    self.written = at;
+                    (self.written, self.entered) = (at, true);
+                    self.keeping.iter_mut().for_each(|keeping| keeping.store(at));
                 }
                 (Mark::Entry, _) => self.entered = true,
-                (Mark::Before(_), None) | (Mark::Baseline, _) => {}
+                (Mark::Before(_) | Mark::Stored(_), None) | (Mark::Baseline, _) => {}
             }
         }
         if let (Some(progress), Some(counters)) = (self.durable_progress(), self.counters.flow(self.id)) {
@@ -356,22 +387,33 @@ impl Flow {
     /// Waits until everything that was handed over is durable, and gives that position; or until the target is lost.
     async fn drain(&mut self) -> Result<FlowEnd, FlowError> {
         let limit = self.config.drain_timeout;
-        match timeout(limit, self.empty_window())
-            .await
-            .map_err(|_elapsed| FlowError::DrainTimeout(limit))??
-        {
+        let ended = match timeout(limit, self.empty_window()).await {
+            Ok(ended) => ended?,
+            Err(_elapsed) if self.is_in_cluster() && self.sink.is_idle() => {
+                warn!(
+                    flow = self.id.0,
+                    "the last position was not stored: replicas of the target are behind"
+                );
+                Waited::Moved
+            }
+            Err(_elapsed) => return Err(FlowError::DrainTimeout(limit)),
+        };
+        match ended {
             Waited::TargetLost(error) => Ok(FlowEnd::TargetLost(error)),
             _ => Ok(FlowEnd::Drained(self.durable_progress().map(Progress::durable))),
         }
     }
 
     async fn empty_window(&mut self) -> Result<Waited, FlowError> {
-        while !self.sink.is_idle() {
+        while !self.sink.is_idle() || !(self.is_kept() || self.at_flush.is_waiting()) {
+            if self.sink.is_idle() {
+                self.keep(true);
+            }
             let moved = match self.link.is_up() {
-                true => {
-                    let moved = self.sink.progress().await;
-                    self.on_progress(moved)?
-                }
+                true => tokio::select! {
+                    moved = self.sink.progress(), if !self.sink.is_idle() => self.on_progress(moved)?,
+                    confirmed = answered(&mut self.keeping) => self.on_confirmed(confirmed)?,
+                },
                 false => {
                     let regained = self.link.regained().await;
                     self.on_regained(regained)?

@@ -1,16 +1,19 @@
 //! Keys of a flow that are read again from the source (`reread.rs` decides), and what the target keeps of them.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
 use dfly_client::FlowId;
 use dfly_journal::{Command, Lsn};
 use dfly_rdb::{Entry, KeyHeader};
-use dfly_translate::{Flush, Output, lookup};
+use dfly_translate::{Flush, Output, Rules, lookup};
 use dfly_wire::DbIndex;
 use redis_resp::{arguments, commands};
 use redis_sink::Refusal;
+use redis_sink::cluster::Memo;
+use redis_slots::{Slot, tag_of};
 use tokio::sync::mpsc;
 use tracing::debug;
 
@@ -56,9 +59,27 @@ impl Wanted {
         }
     }
 
-    /// The set that names the wanted keys of a flow.
-    pub(crate) fn key(flow: FlowId) -> String {
-        format!("{WANTED}{flow}")
+    /// The set that names the wanted keys of a flow; in a cluster those of a slot.
+    pub(crate) fn set(flow: FlowId, slot: Option<Slot>) -> String {
+        match slot {
+            None => format!("{WANTED}{flow}"),
+            Some(slot) => format!("{WANTED}{flow}:{{{}}}", tag_of(slot)),
+        }
+    }
+
+    /// Notes the keys of a command for a cluster as wanted, each in its slot.
+    pub(crate) fn memo(rules: Arc<Rules>, flow: FlowId) -> Memo {
+        Memo::new(move |command, out| {
+            for key in written_keys(command) {
+                let set = Self::set(flow, Some(Slot::of(&key)));
+                let origins = rules.selection.origins(DbIndex(0), &key);
+                let guess: &[u8] = if origins.len() > 1 { b"?" } else { b"" };
+                for (db, key) in origins {
+                    let member = [guess, &Self::member(&(db, key.into()))].concat();
+                    out.push(&[b"SADD", set.as_bytes(), &member]);
+                }
+            }
+        })
     }
 
     /// Takes over what a run before wanted.
@@ -92,7 +113,7 @@ impl Wanted {
         let (mut target, _) = connect_target(config).await?;
         let mut sets = Vec::new();
         for flow in (0..flows).map(FlowId) {
-            let set = Bytes::from(Self::key(flow));
+            let set = Bytes::from(Self::set(flow, None));
             let mut found = members(&mut target, "SMEMBERS", &[b"SMEMBERS", &set]).await?;
             found.retain(|member| {
                 let place = Self::place(member.strip_prefix(b"?").unwrap_or(member));
@@ -162,15 +183,21 @@ impl Flow {
         }
     }
 
+    /// The set that names a key of the target as wanted.
+    pub(super) fn wanted_set(&self, key: &[u8]) -> String {
+        Wanted::set(self.id, self.is_in_cluster().then(|| Slot::of(key)))
+    }
+
     /// Writes which keys are wanted, and which no longer.
     pub(super) fn write_wanted(&mut self) {
-        let set = Wanted::key(self.id);
         let changes = std::mem::take(&mut self.wanted.unwritten);
         if !changes.is_empty() {
             self.translator.select(DbIndex(0), &mut self.batch);
         }
         for (place, wanted) in changes {
             let (member, guess) = (Wanted::member(&place), self.wanted.guesses.contains(&place));
+            let named = self.config.rules.selection.destination(place.0, &place.1);
+            let set = self.wanted_set(named.as_ref().map_or(&place.1, |(_, name)| name));
             let guessed = [b"?", &member[..]].concat();
             match wanted {
                 true if guess => self.batch.push(&[b"SADD", set.as_bytes(), &guessed]),
@@ -339,7 +366,7 @@ pub(super) fn named_in(wire: &[u8], db: DbIndex) -> impl Iterator<Item = Vec<(Db
 }
 
 /// The keys of a command for the target, this tool's own left out.
-fn written_keys(command: &[u8]) -> Vec<Bytes> {
+pub(super) fn written_keys(command: &[u8]) -> Vec<Bytes> {
     let words: Vec<&[u8]> = arguments(command).collect();
     let keys: Vec<&[u8]> = match (words.first(), words.get(2)) {
         (Some(&b"EVAL"), Some(count)) => {

@@ -19,6 +19,7 @@ use tracing::{debug, info, warn};
 
 use crate::barrier::{CutBarrier, FlushBarrier};
 use crate::checkpoint::Checkpoint;
+use crate::cluster::confirm::Runs;
 use crate::config::EngineConfig;
 use crate::error::{Error, FlowError};
 use crate::flow::{FlowEnd, Order, Signal};
@@ -74,6 +75,8 @@ pub(crate) struct Running {
     flushed: Option<Flush>,
     /// What a flush must not take with it.
     lasting: Lasting,
+    /// The primaries of a cluster when the session begins.
+    runs: Runs,
     /// Whether the target may hold other values when the session begins.
     over_data: bool,
     /// Whether a flow does not know what expires there.

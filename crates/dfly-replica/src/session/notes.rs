@@ -3,21 +3,27 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use dfly_client::FlowId;
 use dfly_translate::Translator;
+use dfly_wire::DbIndex;
 use redis_resp::Reply;
-use redis_resp::connection::Connection;
+use redis_sink::cluster::position_key;
+use redis_slots::{SLOTS, Slot, tag_of};
 
 use crate::checkpoint::Position;
 use crate::error::Error;
 use crate::expiries::Expiries;
 use crate::flow::{Expiring, Wanted};
-use crate::target::{databases, demand, members};
+use crate::target::{Question, TargetConnection, databases, demand, members, members_of};
 
 /// What runs before have kept beside the keys says nothing of the values that come now.
-pub(super) async fn forget(target: &mut Connection, flows: u16) -> Result<(), Error> {
+pub(super) async fn forget(target: &mut TargetConnection, flows: u16) -> Result<(), Error> {
+    if target.is_cluster() {
+        return forget_in_slots(target, flows).await;
+    }
     for db in databases(target).await? {
-        demand(target, "SELECT", &["SELECT", &db.to_string()]).await?;
+        target.select(db).await?;
         for flow in 0..flows {
             let names =
                 ["due", "left-out", "reread", "expiries"].map(|kind| format!("df2redis:{kind}:{flow}"));
@@ -25,13 +31,13 @@ pub(super) async fn forget(target: &mut Connection, flows: u16) -> Result<(), Er
             demand(target, "DEL", &request).await?;
         }
     }
-    demand(target, "SELECT", &["SELECT", "0"]).await?;
+    target.select(DbIndex(0)).await?;
     Ok(())
 }
 
 /// The expiries that the target holds, if a session before has left them with its last transaction.
 pub(super) async fn expiries(
-    target: &mut Connection,
+    target: &mut TargetConnection,
     (flow, at): (FlowId, Position),
     limits: (usize, Duration),
 ) -> Result<Expiries, Error> {
@@ -47,25 +53,84 @@ pub(super) async fn expiries(
 
 /// Takes over what a run before has noted in the target: due times, keys that were left out, keys to be read again.
 pub(super) async fn adopt(
-    target: &mut Connection,
+    target: &mut TargetConnection,
     flow: FlowId,
     (translator, wanted): (&mut Translator, &mut Wanted),
 ) -> Result<(), Error> {
+    if target.is_cluster() {
+        return adopt_from_slots(target, flow, (translator, wanted)).await;
+    }
     for db in databases(target).await? {
-        demand(target, "SELECT", &["SELECT", &db.to_string()]).await?;
-        let due = translator.due_registry();
+        target.select(db).await?;
+        let due = translator.due_registry(None);
         for member in members(target, "ZRANGE", &[&b"ZRANGE"[..], &due, b"0", b"-1"]).await? {
             translator.adopt_expiring(db, &member);
         }
-        let left_out = translator.left_out_registry();
+        let left_out = translator.left_out_registry(None);
         for key in members(target, "SMEMBERS", &[&b"SMEMBERS"[..], &left_out]).await? {
             translator.adopt_left_out(db, &key);
         }
     }
-    demand(target, "SELECT", &["SELECT", "0"]).await?;
-    let key = Wanted::key(flow);
+    target.select(DbIndex(0)).await?;
+    let key = Wanted::set(flow, None);
     for member in members(target, "SMEMBERS", &[&b"SMEMBERS"[..], key.as_bytes()]).await? {
         wanted.adopt(&member);
+    }
+    Ok(())
+}
+
+async fn adopt_from_slots(
+    target: &mut TargetConnection,
+    flow: FlowId,
+    (translator, wanted): (&mut Translator, &mut Wanted),
+) -> Result<(), Error> {
+    let slots = || (0..SLOTS).map(Slot);
+    let due =
+        slots().map(|slot| Question::new(&[b"ZRANGE", &translator.due_registry(Some(slot)), b"0", b"-1"]));
+    for member in all_members(target, ("ZRANGE", due.collect())).await? {
+        translator.adopt_expiring(DbIndex(0), &member);
+    }
+    let left_out =
+        slots().map(|slot| Question::new(&[b"SMEMBERS", &translator.left_out_registry(Some(slot))]));
+    for key in all_members(target, ("SMEMBERS", left_out.collect())).await? {
+        translator.adopt_left_out(DbIndex(0), &key);
+    }
+    let read_again =
+        slots().map(|slot| Question::new(&[b"SMEMBERS", Wanted::set(flow, Some(slot)).as_bytes()]));
+    for member in all_members(target, ("SMEMBERS", read_again.collect())).await? {
+        wanted.adopt(&member);
+    }
+    Ok(())
+}
+
+/// What all these sets hold.
+async fn all_members(
+    target: &mut TargetConnection,
+    (name, questions): (&'static str, Vec<Question>),
+) -> Result<Vec<Bytes>, Error> {
+    let mut found = Vec::new();
+    for reply in target.ask_many(&questions).await? {
+        found.extend(members_of(name, reply)?);
+    }
+    Ok(found)
+}
+
+/// Everything of this tool that lies in a slot for its own sake, the positions among it.
+async fn forget_in_slots(target: &mut TargetConnection, flows: u16) -> Result<(), Error> {
+    let request = |slot: Slot| {
+        let tag = tag_of(slot);
+        let kinds = ["due", "left-out", "reread"];
+        let names =
+            (0..flows).flat_map(|flow| kinds.map(|kind| format!("df2redis:{kind}:{flow}:{{{tag}}}").into()));
+        let words = [Bytes::from_static(b"DEL"), position_key(slot).into()].into_iter().chain(names);
+        Question(words.collect())
+    };
+    let mut questions: Vec<Question> = (0..SLOTS).map(Slot).map(request).collect();
+    questions.extend((0..flows).map(|flow| Question::new(&[b"DEL", Expiring::key(FlowId(flow)).as_bytes()])));
+    for reply in target.ask_many(&questions).await? {
+        if let Reply::Error(error) = reply {
+            return Err(Error::TargetAnswer { request: "DEL", answer: error.to_string() });
+        }
     }
     Ok(())
 }

@@ -13,6 +13,7 @@ use dfly_journal::Lsn;
 use dfly_translate::Translator;
 use redis_resp::CommandBatch;
 use redis_sink::Pipeline;
+use redis_sink::cluster::ClusterPipeline;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tracing::{debug, info};
@@ -21,18 +22,25 @@ use super::resume::{self, Known, Resumed, open_log};
 use super::{Running, notes};
 use crate::barrier::{CutBarrier, FlushBarrier};
 use crate::checkpoint::{Checkpoint, Others, Parties, Position};
+use crate::cluster;
+use crate::cluster::confirm::{self, Runs};
+use crate::cluster::passed::{self, Passed};
+use crate::cluster::units::Units;
 use crate::config::EngineConfig;
 use crate::error::{Error, FlowError};
 use crate::expiries::Expiries;
 use crate::expiry_scan;
-use crate::flow::{AtFlush, Expiring, Flow, Lines, Link, Signal, Spill, Stage, Stale, Suspects, Wanted};
+use crate::flow::{
+    AtFlush, ClusterSink, Expiring, Flow, Keeping, Lines, Link, Signal, Sink, Spill, Stage, Stale, Suspects,
+    Wanted,
+};
 use crate::lasting::Lasting;
 use crate::owner::OwnerCheck;
 use crate::pace::Pace;
 use crate::progress::Progress;
 use crate::reader::{self, ReadRequest, SourceReader};
 use crate::report::{Counters, Phase};
-use crate::target::{self, connect_target};
+use crate::target::{self, TargetConnection, connect_target};
 
 /// How many requests to read a key may wait, over all flows.
 const READ_REQUESTS: usize = 64;
@@ -102,6 +110,9 @@ pub(crate) async fn open(
         Opening::Full(others) => Lasting::of(*others, config, agreed.release),
         Opening::Partial(_) => Lasting::load(&mut target).await?,
     };
+    if let TargetConnection::Cluster(cluster) = &mut target {
+        running.runs = confirm::runs(cluster).await?;
+    }
     running.over_data = running.lasting.sweep || running.lasting.keep;
     running.counters.set_sweeping(running.lasting.sweep);
     match (agreed.plan, opening, agreed.known) {
@@ -194,6 +205,7 @@ fn running(
         flushed: None,
         lasting: Lasting::default(),
         over_data: false,
+        runs: Runs::default(),
         unknown_expiries: false,
         sweep: None,
         scan: None,
@@ -238,11 +250,11 @@ impl Running {
 
     async fn prepare(&mut self, flow: OpenFlow, (form, shared): (Form, &Shared)) -> Result<Flow, Error> {
         let (mut connection, target) = connect_target(&self.config).await?;
+        let position = flow.resume.as_ref().map(|resumed| resumed.position);
         let mut translator = Translator::new(target, Arc::clone(&self.config.rules))
             .for_flow(flow.id.0)
             .holding(self.config.limits.string);
         let mut wanted = Wanted::new(shared.requests.clone(), self.config.parked);
-        let position = flow.resume.as_ref().map(|resumed| resumed.position);
         if position.is_some() {
             notes::adopt(&mut connection, flow.id, (&mut translator, &mut wanted)).await?;
         }
@@ -259,9 +271,12 @@ impl Running {
         self.orders.insert(flow.id, order);
         self.findings.insert(flow.id, finding);
         let zero = Position { transaction: 0, next: Lsn::default() };
+        let (sink, keeping, passed) = self.sink(connection, (flow.id, position)).await?;
         Ok(Flow {
             id: flow.id,
-            sink: Pipeline::new(connection, self.config.window),
+            sink,
+            keeping,
+            passed,
             link: Link::Up(Instant::now()),
             translator,
             config: Arc::clone(&self.config),
@@ -296,6 +311,35 @@ impl Running {
             reading: Pace::new(self.config.snapshot_bytes_per_second, self.session.flows, Instant::now()),
             writing: Pace::new(self.config.target_ops_per_second, self.session.flows, Instant::now()),
         })
+    }
+
+    /// Where the flow's commands go, and what a cluster holds of them.
+    async fn sink(
+        &self,
+        mut target: TargetConnection,
+        (flow, position): (FlowId, Option<Position>),
+    ) -> Result<(Sink, Option<Keeping>, Passed), Error> {
+        let (mut units, mut passed) = (Units::new(flow), Passed::default());
+        if position.is_some() && target.is_cluster() {
+            for (slot, position) in passed::positions(&mut target, flow).await? {
+                units.hold(slot, position);
+                passed.add(slot, position);
+            }
+        }
+        match target {
+            TargetConnection::Server(connection) => {
+                let pipeline = Pipeline::new(connection, self.config.window);
+                Ok((Sink::Server(Box::new(pipeline)), None, passed))
+            }
+            TargetConnection::Cluster(questions) => {
+                let memo = Wanted::memo(Arc::clone(&self.config.rules), flow);
+                let options = cluster::writing(&self.config, (flow, &self.owner), memo);
+                let pipeline = ClusterPipeline::open(options, self.config.window).await?;
+                let safety = (Arc::clone(&self.runs), self.config.wait_replicas);
+                let keeping = Keeping::new(questions, safety, position);
+                Ok((Sink::Cluster(Box::new(ClusterSink { pipeline, units })), Some(keeping), passed))
+            }
+        }
     }
 
     /// Where the flow's records come from.

@@ -5,7 +5,6 @@ use dfly_client::driver::ControlConn;
 use dfly_client::{Claim, FlowId, NoClaim, Release, ReplicationId, Resume, Session};
 use dfly_journal::Lsn;
 use redis_resp::Reply;
-use redis_resp::connection::Connection;
 use relay_log::{Identity, Options, RelayLog};
 use tracing::{info, warn};
 
@@ -13,6 +12,7 @@ use crate::checkpoint::{Checkpoint, Position};
 use crate::config::EngineConfig;
 use crate::error::{Error, FlowError};
 use crate::flow::folder;
+use crate::target::TargetConnection;
 
 /// The largest frame of the relay log: one record of any size, and a little more.
 const MAX_FRAME: u32 = 1 << 30;
@@ -105,7 +105,7 @@ impl Known {
     pub(super) async fn take_over(
         &self,
         config: &EngineConfig,
-        target: &mut Connection,
+        target: &mut TargetConnection,
         (session, flows): (&Session, &mut [Resumed]),
     ) -> Result<(), Error> {
         let Some(was) = &self.last_master else { return Ok(()) };

@@ -10,7 +10,7 @@ use crate::policy::Loss;
 use crate::reread::Reason;
 use crate::script::{self, Script};
 use crate::snapshot::Baseline;
-use crate::translator::{Effect, Output, Translator};
+use crate::translator::{Effect, Output, Place, Translator};
 
 impl Translator {
     /// A command that stores its result under another key. A master with several shards journals only the keys of the
@@ -81,6 +81,7 @@ impl Translator {
         let to = number(r.arg(2)).and_then(|db| u32::try_from(db).ok()).map(DbIndex);
         let Some(to) = to else { return self.lose(Loss::Malformed, &r.place()) };
         let (from, key) = (r.db(), r.arg(1));
+        self.check_db(&Place { db: to, ..r.place() })?;
         if !self.notes.is_expiring(from, key) {
             return Ok(self.verbatim(r, out));
         }

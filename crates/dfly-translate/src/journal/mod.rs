@@ -44,6 +44,9 @@ impl Translator {
         r: &Received<'_>,
         out: &mut Output<'_>,
     ) -> Result<Effect, TranslateError> {
+        if r.spec.rule != Rule::Nothing {
+            self.check_db(&Place { db: r.db(), ..r.place() })?;
+        }
         if self.target.is_cluster()
             && (r.spec.keys.is_many() || matches!(r.spec.rule, Rule::Store | Rule::SortStore))
         {

@@ -47,6 +47,7 @@ impl Translator {
         let header = &entry.header;
         let Some((db, key)) = self.chosen(header, entry.value.kind())? else { return Ok(Effect::Unselected) };
         let baseline = Baseline { db, key: &key, expire_at: header.expire_at };
+        self.check_db(&baseline.place())?;
         let effect = self.baseline(&baseline, &entry.value, out)?;
         self.attributes(header, &baseline)?;
         Ok(effect)

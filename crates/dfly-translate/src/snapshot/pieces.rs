@@ -86,6 +86,9 @@ impl Translator {
         let chosen = self.chosen(header, type_id.kind())?;
         let (db, key) = chosen.clone().unwrap_or((header.db, Cow::Borrowed(&header.key[..])));
         let baseline = Baseline { db, key: &key, expire_at: header.expire_at };
+        if chosen.is_some() {
+            self.check_db(&baseline.place())?;
+        }
         let growing = beside(GROWING, &key);
         let (effect, progress) = match self.unheld(type_id.kind()) {
             _ if chosen.is_none() => (Effect::Unselected, Progress::LeftOut),

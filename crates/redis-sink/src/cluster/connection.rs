@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 
 use redis_resp::connection::{Connection, Endpoint};
-use redis_resp::{ErrorCode, Reply, ServerError};
+use redis_resp::{CommandBatch, ErrorCode, Reply, ServerError};
 use redis_slots::{Address, Redirect, Slot, Topology};
 use tokio::time::{Instant, sleep};
 
 use crate::cluster::map::{ClusterMap, NodeId};
-use crate::cluster::options::{ClusterError, ClusterOptions, position_keys};
+use crate::cluster::options::{ClusterError, ClusterOptions, position_key};
 use crate::cluster::verdict::{FREE_REDIRECTS, Verdict};
 
 /// Asks the nodes of a cluster, on a connection to each that is opened when it is needed.
@@ -19,6 +19,32 @@ pub struct ClusterConnection {
     open: BTreeMap<NodeId, Connection>,
     /// Which address is asked first for the topology.
     turn: usize,
+}
+
+/// A request for [`ClusterConnection::ask_many`].
+pub trait Request {
+    /// Whose owner is asked.
+    fn key(&self) -> &[u8];
+    /// The name first.
+    fn words(&self) -> Vec<&[u8]>;
+}
+
+/// How many requests wait for their replies at once.
+const AT_ONCE: usize = 512;
+
+/// Who owns which slot at a moment.
+#[derive(Debug, Clone)]
+pub struct Shape {
+    map: ClusterMap,
+    is_moving: bool,
+}
+
+impl Shape {
+    /// Whether a walk through the keys of all primaries that began at this moment and ended at `end` has met every key: none
+    /// was on its way, and none has a new owner.
+    pub fn is_still(&self, end: &Self) -> bool {
+        !self.is_moving && !end.is_moving && self.map.is_like(&end.map)
+    }
 }
 
 /// Where a question goes.
@@ -144,13 +170,90 @@ impl ClusterConnection {
         node: NodeId,
         request: &[A],
     ) -> Result<Reply, ClusterError> {
-        let mut connection = match self.open.remove(&node) {
-            Some(connection) => connection,
-            None => log_in(&self.options.endpoint, self.map.address(node)).await?,
-        };
+        let mut connection = self.take(node).await?;
         let reply = connection.ask(request).await?;
         self.open.insert(node, connection);
         Ok(reply)
+    }
+
+    /// The connection to `node`; it is to be given back.
+    async fn take(&mut self, node: NodeId) -> Result<Connection, ClusterError> {
+        if let Some(connection) = self.open.remove(&node) {
+            return Ok(connection);
+        }
+        let mut connection = log_in(&self.options.endpoint, self.map.address(node)).await?;
+        // Only a name: a user that may not set it can still ask.
+        connection.ask(&["CLIENT", "SETNAME", &self.options.name]).await?;
+        Ok(connection)
+    }
+
+    /// Sends a request to one node, whatever slots it has, and waits for the reply.
+    ///
+    /// # Errors
+    /// [`ClusterError`]; it is not reached, say.
+    pub async fn ask_at<A: AsRef<[u8]> + Sync>(
+        &mut self,
+        address: &Address,
+        request: &[A],
+    ) -> Result<Reply, ClusterError> {
+        let node = self.map.number(address).ok_or(ClusterError::Answer("CLUSTER SHARDS"))?;
+        self.ask_node(node, request).await
+    }
+
+    /// Sends many requests, each to the owner of its key, and gives the replies in the order of the requests. As with
+    /// [`Self::ask`], each must be one that may be carried out more than once.
+    ///
+    /// # Errors
+    /// As [`Self::ask`].
+    pub async fn ask_many<R: Request>(&mut self, requests: &[R]) -> Result<Vec<Reply>, ClusterError> {
+        let mut replies = Vec::with_capacity(requests.len());
+        for requests in requests.chunks(AT_ONCE) {
+            let mut answers = self.ask_owners(requests).await;
+            for (place, request) in requests.iter().enumerate() {
+                let answer = answers.remove(&place).filter(is_answer);
+                replies.push(match answer {
+                    Some(answer) => answer,
+                    None => self.ask(request.key(), &request.words()).await?,
+                });
+            }
+        }
+        Ok(replies)
+    }
+
+    /// What the owners answer at once, by the number of the request.
+    async fn ask_owners<R: Request>(&mut self, requests: &[R]) -> BTreeMap<usize, Reply> {
+        let mut lanes: BTreeMap<NodeId, (Vec<usize>, CommandBatch)> = BTreeMap::new();
+        for (place, request) in requests.iter().enumerate() {
+            if let Some(owner) = self.map.owner(Slot::of(request.key())) {
+                let (places, batch) = lanes.entry(owner).or_default();
+                places.push(place);
+                batch.push(&request.words());
+            }
+        }
+        let mut answers = BTreeMap::new();
+        for (node, (places, mut batch)) in lanes {
+            // What fails here is asked again by itself.
+            let Ok(mut connection) = self.take(node).await else { continue };
+            if let Ok(replies) = connection.ask_all(&mut batch).await {
+                answers.extend(places.into_iter().zip(replies));
+                self.open.insert(node, connection);
+            }
+        }
+        answers
+    }
+
+    /// Who owns which slot, and whether keys are on their way from one node to another.
+    ///
+    /// # Errors
+    /// [`ClusterError`].
+    pub async fn shape(&mut self) -> Result<Shape, ClusterError> {
+        self.refresh().await?;
+        let nodes = self.ask_all(&["CLUSTER", "NODES"]).await?;
+        let is_moving = nodes.iter().any(|(_, reply)| match reply {
+            Reply::Bulk(text) => is_own_slot_moving(&String::from_utf8_lossy(text)),
+            _ => true,
+        });
+        Ok(Shape { map: self.map.clone(), is_moving })
     }
 
     async fn pause(&self, failures: u32) {
@@ -173,6 +276,11 @@ impl ClusterConnection {
     /// Where the primaries are, as far as was last read.
     pub fn primaries(&self) -> impl Iterator<Item = &Address> {
         self.map.primaries().filter_map(|node| self.map.address(node))
+    }
+
+    /// The primary that owns `slot`, as far as was last read.
+    pub fn owner(&self, slot: Slot) -> Option<&Address> {
+        self.map.address(self.map.owner(slot)?)
     }
 
     /// Sends a request to every primary, one after the other, and gives what each of them answered.
@@ -201,7 +309,8 @@ impl ClusterConnection {
     ) -> Result<BTreeMap<Slot, u64>, ClusterError> {
         let mut positions = BTreeMap::new();
         let field = self.options.field.clone().into_bytes();
-        for (slot, key) in position_keys(slots) {
+        for slot in slots {
+            let key = position_key(slot);
             let reply = self.ask(&key, &[b"HGET".as_slice(), &key, &field]).await?;
             positions.insert(slot, position(reply)?);
         }
@@ -218,6 +327,19 @@ impl ClusterConnection {
             _ => Ok(false),
         }
     }
+}
+
+fn is_answer(reply: &Reply) -> bool {
+    match reply {
+        Reply::Error(error) => matches!(Verdict::of(error), Verdict::Refused | Verdict::Fatal),
+        _ => true,
+    }
+}
+
+/// Whether the node that says this has a slot that it gives away or takes in: `[slot->-node]`, `[slot-<-node]` (server
+/// `cluster.c`, `clusterGenNodeDescription`).
+fn is_own_slot_moving(nodes: &str) -> bool {
+    nodes.lines().any(|line| line.contains("myself") && line.contains('['))
 }
 
 fn position(reply: Reply) -> Result<u64, ClusterError> {

@@ -76,6 +76,11 @@ impl ClusterMap {
         self.table.owner(slot).map(NodeId)
     }
 
+    /// Whether all slots have the same owners as in `other`, and the same nodes are primaries.
+    pub(super) fn is_like(&self, other: &Self) -> bool {
+        self.table == other.table && self.primaries == other.primaries
+    }
+
     /// Where `node` is.
     pub fn address(&self, node: NodeId) -> Option<&Address> {
         self.addresses.get(usize::from(node.0))

@@ -15,9 +15,9 @@ mod unit;
 mod verdict;
 mod window;
 
-pub use connection::ClusterConnection;
+pub use connection::{ClusterConnection, Request, Shape};
 pub use map::{ClusterMap, NodeId};
 pub use options::{Claim, ClusterError, ClusterOptions, position_key};
 pub use pipeline::ClusterPipeline;
-pub use unit::{Lost, Unit};
+pub use unit::{Lost, Memo, Unit};
 pub use window::{ClusterWindow, Pauses};

@@ -1,6 +1,5 @@
 //! How a cluster is reached, what is kept in it, and why it may not be reached.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use redis_resp::connection::{ConnectionError, Endpoint};
@@ -8,6 +7,7 @@ use redis_resp::{ReplyError, ServerError};
 use redis_slots::{Slot, TopologyError, tag_of};
 use thiserror::Error;
 
+use crate::cluster::unit::Memo;
 use crate::cluster::window::Pauses;
 use crate::window::WindowError;
 
@@ -16,12 +16,14 @@ use crate::window::WindowError;
 pub struct ClusterOptions {
     /// One of its nodes. How to log in and how long to wait hold for every node.
     pub endpoint: Endpoint,
-    /// The name that connections for writing go by (`CLIENT SETNAME`).
+    /// The name that all connections go by (`CLIENT SETNAME`).
     pub name: String,
     /// The field of `df2redis:{tag}` in which transactions write their position.
     pub field: String,
     /// Who may write; asked of the cluster behind the naming of each connection for writing.
     pub claim: Option<Claim>,
+    /// What is noted in its slot about a command that is given up.
+    pub memo: Option<Memo>,
     /// Between attempts.
     pub pauses: Pauses,
     /// Comes on top of pauses between attempts to reach a node, and of those between looks at the topology; other for each
@@ -29,6 +31,8 @@ pub struct ClusterOptions {
     pub jitter: Duration,
     /// How long a question is asked again that is refused in a way that passes, or whose connection broke.
     pub patience: Duration,
+    /// How often the topology is read although nothing hints at a change; the jitter comes on top.
+    pub look_every: Duration,
 }
 
 /// A field of a hash that holds `value` for as long as this run may write.
@@ -92,36 +96,4 @@ impl ClusterError {
 /// The hash in `slot` that holds its positions.
 pub fn position_key(slot: Slot) -> Vec<u8> {
     format!("df2redis:{{{}}}", tag_of(slot)).into_bytes()
-}
-
-/// The hashes that hold the positions of slots. Tags are found by search, all in one.
-pub(super) fn position_keys(slots: impl IntoIterator<Item = Slot>) -> BTreeMap<Slot, Vec<u8>> {
-    let mut missing: BTreeSet<Slot> = slots.into_iter().collect();
-    let mut keys = BTreeMap::new();
-    // Every slot has a number below 200,000; the bound only keeps the search finite.
-    for tag in (0..1_000_000u32).map(|number| number.to_string()) {
-        if missing.is_empty() {
-            break;
-        }
-        let slot = Slot::of(tag.as_bytes());
-        if missing.remove(&slot) {
-            keys.insert(slot, format!("df2redis:{{{tag}}}").into_bytes());
-        }
-    }
-    keys
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn positions_lie_in_their_slots() {
-        let slots = [0, 1, 5460, 12182, 16383].map(Slot);
-        let keys = position_keys(slots);
-        assert_eq!(keys.len(), slots.len());
-        for slot in slots {
-            assert_eq!((Slot::of(&keys[&slot]), &keys[&slot]), (slot, &position_key(slot)));
-        }
-    }
 }

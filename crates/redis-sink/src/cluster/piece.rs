@@ -1,6 +1,6 @@
 //! What is sent of a slot in one go, and what was answered to it.
 
-use redis_resp::{ErrorCode, Outcome, ServerError};
+use redis_resp::{CommandBatch, ErrorCode, Outcome, ServerError};
 
 use crate::cluster::map::NodeId;
 use crate::cluster::unit::Form;
@@ -60,6 +60,12 @@ pub(super) enum Answer {
 impl Piece {
     pub(super) fn new(commands: Commands, (form, batch, way): (Form, usize, Way)) -> Self {
         Self { commands, form, batch, way, answered: 0, refused: Vec::new(), unqueued: None }
+    }
+
+    /// The commands of `batch`, if there are any, each of which may be carried out again.
+    pub(super) fn plain(batch: &mut CommandBatch, number: usize) -> Option<Self> {
+        let is_any = !batch.is_empty();
+        is_any.then(|| Self::new(Commands::take(batch), (Form::Plain, number, Way::Owner)))
     }
 
     /// Takes the reply to the oldest command without one.

@@ -31,6 +31,8 @@ pub struct ClusterPipeline<T> {
     look: Option<Errand<(Topology, String)>>,
     /// When the topology may be looked at again.
     look_at: Instant,
+    /// When it is looked at without a hint.
+    fresh_until: Instant,
     /// How often it was looked at.
     looks: usize,
     timer: Pin<Box<Sleep>>,
@@ -44,9 +46,10 @@ impl<T> ClusterPipeline<T> {
     pub async fn open(options: ClusterOptions, limits: WindowLimits) -> Result<Self, ClusterError> {
         let (topology, asked) = read_topology(&options.endpoint).await?;
         let map = ClusterMap::new(&topology, &asked)?;
-        let window = ClusterWindow::new(limits, options.pauses, map);
+        let window = ClusterWindow::new(limits, options.pauses, map).with_memo(options.memo.clone());
         let now = tokio::time::Instant::now();
         Ok(Self {
+            fresh_until: now.into_std() + options.look_every + options.jitter,
             options,
             window,
             peers: BTreeMap::new(),
@@ -107,6 +110,9 @@ impl<T> ClusterPipeline<T> {
     fn poll_progress(&mut self, context: &mut Context<'_>) -> Poll<Result<(), ClusterError>> {
         let now = tokio::time::Instant::now().into_std();
         let mut moved = self.window.on_time(now);
+        if self.fresh_until <= now {
+            self.window.on_stale();
+        }
         self.begin_look(now);
         self.begin_errands(now);
         moved |= self.poll_look(context)?;
@@ -122,7 +128,7 @@ impl<T> ClusterPipeline<T> {
         let longest = self.options.endpoint.reply_timeout;
         let peers = self.peers.values().filter_map(|peer| peer.next_time(longest));
         let look = self.wants_look().then_some(self.look_at);
-        let Some(next) = peers.chain(look).chain(self.window.next_time()).min() else { return Poll::Pending };
+        let next = peers.chain(look).chain(self.window.next_time()).fold(self.fresh_until, Instant::min);
         self.timer.as_mut().reset(next.into());
         self.timer.as_mut().poll(context).map(Ok)
     }
@@ -136,6 +142,7 @@ impl<T> ClusterPipeline<T> {
             return;
         }
         self.looks = self.looks.wrapping_add(1);
+        self.fresh_until = now + self.options.look_every + self.options.jitter;
         self.look_at = now + LOOK + self.options.jitter;
         let (endpoint, addresses) = (self.options.endpoint.clone(), self.informants());
         self.look = Some(Errand::new(async move { read_topology_of(&endpoint, &addresses).await }));

@@ -2,7 +2,8 @@
 
 use std::collections::VecDeque;
 
-use redis_resp::{Outcome, ServerError};
+use bytes::Bytes;
+use redis_resp::{CommandBatch, Outcome, ServerError};
 use redis_slots::Slot;
 
 use crate::cluster::map::NodeId;
@@ -89,6 +90,17 @@ impl SlotQueue {
     /// Takes the next reply; it belongs to the oldest command without one.
     pub(super) fn on_outcome(&mut self, outcome: Outcome) -> Result<Answer, WindowError> {
         self.sent.get_mut(self.replying).ok_or(WindowError::Unasked)?.on_outcome(outcome)
+    }
+
+    /// A piece that belongs to what is being answered, of these commands if there are any.
+    pub(super) fn note(&self, about: &mut CommandBatch) -> Vec<Piece> {
+        let answered = self.sent.get(self.replying);
+        answered.and_then(|piece| Piece::plain(about, piece.batch)).into_iter().collect()
+    }
+
+    /// The commands of each piece, the oldest first.
+    pub(super) fn wires(&self) -> impl Iterator<Item = &Bytes> {
+        self.sent.iter().chain(&self.waiting).map(|piece| piece.commands.wire())
     }
 
     /// What was just refused at `place` goes again: this way, or behind a pause.

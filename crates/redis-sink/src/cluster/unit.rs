@@ -1,5 +1,8 @@
 //! What a batch is made of in a cluster: the commands of one slot, as a whole or one by one.
 
+use std::fmt;
+use std::sync::Arc;
+
 use bytes::Bytes;
 use redis_resp::CommandBatch;
 use redis_slots::Slot;
@@ -54,4 +57,31 @@ pub struct Lost {
     pub slot: Slot,
     /// The command as it went on the wire.
     pub command: Bytes,
+}
+
+/// Writes, into the batch, what is to stand in the slot about a command that is given up: one that was refused for itself, or
+/// whose place in the order of its slot was lost. Its commands may be carried out again, and are, before anything that waits
+/// in the slot; so no transaction of the slot moves its position as if nothing had been lost. Takes the command as it went on
+/// the wire.
+#[derive(Clone)]
+pub struct Memo(Arc<dyn Fn(&[u8], &mut CommandBatch) + Send + Sync>);
+
+impl Memo {
+    /// With what writes it.
+    pub fn new(write: impl Fn(&[u8], &mut CommandBatch) + Send + Sync + 'static) -> Self {
+        Self(Arc::new(write))
+    }
+
+    /// What is to be written about all of these.
+    pub(super) fn of<'a>(&self, given_up: impl IntoIterator<Item = &'a Bytes>) -> CommandBatch {
+        let mut batch = CommandBatch::default();
+        given_up.into_iter().for_each(|command| (self.0)(command, &mut batch));
+        batch
+    }
+}
+
+impl fmt::Debug for Memo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Memo")
+    }
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::{Duration, Instant};
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use redis_resp::{Outcome, ServerError};
 use redis_slots::{Redirect, Slot, Topology};
 
@@ -12,7 +12,7 @@ use crate::cluster::map::{ClusterMap, NodeId};
 use crate::cluster::node_lane::{Expected, NodeLane};
 use crate::cluster::piece::{Answer, Piece, Way};
 use crate::cluster::slot_queue::{Resolved, SlotQueue};
-use crate::cluster::unit::{Lost, Unit};
+use crate::cluster::unit::{Lost, Memo, Unit};
 use crate::cluster::verdict::Verdict;
 use crate::refusal::Refusal;
 use crate::window::{WindowError, WindowLimits};
@@ -61,6 +61,7 @@ pub struct ClusterWindow<T> {
     refusals: Vec<Refusal>,
     lost: Vec<Lost>,
     replaced: BTreeSet<NodeId>,
+    memo: Option<Memo>,
 }
 
 impl<T> ClusterWindow<T> {
@@ -79,7 +80,14 @@ impl<T> ClusterWindow<T> {
             refusals: Vec::new(),
             lost: Vec::new(),
             replaced: BTreeSet::new(),
+            memo: None,
         }
+    }
+
+    /// The same, but what is given up is noted in its slot.
+    #[must_use]
+    pub fn with_memo(self, memo: Option<Memo>) -> Self {
+        Self { memo, ..self }
     }
 
     /// Takes a batch. One without commands settles when everything before it has.
@@ -128,6 +136,12 @@ impl<T> ClusterWindow<T> {
         let is_answered = match queue.on_outcome(outcome)? {
             Answer::Taken => queue.is_piece_answered(),
             Answer::Dropped(refusals) => {
+                if let Some(memo) = &self.memo {
+                    let mut about = memo.of(refusals.iter().map(|refusal| &refusal.command));
+                    let note = queue.note(&mut about);
+                    note.iter().for_each(|piece| self.ledger.count(piece));
+                    queue.put_back(note);
+                }
                 self.refusals.extend(refusals);
                 queue.is_piece_answered()
             }
@@ -197,7 +211,11 @@ impl<T> ClusterWindow<T> {
 
     fn resolve(&mut self, slot: Slot, now: Instant) {
         let Some(queue) = self.slots.get_mut(&slot) else { return };
-        let Resolved { sent, again, lost } = queue.resolve(slot);
+        let Resolved { sent, mut again, lost } = queue.resolve(slot);
+        if let (Some(memo), Some(oldest)) = (&self.memo, sent.front()) {
+            let mut about = memo.of(lost.iter().map(|lost| &lost.command));
+            again.extend(Piece::plain(&mut about, oldest.batch));
+        }
         again.iter().for_each(|piece| self.ledger.count(piece));
         sent.iter().for_each(|piece| self.ledger.uncount(piece));
         self.lost.extend(lost);
@@ -354,6 +372,11 @@ impl<T> ClusterWindow<T> {
     /// The tags of the batches that are not settled, the oldest first.
     pub fn tags(&self) -> impl Iterator<Item = &T> {
         self.ledger.tags()
+    }
+
+    /// The commands that are not settled; those of a slot the oldest first.
+    pub fn wires(&self) -> impl Iterator<Item = &Bytes> {
+        self.slots.values().flat_map(SlotQueue::wires)
     }
 
     /// Whether another batch may be pushed.

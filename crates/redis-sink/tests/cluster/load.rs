@@ -56,6 +56,8 @@ pub(crate) fn options(cluster: &RedisCluster) -> ClusterOptions {
         pauses: Pauses { longest: Duration::from_millis(100), ..Pauses::default() },
         jitter: Duration::from_millis(1),
         patience: Duration::from_secs(10),
+        memo: None,
+        look_every: Duration::from_secs(10),
     }
 }
 

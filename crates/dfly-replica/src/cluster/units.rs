@@ -1,0 +1,207 @@
+//! A batch of commands into units, one for each slot. Pure.
+
+use bytes::Bytes;
+use dfly_client::FlowId;
+use dfly_journal::Lsn;
+use dfly_translate::{lookup, sets_cells};
+use redis_resp::{CommandBatch, arguments};
+use redis_sink::cluster::{Unit, position_key};
+use redis_slots::{SLOTS, Slot};
+
+use super::field;
+use crate::flow::is_check;
+
+/// What positions of the journal have and those of the snapshot have not.
+const JOURNAL: u64 = 1 << 63;
+
+/// How many bits tell transactions of a slot apart that stand behind the same record. It takes a sweep a second for 18 hours
+/// without a record to need them all, and a source pings more often.
+const TURN_BITS: u32 = 16;
+
+/// What a transaction stands behind, as it writes it in its slot: it grows from one transaction of the slot to the next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub(crate) struct SlotPosition(pub u64);
+
+impl SlotPosition {
+    /// In the journal, before the record `next`.
+    fn behind(next: Lsn) -> Self {
+        Self(JOURNAL | (next.0 << TURN_BITS) & !JOURNAL)
+    }
+
+    /// The first record that the slot lacks, as far as its transactions tell; `None` behind a part of the snapshot.
+    pub(crate) fn next(self) -> Option<Lsn> {
+        (self.0 & JOURNAL != 0).then_some(Lsn((self.0 & !JOURNAL) >> TURN_BITS))
+    }
+
+    fn then(self, at_least: Self) -> Self {
+        let is_last_turn = self.0 & ((1 << TURN_BITS) - 1) == (1 << TURN_BITS) - 1;
+        let following = if is_last_turn && self.next().is_some() { self.0 } else { self.0 + 1 };
+        at_least.max(Self(following))
+    }
+}
+
+/// Makes units for one flow.
+#[derive(Debug)]
+pub(crate) struct Units {
+    field: String,
+    /// The last position of each slot.
+    last: Vec<SlotPosition>,
+    /// Of the batch at hand; kept for its allocation.
+    places: Vec<Place>,
+}
+
+/// A command of a batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Place {
+    slot: Slot,
+    start: usize,
+    end: usize,
+    sets_cells: bool,
+}
+
+impl Units {
+    /// For a flow of which no slot holds a position.
+    pub(crate) fn new(flow: FlowId) -> Self {
+        Self {
+            field: field(flow),
+            last: vec![SlotPosition::default(); usize::from(SLOTS)],
+            places: Vec::new(),
+        }
+    }
+
+    /// A slot holds this position.
+    pub(crate) fn hold(&mut self, slot: Slot, position: SlotPosition) {
+        if let Some(last) = self.last.get_mut(usize::from(slot.0)) {
+            *last = position;
+        }
+    }
+
+    /// The commands of a batch, which leaves it empty: those of a slot in their order, as a transaction that stores its
+    /// position if one of them must not be carried out again. The batch holds all records before `next`, or a part of the
+    /// snapshot.
+    pub(crate) fn of(&mut self, batch: &mut CommandBatch, next: Option<Lsn>) -> Vec<Unit> {
+        let (wire, ends) = batch.take();
+        let mut places = std::mem::take(&mut self.places);
+        let mut start = 0;
+        for end in &ends {
+            let command = wire.get(start..*end).unwrap_or_default();
+            let sets_cells = sets_cells(command) || is_check(command);
+            places.push(Place { slot: slot_of(command), start, end: *end, sets_cells });
+            start = *end;
+        }
+        batch.recycle(ends);
+        places.sort_unstable();
+        let at_least = next.map(SlotPosition::behind).unwrap_or_default();
+        let units = places.chunk_by(|one, other| one.slot == other.slot);
+        let units = units.map(|places| self.unit(&wire, places, at_least)).collect();
+        places.clear();
+        self.places = places;
+        units
+    }
+
+    fn unit(&mut self, wire: &Bytes, places: &[Place], at_least: SlotPosition) -> Unit {
+        let slot = places.first().map_or(Slot(0), |place| place.slot);
+        let mut batch = CommandBatch::default();
+        if places.iter().all(|place| place.sets_cells) {
+            push(&mut batch, wire, places);
+            return Unit::plain(slot, &mut batch);
+        }
+        let position = self.following(slot, at_least);
+        batch.push(&[b"MULTI"]);
+        push(&mut batch, wire, places);
+        let (key, text) = (position_key(slot), position.0.to_string());
+        batch.push(&[b"HSET", &key, self.field.as_bytes(), text.as_bytes()]);
+        batch.push(&[b"EXEC"]);
+        Unit::transaction(slot, &mut batch, position.0)
+    }
+
+    fn following(&mut self, slot: Slot, at_least: SlotPosition) -> SlotPosition {
+        let Some(last) = self.last.get_mut(usize::from(slot.0)) else { return at_least };
+        *last = last.then(at_least);
+        *last
+    }
+}
+
+fn push(batch: &mut CommandBatch, wire: &Bytes, places: &[Place]) {
+    for place in places {
+        batch.push_encoded(wire.get(place.start..place.end).unwrap_or_default());
+    }
+}
+
+/// The slot of a command for the target; all its keys lie in one.
+pub(crate) fn slot_of(command: &[u8]) -> Slot {
+    let mut words = arguments(command);
+    let at = match words.next() {
+        Some(b"SET" | b"RESTORE" | b"SADD" | b"DEL") => 1,
+        Some(b"EVAL") => 3,
+        Some(name) => lookup(name).and_then(|spec| spec.keys.first()).unwrap_or(1),
+        None => 1,
+    };
+    Slot::of(words.nth(at - 1).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use redis_resp::commands;
+
+    use super::*;
+
+    fn units(units: &mut Units, lines: &[&str], next: Option<u64>) -> Vec<Vec<String>> {
+        let mut batch = CommandBatch::default();
+        for line in lines {
+            batch.push(&line.split(' ').map(str::as_bytes).collect::<Vec<_>>());
+        }
+        let made = units.of(&mut batch, next.map(Lsn));
+        assert!(batch.is_empty());
+        let line = |command| {
+            arguments(command).map(|word| word.escape_ascii().to_string()).collect::<Vec<_>>().join(" ")
+        };
+        made.iter().map(|unit| commands(unit.wire()).map(line).collect()).collect()
+    }
+
+    #[test]
+    fn a_transaction_where_one_must_not_be_repeated() {
+        let mut made = Units::new(FlowId(2));
+        let position = |next: u64, turn: u64| {
+            let key = position_key(Slot::of(b"foo")).escape_ascii().to_string();
+            format!("HSET {key} flow:2 {}", JOURNAL | (next << 16) | turn)
+        };
+        let lines = ["SET bar 1", "SET foo 1", "INCR {foo}n", "DEL bar", "XGROUP CREATE {bar}s g 0"];
+        assert_eq!(
+            units(&mut made, &lines[..4], Some(8)),
+            [
+                vec!["SET bar 1".to_owned(), "DEL bar".to_owned()],
+                vec![
+                    "MULTI".to_owned(),
+                    "SET foo 1".to_owned(),
+                    "INCR {foo}n".to_owned(),
+                    position(8, 0),
+                    "EXEC".to_owned()
+                ],
+            ]
+        );
+        let again = units(&mut made, &["INCR foo"], Some(8));
+        assert_eq!(again[0][2], position(8, 1), "behind the same record, and told apart");
+        made.hold(Slot::of(b"foo"), SlotPosition::behind(Lsn(20)));
+        let behind = units(&mut made, &["INCR foo"], Some(9));
+        assert_eq!(behind[0][2], position(20, 1), "a slot's position never falls");
+        assert_eq!(units(&mut made, &lines[4..], Some(9)).len(), 1);
+        assert_eq!(slot_of(b"*3\r\n$6\r\nXGROUP\r\n$6\r\nCREATE\r\n$3\r\nfoo\r\n"), Slot::of(b"foo"));
+    }
+
+    #[test]
+    fn positions_of_the_snapshot_come_before_all_of_the_journal() {
+        let mut last = SlotPosition::default();
+        for _ in 0..1 << 20 {
+            last = last.then(SlotPosition::default());
+        }
+        assert_eq!((last.next(), last.0), (None, 1 << 20));
+        let first = last.then(SlotPosition::behind(Lsn(1)));
+        assert_eq!((first.next(), first > last), (Some(Lsn(1)), true));
+        let mut turn = first;
+        for _ in 0..1 << 17 {
+            turn = turn.then(SlotPosition::behind(Lsn(1)));
+        }
+        assert_eq!(turn.next(), Some(Lsn(1)), "no record is passed over that was not carried out");
+    }
+}

@@ -1,0 +1,202 @@
+//! The flow's position in a cluster: stored by itself now and then, once what it stands behind is safe from the loss of a
+//! primary.
+
+use std::time::{Duration, Instant};
+
+use redis_sink::cluster::ClusterConnection;
+use tokio::sync::mpsc;
+use tokio::time::sleep;
+use tracing::{debug, warn};
+
+use super::{Flow, Mark, Waited};
+use crate::checkpoint::{self, Position};
+use crate::cluster::confirm::{Confirmed, Runs, confirm};
+use crate::error::{Error, FlowError};
+use crate::look::gone;
+
+/// How long positions may not be stored before it is said why.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Between two questions whether a position is safe, at the most.
+const AGAIN: Duration = Duration::from_millis(200);
+
+/// What has settled, and what of it is stored.
+#[derive(Debug)]
+pub(crate) struct Keeping {
+    questions: mpsc::Sender<()>,
+    answers: mpsc::Receiver<Confirmed>,
+    /// All before it was carried out.
+    settled: Option<Position>,
+    stored: Option<Position>,
+    state: State,
+    /// When to store next.
+    due: Instant,
+    /// Since when it is not possible.
+    hindered: Option<Instant>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Resting,
+    /// Whether this position is safe; `None`: the answer is of no use any more.
+    Confirming(Option<Position>),
+    Storing,
+}
+
+impl Keeping {
+    /// For a flow that stands at `stored`, if it resumes.
+    pub(crate) fn new(
+        mut cluster: Box<ClusterConnection>,
+        (runs, replicas): (Runs, u16),
+        stored: Option<Position>,
+    ) -> Self {
+        let (questions, mut asked) = mpsc::channel(1);
+        let (answer, answers) = mpsc::channel(1);
+        tokio::spawn(async move {
+            while let Some(()) = asked.recv().await {
+                if answer.send(confirm(&mut cluster, (&runs, replicas)).await).await.is_err() {
+                    return;
+                }
+            }
+        });
+        let (settled, due) = (stored, Instant::now());
+        Self { questions, answers, settled, stored, state: State::Resting, due, hindered: None }
+    }
+
+    pub(super) fn settle(&mut self, at: Position) {
+        self.settled = Some(at);
+    }
+
+    /// It is stored.
+    pub(super) fn store(&mut self, at: Position) {
+        self.stored = Some(at);
+        self.settled = self.settled.max(self.stored);
+        self.state = State::Resting;
+        self.hindered = None;
+    }
+
+    /// Another flow has stored it, behind a flush.
+    pub(super) fn stored_elsewhere(&mut self, at: Position) {
+        (self.settled, self.stored) = (Some(at), Some(at));
+        if let State::Confirming(position) = &mut self.state {
+            *position = None;
+        }
+    }
+
+    /// Whether all that has settled is stored.
+    pub(super) fn is_done(&self) -> bool {
+        self.settled == self.stored && self.state == State::Resting
+    }
+
+    /// When there is something to do.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        (self.settled != self.stored && self.state == State::Resting).then_some(self.due)
+    }
+
+    /// Waits for an answer. Safe to cancel.
+    pub(super) async fn answered(&mut self) -> Confirmed {
+        match self.answers.recv().await {
+            Some(confirmed) => confirmed,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Waits until what has settled is safe, however long that takes.
+    pub(super) async fn until_safe(&mut self) -> Result<(), Error> {
+        loop {
+            if self.state == State::Resting {
+                self.questions.send(()).await.map_err(|_gone| gone())?;
+            }
+            self.state = State::Resting;
+            match self.answers.recv().await.ok_or_else(gone)? {
+                Confirmed::Yes => return Ok(()),
+                Confirmed::NotYet(reason) => {
+                    self.hinder(&reason, Duration::ZERO);
+                    sleep(AGAIN).await;
+                }
+                Confirmed::Replaced(why) => return Err(Error::Replaced(why)),
+            }
+        }
+    }
+
+    /// Says once for how long it has not been possible.
+    fn hinder(&mut self, reason: &str, pause: Duration) {
+        let now = Instant::now();
+        self.due = now + pause;
+        debug!(reason, "the position is not stored yet");
+        let since = *self.hindered.get_or_insert(now);
+        if now - since >= PATIENCE {
+            warn!(reason, "positions have not been stored for {} s; data is written on", PATIENCE.as_secs());
+            self.hindered = Some(now);
+        }
+    }
+}
+
+impl Flow {
+    /// Whether the target is a cluster.
+    pub(super) fn is_in_cluster(&self) -> bool {
+        self.keeping.is_some()
+    }
+
+    /// Whether nothing has settled that is not stored.
+    pub(super) fn is_kept(&self) -> bool {
+        self.keeping.as_ref().is_none_or(Keeping::is_done)
+    }
+
+    /// Begins to store what has settled, if that is due, or at once.
+    pub(super) fn keep(&mut self, at_once: bool) {
+        let Some(keeping) = &mut self.keeping else { return };
+        let is_due = keeping.deadline().is_some_and(|due| at_once || due <= Instant::now());
+        if is_due && !self.at_flush.is_waiting() && keeping.questions.try_send(()).is_ok() {
+            keeping.state = State::Confirming(keeping.settled);
+        }
+    }
+
+    /// Stores what was asked for, if it is safe.
+    pub(super) fn on_confirmed(&mut self, confirmed: Confirmed) -> Result<Waited, FlowError> {
+        let Some(keeping) = &mut self.keeping else { return Ok(Waited::Moved) };
+        let State::Confirming(position) = keeping.state else { return Ok(Waited::Moved) };
+        keeping.state = State::Resting;
+        match (confirmed, position) {
+            (Confirmed::Replaced(why), _) => {
+                return Ok(Waited::TargetLost(FlowError::Target(Box::new(Error::Replaced(why)))));
+            }
+            (Confirmed::NotYet(reason), _) => {
+                keeping.hinder(&reason, self.config.ack_interval.min(AGAIN));
+            }
+            // Positions behind a flush are stored with it.
+            (Confirmed::Yes, Some(position)) if !self.at_flush.is_waiting() => {
+                keeping.state = State::Storing;
+                keeping.due = Instant::now() + self.config.ack_interval;
+                self.store_position(position);
+            }
+            (Confirmed::Yes, _) => {}
+        }
+        Ok(Waited::Moved)
+    }
+
+    fn store_position(&mut self, position: Position) {
+        let mut batch = redis_resp::CommandBatch::default();
+        let source = (self.source.0.as_str(), self.source.1);
+        checkpoint::write_entry(source, (self.id, position), &mut batch);
+        if let Some(sharding) = self.sharding {
+            checkpoint::write_sharding(sharding, &mut batch);
+        }
+        self.expiring.submitted();
+        self.sink.submit(&mut batch, Mark::Stored(position));
+    }
+
+    /// As soon as a node has been gone for too long, the run ends.
+    pub(super) fn check_gone(&self) -> Result<(), FlowError> {
+        let (Some(limit), Some((address, since))) = (self.config.reconnect.give_up_after, self.sink.gone())
+        else {
+            return Ok(());
+        };
+        let after = since.elapsed();
+        if after < limit {
+            return Ok(());
+        }
+        let last = format!("{address} is not reached");
+        Err(FlowError::Target(Box::new(Error::GaveUp { peer: "target", after, last })))
+    }
+}

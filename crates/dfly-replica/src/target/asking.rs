@@ -1,0 +1,166 @@
+//! Questions to a target, one at a time: to a server, or to whichever node of a cluster has the key.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+use dfly_wire::DbIndex;
+use redis_resp::Reply;
+use redis_resp::connection::{Connection, ConnectionError};
+use redis_sink::TargetError;
+use redis_sink::cluster::{ClusterConnection, ClusterError, Request, Shape};
+use redis_slots::Address;
+
+use super::{demand, strange};
+use crate::error::Error;
+
+/// A connection for questions.
+#[derive(Debug)]
+pub enum TargetConnection {
+    /// To a single server.
+    Server(Connection),
+    /// To every node of a cluster.
+    Cluster(Box<ClusterConnection>),
+}
+
+impl From<Connection> for TargetConnection {
+    fn from(connection: Connection) -> Self {
+        Self::Server(connection)
+    }
+}
+
+/// A request with one key, as a list of words.
+#[derive(Debug)]
+pub(crate) struct Question(pub Vec<Bytes>);
+
+impl Question {
+    pub(crate) fn new(words: &[&[u8]]) -> Self {
+        Self(words.iter().map(|word| Bytes::copy_from_slice(word)).collect())
+    }
+}
+
+impl Request for Question {
+    fn key(&self) -> &[u8] {
+        key_of(&self.0)
+    }
+
+    fn words(&self) -> Vec<&[u8]> {
+        self.0.iter().map(|word| &word[..]).collect()
+    }
+}
+
+/// The key of a request that has one: every request of this tool has it in one of two places.
+fn key_of<A: AsRef<[u8]>>(request: &[A]) -> &[u8] {
+    let is_script = request.first().is_some_and(|name| name.as_ref() == b"EVAL");
+    request.get(if is_script { 3 } else { 1 }).map(AsRef::as_ref).unwrap_or_default()
+}
+
+impl TargetConnection {
+    /// Whether it is a cluster.
+    pub fn is_cluster(&self) -> bool {
+        matches!(self, Self::Cluster(_))
+    }
+
+    /// Sends a request with one key; in a cluster it may be carried out more than once.
+    pub(crate) async fn ask<A: AsRef<[u8]> + Sync>(&mut self, request: &[A]) -> Result<Reply, Error> {
+        match self {
+            Self::Server(connection) => connection.ask(request).await.map_err(of_server),
+            Self::Cluster(cluster) => cluster.ask(key_of(request), request).await.map_err(Error::from),
+        }
+    }
+
+    /// Sends a request without a key to the server, or to every primary.
+    pub(crate) async fn ask_all<A: AsRef<[u8]> + Sync>(
+        &mut self,
+        request: &[A],
+    ) -> Result<Vec<Reply>, Error> {
+        match self {
+            Self::Server(connection) => Ok(vec![connection.ask(request).await.map_err(of_server)?]),
+            Self::Cluster(cluster) => {
+                let replies = cluster.ask_all(request).await?;
+                Ok(replies.into_iter().map(|(_, reply)| reply).collect())
+            }
+        }
+    }
+
+    /// Sends many requests with one key each, and gives the replies in their order.
+    pub(crate) async fn ask_many(&mut self, questions: &[Question]) -> Result<Vec<Reply>, Error> {
+        match self {
+            Self::Server(connection) => {
+                let mut replies = Vec::with_capacity(questions.len());
+                for questions in questions.chunks(512) {
+                    let mut batch = redis_resp::CommandBatch::default();
+                    questions.iter().for_each(|question| batch.push(&question.words()));
+                    replies.extend(connection.ask_all(&mut batch).await.map_err(of_server)?);
+                }
+                Ok(replies)
+            }
+            Self::Cluster(cluster) => Ok(cluster.ask_many(questions).await?),
+        }
+    }
+
+    /// Goes over to another database; a cluster has database 0 alone.
+    pub(crate) async fn select(&mut self, db: DbIndex) -> Result<(), Error> {
+        if !self.is_cluster() {
+            demand(self, "SELECT", &["SELECT", &db.to_string()]).await?;
+        }
+        Ok(())
+    }
+
+    /// A part of the target's keys each: the server, or every primary.
+    pub(crate) fn parts(&self) -> VecDeque<Part> {
+        match self {
+            Self::Server(_) => [Part::Server].into(),
+            Self::Cluster(cluster) => cluster.primaries().cloned().map(Part::Node).collect(),
+        }
+    }
+
+    /// Sends a request to a part.
+    pub(crate) async fn ask_part<A: AsRef<[u8]> + Sync>(
+        &mut self,
+        part: &Part,
+        request: &[A],
+    ) -> Result<Reply, Error> {
+        match (self, part) {
+            (Self::Cluster(cluster), Part::Node(address)) => Ok(cluster.ask_at(address, request).await?),
+            (target, _) => target.ask(request).await,
+        }
+    }
+
+    /// As [`ClusterConnection::shape`]; a server has none.
+    pub(crate) async fn shape(&mut self) -> Result<Option<Shape>, Error> {
+        match self {
+            Self::Server(_) => Ok(None),
+            Self::Cluster(cluster) => Ok(Some(cluster.shape().await?)),
+        }
+    }
+
+    /// How many keys each part holds.
+    pub(crate) async fn sizes(&mut self) -> Result<Vec<u64>, Error> {
+        let sizes = self.ask_all(&["DBSIZE"]).await?;
+        let size = |reply: &Reply| match reply {
+            Reply::Integer(size) => Ok(size.unsigned_abs()),
+            other => Err(strange("DBSIZE", other)),
+        };
+        sizes.iter().map(size).collect()
+    }
+}
+
+/// A server that holds a part of the target's keys, or all of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Part {
+    Server,
+    Node(Address),
+}
+
+fn of_server(error: ConnectionError) -> Error {
+    Error::Target(TargetError::from(error))
+}
+
+impl From<ClusterError> for Error {
+    fn from(error: ClusterError) -> Self {
+        match error {
+            ClusterError::Overtaken => Self::Overtaken,
+            error => Self::Cluster(error),
+        }
+    }
+}
