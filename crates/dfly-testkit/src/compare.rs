@@ -1,6 +1,7 @@
 //! Where a Redis differs from what it should hold.
 
 mod difference;
+mod dumps;
 mod read;
 mod stream;
 
@@ -13,6 +14,8 @@ use crate::redis_client::{RedisClient, RedisError};
 use crate::value::{CanonicalValue, Value};
 
 pub use difference::{Difference, What};
+pub use dumps::{Dumps, dumps};
+pub(crate) use read::all_keys;
 pub use read::keyspace;
 
 use read::{Found, read_keys};
@@ -70,6 +73,19 @@ pub struct Comparison {
 }
 
 impl Comparison {
+    /// Adds what another part of the same keyspace has shown.
+    pub(crate) fn add(&mut self, other: Self) {
+        self.equal += other.equal;
+        self.equal_to_native += other.equal_to_native;
+        self.differences.extend(other.differences);
+        for (kind, count) in other.skipped {
+            *self.skipped.entry(kind).or_default() += count;
+        }
+        for (kind, count) in other.compared {
+            *self.compared.entry(kind).or_default() += count;
+        }
+    }
+
     /// Whether everything that could be compared is equal.
     pub fn is_equal(&self) -> bool {
         self.differences.is_empty()
@@ -85,6 +101,23 @@ pub fn compare(
     rows: &[Row],
     options: &CompareOptions,
 ) -> Result<Comparison, RedisError> {
+    let mut result = compare_rows(client, rows, options)?;
+    let named: BTreeSet<(u32, &Bytes)> = rows.iter().map(|row| (row.db, &row.key)).collect();
+    for (db, key) in all_keys(client)? {
+        let reserved = options.reserved_prefix.as_ref().is_some_and(|prefix| key.starts_with(prefix));
+        if !reserved && !named.contains(&(db, &key)) {
+            result.differences.push(Difference { db, key, what: What::Extra });
+        }
+    }
+    Ok(result)
+}
+
+/// As [`compare`], without a look for keys that no row names.
+pub(crate) fn compare_rows(
+    client: &mut RedisClient,
+    rows: &[Row],
+    options: &CompareOptions,
+) -> Result<Comparison, RedisError> {
     let mut result = Comparison::default();
     let mut by_db: BTreeMap<u32, Vec<&Row>> = BTreeMap::new();
     rows.iter().for_each(|row| by_db.entry(row.db).or_default().push(row));
@@ -96,13 +129,6 @@ pub fn compare(
             for (row, found) in batch.iter().zip(&found) {
                 judge(row, found, (options, &mut result));
             }
-        }
-    }
-    let named: BTreeSet<(u32, &Bytes)> = rows.iter().map(|row| (row.db, &row.key)).collect();
-    for (db, key) in read::all_keys(client)? {
-        let reserved = options.reserved_prefix.as_ref().is_some_and(|prefix| key.starts_with(prefix));
-        if !reserved && !named.contains(&(db, &key)) {
-            result.differences.push(Difference { db, key, what: What::Extra });
         }
     }
     Ok(result)

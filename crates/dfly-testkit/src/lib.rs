@@ -31,7 +31,9 @@ mod script;
 mod scripted_master;
 mod value;
 
-pub use compare::{CompareOptions, Comparison, Difference, MemberTtls, What, compare, keyspace};
+pub use compare::{
+    CompareOptions, Comparison, Difference, Dumps, MemberTtls, What, compare, dumps, keyspace,
+};
 pub use cut_proxy::{CutAt, CutProxy, Towards, Traffic};
 pub use front::{Capa, Cut, Hold, Mangle, MasterOptions, PartialForm};
 pub use journal_walk::{Mark, Walk, WalkError, walk};

@@ -1,6 +1,6 @@
 //! A real cluster of one's own: servers of 127.0.0.1 formed into a cluster by their own commands, each ended with its owner.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::thread;
 use std::time::Duration;
@@ -8,7 +8,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use thiserror::Error;
 
-use crate::compare::keyspace;
+use crate::compare::{CompareOptions, Comparison, all_keys, compare, compare_rows, keyspace};
+use crate::recording::Row;
 use crate::redis_client::{RedisClient, RedisError, Reply};
 use crate::redis_server::{RedisOptions, RedisServer, RedisServerError, free_port};
 use crate::value::CanonicalValue;
@@ -241,6 +242,29 @@ impl RedisCluster {
             }
         }
         Ok(all)
+    }
+
+    /// As [`compare`], with what the primaries hold together. Not for clusters with a slot on its way.
+    ///
+    /// # Errors
+    /// [`ClusterError`].
+    pub fn compare(&self, rows: &[Row], options: &CompareOptions) -> Result<Comparison, ClusterError> {
+        let owners = owners(&mut self.any()?)?;
+        let (mut result, mut absent) = (Comparison::default(), rows.to_vec());
+        for node in &self.nodes {
+            let port = node.server.address().port();
+            if owners.iter().any(|(_, _, owner)| *owner == port) {
+                let mut client = node.server.client()?;
+                let keys: BTreeSet<(u32, Bytes)> = all_keys(&mut client)?.into_iter().collect();
+                let here = |row: &mut Row| keys.contains(&(row.db, row.key.clone()));
+                let here: Vec<Row> = absent.extract_if(.., here).collect();
+                result.add(compare(&mut client, &here, options)?);
+            }
+        }
+        for row in absent {
+            result.add(compare_rows(&mut self.client_for(&row.key)?, &[row], options)?);
+        }
+        Ok(result)
     }
 
     /// Sets a slot on its way to node `to`: keys that its owner does not have are asked for there (`ASK`), and nothing is

@@ -203,14 +203,15 @@ async fn a_run_that_was_overtaken_ends() {
 /// The same, when the other run moves them between this one's look at them and its attempt to take them over.
 #[tokio::test(flavor = "multi_thread")]
 async fn positions_are_taken_over_only_as_they_were_read() {
-    use dfly_replica::{Checkpoint, Stored};
+    use dfly_replica::{Checkpoint, Stored, TargetConnection};
     let run = Run::start_with(Script::new(2), patient).await;
     caught_up(&run).await;
     apply_once(&run.master, 1).await;
     let (_master, redis) = stops_as_the_model(run).await;
     let mut endpoint = crate::run::endpoint(redis_resp::connection::Peer::Target, redis.address());
     endpoint.connect_timeout = Duration::from_secs(5);
-    let mut target = redis_resp::connection::Connection::open(&endpoint).await.unwrap();
+    let target = redis_resp::connection::Connection::open(&endpoint).await.unwrap();
+    let mut target = TargetConnection::from(target);
     let Stored::Whole(old) = Checkpoint::load(&mut target).await.unwrap() else { panic!("positions") };
     let new = old.moved_to(&"e".repeat(40));
     for _answer_was_lost in 0..2 {

@@ -10,6 +10,7 @@
 mod acks;
 mod bad_input;
 mod captures;
+mod cluster;
 mod cuts;
 mod expiry;
 mod failover;

@@ -16,7 +16,7 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 /// Far beyond what any recorded session takes; a test that hangs fails by it.
-const LIMIT: Duration = Duration::from_secs(60);
+pub(crate) const LIMIT: Duration = Duration::from_secs(60);
 
 pub(crate) fn endpoint(peer: Peer, at: SocketAddr) -> Endpoint {
     Endpoint {
@@ -86,13 +86,17 @@ pub(crate) fn redis() -> RedisServer {
     RedisServer::start(RedisOptions::default()).unwrap()
 }
 
-pub(crate) fn differences(redis: &RedisServer, recording: &Recording) -> Comparison {
-    let options = CompareOptions {
+pub(crate) fn comparing(recording: &Recording) -> CompareOptions {
+    CompareOptions {
         replayed: recording.journal_arguments(),
         entries_read_may_be_unknown: true,
         reserved_prefix: Some("df2redis:".into()),
         ..CompareOptions::default()
-    };
+    }
+}
+
+pub(crate) fn differences(redis: &RedisServer, recording: &Recording) -> Comparison {
+    let options = comparing(recording);
     let mut comparison = compare(&mut redis.client().unwrap(), recording.expected(), &options).unwrap();
     // What this master held in other databases than 0 was not recorded, as cluster clients have no SELECT.
     if recording.meta.scenario == "journal-cluster-emulated" {

@@ -43,7 +43,7 @@ pub fn keyspace(client: &mut RedisClient) -> Result<BTreeMap<(u32, Bytes), Canon
 }
 
 /// Every key of every database.
-pub(super) fn all_keys(client: &mut RedisClient) -> Result<Vec<(u32, Bytes)>, RedisError> {
+pub(crate) fn all_keys(client: &mut RedisClient) -> Result<Vec<(u32, Bytes)>, RedisError> {
     let mut all = Vec::new();
     for db in databases(client)? {
         client.select(db)?;

@@ -1,6 +1,9 @@
 //! How a master may be made to behave: pieces, cuts, planted bytes, refusals.
 
+use std::sync::Arc;
 use std::time::Duration;
+
+use crate::compare::Dumps;
 
 /// Options of a recorded or scripted master. The default serves the bytes as they are.
 #[derive(Debug, Clone)]
@@ -26,6 +29,9 @@ pub struct MasterOptions {
     /// Recorded masters: serve the same recorded session again to a client that reconnects after a session that
     /// ended early. Without it, a session beyond the recording's last is a violation.
     pub repeat: bool,
+    /// Recorded masters: what DUMP and PEXPIRETIME answer, as [`dumps`](crate::dumps) gives it. Without it they are refused,
+    /// for values were not recorded so.
+    pub values: Option<Arc<Dumps>>,
     /// How long a session that is not the recording's last stays open for the final ACKs after its last byte.
     pub ack_timeout: Duration,
 }
@@ -43,6 +49,7 @@ impl Default for MasterOptions {
             password: None,
             user: None,
             repeat: false,
+            values: None,
             ack_timeout: Duration::from_secs(10),
         }
     }

@@ -1,0 +1,60 @@
+//! The same with a cluster as the target.
+
+mod captures;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use dfly_replica::{Engine, EngineConfig, Error, Report, Stop};
+use dfly_testkit::{ClusterOptions, Comparison, RecordedMaster, Recording, RedisCluster};
+use dfly_translate::Rules;
+
+use tokio::sync::watch;
+use tokio::time::timeout;
+
+use crate::run::{LIMIT, comparing, config};
+
+pub(crate) fn cluster() -> RedisCluster {
+    RedisCluster::start(&ClusterOptions::default()).unwrap()
+}
+
+/// As for a single server, with its databases but 0 left out.
+fn without_db_3(master: &RecordedMaster, cluster: &RedisCluster) -> EngineConfig {
+    let mut config = config(master, cluster.node(0).unwrap());
+    let mut rules = Rules::clone(&config.rules);
+    rules.selection.dbs = "3=skip".parse().unwrap();
+    config.rules = Arc::new(rules);
+    config.report_interval = Duration::from_millis(20);
+    config
+}
+
+/// Runs until the recording is sent and acknowledged to its end, and no key is to be read again; then stops the run.
+async fn to_the_end(config: EngineConfig, master: &RecordedMaster) -> Result<Report, Error> {
+    let (engine, mut reports) = Engine::new(config);
+    let (stop, stopped) = watch::channel(Stop::Running);
+    let mut run = std::pin::pin!(engine.run(stopped));
+    let done = async {
+        master.finished().await;
+        // Two reports that were made since then, at least one of them wholly.
+        reports.borrow_and_update();
+        for _ in 0..2 {
+            reports.changed().await?;
+        }
+        let is_mended = |report: &Report| report.flows.iter().all(|flow| flow.wanted == 0);
+        reports.wait_for(is_mended).await.map(drop)
+    };
+    tokio::select! {
+        done = &mut run => return done,
+        done = timeout(LIMIT, done) => {
+            assert!(done.is_ok(), "{}: not at its end in time; violations {:?}", master.recording().meta.scenario, master.violations());
+        }
+    }
+    stop.send_replace(Stop::Drain);
+    run.await
+}
+
+/// What differs from database 0 of the recorded master.
+fn differences(cluster: &RedisCluster, recording: &Recording) -> Comparison {
+    let rows: Vec<_> = recording.expected().iter().filter(|row| row.db == 0).cloned().collect();
+    cluster.compare(&rows, &comparing(recording)).unwrap()
+}
