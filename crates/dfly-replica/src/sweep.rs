@@ -1,6 +1,6 @@
 //! Keys of the target that are not the source's: looked for with SCAN, which never holds the target up for long.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,6 +8,7 @@ use bytes::Bytes;
 use dfly_wire::DbIndex;
 use redis_resp::Reply;
 use redis_sink::cluster::Shape;
+use redis_slots::Slot;
 use tokio::time::sleep;
 use tracing::debug;
 
@@ -24,10 +25,11 @@ const START: Bytes = Bytes::from_static(b"0");
 /// What the tool's own keys begin with.
 const RESERVED: &[u8] = b"df2redis:";
 
-/// Between two walks through a cluster, while keys are on their way from one node to another.
-const PAUSE: Duration = Duration::from_secs(5);
+/// Between two walks through a cluster where it cannot be told what the first has missed.
+const PAUSE: Duration = Duration::from_millis(100);
 
-/// Walks through the keys of one database; in a cluster again and again until no key can have been passed over.
+/// Walks through the keys of one database. In a cluster keys may be on their way from one node to another: those of such
+/// slots are looked for again at the end.
 pub(crate) struct Keys {
     target: TargetConnection,
     /// What is still to be walked through; the first of it is.
@@ -35,6 +37,7 @@ pub(crate) struct Keys {
     cursor: Bytes,
     /// A cluster as it was when the walk began.
     shape: Option<Shape>,
+    unsettled: BTreeSet<Slot>,
 }
 
 impl Keys {
@@ -42,15 +45,26 @@ impl Keys {
         let (mut target, _) = connect_target(config).await?;
         target.select(db).await?;
         let shape = target.shape().await?;
-        Ok(Self { parts: target.parts(), target, cursor: START, shape })
+        Ok(Self { parts: target.parts(), target, cursor: START, shape, unsettled: BTreeSet::new() })
     }
 
-    /// The next keys, the tool's own left out; `None` behind the last.
+    /// The next keys, the tool's own left out; `None` behind the last. In a cluster keys may come twice.
     pub(crate) async fn next(&mut self) -> Result<Option<Vec<Bytes>>, Error> {
-        if self.parts.is_empty() && !self.begin_again().await? {
-            return Ok(None);
+        if self.parts.is_empty() {
+            self.look_for_missed().await?;
         }
-        let Some(part) = self.parts.front() else { return Ok(None) };
+        let found = match (self.parts.front().cloned(), self.unsettled.pop_first()) {
+            (Some(part), slot) => {
+                self.unsettled.extend(slot);
+                self.scan(&part).await?
+            }
+            (None, Some(slot)) => self.target.keys_in(slot).await?.into_iter().collect(),
+            (None, None) => return Ok(None),
+        };
+        Ok(Some(found.into_iter().filter(|key| !key.starts_with(RESERVED)).collect()))
+    }
+
+    async fn scan(&mut self, part: &Part) -> Result<Vec<Bytes>, Error> {
         let request = [&b"SCAN"[..], &self.cursor, b"COUNT", COUNT.as_bytes()];
         let reply = answered("SCAN", self.target.ask_part(part, &request).await?)?;
         let Reply::Array(found) = &reply else { return Err(strange("SCAN", &reply)) };
@@ -61,25 +75,23 @@ impl Keys {
         if self.cursor == START {
             self.parts.pop_front();
         }
-        let keys = keys.iter().filter_map(|key| match key {
-            Reply::Bulk(key) if !key.starts_with(RESERVED) => Some(key.clone()),
-            _ => None,
-        });
-        Ok(Some(keys.collect()))
+        let key = |key: &Reply| if let Reply::Bulk(key) = key { Some(key.clone()) } else { None };
+        Ok(keys.iter().filter_map(key).collect())
     }
 
-    /// Whether keys may have been passed over, so that another walk begins.
-    async fn begin_again(&mut self) -> Result<bool, Error> {
-        let Some(before) = self.shape.take() else { return Ok(false) };
-        let Some(now) = self.target.shape().await? else { return Ok(false) };
-        if before.is_still(&now) {
-            return Ok(false);
+    /// Behind a walk: what it may have missed is next.
+    async fn look_for_missed(&mut self) -> Result<(), Error> {
+        let Some(before) = self.shape.take() else { return Ok(()) };
+        let Some(now) = self.target.shape().await? else { return Ok(()) };
+        if let Some(slots) = before.unsettled(&now) {
+            self.unsettled = slots;
+            return Ok(());
         }
-        debug!("keys of the target are on their way from one node to another; it is walked through again");
+        debug!("slots of the target have come and gone; it is walked through again");
         sleep(PAUSE).await;
         self.shape = self.target.shape().await?;
         self.parts = self.target.parts();
-        Ok(true)
+        Ok(())
     }
 
     pub(crate) async fn remove(&mut self, keys: &[Bytes]) -> Result<(), Error> {

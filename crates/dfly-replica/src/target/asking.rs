@@ -1,6 +1,6 @@
 //! Questions to a target, one at a time: to a server, or to whichever node of a cluster has the key.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use bytes::Bytes;
 use dfly_wire::DbIndex;
@@ -8,7 +8,7 @@ use redis_resp::Reply;
 use redis_resp::connection::{Connection, ConnectionError};
 use redis_sink::TargetError;
 use redis_sink::cluster::{ClusterConnection, ClusterError, Request, Shape};
-use redis_slots::Address;
+use redis_slots::{Address, Slot};
 
 use super::{demand, strange};
 use crate::error::Error;
@@ -131,6 +131,14 @@ impl TargetConnection {
         match self {
             Self::Server(_) => Ok(None),
             Self::Cluster(cluster) => Ok(Some(cluster.shape().await?)),
+        }
+    }
+
+    /// As [`ClusterConnection::keys_in`]; a server has no slots.
+    pub(crate) async fn keys_in(&mut self, slot: Slot) -> Result<BTreeSet<Bytes>, Error> {
+        match self {
+            Self::Server(_) => Ok(BTreeSet::new()),
+            Self::Cluster(cluster) => Ok(cluster.keys_in(slot).await?),
         }
     }
 

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use dfly_replica::{Engine, EngineConfig, Error, Reconnect, Report, Stop};
 use dfly_testkit::{
-    CanonicalValue, CompareOptions, Comparison, MasterOptions, RecordedMaster, Recording, RedisOptions,
-    RedisServer, compare, keyspace,
+    CanonicalValue, CompareOptions, Comparison, MasterOptions, RecordedMaster, Recording, RedisCluster,
+    RedisOptions, RedisServer, compare, keyspace,
 };
 use dfly_translate::{Policy, Rules};
 use redis_resp::connection::{Credentials, Endpoint, Peer};
@@ -29,8 +30,32 @@ pub(crate) fn endpoint(peer: Peer, at: SocketAddr) -> Endpoint {
     }
 }
 
+/// Somewhere to replicate to.
+pub(crate) trait Target {
+    /// Where it listens, or one of its nodes.
+    fn address(&self) -> SocketAddr;
+}
+
+impl Target for RedisServer {
+    fn address(&self) -> SocketAddr {
+        Self::address(self)
+    }
+}
+
+impl<T: Target> Target for Arc<T> {
+    fn address(&self) -> SocketAddr {
+        T::address(self)
+    }
+}
+
+impl Target for RedisCluster {
+    fn address(&self) -> SocketAddr {
+        self.node(0).unwrap().address()
+    }
+}
+
 /// As [`config_for`], with the recording's password.
-pub(crate) fn config(master: &RecordedMaster, redis: &RedisServer) -> EngineConfig {
+pub(crate) fn config(master: &RecordedMaster, redis: &impl Target) -> EngineConfig {
     let mut config = config_for(master.address(), redis);
     config.source.credentials =
         master.recording().password().map(|password| Credentials { user: None, password: password.into() });
@@ -39,7 +64,7 @@ pub(crate) fn config(master: &RecordedMaster, redis: &RedisServer) -> EngineConf
 
 /// Everything that is left out is counted; a source that stays away ends the run at the second failure to connect;
 /// values above 8 KiB arrive in pieces.
-pub(crate) fn config_for(source: SocketAddr, redis: &RedisServer) -> EngineConfig {
+pub(crate) fn config_for(source: SocketAddr, redis: &impl Target) -> EngineConfig {
     let mut config =
         EngineConfig::new(endpoint(Peer::Source, source), endpoint(Peer::Target, redis.address()));
     config.limits.piece = 8 << 10;

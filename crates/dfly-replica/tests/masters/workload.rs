@@ -13,14 +13,14 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use crate::run::{config_for, redis, user_keys};
+use crate::run::{Target, config_for, redis, user_keys};
 
 pub(crate) const LIMIT: Duration = Duration::from_secs(60);
 
 /// A running replication of a scripted master.
-pub(crate) struct Run {
+pub(crate) struct Run<T = RedisServer> {
     pub master: ScriptedMaster,
-    pub redis: RedisServer,
+    pub redis: T,
     pub stop: watch::Sender<Stop>,
     pub reports: watch::Receiver<Report>,
     pub task: JoinHandle<Result<Report, Error>>,
@@ -47,9 +47,16 @@ impl Run {
         Self::go_on_with(master, redis, |_config| {})
     }
 
+    /// Waits until everything is acknowledged, stops, and compares with the model.
+    pub(crate) async fn ends_as_the_model(self) -> Report {
+        self.ends_as(|model, redis| assert_equal(&model, &user_keys(redis))).await
+    }
+}
+
+impl<T: Target> Run<T> {
     pub(crate) fn go_on_with(
         master: ScriptedMaster,
-        redis: RedisServer,
+        redis: T,
         change: impl FnOnce(&mut EngineConfig),
     ) -> Self {
         let mut config = config_for(master.address(), &redis);
@@ -60,11 +67,6 @@ impl Run {
         let (stop, stopped) = watch::channel(Stop::Running);
         let task = tokio::spawn(engine.run(stopped));
         Self { master, redis, stop, reports, task }
-    }
-
-    /// Waits until everything is acknowledged, stops, and compares with the model.
-    pub(crate) async fn ends_as_the_model(self) -> Report {
-        self.ends_as(|model, redis| assert_equal(&model, &user_keys(redis))).await
     }
 
     /// Waits until everything that the master has journaled is written, and no key is to be read again.
@@ -95,7 +97,7 @@ impl Run {
     }
 
     /// The same with another comparison of the model and the target.
-    pub(crate) async fn ends_as(mut self, compare: impl FnOnce(Keyspace, &RedisServer)) -> Report {
+    pub(crate) async fn ends_as(mut self, compare: impl FnOnce(Keyspace, &T)) -> Report {
         self.caught_up().await;
         self.settled().await;
         self.stop.send_replace(Stop::Drain);

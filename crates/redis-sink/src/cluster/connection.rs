@@ -1,7 +1,8 @@
 //! Questions to a cluster: one at a time, to the owner of a key or to every primary.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use bytes::Bytes;
 use redis_resp::connection::{Connection, Endpoint};
 use redis_resp::{CommandBatch, ErrorCode, Reply, ServerError};
 use redis_slots::{Address, Redirect, Slot, Topology};
@@ -9,6 +10,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::cluster::map::{ClusterMap, NodeId};
 use crate::cluster::options::{ClusterError, ClusterOptions, position_key};
+use crate::cluster::shape::Shape;
 use crate::cluster::verdict::{FREE_REDIRECTS, Verdict};
 
 /// Asks the nodes of a cluster, on a connection to each that is opened when it is needed.
@@ -31,21 +33,6 @@ pub trait Request {
 
 /// How many requests wait for their replies at once.
 const AT_ONCE: usize = 512;
-
-/// Who owns which slot at a moment.
-#[derive(Debug, Clone)]
-pub struct Shape {
-    map: ClusterMap,
-    is_moving: bool,
-}
-
-impl Shape {
-    /// Whether a walk through the keys of all primaries that began at this moment and ended at `end` has met every key: none
-    /// was on its way, and none has a new owner.
-    pub fn is_still(&self, end: &Self) -> bool {
-        !self.is_moving && !end.is_moving && self.map.is_like(&end.map)
-    }
-}
 
 /// Where a question goes.
 #[derive(Debug, Clone, Copy)]
@@ -242,18 +229,40 @@ impl ClusterConnection {
         answers
     }
 
-    /// Who owns which slot, and whether keys are on their way from one node to another.
+    /// Who owns which slot, and which keys are on their way from one node to another.
     ///
     /// # Errors
     /// [`ClusterError`].
     pub async fn shape(&mut self) -> Result<Shape, ClusterError> {
         self.refresh().await?;
-        let nodes = self.ask_all(&["CLUSTER", "NODES"]).await?;
-        let is_moving = nodes.iter().any(|(_, reply)| match reply {
-            Reply::Bulk(text) => is_own_slot_moving(&String::from_utf8_lossy(text)),
-            _ => true,
-        });
-        Ok(Shape { map: self.map.clone(), is_moving })
+        let mut shape = Shape::new(self.map.clone());
+        for (_, reply) in self.ask_all(&["CLUSTER", "NODES"]).await? {
+            let Reply::Bulk(text) = reply else { return Err(ClusterError::Answer("CLUSTER NODES")) };
+            shape.hear(&String::from_utf8_lossy(&text));
+        }
+        Ok(shape)
+    }
+
+    /// The keys of a slot, whichever nodes they are on. Each node is asked twice, in the same order, so a key is missed only
+    /// if its slot goes to a second node and on to a third within these few questions.
+    ///
+    /// # Errors
+    /// [`ClusterError`].
+    pub async fn keys_in(&mut self, slot: Slot) -> Result<BTreeSet<Bytes>, ClusterError> {
+        let (slot, most) = (slot.0.to_string(), u32::MAX.to_string());
+        let mut keys = BTreeSet::new();
+        for _ in 0..2 {
+            for (_, reply) in self.ask_all(&["CLUSTER", "GETKEYSINSLOT", &slot, &most]).await? {
+                let Reply::Array(found) = reply else {
+                    return Err(ClusterError::Answer("CLUSTER GETKEYSINSLOT"));
+                };
+                keys.extend(found.into_iter().filter_map(|key| match key {
+                    Reply::Bulk(key) => Some(key),
+                    _ => None,
+                }));
+            }
+        }
+        Ok(keys)
     }
 
     async fn pause(&self, failures: u32) {
@@ -334,12 +343,6 @@ fn is_answer(reply: &Reply) -> bool {
         Reply::Error(error) => matches!(Verdict::of(error), Verdict::Refused | Verdict::Fatal),
         _ => true,
     }
-}
-
-/// Whether the node that says this has a slot that it gives away or takes in: `[slot->-node]`, `[slot-<-node]` (server
-/// `cluster.c`, `clusterGenNodeDescription`).
-fn is_own_slot_moving(nodes: &str) -> bool {
-    nodes.lines().any(|line| line.contains("myself") && line.contains('['))
 }
 
 fn position(reply: Reply) -> Result<u64, ClusterError> {

@@ -76,9 +76,9 @@ impl ClusterMap {
         self.table.owner(slot).map(NodeId)
     }
 
-    /// Whether all slots have the same owners as in `other`, and the same nodes are primaries.
-    pub(super) fn is_like(&self, other: &Self) -> bool {
-        self.table == other.table && self.primaries == other.primaries
+    /// Where the owner of `slot` is.
+    pub(super) fn address_of(&self, slot: Slot) -> Option<&Address> {
+        self.address(self.owner(slot)?)
     }
 
     /// Where `node` is.

@@ -10,14 +10,16 @@ mod options;
 mod peer;
 mod piece;
 mod pipeline;
+mod shape;
 mod slot_queue;
 mod unit;
 mod verdict;
 mod window;
 
-pub use connection::{ClusterConnection, Request, Shape};
+pub use connection::{ClusterConnection, Request};
 pub use map::{ClusterMap, NodeId};
 pub use options::{Claim, ClusterError, ClusterOptions, position_key};
 pub use pipeline::ClusterPipeline;
+pub use shape::Shape;
 pub use unit::{Lost, Memo, Unit};
 pub use window::{ClusterWindow, Pauses};

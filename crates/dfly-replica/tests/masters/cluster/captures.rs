@@ -1,9 +1,9 @@
 //! All sixteen recorded sessions into a cluster of three nodes.
 
 use dfly_replica::{Blame, Error};
-use dfly_testkit::{Dumps, MasterOptions, RecordedMaster, Recording, RedisCluster, dumps};
+use dfly_testkit::{Dumps, MasterOptions, RecordedMaster, Recording, dumps};
 
-use super::{cluster, differences, to_the_end, without_db_3};
+use super::{cluster, differences, empty, to_the_end, without_db_3};
 use crate::run::{self, config, redis, until_it_ends};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -34,18 +34,12 @@ async fn values(recording: &Recording) -> Dumps {
     dumps(&mut redis.client().unwrap()).unwrap()
 }
 
-fn empty(cluster: &RedisCluster) {
-    for node in 0..cluster.len() {
-        cluster.client(node).unwrap().expect(&[b"FLUSHALL"]).unwrap();
-    }
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn another_database_is_refused_by_name() {
     let cluster = cluster();
     let recording = Recording::bundled("journal-1shard").unwrap();
     let master = RecordedMaster::start(recording, MasterOptions::default()).await.unwrap();
-    let error = until_it_ends(config(&master, cluster.node(0).unwrap())).await.unwrap_err();
+    let error = until_it_ends(config(&master, &cluster)).await.unwrap_err();
     assert_eq!(error.blame(), Blame::Target);
     assert!(matches!(error, Error::Flow { .. }), "{error:?}");
     let text = error.to_string();

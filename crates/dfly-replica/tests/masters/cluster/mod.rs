@@ -1,6 +1,8 @@
 //! The same with a cluster as the target.
 
 mod captures;
+mod property;
+mod resharding;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,14 +15,28 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 use crate::run::{LIMIT, comparing, config};
+use crate::workload::Keyspace;
 
 pub(crate) fn cluster() -> RedisCluster {
     RedisCluster::start(&ClusterOptions::default()).unwrap()
 }
 
+/// Everything that the primaries hold but this tool's own keys.
+fn user_keys(cluster: &RedisCluster) -> Keyspace {
+    let mut keys = cluster.keyspace().unwrap();
+    keys.retain(|(_, key), _| !key.starts_with(b"df2redis:"));
+    keys
+}
+
+fn empty(cluster: &RedisCluster) {
+    for node in 0..cluster.len() {
+        cluster.client(node).unwrap().expect(&[b"FLUSHALL"]).unwrap();
+    }
+}
+
 /// As for a single server, with its databases but 0 left out.
 fn without_db_3(master: &RecordedMaster, cluster: &RedisCluster) -> EngineConfig {
-    let mut config = config(master, cluster.node(0).unwrap());
+    let mut config = config(master, cluster);
     let mut rules = Rules::clone(&config.rules);
     rules.selection.dbs = "3=skip".parse().unwrap();
     config.rules = Arc::new(rules);
