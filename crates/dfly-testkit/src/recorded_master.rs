@@ -2,10 +2,8 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use tokio::task::JoinHandle;
 
-use crate::compare::Dumps;
 use crate::front::{
     FirstPart, FlowAsk, FlowGrant, Front, Identity, MasterOptions, Origin, PartialForm, Refusal, SecondPart,
     State,
@@ -38,8 +36,7 @@ impl RecordedMaster {
             options.password = recording.password().map(str::to_owned);
         }
         let repeat = options.repeat;
-        let (values, served) = (options.values.clone(), Vec::new());
-        let origin = RecordedOrigin { recording: Arc::clone(&recording), repeat, values, served };
+        let origin = RecordedOrigin { recording: Arc::clone(&recording), repeat, served: Vec::new() };
         let front = Front::start(origin, options).await?;
         let shared = Arc::clone(&front.shared);
         let closer = tokio::spawn(async move { shared.end_sessions().await });
@@ -75,7 +72,6 @@ impl Drop for RecordedMaster {
 pub(crate) struct RecordedOrigin {
     recording: Arc<Recording>,
     repeat: bool,
-    values: Option<Arc<Dumps>>,
     /// The recorded session that each of the client's sessions gets.
     served: Vec<usize>,
 }
@@ -152,9 +148,6 @@ impl Origin for RecordedOrigin {
 
     /// Values were not recorded as a client would read them; whether a key was there at the end is known.
     fn read(&self, db: u32, key: &[u8]) -> Result<Option<(Vec<u8>, i64)>, &'static str> {
-        if let Some(values) = &self.values {
-            return Ok(values.get(&(db, Bytes::copy_from_slice(key))).cloned());
-        }
         let there = self.recording.expected().iter().any(|row| row.db == db && row.key == key);
         if there { Err("ERR this master's values are not recorded") } else { Ok(None) }
     }

@@ -97,7 +97,12 @@ impl<T: Target> Run<T> {
     }
 
     /// The same with another comparison of the model and the target.
-    pub(crate) async fn ends_as(mut self, compare: impl FnOnce(Keyspace, &T)) -> Report {
+    pub(crate) async fn ends_as(self, compare: impl FnOnce(Keyspace, &T)) -> Report {
+        self.ends_with(compare).await.0
+    }
+
+    /// The same, with the target given back.
+    pub(crate) async fn ends_with(mut self, compare: impl FnOnce(Keyspace, &T)) -> (Report, T) {
         self.caught_up().await;
         self.settled().await;
         self.stop.send_replace(Stop::Drain);
@@ -108,7 +113,7 @@ impl<T: Target> Run<T> {
         assert_eq!(self.master.violations(), [""; 0]);
         let durable: Vec<u64> = report.flows.iter().map(|flow| flow.positions.unwrap().durable.0).collect();
         assert_eq!(durable, self.master.lsns());
-        report
+        (report, self.redis)
     }
 }
 

@@ -20,7 +20,11 @@ impl<O: Origin> State<O> {
             };
         }
         let db = self.connections.get(connection).map_or(0, |log| log.db);
-        let reply = match (name, self.origin.read(db, argument)) {
+        let read = match &self.options.values {
+            Some(values) => Ok(values.get(&(db, argument.clone())).cloned()),
+            None => self.origin.read(db, argument),
+        };
+        let reply = match (name, read) {
             (b"EXISTS", found) => format!(":{}\r\n", u8::from(!matches!(found, Ok(None)))).into_bytes(),
             (_, Err(refusal)) => return Outcome::error(refusal),
             (b"DUMP", Ok(None)) => b"$-1\r\n".to_vec(),

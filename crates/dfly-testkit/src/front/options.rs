@@ -29,8 +29,8 @@ pub struct MasterOptions {
     /// Recorded masters: serve the same recorded session again to a client that reconnects after a session that
     /// ended early. Without it, a session beyond the recording's last is a violation.
     pub repeat: bool,
-    /// Recorded masters: what DUMP and PEXPIRETIME answer, as [`dumps`](crate::dumps) gives it. Without it they are refused,
-    /// for values were not recorded so.
+    /// What EXISTS, DUMP and PEXPIRETIME answer, as [`dumps`](crate::dumps) gives it. Without it a scripted master answers
+    /// with its model, and a recorded one refuses, for values were not recorded so.
     pub values: Option<Arc<Dumps>>,
     /// How long a session that is not the recording's last stays open for the final ACKs after its last byte.
     pub ack_timeout: Duration,

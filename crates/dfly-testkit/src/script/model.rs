@@ -139,6 +139,9 @@ impl Model {
     }
 
     pub(crate) fn run(&mut self, op: &Op) -> Result<Applied, OpError> {
+        if op.raw {
+            return Ok(op.rest().first().map_or(Applied::Nothing, |key| Applied::Key(key.clone())));
+        }
         match op.name().as_slice() {
             b"SET" | b"MSET" | b"INCR" | b"DECR" | b"INCRBY" | b"APPEND" => self.strings(op),
             b"DEL" | b"UNLINK" | b"PEXPIREAT" | b"PERSIST" | b"RENAME" | b"FLUSHDB" | b"FLUSHALL" => {

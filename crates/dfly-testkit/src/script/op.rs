@@ -13,17 +13,26 @@ pub struct Op {
     pub db: u32,
     /// The command's name and arguments.
     pub args: Vec<Bytes>,
+    /// Whether it is journaled as it is, on the shard of its first argument, and the model takes no notice of it.
+    pub raw: bool,
 }
 
 impl Op {
     /// A command of database 0.
     pub fn new<A: Into<Bytes>>(args: impl IntoIterator<Item = A>) -> Self {
-        Self { db: 0, args: args.into_iter().map(Into::into).collect() }
+        Self { db: 0, args: args.into_iter().map(Into::into).collect(), raw: false }
     }
 
     /// A command of database 0 whose arguments hold no space.
     pub fn line(line: &str) -> Self {
         Self::new(line.split(' ').map(|word| Bytes::copy_from_slice(word.as_bytes())))
+    }
+
+    /// The same command as a record that the model takes no notice of. What its keys hold then is for
+    /// [`MasterOptions::values`](crate::MasterOptions::values) to say.
+    #[must_use]
+    pub fn raw(self) -> Self {
+        Self { raw: true, ..self }
     }
 
     /// The same command in another database.

@@ -110,7 +110,7 @@ fn db_in(r: &Received<'_>) -> Option<DbIndex> {
 pub(super) fn splits_by_key(spec: &CommandSpec) -> bool {
     matches!(spec.rule, Rule::Verbatim | Rule::Stick | Rule::Json | Rule::Nothing)
         && spec.keys.is_many()
-        && !matches!(spec.name, "LMOVE" | "RPOPLPUSH" | "SMOVE")
+        && !matches!(spec.name, "LMOVE" | "RPOPLPUSH" | "SMOVE" | "MSETNX")
 }
 
 /// The command with the keys at these positions and what belongs to them.

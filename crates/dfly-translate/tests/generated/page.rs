@@ -150,8 +150,8 @@ fn loss(works_on: &str) -> &str {
 fn in_cluster(row: &Row) -> &'static str {
     let stores = row.rule == "store" || row.rule == "sort-store";
     match row.keys {
-        "1.." | "1../2" | "1../3" if row.rule != "store-all" => "one for each slot",
-        "1-2" | "#1" => "read again (`torn-record`)",
+        "1.." | "1../2" | "1../3" if row.rule != "store-all" && row.name != "MSETNX" => "one for each slot",
+        "1-2" | "1../2" | "#1" => "read again (`torn-record`)",
         _ if stores => "read again (`torn-record`)",
         _ => "",
     }

@@ -1,6 +1,7 @@
 //! The same with a cluster as the target.
 
 mod captures;
+mod many_keys;
 mod property;
 mod resharding;
 
