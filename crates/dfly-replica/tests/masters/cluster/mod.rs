@@ -2,6 +2,7 @@
 
 mod captures;
 mod many_keys;
+mod primaries;
 mod property;
 mod resharding;
 
@@ -35,12 +36,16 @@ fn empty(cluster: &RedisCluster) {
     }
 }
 
+fn without_3(rules: &Rules) -> Arc<Rules> {
+    let mut rules = rules.clone();
+    rules.selection.dbs = "3=skip".parse().unwrap();
+    Arc::new(rules)
+}
+
 /// As for a single server, with its databases but 0 left out.
 fn without_db_3(master: &RecordedMaster, cluster: &RedisCluster) -> EngineConfig {
     let mut config = config(master, cluster);
-    let mut rules = Rules::clone(&config.rules);
-    rules.selection.dbs = "3=skip".parse().unwrap();
-    config.rules = Arc::new(rules);
+    config.rules = without_3(&config.rules);
     config.report_interval = Duration::from_millis(20);
     config
 }

@@ -19,6 +19,7 @@ impl Resharding {
     /// Moves the slots of these keys.
     pub(crate) fn of(cluster: &Arc<RedisCluster>, keys: &[&str]) -> Self {
         let (end, moved) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+        let nodes = [0, 8000, 16000].map(|slot| cluster.owner(slot).unwrap());
         let slots: Vec<u16> = keys.iter().map(|key| cluster.slot(key.as_bytes()).unwrap()).collect();
         let (cluster, ended, count) = (Arc::clone(cluster), Arc::clone(&end), Arc::clone(&moved));
         let task = thread::spawn(move || {
@@ -26,7 +27,7 @@ impl Resharding {
                 if ended.load(Ordering::Acquire) {
                     return;
                 }
-                move_slowly(&cluster, *slot);
+                move_slowly(&cluster, *slot, nodes);
                 count.fetch_add(1, Ordering::Release);
             }
         });
@@ -41,9 +42,10 @@ impl Resharding {
     }
 }
 
-fn move_slowly(cluster: &RedisCluster, slot: u16) {
+fn move_slowly(cluster: &RedisCluster, slot: u16, nodes: [usize; 3]) {
     let from = cluster.owner(slot).unwrap();
-    let migration = cluster.begin_migration(slot, (from + 1) % 3).unwrap();
+    let next = nodes.iter().cycle().skip_while(|node| **node != from).nth(1).unwrap();
+    let migration = cluster.begin_migration(slot, *next).unwrap();
     for _ in 0..3 {
         thread::sleep(Duration::from_millis(3));
         cluster.move_keys(migration, 1).unwrap();

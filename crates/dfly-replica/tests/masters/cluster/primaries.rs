@@ -1,0 +1,106 @@
+//! Primaries that die, and that come back: what was acknowledged to the source is not lost where a replica had it, and
+//! nothing is carried out twice.
+
+use std::sync::Arc;
+
+use dfly_replica::EngineConfig;
+use dfly_testkit::{ClusterOptions, MasterOptions, Model, RedisCluster, Script, ScriptedMaster};
+use tokio::time::timeout;
+
+use super::resharding::Resharding;
+use super::{user_keys, without_3};
+use crate::workload::{LIMIT, Run, Workload, assert_equal, patient};
+
+fn with_replicas() -> RedisCluster {
+    let options =
+        ClusterOptions { replicas_per_primary: 1, node_timeout_ms: 500, ..ClusterOptions::default() };
+    RedisCluster::start(&options).unwrap()
+}
+
+fn configure(config: &mut EngineConfig) {
+    patient(config);
+    config.target.reply_timeout = std::time::Duration::from_secs(2);
+    config.target.connect_timeout = std::time::Duration::from_secs(1);
+    config.rules = without_3(&config.rules);
+}
+
+async fn start(cluster: Arc<RedisCluster>, work: &mut Workload) -> Run<Arc<RedisCluster>> {
+    let mut script = Script::new(3).backlog(100_000);
+    for op in work.ops(200) {
+        script = script.before(op);
+    }
+    let master = ScriptedMaster::start(script, MasterOptions::default()).await.unwrap();
+    let run = Run::go_on_with(master, cluster, configure);
+    assert!(timeout(LIMIT, run.master.stable()).await.is_ok());
+    run
+}
+
+fn write(run: &Run<impl crate::run::Target>, work: &mut Workload, count: usize) {
+    for op in work.ops(count) {
+        run.master.apply(op).unwrap();
+    }
+}
+
+/// Each primary is killed once, under load; its replica takes over.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replica_takes_over() {
+    let mut work = Workload { random: 99, model: Model::default() };
+    let mut cluster = with_replicas();
+    let mut run = start(Arc::new(cluster), &mut work).await;
+    for primary in 0..3 {
+        write(&run, &mut work, 2000);
+        // The handle is shared with nobody else between two accidents.
+        let Run { master, redis, stop, reports, task } = run;
+        cluster = Arc::into_inner(redis).unwrap();
+        cluster.kill(primary).unwrap();
+        for op in work.ops(1000) {
+            master.apply(op).unwrap();
+        }
+        let cluster = tokio::task::spawn_blocking(move || {
+            cluster.wait_failover(primary).unwrap();
+            cluster.restart(primary).unwrap();
+            cluster
+        });
+        run = Run { master, redis: Arc::new(cluster.await.unwrap()), stop, reports, task };
+        write(&run, &mut work, 500);
+        run.caught_up().await;
+    }
+    let resharding = Resharding::of(&run.redis, &["s0", "n1", "l2"]);
+    write(&run, &mut work, 500);
+    run.caught_up().await;
+    resharding.end();
+    run.ends_as(|mut model, cluster| {
+        model.retain(|(db, _), _| *db == 0);
+        super::property::assert_equal_but_for_moves(&model, user_keys(cluster));
+    })
+    .await;
+}
+
+/// A primary without a replica is killed and started again with what its append-only file holds: that is all, for the file
+/// is written before each answer.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_primary_comes_back_with_its_file() {
+    let args = ["--appendonly", "yes", "--appendfsync", "always"].map(str::to_owned).into();
+    let options = ClusterOptions { args, node_timeout_ms: 5000, ..ClusterOptions::default() };
+    let mut cluster = RedisCluster::start(&options).unwrap();
+    let mut work = Workload { random: 7, model: Model::default() };
+    let mut run = start(Arc::new(cluster), &mut work).await;
+    for primary in [1, 0, 2] {
+        write(&run, &mut work, 1000);
+        let Run { master, redis, stop, reports, task } = run;
+        cluster = Arc::into_inner(redis).unwrap();
+        cluster.kill(primary).unwrap();
+        for op in work.ops(300) {
+            master.apply(op).unwrap();
+        }
+        cluster.restart(primary).unwrap();
+        run = Run { master, redis: Arc::new(cluster), stop, reports, task };
+        write(&run, &mut work, 300);
+        run.caught_up().await;
+    }
+    run.ends_as(|mut model, cluster| {
+        model.retain(|(db, _), _| *db == 0);
+        assert_equal(&model, &user_keys(cluster));
+    })
+    .await;
+}
