@@ -72,18 +72,21 @@ async fn ask_primary(
     if text_of(&server, "run_id")? != run {
         return Ok(Confirmed::Replaced(format!("{} was restarted", address)));
     }
-    let replication = cluster.ask_at(address, &["INFO", "replication"]).await?;
-    if text_of(&replication, "role")? != "master" {
-        return Ok(Confirmed::Replaced(format!("{} is a replica by now", address)));
-    }
-    let connected: u16 = text_of(&replication, "connected_slaves")?.parse().unwrap_or(0);
-    let wanted = replicas.min(connected);
+    let nodes = cluster.ask_at(address, &["CLUSTER", "NODES"]).await?;
+    let Reply::Bulk(text) = &nodes else { return Err(strange("CLUSTER NODES", &nodes)) };
+    let Some(known) = replicas_of_this(&String::from_utf8_lossy(text)) else {
+        return Ok(Confirmed::Replaced(format!("{address} is a replica by now")));
+    };
+    let wanted = usize::from(replicas).min(known);
     if wanted == 0 {
         return Ok(Confirmed::Yes);
     }
-    // INFO has made this connection's place in the replication stream the latest one.
+    // A question makes its connection's place in the replication stream the latest one (server `server.c`,
+    // `processCommand`).
     match cluster.ask_at(address, &["WAIT", &wanted.to_string(), PATIENCE]).await? {
-        Reply::Integer(count) if count >= i64::from(wanted) => Ok(Confirmed::Yes),
+        Reply::Integer(count) if usize::try_from(count).is_ok_and(|count| count >= wanted) => {
+            Ok(Confirmed::Yes)
+        }
         Reply::Integer(count) => {
             Ok(Confirmed::NotYet(format!("{count} of {wanted} replicas of {address} have all that it has")))
         }
@@ -92,9 +95,36 @@ async fn ask_primary(
     }
 }
 
+/// How many replicas the primary that says this has; `None` if it is none. One that is not reached counts: it may come
+/// back, and be all that is left. Lines are `id address flags primary ..`.
+fn replicas_of_this(nodes: &str) -> Option<usize> {
+    let lines = || nodes.lines().map(|line| line.split(' ').collect::<Vec<_>>());
+    let is_this = |words: &Vec<&str>| {
+        words.get(2).is_some_and(|flags| flags.contains("myself") && flags.contains("master"))
+    };
+    let id = lines().find(is_this)?.first().copied()?;
+    Some(lines().filter(|words| words.get(3) == Some(&id)).count())
+}
+
 fn text_of(reply: &Reply, field: &str) -> Result<String, Error> {
     let Reply::Bulk(text) = reply else { return Err(strange("INFO", reply)) };
     let text = String::from_utf8_lossy(text);
     let value = text.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
     value.map(|value| value.trim().to_owned()).ok_or_else(|| strange("INFO", reply))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn replicas_are_counted_whatever_they_do() {
+        let nodes = "a 1.1.1.1:1@2 myself,master - 0 0 1 connected 0-5\n\
+                     b 1.1.1.1:3@4 slave a 0 0 1 connected\n\
+                     c 1.1.1.1:5@6 slave,fail a 0 0 1 disconnected\n\
+                     d 1.1.1.1:7@8 slave e 0 0 1 connected\n\
+                     e 1.1.1.1:9@10 master - 0 0 2 connected 6-9\n";
+        assert_eq!(replicas_of_this(nodes), Some(2));
+        assert_eq!(replicas_of_this("a 1.1.1.1:1@2 myself,slave b 0 0 1 connected\n"), None);
+    }
 }

@@ -41,6 +41,13 @@ fn write(run: &Run<impl crate::run::Target>, work: &mut Workload, count: usize) 
     }
 }
 
+/// How long a primary's replication stream is, in bytes.
+fn offset(cluster: &RedisCluster, primary: usize) -> u64 {
+    let info = cluster.client(primary).unwrap().expect(&[b"INFO", b"replication"]).unwrap().text().unwrap();
+    let (_, rest) = info.split_once("master_repl_offset:").unwrap();
+    rest.chars().take_while(char::is_ascii_digit).collect::<String>().parse().unwrap()
+}
+
 /// Each primary is killed once, under load; its replica takes over.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_replica_takes_over() {
@@ -52,7 +59,19 @@ async fn a_replica_takes_over() {
         // The handle is shared with nobody else between two accidents.
         let Run { master, redis, stop, reports, task } = run;
         cluster = Arc::into_inner(redis).unwrap();
+        // What the replica does not have yet is written and answered when the primary dies.
+        let replica = cluster.node(3 + primary).unwrap();
+        replica.pause().unwrap();
+        cluster.client(primary).unwrap().expect(&[b"CLIENT", b"KILL", b"TYPE", b"replica"]).unwrap();
+        let before = offset(&cluster, primary);
+        for op in work.ops(1000) {
+            master.apply(op).unwrap();
+        }
+        while offset(&cluster, primary) < before + 5000 {
+            std::thread::yield_now();
+        }
         cluster.kill(primary).unwrap();
+        cluster.node(3 + primary).unwrap().resume().unwrap();
         for op in work.ops(1000) {
             master.apply(op).unwrap();
         }
