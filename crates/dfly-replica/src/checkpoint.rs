@@ -17,6 +17,7 @@ use dfly_journal::Lsn;
 use redis_resp::{CommandBatch, Reply, ServerError};
 use redis_sink::TargetError;
 
+use crate::cluster::witness;
 use crate::error::Error;
 use crate::lasting::{self, Lasting};
 use crate::owner::Sharding;
@@ -47,7 +48,7 @@ const REPLACE: &str = "local function is(field,value) return redis.call('HGET',K
 pub(crate) const GUARD_COMMANDS: usize = 3;
 
 /// Where a flow stands on the target.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct Position {
     /// The number of the last transaction. Each has one more than the one before, so transactions that move no record
     /// can be told apart too.
@@ -256,6 +257,20 @@ pub(crate) fn write_entry(source: (&str, u16), (flow, at): (FlowId, Position), o
     let mut command = out.start(8);
     command.arg(b"HSET").arg(KEY.as_bytes());
     command.arg(b"source").arg(source.0.as_bytes()).arg(b"flows").int(i64::from(source.1));
+    command.arg(field(flow).as_bytes()).arg(at.to_string().as_bytes()).finish();
+}
+
+/// A flow's position in a cluster, with who knows of it.
+pub(crate) fn write_witnessed(
+    source: (&str, u16),
+    (flow, at): (FlowId, Position),
+    witnesses: &str,
+    out: &mut CommandBatch,
+) {
+    let mut command = out.start(10);
+    command.arg(b"HSET").arg(KEY.as_bytes());
+    command.arg(b"source").arg(source.0.as_bytes()).arg(b"flows").int(i64::from(source.1));
+    command.arg(witness::field(flow).as_bytes()).arg(witnesses.as_bytes());
     command.arg(field(flow).as_bytes()).arg(at.to_string().as_bytes()).finish();
 }
 

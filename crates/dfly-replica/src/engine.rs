@@ -183,7 +183,15 @@ impl Engine {
         Checkpoint::claim(target, &self.owner()).await?;
         target::evict_others(target).await?;
         cluster::flush::finish(target).await?;
-        Checkpoint::load(target).await
+        match Checkpoint::load(target).await? {
+            Stored::Whole(at) if !cluster::witness::agree(target, &at).await? => {
+                warn!(
+                    "a primary of the target has lost data that it had acknowledged (was it restarted without an append-only file, or replaced by a replica that lacked some?): synchronising fully"
+                );
+                Ok(Stored::Unfinished)
+            }
+            stored => Ok(stored),
+        }
     }
 
     async fn first_opening(&mut self, target: &mut TargetConnection) -> Result<Opening, Error> {

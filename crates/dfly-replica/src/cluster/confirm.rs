@@ -4,10 +4,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use dfly_client::FlowId;
+use dfly_journal::Lsn;
 use redis_resp::Reply;
 use redis_sink::cluster::ClusterConnection;
-use redis_slots::Address;
+use redis_slots::{Address, Slot};
 
+use crate::cluster::witness;
 use crate::error::Error;
 use crate::target::{passes, strange};
 
@@ -20,7 +23,8 @@ pub(crate) type Runs = Arc<BTreeMap<Address, String>>;
 /// Whether a position may be stored.
 #[derive(Debug)]
 pub(crate) enum Confirmed {
-    Yes,
+    /// And these slots know of it.
+    Yes(Vec<Slot>),
     /// Not now.
     NotYet(String),
     /// A primary was replaced, was restarted, or is new: only another session knows what is there.
@@ -36,56 +40,69 @@ pub(crate) async fn runs(cluster: &mut ClusterConnection) -> Result<Runs, Error>
     Ok(Arc::new(runs))
 }
 
-/// Asks every primary. What was answered before this was asked is what is confirmed.
-pub(crate) async fn confirm(cluster: &mut ClusterConnection, (runs, replicas): (&Runs, u16)) -> Confirmed {
-    match ask(cluster, (runs, replicas)).await {
+/// Asks every primary whether a flow's position may be stored, all before which it had answered by then.
+pub(crate) async fn confirm(
+    cluster: &mut ClusterConnection,
+    safety: (&Runs, u16),
+    position: (FlowId, Lsn),
+) -> Confirmed {
+    match ask(cluster, safety, position).await {
         Ok(confirmed) => confirmed,
         Err(error) => Confirmed::NotYet(error.to_string()),
     }
 }
 
-async fn ask(cluster: &mut ClusterConnection, (runs, replicas): (&Runs, u16)) -> Result<Confirmed, Error> {
+async fn ask(
+    cluster: &mut ClusterConnection,
+    (runs, replicas): (&Runs, u16),
+    position: (FlowId, Lsn),
+) -> Result<Confirmed, Error> {
     cluster.refresh().await?;
     let now: Vec<Address> = cluster.primaries().cloned().collect();
     if let Some(gone) = runs.keys().find(|address| !now.contains(address)) {
-        return Ok(Confirmed::Replaced(format!("{} is a primary no more", gone)));
+        return Ok(Confirmed::Replaced(format!("{gone} is a primary no more")));
     }
+    let mut witnesses = Vec::new();
     for address in &now {
         let Some(run) = runs.get(address) else {
-            return Ok(Confirmed::Replaced(format!("{} is new", address)));
+            return Ok(Confirmed::Replaced(format!("{address} is new")));
         };
-        if let confirmed @ (Confirmed::NotYet(_) | Confirmed::Replaced(_)) =
-            ask_primary(cluster, (address, run), replicas).await?
-        {
-            return Ok(confirmed);
+        match ask_primary(cluster, (address, run), replicas, position).await? {
+            Confirmed::Yes(witness) => witnesses.extend(witness),
+            confirmed @ (Confirmed::NotYet(_) | Confirmed::Replaced(_)) => return Ok(confirmed),
         }
     }
-    Ok(Confirmed::Yes)
+    Ok(Confirmed::Yes(witnesses))
 }
 
 async fn ask_primary(
     cluster: &mut ClusterConnection,
     (address, run): (&Address, &str),
     replicas: u16,
+    position: (FlowId, Lsn),
 ) -> Result<Confirmed, Error> {
     let server = cluster.ask_at(address, &["INFO", "server"]).await?;
     if text_of(&server, "run_id")? != run {
-        return Ok(Confirmed::Replaced(format!("{} was restarted", address)));
+        return Ok(Confirmed::Replaced(format!("{address} was restarted")));
     }
     let nodes = cluster.ask_at(address, &["CLUSTER", "NODES"]).await?;
     let Reply::Bulk(text) = &nodes else { return Err(strange("CLUSTER NODES", &nodes)) };
     let Some(known) = replicas_of_this(&String::from_utf8_lossy(text)) else {
         return Ok(Confirmed::Replaced(format!("{address} is a replica by now")));
     };
+    let witness = match witness::tell(cluster, address, position).await? {
+        Ok(slot) => slot.into_iter().collect(),
+        Err(answer) => return Ok(Confirmed::NotYet(answer)),
+    };
     let wanted = usize::from(replicas).min(known);
     if wanted == 0 {
-        return Ok(Confirmed::Yes);
+        return Ok(Confirmed::Yes(witness));
     }
     // A question makes its connection's place in the replication stream the latest one (server `server.c`,
     // `processCommand`).
     match cluster.ask_at(address, &["WAIT", &wanted.to_string(), PATIENCE]).await? {
         Reply::Integer(count) if usize::try_from(count).is_ok_and(|count| count >= wanted) => {
-            Ok(Confirmed::Yes)
+            Ok(Confirmed::Yes(witness))
         }
         Reply::Integer(count) => {
             Ok(Confirmed::NotYet(format!("{count} of {wanted} replicas of {address} have all that it has")))

@@ -2,12 +2,13 @@
 //!
 //! A batch becomes units, one for each slot ([`units`]); a slot holds the position of its last transaction, so that a flow
 //! that resumes passes over what the slot has ([`passed`]); the flow's own position is stored by itself, once replicas have what
-//! it stands behind ([`confirm`]); a flush is a command for every primary ([`flush`]).
+//! it stands behind ([`confirm`]), so that a primary that lost some of that is found out ([`witness`]); a flush is a command for every primary ([`flush`]).
 
 pub(crate) mod confirm;
 pub(crate) mod flush;
 pub(crate) mod passed;
 pub(crate) mod units;
+pub(crate) mod witness;
 
 use std::time::Duration;
 

@@ -114,7 +114,11 @@ impl Flow {
         (flush, next): (Flush, Lsn),
         (positions, lasting): (&Checkpoint, Lasting),
     ) -> Result<Waited, FlowError> {
-        let told = positions.request((&self.parties.owner, &lasting));
+        let mut told = positions.request((&self.parties.owner, &lasting));
+        // Nobody knows of these positions but the hash itself.
+        for flow in positions.flows.keys() {
+            told.extend([cluster::witness::field(*flow).into_bytes(), Vec::new()]);
+        }
         match self.empty_cluster(flush, &told).await {
             Ok(()) => {}
             Err(error) if target::is_passing(&error) => {

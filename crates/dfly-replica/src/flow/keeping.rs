@@ -3,7 +3,10 @@
 
 use std::time::{Duration, Instant};
 
+use dfly_client::FlowId;
+use dfly_journal::Lsn;
 use redis_sink::cluster::ClusterConnection;
+use redis_slots::Slot;
 use tokio::sync::mpsc;
 use tokio::time::sleep;
 use tracing::{debug, warn};
@@ -11,6 +14,7 @@ use tracing::{debug, warn};
 use super::{Flow, Mark, Waited};
 use crate::checkpoint::{self, Position};
 use crate::cluster::confirm::{Confirmed, Runs, confirm};
+use crate::cluster::witness;
 use crate::error::{Error, FlowError};
 use crate::look::gone;
 
@@ -23,7 +27,7 @@ const AGAIN: Duration = Duration::from_millis(200);
 /// What has settled, and what of it is stored.
 #[derive(Debug)]
 pub(crate) struct Keeping {
-    questions: mpsc::Sender<()>,
+    questions: mpsc::Sender<Lsn>,
     answers: mpsc::Receiver<Confirmed>,
     /// All before it was carried out.
     settled: Option<Position>,
@@ -48,13 +52,14 @@ impl Keeping {
     pub(crate) fn new(
         mut cluster: Box<ClusterConnection>,
         (runs, replicas): (Runs, u16),
-        stored: Option<Position>,
+        (flow, stored): (FlowId, Option<Position>),
     ) -> Self {
         let (questions, mut asked) = mpsc::channel(1);
         let (answer, answers) = mpsc::channel(1);
         tokio::spawn(async move {
-            while let Some(()) = asked.recv().await {
-                if answer.send(confirm(&mut cluster, (&runs, replicas)).await).await.is_err() {
+            while let Some(next) = asked.recv().await {
+                let confirmed = confirm(&mut cluster, (&runs, replicas), (flow, next)).await;
+                if answer.send(confirmed).await.is_err() {
                     return;
                 }
             }
@@ -105,11 +110,11 @@ impl Keeping {
     pub(super) async fn until_safe(&mut self) -> Result<(), Error> {
         loop {
             if self.state == State::Resting {
-                self.questions.send(()).await.map_err(|_gone| gone())?;
+                self.questions.send(self.settled.unwrap_or_default().next).await.map_err(|_gone| gone())?;
             }
             self.state = State::Resting;
             match self.answers.recv().await.ok_or_else(gone)? {
-                Confirmed::Yes => return Ok(()),
+                Confirmed::Yes(_) => return Ok(()),
                 Confirmed::NotYet(reason) => {
                     self.hinder(&reason, Duration::ZERO);
                     sleep(AGAIN).await;
@@ -147,7 +152,10 @@ impl Flow {
     pub(super) fn keep(&mut self, at_once: bool) {
         let Some(keeping) = &mut self.keeping else { return };
         let is_due = keeping.deadline().is_some_and(|due| at_once || due <= Instant::now());
-        if is_due && !self.at_flush.is_waiting() && keeping.questions.try_send(()).is_ok() {
+        if is_due
+            && !self.at_flush.is_waiting()
+            && keeping.questions.try_send(keeping.settled.unwrap_or_default().next).is_ok()
+        {
             keeping.state = State::Confirming(keeping.settled);
         }
     }
@@ -165,20 +173,20 @@ impl Flow {
                 keeping.hinder(&reason, self.config.ack_interval.min(AGAIN));
             }
             // Positions behind a flush are stored with it.
-            (Confirmed::Yes, Some(position)) if !self.at_flush.is_waiting() => {
+            (Confirmed::Yes(witnesses), Some(position)) if !self.at_flush.is_waiting() => {
                 keeping.state = State::Storing;
                 keeping.due = Instant::now() + self.config.ack_interval;
-                self.store_position(position);
+                self.store_position(position, &witnesses);
             }
-            (Confirmed::Yes, _) => {}
+            (Confirmed::Yes(_), _) => {}
         }
         Ok(Waited::Moved)
     }
 
-    fn store_position(&mut self, position: Position) {
+    fn store_position(&mut self, position: Position, witnesses: &[Slot]) {
         let mut batch = redis_resp::CommandBatch::default();
         let source = (self.source.0.as_str(), self.source.1);
-        checkpoint::write_entry(source, (self.id, position), &mut batch);
+        checkpoint::write_witnessed(source, (self.id, position), &witness::text(witnesses), &mut batch);
         if let Some(sharding) = self.sharding {
             checkpoint::write_sharding(sharding, &mut batch);
         }
@@ -192,7 +200,7 @@ impl Flow {
         else {
             return Ok(());
         };
-        let after = since.elapsed();
+        let after = Instant::now() - since;
         if after < limit {
             return Ok(());
         }

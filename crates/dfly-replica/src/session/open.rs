@@ -336,7 +336,7 @@ impl Running {
                 let options = cluster::writing(&self.config, (flow, &self.owner), memo);
                 let pipeline = ClusterPipeline::open(options, self.config.window).await?;
                 let safety = (Arc::clone(&self.runs), self.config.wait_replicas);
-                let keeping = Keeping::new(questions, safety, position);
+                let keeping = Keeping::new(questions, safety, (flow, position));
                 Ok((Sink::Cluster(Box::new(ClusterSink { pipeline, units })), Some(keeping), passed))
             }
         }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use bytes::Bytes;
 use redis_resp::connection::{Connection, Endpoint};
 use redis_resp::{CommandBatch, ErrorCode, Reply, ServerError};
-use redis_slots::{Address, Redirect, Slot, Topology};
+use redis_slots::{Address, Redirect, SLOTS, Slot, Topology};
 use tokio::time::{Instant, sleep};
 
 use crate::cluster::map::{ClusterMap, NodeId};
@@ -285,6 +285,11 @@ impl ClusterConnection {
     /// Where the primaries are, as far as was last read.
     pub fn primaries(&self) -> impl Iterator<Item = &Address> {
         self.map.primaries().filter_map(|node| self.map.address(node))
+    }
+
+    /// A slot that the primary at `address` owns, if it has any: the lowest.
+    pub fn a_slot_of(&self, address: &Address) -> Option<Slot> {
+        (0..SLOTS).map(Slot).find(|slot| self.owner(*slot) == Some(address))
     }
 
     /// The primary that owns `slot`, as far as was last read.

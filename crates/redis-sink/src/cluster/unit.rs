@@ -64,7 +64,9 @@ pub struct Lost {
 /// in the slot; so no transaction of the slot moves its position as if nothing had been lost. Takes the command as it went on
 /// the wire.
 #[derive(Clone)]
-pub struct Memo(Arc<dyn Fn(&[u8], &mut CommandBatch) + Send + Sync>);
+pub struct Memo(Arc<Write>);
+
+type Write = dyn Fn(&[u8], &mut CommandBatch) + Send + Sync;
 
 impl Memo {
     /// With what writes it.

@@ -24,13 +24,19 @@ fn configure(config: &mut EngineConfig) {
     config.rules = without_3(&config.rules);
 }
 
-async fn start(cluster: Arc<RedisCluster>, work: &mut Workload) -> Run<Arc<RedisCluster>> {
+async fn start(
+    cluster: Arc<RedisCluster>,
+    (wait_replicas, work): (u16, &mut Workload),
+) -> Run<Arc<RedisCluster>> {
     let mut script = Script::new(3).backlog(100_000);
     for op in work.ops(200) {
         script = script.before(op);
     }
     let master = ScriptedMaster::start(script, MasterOptions::default()).await.unwrap();
-    let run = Run::go_on_with(master, cluster, configure);
+    let run = Run::go_on_with(master, cluster, |config| {
+        configure(config);
+        config.wait_replicas = wait_replicas;
+    });
     assert!(timeout(LIMIT, run.master.stable()).await.is_ok());
     run
 }
@@ -48,13 +54,23 @@ fn offset(cluster: &RedisCluster, primary: usize) -> u64 {
     rest.chars().take_while(char::is_ascii_digit).collect::<String>().parse().unwrap()
 }
 
-/// Each primary is killed once, under load; its replica takes over.
+/// Each primary is killed once, under load, and a replica takes over that lacks what was written last.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_replica_takes_over() {
+    replicas_take_over(1, 0..3).await;
+}
+
+/// What no replica had is found to be missing, and everything is synchronised again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replica_takes_over_that_was_not_waited_for() {
+    replicas_take_over(0, 0..1).await;
+}
+
+async fn replicas_take_over(wait_replicas: u16, primaries: std::ops::Range<usize>) {
     let mut work = Workload { random: 99, model: Model::default() };
     let mut cluster = with_replicas();
-    let mut run = start(Arc::new(cluster), &mut work).await;
-    for primary in 0..3 {
+    let mut run = start(Arc::new(cluster), (wait_replicas, &mut work)).await;
+    for primary in primaries {
         write(&run, &mut work, 2000);
         // The handle is shared with nobody else between two accidents.
         let Run { master, redis, stop, reports, task } = run;
@@ -99,11 +115,23 @@ async fn a_replica_takes_over() {
 /// is written before each answer.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_primary_comes_back_with_its_file() {
-    let args = ["--appendonly", "yes", "--appendfsync", "always"].map(str::to_owned).into();
+    primaries_come_back(&["--appendonly", "yes", "--appendfsync", "always"], false).await;
+}
+
+/// One that has no file has lost all its keys: everything is synchronised again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_primary_comes_back_without_its_data() {
+    primaries_come_back(&[], true).await;
+}
+
+async fn primaries_come_back(args: &[&str], is_lost: bool) {
+    let args = args.iter().map(|arg| (*arg).to_owned()).collect();
     let options = ClusterOptions { args, node_timeout_ms: 5000, ..ClusterOptions::default() };
     let mut cluster = RedisCluster::start(&options).unwrap();
     let mut work = Workload { random: 7, model: Model::default() };
-    let mut run = start(Arc::new(cluster), &mut work).await;
+    let mut run = start(Arc::new(cluster), (1, &mut work)).await;
+    run.caught_up().await;
+    let keys = run.reports.borrow().keys();
     for primary in [1, 0, 2] {
         write(&run, &mut work, 1000);
         let Run { master, redis, stop, reports, task } = run;
@@ -117,9 +145,10 @@ async fn a_primary_comes_back_with_its_file() {
         write(&run, &mut work, 300);
         run.caught_up().await;
     }
-    run.ends_as(|mut model, cluster| {
+    let report = run.ends_as(|mut model, cluster| {
         model.retain(|(db, _), _| *db == 0);
         assert_equal(&model, &user_keys(cluster));
-    })
-    .await;
+    });
+    let more = report.await.keys() - keys;
+    assert!((more > 0) == is_lost, "{more} keys of later snapshots");
 }

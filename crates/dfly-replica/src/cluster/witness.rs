@@ -1,0 +1,78 @@
+//! Whether the primaries still hold what the positions stand behind. Before a position is stored, one slot of each primary
+//! is told of it; a primary that came back without its data, or whose replica lacked some when it took over, has a slot that
+//! does not know.
+
+use dfly_client::FlowId;
+use dfly_journal::Lsn;
+use redis_resp::Reply;
+use redis_sink::cluster::{ClusterConnection, position_key};
+use redis_slots::{Address, Slot};
+
+use crate::checkpoint::{Checkpoint, KEY};
+use crate::error::Error;
+use crate::target::{TargetConnection, demand, strange};
+
+/// The field, beside a flow's position, that names its witnesses: numbers of slots.
+pub(crate) fn field(flow: FlowId) -> String {
+    format!("witnesses:{flow}")
+}
+
+/// The field of the position that a slot was told of last.
+fn told(flow: FlowId) -> String {
+    format!("stored:{flow}")
+}
+
+/// As the field holds them.
+pub(crate) fn text(witnesses: &[Slot]) -> String {
+    witnesses.iter().map(|slot| slot.0.to_string()).collect::<Vec<_>>().join(" ")
+}
+
+/// Tells a slot of the primary at `address`, if it has any. `Err` with its answer: not now.
+pub(crate) async fn tell(
+    cluster: &mut ClusterConnection,
+    address: &Address,
+    (flow, next): (FlowId, Lsn),
+) -> Result<Result<Option<Slot>, String>, Error> {
+    let Some(slot) = cluster.a_slot_of(address) else { return Ok(Ok(None)) };
+    let (key, field, next) = (position_key(slot), told(flow), next.to_string());
+    match cluster.ask_at(address, &[&b"HSET"[..], &key, field.as_bytes(), next.as_bytes()]).await? {
+        Reply::Error(error) => Ok(Err(error.to_string())),
+        _ => Ok(Ok(Some(slot))),
+    }
+}
+
+/// Whether all witnesses of these positions know of them; always so on a single server.
+pub(crate) async fn agree(target: &mut TargetConnection, at: &Checkpoint) -> Result<bool, Error> {
+    if !target.is_cluster() {
+        return Ok(true);
+    }
+    for (flow, position) in &at.flows {
+        let named = match demand(target, "HGET", &["HGET", KEY, &field(*flow)]).await? {
+            Reply::Nil => continue,
+            Reply::Bulk(named) => String::from_utf8_lossy(&named).into_owned(),
+            other => return Err(strange("HGET", &other)),
+        };
+        for slot in named.split_whitespace().filter_map(|slot| slot.parse().ok()).map(Slot) {
+            if !knows(target, slot, (*flow, position.next)).await? {
+                return Ok(false);
+            }
+        }
+    }
+    Ok(true)
+}
+
+async fn knows(
+    target: &mut TargetConnection,
+    slot: Slot,
+    (flow, next): (FlowId, Lsn),
+) -> Result<bool, Error> {
+    let (key, field) = (position_key(slot), told(flow));
+    match demand(target, "HGET", &[&b"HGET"[..], &key, field.as_bytes()]).await? {
+        Reply::Nil => Ok(false),
+        Reply::Bulk(text) => {
+            let known: Option<u64> = std::str::from_utf8(&text).ok().and_then(|text| text.parse().ok());
+            Ok(known.is_some_and(|known| known >= next.0))
+        }
+        other => Err(strange("HGET", &other)),
+    }
+}
