@@ -346,6 +346,11 @@ impl Engine {
             Stored::Whole(checkpoint) => Ok(Opening::Partial(checkpoint)),
             Stored::Unfinished => Self::anew(&mut target).await,
             Stored::Refused(reason) => Err(Error::RefusedBefore { reason }),
+            // Of a cluster it may have been the node alone that had the positions.
+            Stored::Nothing if cluster::passed::is_any(&mut target).await? => {
+                let keeps = self.config.on_start == OnStart::Merge;
+                Ok(Opening::Full(if keeps { Others::Keep } else { Others::Remove }))
+            }
             // It was emptied, or came back without its data, or is another server by now.
             Stored::Nothing => self.first_start(&mut target).await.map(Opening::Full),
         }

@@ -96,6 +96,17 @@ pub(crate) async fn positions(
     Ok(positions)
 }
 
+/// Whether any slot holds a position of any flow.
+pub(crate) async fn is_any(target: &mut TargetConnection) -> Result<bool, Error> {
+    if !target.is_cluster() {
+        return Ok(false);
+    }
+    let questions: Vec<Question> =
+        (0..SLOTS).map(|slot| Question::new(&[b"EXISTS", &position_key(Slot(slot))])).collect();
+    let replies = target.ask_many(&questions).await?;
+    Ok(replies.iter().any(|reply| matches!(reply, Reply::Integer(count) if *count > 0)))
+}
+
 /// Removes the positions of all flows from all slots.
 pub(crate) async fn forget(target: &mut TargetConnection) -> Result<(), Error> {
     let questions: Vec<Question> =

@@ -75,6 +75,9 @@ impl Flow {
             Err(SinkFailure::Cluster(ClusterError::Overtaken)) => {
                 Err(FlowError::Target(Box::new(Error::Overtaken)))
             }
+            Err(SinkFailure::Cluster(ClusterError::Unclaimed)) => {
+                Ok(Waited::TargetLost(FlowError::TargetForgot))
+            }
             Err(SinkFailure::Cluster(error)) => Err(FlowError::Cluster(error)),
         }
     }

@@ -338,6 +338,7 @@ impl ClusterConnection {
         match self.ask(claim.key.as_bytes(), &request).await? {
             Reply::Bulk(value) => Ok(value == claim.value.as_bytes()),
             Reply::Error(error) => Err(ClusterError::Refused { request: "HGET", error }),
+            Reply::Nil => Err(ClusterError::Unclaimed),
             _ => Ok(false),
         }
     }

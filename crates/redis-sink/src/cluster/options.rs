@@ -77,6 +77,9 @@ pub enum ClusterError {
     /// A node refused a command for good, or answered one that was not sent.
     #[error(transparent)]
     Window(#[from] WindowError),
+    /// Nobody may write: what says who may is gone.
+    #[error("the target has lost what it held of this run (was it restarted without an append-only file?)")]
+    Unclaimed,
     /// Another run may write, this one may not.
     #[error("another run has claimed the target")]
     Overtaken,
@@ -88,7 +91,12 @@ impl ClusterError {
         match self {
             Self::Connection(error) => !matches!(error, ConnectionError::Reply { .. }),
             Self::Refused { .. } | Self::Topology(_) => true,
-            Self::Login(_) | Self::Answer(_) | Self::Reply(_) | Self::Window(_) | Self::Overtaken => false,
+            Self::Login(_)
+            | Self::Answer(_)
+            | Self::Reply(_)
+            | Self::Window(_)
+            | Self::Unclaimed
+            | Self::Overtaken => false,
         }
     }
 }
