@@ -68,14 +68,7 @@ mod tests {
     use super::*;
 
     fn config(memory_limit: usize) -> EngineConfig {
-        let endpoint = |peer| Endpoint {
-            peer,
-            host: "h".into(),
-            port: 1,
-            credentials: None,
-            connect_timeout: Duration::ZERO,
-            reply_timeout: Duration::ZERO,
-        };
+        let endpoint = |peer| Endpoint::new(peer, "h", 1);
         EngineConfig { memory_limit, ..EngineConfig::new(endpoint(Peer::Source), endpoint(Peer::Target)) }
     }
 
