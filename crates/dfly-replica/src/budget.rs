@@ -61,8 +61,6 @@ pub(crate) fn of_journal(error: dfly_journal::Error) -> FlowError {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use redis_resp::connection::{Endpoint, Peer};
 
     use super::*;

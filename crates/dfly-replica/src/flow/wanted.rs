@@ -364,8 +364,6 @@ pub(super) fn places(command: &Command) -> Vec<Place> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use dfly_testkit::{RedisOptions, RedisServer};
     use redis_resp::connection::{Endpoint, Peer};
 
