@@ -137,7 +137,11 @@ impl Connection {
         let peer = self.peer;
         let mut batch = CommandBatch::default();
         batch.push(&request.iter().map(AsRef::as_ref).collect::<Vec<_>>());
-        self.send(&batch.take().0).await.map_err(|error| self.broken(error))?;
+        if let Err(error) = self.send(&batch.take().0).await {
+            let told = self.stream.read_buf(&mut self.buffer).await.err();
+            // A server that refuses us closes, and has said why before.
+            return Err(self.broken(told.filter(tls::is_refusal).unwrap_or(error)));
+        }
         loop {
             match Reply::decode(&mut self.buffer).map_err(|error| ConnectionError::Reply { peer, error })? {
                 Step::Ready(reply) => {

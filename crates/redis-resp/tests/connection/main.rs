@@ -1,6 +1,6 @@
 //! `Connection` to real servers: with TLS, and by Sentinel.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failed expectation must stop the test")]
+#![expect(clippy::unwrap_used, reason = "a failed expectation must stop the test")]
 
 mod sentinel;
 mod tls;

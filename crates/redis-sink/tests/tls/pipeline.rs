@@ -23,7 +23,10 @@ fn batch(number: u64) -> CommandBatch {
     for i in 0..14 {
         batch.push(&[b"INCR", format!("count:{i}").as_bytes()]);
     }
-    batch.push(&[if number % 4 == 0 { b"GET" } else { b"STRLEN" }, format!("big:{number}").as_bytes()]);
+    batch.push(&[
+        if number.is_multiple_of(4) { b"GET" } else { b"STRLEN" },
+        format!("big:{number}").as_bytes(),
+    ]);
     batch
 }
 
