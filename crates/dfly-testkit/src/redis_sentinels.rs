@@ -129,18 +129,22 @@ impl RedisSentinels {
         Ok(true)
     }
 
+    /// Clients are cut off while a replica is promoted, so a failed question is asked again.
     fn wait_until(
         &self,
         what: &'static str,
         holds: impl Fn(&Self) -> Result<bool, SentinelError>,
     ) -> Result<(), SentinelError> {
+        let mut last = SentinelError::Slow(what);
         for _ in 0..TRIES {
-            if holds(self)? {
-                return Ok(());
-            }
+            last = match holds(self) {
+                Ok(true) => return Ok(()),
+                Ok(false) => SentinelError::Slow(what),
+                Err(failed) => failed,
+            };
             thread::sleep(WAIT);
         }
-        Err(SentinelError::Slow(what))
+        Err(last)
     }
 }
 
