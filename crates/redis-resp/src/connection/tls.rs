@@ -87,7 +87,7 @@ pub enum TlsError {
     Config(#[from] RustlsError),
 }
 
-/// `PemError` calls a file without what was looked for by the name of a section; the rest is clear.
+/// Only keys are looked for one by one, so it is a key that is not found; one behind a password is not taken for a key.
 fn pem_text(error: &PemError) -> String {
     match error {
         PemError::NoItemsFound => "there is no key in it that can be used without a password".to_owned(),

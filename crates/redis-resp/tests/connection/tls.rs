@@ -74,19 +74,24 @@ async fn the_name_of_the_server() {
     assert_refused(ping(&redis, &named("other.example")).await, &redis, "not valid for name");
 }
 
+/// A server refuses it within the handshake, or, since TLS 1.3, behind it.
 #[tokio::test]
 async fn a_clients_certificate() {
     let certificates = Certificates::for_loopback().unwrap();
     let others = Certificates::for_loopback().unwrap();
-    let redis = server(certificates.server(true));
     let shown = |by: &Certificates| TlsSettings {
         cert: Some(by.client_cert()),
         key: Some(by.client_key()),
         ..trusting(&certificates)
     };
-    assert_refused(ping(&redis, &trusting(&certificates)).await, &redis, "ertificate");
-    assert_refused(ping(&redis, &shown(&others)).await, &redis, "alert");
-    assert_eq!(ping(&redis, &shown(&certificates)).await, pong());
+    for protocol in ["TLSv1.2", "TLSv1.3"] {
+        let tls = Some(certificates.server(true));
+        let args = ["--tls-protocols", protocol].map(str::to_owned).to_vec();
+        let redis = RedisServer::start(RedisOptions { tls, args, ..RedisOptions::default() }).unwrap();
+        assert_refused(ping(&redis, &trusting(&certificates)).await, &redis, "alert");
+        assert_refused(ping(&redis, &shown(&others)).await, &redis, "alert");
+        assert_eq!(ping(&redis, &shown(&certificates)).await, pong());
+    }
 }
 
 /// A server that takes TLS for a command, and waits for the end of it.
