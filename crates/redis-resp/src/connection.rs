@@ -137,11 +137,7 @@ impl Connection {
         let peer = self.peer;
         let mut batch = CommandBatch::default();
         batch.push(&request.iter().map(AsRef::as_ref).collect::<Vec<_>>());
-        if let Err(error) = self.send(&batch.take().0).await {
-            let told = self.stream.read_buf(&mut self.buffer).await.err();
-            // A server that refuses us closes, and has said why before.
-            return Err(self.broken(told.filter(tls::is_refusal).unwrap_or(error)));
-        }
+        self.send(&batch.take().0).await.map_err(|error| self.broken(error))?;
         loop {
             match Reply::decode(&mut self.buffer).map_err(|error| ConnectionError::Reply { peer, error })? {
                 Step::Ready(reply) => {
@@ -158,8 +154,18 @@ impl Connection {
     }
 
     async fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.stream.write_all(bytes).await?;
-        self.stream.flush().await
+        let sent = async {
+            self.stream.write_all(bytes).await?;
+            self.stream.flush().await
+        };
+        match sent.await {
+            // A server that refuses us closes, and has said why before.
+            Err(error) if self.is_tls() => {
+                let told = self.stream.read_buf(&mut self.buffer).await.err();
+                Err(told.filter(tls::is_refusal).unwrap_or(error))
+            }
+            sent => sent,
+        }
     }
 
     fn broken(&self, error: io::Error) -> ConnectionError {
