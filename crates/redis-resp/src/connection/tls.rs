@@ -13,7 +13,9 @@ use tokio_rustls::rustls::client::WantsClientCert;
 use tokio_rustls::rustls::crypto::{CryptoProvider, ring};
 use tokio_rustls::rustls::pki_types::pem::{Error as PemError, PemObject};
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use tokio_rustls::rustls::{ClientConfig, ConfigBuilder, Error as RustlsError, RootCertStore};
+use tokio_rustls::rustls::{
+    CertificateError, ClientConfig, ConfigBuilder, Error as RustlsError, RootCertStore,
+};
 
 use super::unverified::Unverified;
 
@@ -119,7 +121,10 @@ impl Tls {
             Some(name) => name.clone(),
             None => name(host).map_err(failed)?,
         };
-        TlsConnector::from(Arc::clone(&self.config)).connect(name, stream).await.map_err(failed)
+        TlsConnector::from(Arc::clone(&self.config))
+            .connect(name, stream)
+            .await
+            .map_err(|error| failed(reason(&error)))
     }
 }
 
@@ -133,6 +138,17 @@ impl fmt::Debug for Tls {
 /// The error of a handshake that came to nothing.
 pub(super) fn failed(error: impl fmt::Display) -> io::Error {
     io::Error::other(format!("the TLS handshake failed: {error}"))
+}
+
+/// The verifier has no words for the most frequent of its refusals.
+fn reason(error: &io::Error) -> String {
+    let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<RustlsError>());
+    match inner {
+        Some(RustlsError::InvalidCertificate(CertificateError::UnknownIssuer)) => {
+            "the server's certificate is signed by nobody who is trusted (UnknownIssuer)".to_owned()
+        }
+        _ => error.to_string(),
+    }
 }
 
 /// Whether a server has ended TLS by saying why. With TLS 1.3 it looks at a client's certificate only when the client's
