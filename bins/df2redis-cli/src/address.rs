@@ -1,63 +1,125 @@
 //! Addresses of servers as people write them.
 
-use std::time::Duration;
-
 use percent_encoding::percent_decode_str;
-use redis_resp::connection::{Credentials, Endpoint, Peer};
+use redis_resp::connection::{Credentials, Endpoint, Peer, Sentinels, TlsSettings};
 use url::Url;
 
-/// The longest wait for a connection.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// The longest wait for a reply. STARTSTABLE waits for every flow to be drained, so it is generous.
-const REPLY_TIMEOUT: Duration = Duration::from_secs(60);
+use crate::tls::tls;
 
 /// The port of Dragonfly, Redis and Valkey.
 const PORT: u16 = 6379;
 
+/// The port of Sentinel.
+const SENTINEL_PORT: u16 = 26379;
+
 /// Reads the address of a server. The text never appears in an error: it may hold a password.
-pub(crate) fn parse(peer: Peer, text: &str) -> Result<Endpoint, String> {
-    let schemes: &[&str] = match peer {
-        Peer::Source => &["dragonfly", "redis"],
-        Peer::Target => &["redis", "valkey"],
+pub(crate) fn parse(peer: Peer, text: &str, settings: &TlsSettings) -> Result<Endpoint, String> {
+    let Some((scheme, place)) = text.split_once("://") else {
+        return Err(format!("the {peer}'s address is no URL; {}", form(peer)));
     };
-    let url = Url::parse(text)
-        .map_err(|error| format!("the {peer}'s address is no URL: {error}; {}", form(peer)))?;
-    if matches!(url.scheme(), "rediss" | "valkeys" | "dragonflys") {
-        return Err(format!("the {peer}'s address asks for TLS, which is not supported yet"));
-    }
-    if !schemes.contains(&url.scheme()) {
-        return Err(format!("the {peer}'s address starts with {}://; {}", url.scheme(), form(peer)));
-    }
+    let scheme = scheme.to_ascii_lowercase();
+    let (base, is_watched) = match scheme.strip_suffix("+sentinel") {
+        Some(base) if peer == Peer::Target => (base, true),
+        _ => (scheme.as_str(), false),
+    };
+    let with_tls = match (peer, base) {
+        (Peer::Source, "dragonfly" | "redis") | (Peer::Target, "redis" | "valkey") => false,
+        (Peer::Source, "dragonflys" | "rediss") | (Peer::Target, "rediss" | "valkeys") => true,
+        _ => return Err(format!("the {peer}'s address starts with {}://; {}", shown(&scheme), form(peer))),
+    };
+    let endpoint = if is_watched { watched(peer, place)? } else { straight(peer, place)? };
+    Ok(Endpoint { tls: tls(peer, with_tls, settings)?, ..endpoint })
+}
+
+/// A scheme, unless it is something else that is written before `://`.
+fn shown(scheme: &str) -> &str {
+    let is_scheme = scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte));
+    if is_scheme { scheme } else { "something else than a scheme and" }
+}
+
+/// `[user:password@]host[:port]`.
+fn straight(peer: Peer, place: &str) -> Result<Endpoint, String> {
+    let url =
+        url(place).map_err(|error| format!("the {peer}'s address is no URL: {error}; {}", form(peer)))?;
     if !matches!(url.path(), "" | "/") || url.query().is_some() || url.fragment().is_some() {
         return Err(format!(
             "the {peer}'s address has something behind the port; databases are kept as they are; {}",
             form(peer)
         ));
     }
-    let host = url
-        .host_str()
-        .filter(|host| !host.is_empty())
-        .ok_or_else(|| format!("the {peer}'s address names no host; {}", form(peer)))?;
-    Ok(Endpoint {
-        peer,
-        host: host.trim_start_matches('[').trim_end_matches(']').to_owned(),
-        port: url.port().unwrap_or(PORT),
-        credentials: credentials(&url),
-        connect_timeout: CONNECT_TIMEOUT,
-        reply_timeout: REPLY_TIMEOUT,
-    })
+    let host = host(&url).filter(|host| !host.contains(','));
+    let host =
+        host.ok_or_else(|| format!("the {peer}'s address names no host, or several; {}", form(peer)))?;
+    Ok(Endpoint { credentials: credentials(&url), ..Endpoint::new(peer, host, url.port().unwrap_or(PORT)) })
+}
+
+/// `[user:password@]host[:port][,host[:port]...]/service[?sentinel-user=..&sentinel-password=..]`.
+fn watched(peer: Peer, place: &str) -> Result<Endpoint, String> {
+    let wrong = |what: &str| format!("the {peer}'s address {what}; {SENTINEL_FORM}");
+    let (place, query) = place.split_once('?').unwrap_or((place, ""));
+    let (place, service) = place.split_once('/').unwrap_or((place, ""));
+    if service.is_empty() || service.contains(['/', '#']) || query.contains('#') {
+        return Err(wrong("names no service, or has something behind it"));
+    }
+    let (login, places) = place.rsplit_once('@').unwrap_or(("", place));
+    let addresses = places.split(',').map(sentinel).collect::<Option<Vec<_>>>();
+    let addresses = addresses.ok_or_else(|| wrong("names a sentinel that is no host[:port]"))?;
+    let login = url(&format!("{login}@h")).map_err(|_form| wrong("has no user:password before @"))?;
+    let (host, port) = addresses.first().cloned().unwrap_or_default();
+    let sentinels =
+        Sentinels { addresses, service: decode(service), credentials: asked(query).map_err(wrong)? };
+    let (credentials, sentinels) = (credentials(&login), Some(sentinels));
+    Ok(Endpoint { credentials, sentinels, ..Endpoint::new(peer, host, port) })
+}
+
+fn sentinel(place: &str) -> Option<(String, u16)> {
+    let url = url(place).ok()?;
+    let is_bare = matches!(url.path(), "" | "/") && url.fragment().is_none();
+    Some((host(&url)?, url.port().unwrap_or(SENTINEL_PORT))).filter(|_| is_bare)
+}
+
+/// The login of the Sentinels.
+fn asked(query: &str) -> Result<Option<Credentials>, &'static str> {
+    let (mut user, mut password) = (None, None);
+    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+        match pair.split_once('=') {
+            Some(("sentinel-user", value)) => user = Some(decode(value)),
+            Some(("sentinel-password", value)) => password = Some(decode(value)),
+            _ => return Err("has something else than sentinel-user and sentinel-password behind the ?"),
+        }
+    }
+    match (user, password) {
+        (Some(_), None) => Err("has a sentinel-user without its sentinel-password"),
+        (user, password) => Ok(password.map(|password| Credentials { user, password })),
+    }
 }
 
 fn form(peer: Peer) -> &'static str {
     match peer {
-        Peer::Source => "write dragonfly://[user:password@]host[:port]",
-        Peer::Target => "write redis://[user:password@]host[:port]",
+        Peer::Source => "write dragonfly://[user:password@]host[:port], or dragonflys:// for TLS",
+        Peer::Target => "write redis://[user:password@]host[:port], or rediss:// for TLS",
     }
 }
 
+const SENTINEL_FORM: &str = "write redis+sentinel://[user:password@]host[:port][,host[:port]...]/service, or rediss+sentinel:// for TLS; \
+?sentinel-user=..&sentinel-password=.. behind it is the sentinels' login";
+
+/// The scheme was looked at before.
+fn url(place: &str) -> Result<Url, url::ParseError> {
+    Url::parse(&format!("redis://{place}"))
+}
+
+/// An IPv6 address without its brackets.
+fn host(url: &Url) -> Option<String> {
+    let host = url.host_str().filter(|host| !host.is_empty())?;
+    Some(host.trim_start_matches('[').trim_end_matches(']').to_owned())
+}
+
+fn decode(text: &str) -> String {
+    percent_decode_str(text).decode_utf8_lossy().into_owned()
+}
+
 fn credentials(url: &Url) -> Option<Credentials> {
-    let decode = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
     let user = Some(url.username()).filter(|user| !user.is_empty()).map(decode);
     url.password().map(|password| Credentials { user, password: decode(password) })
 }
@@ -66,18 +128,66 @@ fn credentials(url: &Url) -> Option<Credentials> {
 mod tests {
     use super::*;
 
+    fn clear(peer: Peer, text: &str) -> Result<Endpoint, String> {
+        parse(peer, text, &TlsSettings::default())
+    }
+
+    fn password(user: Option<&str>, password: &str) -> Option<Credentials> {
+        Some(Credentials { user: user.map(str::to_owned), password: password.to_owned() })
+    }
+
     #[test]
     fn forms() {
-        let plain = parse(Peer::Source, "dragonfly://db.example").unwrap();
+        let plain = clear(Peer::Source, "dragonfly://db.example").unwrap();
         assert_eq!((plain.to_string().as_str(), plain.credentials), ("db.example:6379", None));
-        let full = parse(Peer::Target, "redis://ann:p%40ss%3A@[::1]:7000/").unwrap();
+        assert!(plain.tls.is_none());
+        let full = clear(Peer::Target, "redis://ann:p%40ss%3A@[::1]:7000/").unwrap();
         assert_eq!(full.to_string(), "::1:7000");
-        assert_eq!(
-            full.credentials,
-            Some(Credentials { user: Some("ann".into()), password: "p@ss:".into() })
-        );
-        let only = parse(Peer::Target, "valkey://:pw@h").unwrap();
-        assert_eq!(only.credentials, Some(Credentials { user: None, password: "pw".into() }));
+        assert_eq!(full.credentials, password(Some("ann"), "p@ss:"));
+        let only = clear(Peer::Target, "valkey://:pw@h").unwrap();
+        assert_eq!(only.credentials, password(None, "pw"));
+    }
+
+    #[test]
+    fn with_tls() {
+        let anyone = TlsSettings { insecure: true, ..TlsSettings::default() };
+        for (peer, text) in [
+            (Peer::Source, "dragonflys://h"),
+            (Peer::Source, "rediss://h"),
+            (Peer::Target, "rediss://h"),
+            (Peer::Target, "valkeys://h"),
+            (Peer::Target, "rediss+sentinel://h/s"),
+            (Peer::Target, "valkeys+sentinel://h/s"),
+        ] {
+            let tls = parse(peer, text, &anyone).unwrap().tls.unwrap();
+            assert!(tls.is_insecure(), "{text}");
+        }
+    }
+
+    /// P32: what is asked for is done, or is an error.
+    #[test]
+    fn tls_that_is_of_no_use() {
+        let anyone = TlsSettings { insecure: true, ..TlsSettings::default() };
+        let error = parse(Peer::Source, "dragonfly://h", &anyone).unwrap_err();
+        assert!(error.contains("--source-tls-") && error.contains("dragonflys://"), "{error}");
+        let both = TlsSettings { ca: Some("ca.crt".into()), ..anyone };
+        let error = parse(Peer::Target, "rediss://h", &both).unwrap_err();
+        assert!(error.contains("--target-tls-insecure") && error.contains("--target-tls-ca"), "{error}");
+    }
+
+    #[test]
+    fn by_sentinel() {
+        let one = clear(Peer::Target, "redis+sentinel://h/orders").unwrap();
+        assert_eq!((one.to_string().as_str(), one.credentials), ("orders of the sentinels h:26379", None));
+        assert_eq!(one.sentinels.unwrap().credentials, None);
+        let text = "valkey+sentinel://ann:p%2C%2F@a,[::1]:7000,c:1/my%20orders?sentinel-user=bob&sentinel-password=s%26+";
+        let all = clear(Peer::Target, text).unwrap();
+        assert_eq!(all.credentials, password(Some("ann"), "p,/"));
+        let sentinels = all.sentinels.unwrap();
+        let addresses = [("a", 26379), ("::1", 7000), ("c", 1)];
+        assert_eq!(sentinels.addresses, addresses.map(|(host, port)| (host.to_owned(), port)));
+        assert_eq!(sentinels.service, "my orders");
+        assert_eq!(sentinels.credentials, password(Some("bob"), "s&+"));
     }
 
     #[test]
@@ -85,14 +195,26 @@ mod tests {
         for text in [
             "localhost:6379",
             "http://:secret@h",
-            "rediss://:secret@h",
+            ":secret@h://",
             "redis://:secret@h/3",
             "redis://:secret@",
             "redis://:secret@h:99999",
+            "redis://:secret@h,i",
+            "redis+sentinel://:secret@h",
+            "redis+sentinel://:secret@h/",
+            "redis+sentinel://:secret@h/s/3",
+            "redis+sentinel://:secret@h,/s",
+            "redis+sentinel://:secret@h:99999/s",
+            "redis+sentinel://:secret@/s",
+            "redis+sentinel://h/s?secret",
+            "redis+sentinel://h/s?password=secret",
+            "redis+sentinel://h/s?sentinel-user=secret",
         ] {
-            let error = parse(Peer::Target, text).unwrap_err();
-            assert!(error.starts_with("the target's address"), "{error}");
+            let error = clear(Peer::Target, text).unwrap_err();
+            assert!(error.starts_with("the target's address") && error.contains("; write redis"), "{error}");
             assert!(!error.contains("secret"), "{error}");
         }
+        let error = clear(Peer::Source, "dragonfly+sentinel://h/s").unwrap_err();
+        assert!(error.contains("starts with dragonfly+sentinel://; write dragonfly://"), "{error}");
     }
 }

@@ -6,6 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use serde::Deserialize;
 
 use crate::commands::inspect::flags::InspectFlags;
+use crate::tls::TlsFlags;
 
 /// Leave Dragonfly for Redis: follow a running Dragonfly and keep an equal Redis.
 #[derive(Debug, Parser)]
@@ -57,14 +58,14 @@ pub(crate) struct Settings {
     #[arg(
         long,
         value_name = "URL",
-        help = "The Dragonfly to follow: dragonfly://[user:password@]host[:port]"
+        help = "The Dragonfly to follow: dragonfly://[user:password@]host[:port], or dragonflys:// for TLS"
     )]
     pub source: Option<String>,
     /// The Redis or Valkey to write to.
     #[arg(
         long,
         value_name = "URL",
-        help = "The Redis or Valkey to write to: redis://[user:password@]host[:port]"
+        help = "The Redis or Valkey to write to: redis://[user:password@]host[:port], or rediss:// for TLS; behind Sentinel, redis+sentinel://[user:password@]host[:port][,host[:port]...]/service"
     )]
     pub target: Option<String>,
     /// A directory for what is kept locally: the state of the run, and the journal while the target is slower than the
@@ -123,6 +124,9 @@ pub(crate) struct Settings {
     /// Send the target no more than this many commands a second, over all flows.
     #[arg(long, value_name = "COMMANDS")]
     pub target_ops_per_second: Option<u64>,
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub tls: TlsFlags,
 }
 
 /// Flags of `demo`.

@@ -56,6 +56,7 @@ mod tests {
     fn every_setting_is_read() {
         let of = |key: &str| match key {
             "give-up-after" | "target-ops-per-second" => "1",
+            switch if switch.ends_with("-insecure") => "true",
             list if list.starts_with("allow-") || list.starts_with("block-") || list == "rename-keys" => {
                 "['a']"
             }
@@ -64,6 +65,7 @@ mod tests {
         let text: String = known_keys().iter().map(|key| format!("{key} = {}\n", of(key))).collect();
         let settings = parse(&text).unwrap();
         assert_eq!((settings.rename_keys, settings.target_ops_per_second), (vec!["a".to_owned()], Some(1)));
+        assert_eq!((settings.tls.source_tls_ca, settings.tls.target_tls_insecure), (Some("a".into()), true));
     }
 
     /// P33: unknown keys are errors that name the nearest known one.

@@ -8,6 +8,7 @@ mod console;
 mod exit;
 mod settings;
 mod stop;
+mod tls;
 
 use clap::Parser;
 

@@ -19,8 +19,8 @@ pub(crate) fn engine_config(flags: &ReplicateFlags) -> Result<EngineConfig, Stri
     let settings = merge(flags.settings.clone(), file);
     let source = settings.source.as_ref().ok_or("no source is named: give --source dragonfly://host:port")?;
     let target = settings.target.as_ref().ok_or("no target is named: give --target redis://host:port")?;
-    let mut config =
-        EngineConfig::new(address::parse(Peer::Source, source)?, address::parse(Peer::Target, target)?);
+    let endpoint = |peer, address: &str| address::parse(peer, address, &settings.tls.of(peer));
+    let mut config = EngineConfig::new(endpoint(Peer::Source, source)?, endpoint(Peer::Target, target)?);
     config.rules = rules(&settings)?.into();
     config.on_start = on_start(settings.on_start.as_deref().unwrap_or("require-empty"))?;
     config.on_conflict = on_conflict(settings.on_conflict.as_deref().unwrap_or("overwrite"))?;
@@ -67,6 +67,7 @@ fn merge(flags: Settings, file: Settings) -> Settings {
         give_up_after: flags.give_up_after.or(file.give_up_after),
         snapshot_bytes_per_second: flags.snapshot_bytes_per_second.or(file.snapshot_bytes_per_second),
         target_ops_per_second: flags.target_ops_per_second.or(file.target_ops_per_second),
+        tls: flags.tls.or(file.tls),
     }
 }
 

@@ -1,14 +1,13 @@
-//! Connections to a master. Each owns its socket and its buffer; decoders borrow the buffer.
+//! Connections to a master. Each owns its stream and its buffer; decoders borrow the buffer.
 
 use std::io;
 
 use bytes::BytesMut;
 use dfly_journal::Lsn;
-use redis_resp::connection::{Connection, ConnectionError, Credentials, Endpoint};
+use redis_resp::connection::{Connection, ConnectionError, Credentials, Endpoint, ReadHalf, WriteHalf};
 use redis_resp::{CommandBatch, Reply};
 use thiserror::Error;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 
 use crate::error::HandshakeError;
 use crate::flow::{FlowRequest, FlowStart};
@@ -67,14 +66,14 @@ impl ControlConn {
 /// The reading half of a flow: snapshot and journal arrive in its buffer.
 #[derive(Debug)]
 pub struct FlowConn {
-    reader: OwnedReadHalf,
+    reader: ReadHalf,
     /// What has arrived and is not consumed. Lent to the snapshot decoder, then to the journal decoder.
     pub buffer: BytesMut,
 }
 
 /// The writing half of a flow, which carries nothing but ACKs.
 #[derive(Debug)]
-pub struct AckConn(OwnedWriteHalf);
+pub struct AckConn(WriteHalf);
 
 impl FlowConn {
     /// Connects, logs in and asks for a flow.
@@ -118,6 +117,7 @@ impl AckConn {
         let request = ack_request(applied);
         let mut batch = CommandBatch::default();
         batch.push(&request.iter().map(Vec::as_slice).collect::<Vec<_>>());
-        self.0.write_all(&batch.take().0).await
+        self.0.write_all(&batch.take().0).await?;
+        self.0.flush().await
     }
 }

@@ -61,21 +61,12 @@ pub(crate) fn of_journal(error: dfly_journal::Error) -> FlowError {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use redis_resp::connection::{Endpoint, Peer};
 
     use super::*;
 
     fn config(memory_limit: usize) -> EngineConfig {
-        let endpoint = |peer| Endpoint {
-            peer,
-            host: "h".into(),
-            port: 1,
-            credentials: None,
-            connect_timeout: Duration::ZERO,
-            reply_timeout: Duration::ZERO,
-        };
+        let endpoint = |peer| Endpoint::new(peer, "h", 1);
         EngineConfig { memory_limit, ..EngineConfig::new(endpoint(Peer::Source), endpoint(Peer::Target)) }
     }
 

@@ -10,17 +10,9 @@
 //! ```no_run
 //! use dfly_replica::{Engine, EngineConfig, Stop};
 //! use redis_resp::connection::{Endpoint, Peer};
-//! use std::time::Duration;
 //!
 //! # async fn example() -> Result<(), dfly_replica::Error> {
-//! let endpoint = |peer, port| Endpoint {
-//!     peer,
-//!     host: "127.0.0.1".into(),
-//!     port,
-//!     credentials: None,
-//!     connect_timeout: Duration::from_secs(5),
-//!     reply_timeout: Duration::from_secs(30),
-//! };
+//! let endpoint = |peer, port| Endpoint::new(peer, "127.0.0.1", port);
 //! let config = EngineConfig::new(endpoint(Peer::Source, 6379), endpoint(Peer::Target, 6380));
 //! let (engine, reports) = Engine::new(config);
 //! let (stop, stopped) = tokio::sync::watch::channel(Stop::Running);

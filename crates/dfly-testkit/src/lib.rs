@@ -2,7 +2,7 @@
 //!
 //! What it is: the other side of every boundary. [`RecordedMaster`] serves a recorded replication session over TCP as
 //! a master would, [`ScriptedMaster`] follows a [`Script`] whose outcome is known, [`RedisServer`] is a real Redis with its own
-//! port, [`RedisCluster`] several that form a cluster, [`CutProxy`] cuts connections behind a chosen byte, and [`compare()`] says where a Redis differs
+//! port, [`RedisCluster`] several that form a cluster, [`RedisSentinels`] two that Sentinels watch over, [`CutProxy`] cuts connections behind a chosen byte, and [`compare()`] says where a Redis differs
 //! from what the recorded master held.
 //!
 //! What it is not: it shares no decoder with the code under test (only the primitives of `dfly-wire`), and it is not
@@ -17,6 +17,8 @@
 //! assert_eq!(recording.sessions[0].flows[3].final_lsn, 79);
 //! ```
 
+#[cfg(feature = "tls")]
+mod certificates;
 mod compare;
 mod cut_proxy;
 #[macro_use]
@@ -26,11 +28,16 @@ mod recorded_master;
 mod recording;
 mod redis_client;
 mod redis_cluster;
+mod redis_sentinels;
 mod redis_server;
 mod script;
 mod scripted_master;
+#[cfg(feature = "tls")]
+mod tls_proxy;
 mod value;
 
+#[cfg(feature = "tls")]
+pub use certificates::{Certificates, CertificatesError};
 pub use compare::{
     CompareOptions, Comparison, Difference, Dumps, MemberTtls, What, compare, dumps, keyspace,
 };
@@ -43,7 +50,10 @@ pub use recording::{
 };
 pub use redis_client::{RedisClient, RedisError, Reply};
 pub use redis_cluster::{ClusterError, ClusterOptions, Migration, RedisCluster};
-pub use redis_server::{RedisOptions, RedisServer, RedisServerError};
+pub use redis_sentinels::{RedisSentinels, SentinelError, SentinelOptions};
+pub use redis_server::{RedisOptions, RedisServer, RedisServerError, ServerTls};
 pub use script::{Blobs, Containers, Entry, Model, Op, OpError, Script, SnapshotStyle, Strings, shard_of};
 pub use scripted_master::{ScriptError, ScriptedMaster};
+#[cfg(feature = "tls")]
+pub use tls_proxy::TlsProxy;
 pub use value::{CanonicalValue, Consumer, Group, Pending, Score, StreamInfo, StreamValue, Value};

@@ -11,7 +11,7 @@ use thiserror::Error;
 use crate::compare::{CompareOptions, Comparison, all_keys, compare, compare_rows, keyspace};
 use crate::recording::Row;
 use crate::redis_client::{RedisClient, RedisError, Reply};
-use crate::redis_server::{RedisOptions, RedisServer, RedisServerError, free_port};
+use crate::redis_server::{RedisOptions, RedisServer, RedisServerError, ServerTls, free_port};
 use crate::value::CanonicalValue;
 
 /// Slots of a cluster.
@@ -38,6 +38,8 @@ pub struct ClusterOptions {
     pub program: OsString,
     /// After how many milliseconds without an answer a node counts as failed.
     pub node_timeout_ms: u32,
+    /// A port with TLS for every node, and TLS between them.
+    pub tls: Option<ServerTls>,
     /// Further arguments of every node.
     pub args: Vec<String>,
 }
@@ -49,6 +51,7 @@ impl Default for ClusterOptions {
             replicas_per_primary: 0,
             program: "redis-server".into(),
             node_timeout_ms: 2000,
+            tls: None,
             args: Vec::new(),
         }
     }
@@ -434,9 +437,11 @@ fn start_node(options: &ClusterOptions) -> Result<Node, ClusterError> {
         let fixed = format!(
             "--cluster-enabled yes --cluster-config-file nodes.conf --cluster-port {bus_port} --cluster-node-timeout {timeout}"
         );
+        let between = options.tls.as_ref().map_or("", |_| " --tls-cluster yes --tls-replication yes");
+        let fixed = fixed + between;
         let args = fixed.split(' ').map(str::to_owned).chain(options.args.iter().cloned()).collect();
-        let program = options.program.clone();
-        match RedisServer::start(RedisOptions { program, args, ..RedisOptions::default() }) {
+        let (program, tls) = (options.program.clone(), options.tls.clone());
+        match RedisServer::start(RedisOptions { program, tls, args, ..RedisOptions::default() }) {
             Ok(server) => {
                 let id = run(&mut server.client()?, "CLUSTER MYID")?;
                 return Ok(Node { server, id, bus_port, is_alive: true, lost: None });

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::fs::File;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::Duration;
@@ -17,6 +17,9 @@ use crate::redis_client::{RedisClient, RedisError, Reply};
 
 /// The server's log, in its folder.
 const LOG: &str = "server.log";
+
+/// A Sentinel's configuration, in its folder.
+const SENTINEL_FILE: &str = "sentinel.conf";
 
 /// How often a starting server is asked before it counts as failed, and how long each wait is: 10 seconds at most.
 const STARTUP_TRIES: u32 = 1000;
@@ -31,8 +34,23 @@ pub enum Flavor {
     /// Redis and Valkey.
     #[default]
     Redis,
+    /// Redis's Sentinel. Arguments are lines of its configuration file.
+    Sentinel,
     /// Dragonfly.
     Dragonfly,
+}
+
+/// A port with TLS beside the one without. Files are PEM.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServerTls {
+    /// What is shown to clients.
+    pub cert: PathBuf,
+    /// The key of `cert`.
+    pub key: PathBuf,
+    /// Whose certificates are trusted.
+    pub ca: PathBuf,
+    /// Whether clients must show a certificate.
+    pub asks_clients: bool,
 }
 
 /// How a server is started.
@@ -48,6 +66,8 @@ pub struct RedisOptions {
     pub append_only: bool,
     /// Whether the `DEBUG` command is allowed (Redis 7.0 and later).
     pub debug_command: bool,
+    /// A port with TLS (Redis and Sentinel).
+    pub tls: Option<ServerTls>,
     /// Further arguments, such as `["--maxmemory", "10mb"]`.
     pub args: Vec<String>,
 }
@@ -68,6 +88,7 @@ impl Default for RedisOptions {
             requirepass: None,
             append_only: false,
             debug_command: false,
+            tls: None,
             args: Vec::new(),
         }
     }
@@ -104,9 +125,15 @@ pub enum RedisServerError {
 #[derive(Debug)]
 pub struct RedisServer {
     options: RedisOptions,
-    port: u16,
+    ports: Ports,
     dir: TempDir,
     child: Child,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Ports {
+    plain: u16,
+    tls: Option<u16>,
 }
 
 impl RedisServer {
@@ -119,9 +146,9 @@ impl RedisServer {
         let mut tries = 0;
         loop {
             tries += 1;
-            let port = free_port().map_err(RedisServerError::Place)?;
-            match launch(&options, port, dir.path()) {
-                Ok(child) => return Ok(Self { options, port, dir, child }),
+            let ports = free_ports(&options).map_err(RedisServerError::Place)?;
+            match launch(&options, ports, dir.path()) {
+                Ok(child) => return Ok(Self { options, ports, dir, child }),
                 Err(RedisServerError::NotUp { .. })
                     if tries < PORT_TRIES && log_of(dir.path()).contains("in use") => {}
                 Err(failed) => return Err(failed),
@@ -131,14 +158,19 @@ impl RedisServer {
 
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
-        SocketAddr::from((Ipv4Addr::LOCALHOST, self.port))
+        SocketAddr::from((Ipv4Addr::LOCALHOST, self.ports.plain))
+    }
+
+    /// Where it listens with TLS, if it does.
+    pub fn tls_address(&self) -> Option<SocketAddr> {
+        self.ports.tls.map(|port| SocketAddr::from((Ipv4Addr::LOCALHOST, port)))
     }
 
     /// `redis://127.0.0.1:port`, with the password if there is one.
     pub fn url(&self) -> String {
         match &self.options.requirepass {
-            Some(password) => format!("redis://:{password}@127.0.0.1:{}", self.port),
-            None => format!("redis://127.0.0.1:{}", self.port),
+            Some(password) => format!("redis://:{password}@127.0.0.1:{}", self.ports.plain),
+            None => format!("redis://127.0.0.1:{}", self.ports.plain),
         }
     }
 
@@ -157,7 +189,7 @@ impl RedisServer {
     /// # Errors
     /// The server does not answer.
     pub fn client(&self) -> Result<RedisClient, RedisError> {
-        connect(&self.options, self.port)
+        connect(&self.options, self.ports.plain)
     }
 
     /// Stops the process where it stands (`SIGSTOP`): connections stay open and nothing is answered. It has stopped
@@ -197,7 +229,7 @@ impl RedisServer {
     /// As [`RedisServer::start`].
     pub fn restart(&mut self) -> Result<(), RedisServerError> {
         self.kill()?;
-        self.child = launch(&self.options, self.port, self.dir.path())?;
+        self.child = launch(&self.options, self.ports, self.dir.path())?;
         Ok(())
     }
 
@@ -217,10 +249,22 @@ pub(crate) fn free_port() -> io::Result<u16> {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr().map(|address| address.port())
 }
 
-fn arguments(options: &RedisOptions, port: u16, dir: &Path) -> Vec<OsString> {
+fn free_ports(options: &RedisOptions) -> io::Result<Ports> {
+    let tls = options.tls.as_ref().map(|_| free_port()).transpose()?;
+    Ok(Ports { plain: free_port()?, tls })
+}
+
+fn arguments(options: &RedisOptions, ports: Ports, dir: &Path) -> Vec<OsString> {
+    let further = options.args.iter().map(Into::into);
     match options.flavor {
-        Flavor::Redis => redis_arguments(options, port, dir),
-        Flavor::Dragonfly => dragonfly_arguments(options, port, dir),
+        Flavor::Redis => redis_arguments(options, ports, dir).into_iter().chain(further).collect(),
+        Flavor::Sentinel => {
+            let first = [dir.join(SENTINEL_FILE).into(), "--sentinel".into()];
+            first.into_iter().chain(redis_arguments(options, ports, dir)).collect()
+        }
+        Flavor::Dragonfly => {
+            dragonfly_arguments(options, ports.plain, dir).into_iter().chain(further).collect()
+        }
     }
 }
 
@@ -229,15 +273,14 @@ fn dragonfly_arguments(options: &RedisOptions, port: u16, dir: &Path) -> Vec<OsS
     let mut args: Vec<OsString> = fixed.map(Into::into).into();
     args.extend([format!("--port={port}").into(), format!("--dir={}", dir.display()).into()]);
     args.extend(options.requirepass.iter().map(|password| format!("--requirepass={password}").into()));
-    args.extend(options.args.iter().map(Into::into));
     args
 }
 
-fn redis_arguments(options: &RedisOptions, port: u16, dir: &Path) -> Vec<OsString> {
+fn redis_arguments(options: &RedisOptions, ports: Ports, dir: &Path) -> Vec<OsString> {
     let append_only = if options.append_only { "yes" } else { "no" };
     let mut args: Vec<OsString> =
         ["--bind", "127.0.0.1", "--save", "", "--daemonize", "no"].map(Into::into).into();
-    args.extend(["--appendonly".into(), append_only.into(), "--port".into(), port.to_string().into()]);
+    args.extend(["--appendonly".into(), append_only.into(), "--port".into(), ports.plain.to_string().into()]);
     args.extend(["--dir".into(), dir.into(), "--logfile".into(), dir.join(LOG).into()]);
     if let Some(password) = &options.requirepass {
         args.extend(["--requirepass".into(), password.into()]);
@@ -245,22 +288,50 @@ fn redis_arguments(options: &RedisOptions, port: u16, dir: &Path) -> Vec<OsStrin
     if options.debug_command {
         args.extend(["--enable-debug-command".into(), "yes".into()]);
     }
-    args.extend(options.args.iter().map(Into::into));
+    if let Some((tls, port)) = options.tls.as_ref().zip(ports.tls) {
+        args.extend(tls_arguments(tls, port));
+    }
     args
 }
 
-fn launch(options: &RedisOptions, port: u16, dir: &Path) -> Result<Child, RedisServerError> {
+fn tls_arguments(tls: &ServerTls, port: u16) -> [OsString; 10] {
+    let asks_clients = if tls.asks_clients { "yes" } else { "no" };
+    [
+        "--tls-port".into(),
+        port.to_string().into(),
+        "--tls-cert-file".into(),
+        (&tls.cert).into(),
+        "--tls-key-file".into(),
+        (&tls.key).into(),
+        "--tls-ca-cert-file".into(),
+        (&tls.ca).into(),
+        "--tls-auth-clients".into(),
+        asks_clients.into(),
+    ]
+}
+
+/// A Sentinel writes into its configuration file, so one that starts again finds it as it left it.
+fn write_sentinel_file(options: &RedisOptions, dir: &Path) -> io::Result<()> {
+    let path = dir.join(SENTINEL_FILE);
+    if options.flavor != Flavor::Sentinel || path.exists() {
+        return Ok(());
+    }
+    std::fs::write(path, options.args.iter().flat_map(|line| [line, "\n"]).collect::<String>())
+}
+
+fn launch(options: &RedisOptions, ports: Ports, dir: &Path) -> Result<Child, RedisServerError> {
+    write_sentinel_file(options, dir).map_err(RedisServerError::Place)?;
     let program = options.program.to_string_lossy().into_owned();
     let mut command = Command::new(&options.program);
-    command.args(arguments(options, port, dir)).stdin(Stdio::null()).stdout(Stdio::null());
+    command.args(arguments(options, ports, dir)).stdin(Stdio::null()).stdout(Stdio::null());
     match options.flavor {
-        Flavor::Redis => command.stderr(Stdio::null()),
+        Flavor::Redis | Flavor::Sentinel => command.stderr(Stdio::null()),
         Flavor::Dragonfly => command.stderr(File::create(dir.join(LOG)).map_err(RedisServerError::Place)?),
     };
     let mut child =
         command.spawn().map_err(|source| RedisServerError::Run { program: program.clone(), source })?;
     for _ in 0..STARTUP_TRIES {
-        if answers(options, port, child.id()) {
+        if answers(options, ports.plain, child.id()) {
             return Ok(child);
         }
         if child.try_wait().map_err(RedisServerError::Place)?.is_some() {
@@ -281,7 +352,7 @@ fn answers(options: &RedisOptions, port: u16, pid: u32) -> bool {
         let info = client.command(&[b"INFO", b"server"])?.text().unwrap_or_default();
         let told = info.lines().find_map(|line| line.strip_prefix("process_id:"));
         let is_ours = match options.flavor {
-            Flavor::Redis => told.is_some_and(|told| told.trim() == pid.to_string()),
+            Flavor::Redis | Flavor::Sentinel => told.is_some_and(|told| told.trim() == pid.to_string()),
             Flavor::Dragonfly => true,
         };
         Ok(is_ours && matches!(pong, Reply::Simple(text) if text == "PONG"))

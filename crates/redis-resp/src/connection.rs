@@ -1,6 +1,11 @@
-//! A connection that asks one question at a time. It owns its socket and its buffer.
+//! A connection that asks one question at a time. It owns its stream and its buffer.
 
-use std::fmt;
+mod endpoint;
+mod sentinel;
+mod stream;
+mod tls;
+mod unverified;
+
 use std::io;
 use std::time::Duration;
 
@@ -10,74 +15,14 @@ use socket2::{SockRef, TcpKeepalive};
 use thiserror::Error;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::command::CommandBatch;
 use crate::reply::{Reply, ReplyError};
 
-/// A user and a password.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Credentials {
-    /// The user; `None` for the default user.
-    pub user: Option<String>,
-    /// The password.
-    pub password: String,
-}
-
-impl fmt::Debug for Credentials {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Credentials").field("user", &self.user).field("password", &"***").finish()
-    }
-}
-
-impl Credentials {
-    /// The arguments of `AUTH [user] password`.
-    pub fn request(&self) -> Vec<Vec<u8>> {
-        let words = ["AUTH"].into_iter().chain(self.user.as_deref()).chain([self.password.as_str()]);
-        words.map(|word| word.as_bytes().to_vec()).collect()
-    }
-}
-
-/// Which end of a replication a server is; the word that its errors use.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Peer {
-    /// Where data comes from.
-    Source,
-    /// Where data goes.
-    Target,
-}
-
-impl fmt::Display for Peer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Source => "source",
-            Self::Target => "target",
-        })
-    }
-}
-
-/// Where a server listens, how to log in, and how long to wait for it.
-#[derive(Debug, Clone)]
-pub struct Endpoint {
-    /// The server's part in all this.
-    pub peer: Peer,
-    /// Host name or address.
-    pub host: String,
-    /// Port.
-    pub port: u16,
-    /// How to log in, if at all.
-    pub credentials: Option<Credentials>,
-    /// The longest wait for a connection.
-    pub connect_timeout: Duration,
-    /// The longest wait for a reply.
-    pub reply_timeout: Duration,
-}
-
-impl fmt::Display for Endpoint {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.host, self.port)
-    }
-}
+pub use endpoint::{Credentials, Endpoint, Peer, Sentinels};
+pub use stream::{ReadHalf, Stream, WriteHalf};
+pub use tls::{Tls, TlsError, TlsSettings};
 
 /// Why a connection is of no use.
 #[derive(Debug, Error)]
@@ -88,9 +33,9 @@ pub enum ConnectionError {
     Connect {
         /// Which server.
         peer: Peer,
-        /// `host:port` that was tried.
+        /// `host:port` that was tried, or who was asked for it.
         address: String,
-        /// What the system said.
+        /// What the system said, or TLS, or the Sentinels.
         #[source]
         error: io::Error,
     },
@@ -128,27 +73,46 @@ pub enum ConnectionError {
 #[derive(Debug)]
 pub struct Connection {
     peer: Peer,
+    /// As errors name it.
+    address: String,
     reply_timeout: Duration,
-    stream: TcpStream,
+    stream: Stream,
     buffer: BytesMut,
+    /// Whether the server has answered anything.
+    is_proven: bool,
 }
 
 impl Connection {
-    /// Connects, without logging in.
+    /// Connects, without logging in. With Sentinels, to the primary that they name now.
     ///
     /// # Errors
     /// [`ConnectionError::Connect`].
     pub async fn open(endpoint: &Endpoint) -> Result<Self, ConnectionError> {
-        let fail =
-            |error| ConnectionError::Connect { peer: endpoint.peer, address: endpoint.to_string(), error };
-        let connecting = TcpStream::connect((endpoint.host.as_str(), endpoint.port));
-        let stream = match timeout(endpoint.connect_timeout, connecting).await {
-            Ok(stream) => stream.map_err(fail)?,
-            Err(_elapsed) => return Err(fail(io::ErrorKind::TimedOut.into())),
+        let Some(sentinels) = &endpoint.sentinels else {
+            return Self::reach(endpoint, endpoint.to_string()).await;
         };
-        tune(&stream).map_err(fail)?;
+        let (host, port) = sentinel::primary(endpoint, sentinels).await.map_err(|error| {
+            ConnectionError::Connect { peer: endpoint.peer, address: endpoint.to_string(), error }
+        })?;
+        let address = format!("{host}:{port}, the primary of {}", sentinels.service);
+        Self::reach(&endpoint.at(host, port), address).await
+    }
+
+    /// Connects to the host and port of `endpoint`; errors call it `address`.
+    async fn reach(endpoint: &Endpoint, address: String) -> Result<Self, ConnectionError> {
         let (peer, reply_timeout) = (endpoint.peer, endpoint.reply_timeout);
-        Ok(Self { peer, reply_timeout, stream, buffer: BytesMut::new() })
+        match connect(endpoint).await {
+            Ok(stream) => {
+                let buffer = BytesMut::new();
+                Ok(Self { peer, address, reply_timeout, stream, buffer, is_proven: false })
+            }
+            Err(error) => Err(ConnectionError::Connect { peer, address, error }),
+        }
+    }
+
+    /// Whether it is encrypted.
+    pub fn is_tls(&self) -> bool {
+        self.stream.is_tls()
     }
 
     /// Sends a request, its name first, and waits for the reply.
@@ -203,27 +167,68 @@ impl Connection {
     }
 
     async fn write(&mut self, wire: &[u8]) -> Result<(), ConnectionError> {
-        let peer = self.peer;
-        self.stream.write_all(wire).await.map_err(|error| ConnectionError::Broken { peer, error })
+        self.send(wire).await.map_err(|error| self.broken(error))
     }
 
     async fn reply(&mut self) -> Result<Reply, ConnectionError> {
         let peer = self.peer;
-        let broken = |error| ConnectionError::Broken { peer, error };
         loop {
             match Reply::decode(&mut self.buffer).map_err(|error| ConnectionError::Reply { peer, error })? {
-                Step::Ready(reply) => return Ok(reply),
+                Step::Ready(reply) => {
+                    self.is_proven = true;
+                    return Ok(reply);
+                }
                 Step::Need(_) => {}
             }
-            if self.stream.read_buf(&mut self.buffer).await.map_err(broken)? == 0 {
-                return Err(broken(io::ErrorKind::UnexpectedEof.into()));
+            let read = self.stream.read_buf(&mut self.buffer).await;
+            if read.map_err(|error| self.broken(error))? == 0 {
+                return Err(self.broken(io::ErrorKind::UnexpectedEof.into()));
             }
         }
     }
 
-    /// The socket, and what was received beyond the last reply.
-    pub fn into_parts(self) -> (TcpStream, BytesMut) {
+    async fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let sent = async {
+            self.stream.write_all(bytes).await?;
+            self.stream.flush().await
+        };
+        match sent.await {
+            // A server that refuses us closes, and has said why before.
+            Err(error) if self.is_tls() => {
+                let told = self.stream.read_buf(&mut self.buffer).await.err();
+                Err(told.filter(tls::is_refusal).unwrap_or(error))
+            }
+            sent => sent,
+        }
+    }
+
+    fn broken(&self, error: io::Error) -> ConnectionError {
+        let peer = self.peer;
+        if !self.is_proven && tls::is_refusal(&error) {
+            return ConnectionError::Connect {
+                peer,
+                address: self.address.clone(),
+                error: tls::failed(error),
+            };
+        }
+        ConnectionError::Broken { peer, error }
+    }
+
+    /// The stream, and what was received beyond the last reply.
+    pub fn into_parts(self) -> (Stream, BytesMut) {
         (self.stream, self.buffer)
+    }
+}
+
+async fn connect(endpoint: &Endpoint) -> io::Result<Stream> {
+    let deadline = Instant::now() + endpoint.connect_timeout;
+    let connecting = TcpStream::connect((endpoint.host.as_str(), endpoint.port));
+    let stream = timeout_at(deadline, connecting).await.unwrap_or(Err(io::ErrorKind::TimedOut.into()))?;
+    tune(&stream)?;
+    let Some(tls) = &endpoint.tls else { return Ok(Stream::Plain(stream)) };
+    match timeout_at(deadline, tls.connect(stream, &endpoint.host)).await {
+        Ok(stream) => Ok(Stream::Tls(Box::new(stream?))),
+        Err(_elapsed) => Err(tls::failed("the server does not answer; it may not speak TLS on this port")),
     }
 }
 

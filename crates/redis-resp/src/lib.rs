@@ -3,7 +3,9 @@
 //! What it is: [`CommandBatch`] encodes many commands into one buffer and remembers where each ends; [`Reply::decode`]
 //! takes one reply from a borrowed buffer; [`ServerError`] classifies an error reply once, where it is parsed.
 //!
-//! With the feature `tokio` there is also a [`connection`](connection::Connection) that asks one question at a time.
+//! With the feature `tokio` there is also a [`connection`](connection::Connection) that asks one question at a time,
+//! with TLS ([`Tls`](connection::Tls)) or without, to a server or to the primary that
+//! [`Sentinels`](connection::Sentinels) name.
 //!
 //! What it is not: it keeps no window and retries nothing (that is `redis-sink`), and it speaks no RESP3:
 //! connections never send `HELLO 3`.

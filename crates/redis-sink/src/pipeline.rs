@@ -1,13 +1,14 @@
 //! One connection to the target: writes, reads, and pairs replies through its [`Window`].
 
 use std::collections::VecDeque;
+use std::future::poll_fn;
 use std::io;
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use redis_resp::connection::Connection;
 use redis_resp::{CommandBatch, ReplyError};
 use thiserror::Error;
-use tokio::io::Interest;
 
 use crate::refusal::Refusal;
 use crate::socket::Socket;
@@ -51,7 +52,7 @@ impl<T> Pipeline<T> {
     /// Whether more than half of what may be in flight is, and all of it is written: nothing is gained by looking for
     /// replies at once.
     pub fn has_plenty(&self) -> bool {
-        self.unwritten.is_empty() && self.window.is_half_full()
+        self.unwritten.is_empty() && !self.socket.is_unflushed() && self.window.is_half_full()
     }
 
     /// Whether nothing is in flight.
@@ -99,29 +100,31 @@ impl<T> Pipeline<T> {
     /// # Errors
     /// [`SinkError`]; the connection is of no use then.
     pub async fn progress(&mut self) -> Result<(), SinkError> {
-        let interest = if self.unwritten.is_empty() {
-            Interest::READABLE
-        } else {
-            Interest::READABLE | Interest::WRITABLE
-        };
-        let ready = self.socket.stream().ready(interest).await.map_err(SinkError::Broken)?;
-        if ready.is_readable() || ready.is_read_closed() {
-            self.socket.read(|outcome| self.window.on_outcome(outcome))?;
-        }
-        if ready.is_writable() {
-            self.write()?;
-        }
-        Ok(())
+        poll_fn(|context| self.poll_progress(context)).await
     }
 
-    fn write(&mut self) -> Result<(), SinkError> {
+    fn poll_progress(&mut self, context: &mut Context<'_>) -> Poll<Result<(), SinkError>> {
+        let read = self.socket.poll_read(context, |outcome| self.window.on_outcome(outcome))?;
+        let written = self.poll_write(context)?;
+        if read.is_ready() { Poll::Ready(Ok(())) } else { written.map(Ok) }
+    }
+
+    fn poll_write(&mut self, context: &mut Context<'_>) -> Poll<Result<(), SinkError>> {
+        let mut moved = Poll::Pending;
         while let Some(head) = self.unwritten.front_mut() {
-            self.socket.write(head)?;
+            if self.socket.poll_write(context, head)?.is_pending() {
+                return moved;
+            }
+            moved = Poll::Ready(Ok(()));
             if !head.is_empty() {
-                return Ok(());
+                return moved;
             }
             self.unwritten.pop_front();
         }
-        Ok(())
+        if !self.socket.is_unflushed() {
+            return moved;
+        }
+        let flushed = self.socket.poll_write(context, &mut Bytes::new())?;
+        if flushed.is_ready() { Poll::Ready(Ok(())) } else { moved }
     }
 }

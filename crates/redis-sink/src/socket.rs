@@ -1,11 +1,14 @@
 //! A non-blocking connection on which commands are written and their outcomes read.
 
 use std::io;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, BytesMut};
 use dfly_wire::Step;
 use redis_resp::Outcome;
-use redis_resp::connection::Connection;
+use redis_resp::connection::{Connection, Stream};
+use tokio::io::{AsyncReadExt, AsyncWrite};
 use tokio::net::TcpStream;
 
 use crate::pipeline::SinkError;
@@ -17,51 +20,107 @@ const READ_ROOM: usize = 16 << 10;
 /// A stream, and what was received of it and is no whole reply yet.
 #[derive(Debug)]
 pub(crate) struct Socket {
-    stream: TcpStream,
+    stream: Stream,
     received: BytesMut,
+    /// Whether TLS has taken bytes that the connection has not; never so in the clear.
+    is_unflushed: bool,
 }
 
 impl Socket {
     /// Takes over a connection on which every request was answered.
     pub(crate) fn new(connection: Connection) -> Self {
         let (stream, received) = connection.into_parts();
-        Self { stream, received }
+        Self { stream, received, is_unflushed: false }
     }
 
-    pub(crate) fn stream(&self) -> &TcpStream {
-        &self.stream
+    /// Whether something is left to be written although every head was taken.
+    pub(crate) fn is_unflushed(&self) -> bool {
+        self.is_unflushed
     }
 
-    /// Writes as much of `head` as the connection takes at once, and takes it from it. What remains waits for the
-    /// connection to be writable.
-    pub(crate) fn write(&self, head: &mut impl Buf) -> Result<(), SinkError> {
-        while head.has_remaining() {
-            match self.stream.try_write(head.chunk()) {
-                Ok(written) => head.advance(written),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
-                Err(error) => return Err(SinkError::Broken(error)),
-            }
-        }
-        Ok(())
-    }
-
-    /// Reads all that is there, and gives each outcome to `on_outcome`.
-    pub(crate) fn read(
+    /// Writes as much of `head` as the connection takes at once, and takes it from it. Ready if it took any; pending, and
+    /// woken when it may, if it took nothing, or if nothing is to be written. Safe to cancel.
+    pub(crate) fn poll_write(
         &mut self,
+        context: &mut Context<'_>,
+        head: &mut impl Buf,
+    ) -> Poll<Result<(), SinkError>> {
+        match &mut self.stream {
+            Stream::Plain(stream) => write_plain(stream, context, head),
+            Stream::Tls(stream) => write_tls((Pin::new(stream), &mut self.is_unflushed), context, head),
+        }
+        .map_err(SinkError::Broken)
+    }
+
+    /// Reads all that is there, and gives each outcome to `on_outcome`. Ready if there may have been something; pending,
+    /// and woken when there may be, otherwise. Safe to cancel.
+    pub(crate) fn poll_read(
+        &mut self,
+        context: &mut Context<'_>,
         mut on_outcome: impl FnMut(Outcome) -> Result<(), WindowError>,
-    ) -> Result<(), SinkError> {
+    ) -> Poll<Result<(), SinkError>> {
+        if let Stream::Plain(stream) = &self.stream {
+            ready!(stream.poll_read_ready(context)).map_err(SinkError::Broken)?;
+        }
+        let mut moved = Poll::Pending;
         loop {
             self.received.reserve(READ_ROOM);
-            match self.stream.try_read_buf(&mut self.received) {
-                Ok(0) => return Err(SinkError::Broken(io::ErrorKind::UnexpectedEof.into())),
-                Ok(_) => {
+            match self.poll_receive(context) {
+                Poll::Ready(Ok(0)) => {
+                    return Poll::Ready(Err(SinkError::Broken(io::ErrorKind::UnexpectedEof.into())));
+                }
+                Poll::Ready(Ok(_)) => {
+                    moved = Poll::Ready(Ok(()));
                     while let Step::Ready(outcome) = Outcome::decode(&mut self.received)? {
                         on_outcome(outcome)?;
                     }
                 }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
-                Err(error) => return Err(SinkError::Broken(error)),
+                Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::WouldBlock => {
+                    return Poll::Ready(Ok(()));
+                }
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(SinkError::Broken(error))),
+                Poll::Pending => return moved,
             }
         }
     }
+
+    /// In the clear, what the socket is known to hold, else `WouldBlock`. With TLS, what it holds or the socket gives.
+    fn poll_receive(&mut self, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        match &mut self.stream {
+            Stream::Plain(stream) => Poll::Ready(stream.try_read_buf(&mut self.received)),
+            Stream::Tls(stream) => pin!(stream.read_buf(&mut self.received)).poll(context),
+        }
+    }
+}
+
+fn write_plain(stream: &TcpStream, context: &mut Context<'_>, head: &mut impl Buf) -> Poll<io::Result<()>> {
+    if !head.has_remaining() {
+        return Poll::Pending;
+    }
+    ready!(stream.poll_write_ready(context))?;
+    while head.has_remaining() {
+        match stream.try_write(head.chunk()) {
+            Ok(written) => head.advance(written),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+            Err(error) => return Poll::Ready(Err(error)),
+        }
+    }
+    Poll::Ready(Ok(()))
+}
+
+fn write_tls<S: AsyncWrite>(
+    (mut stream, is_unflushed): (Pin<&mut S>, &mut bool),
+    context: &mut Context<'_>,
+    head: &mut impl Buf,
+) -> Poll<io::Result<()>> {
+    let mut moved = Poll::Pending;
+    while head.has_remaining() {
+        let Poll::Ready(written) = stream.as_mut().poll_write(context, head.chunk()) else { return moved };
+        head.advance(written?);
+        (moved, *is_unflushed) = (Poll::Ready(Ok(())), true);
+    }
+    if *is_unflushed && let Poll::Ready(flushed) = stream.poll_flush(context) {
+        (moved, *is_unflushed) = (Poll::Ready(flushed), false);
+    }
+    moved
 }

@@ -15,7 +15,6 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 use tracing::info;
 
-use crate::address;
 use crate::cli::DemoFlags;
 use crate::console::Console;
 use crate::exit::Failure;
@@ -61,10 +60,8 @@ async fn replicate(recording: Recording, redis: &RedisServer) -> Result<Report, 
     let master = RecordedMaster::start(recording, MasterOptions::default())
         .await
         .context("cannot serve the recording")?;
-    let mut config = EngineConfig::new(
-        endpoint(Peer::Source, master.address())?,
-        endpoint(Peer::Target, redis.address())?,
-    );
+    let mut config =
+        EngineConfig::new(endpoint(Peer::Source, master.address()), endpoint(Peer::Target, redis.address()));
     config.rules = Rules::from(Policy::Skip).into();
     let (engine, _reports) = Engine::new(config);
     let (stop, stopped) = watch::channel(Stop::Running);
@@ -77,8 +74,8 @@ async fn replicate(recording: Recording, redis: &RedisServer) -> Result<Report, 
     Ok(run.await?)
 }
 
-fn endpoint(peer: Peer, at: std::net::SocketAddr) -> Result<Endpoint, Failure> {
-    address::parse(peer, &format!("redis://{at}")).map_err(Failure::Usage)
+fn endpoint(peer: Peer, at: std::net::SocketAddr) -> Endpoint {
+    Endpoint::new(peer, at.ip().to_string(), at.port())
 }
 
 /// A table by type: how many keys the master held, how many are equal, and what became of the others.

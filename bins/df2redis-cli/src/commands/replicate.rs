@@ -2,6 +2,7 @@
 
 use anyhow::Context;
 use dfly_replica::{Engine, EngineConfig, Report};
+use redis_resp::connection::Tls;
 use tracing::{info, warn};
 
 use super::progress::{show, size};
@@ -22,11 +23,23 @@ pub(crate) fn run(flags: &ReplicateFlags, console: &Console) -> Result<(), Failu
 async fn replicate(config: EngineConfig, console: &Console) -> Result<Report, Failure> {
     let (_stop, stopped) = stop::on_signals()?;
     info!(source = %config.source, target = %config.target, on_unsupported = %config.rules.policies, "starting");
+    warn_of_trust(&config);
     let (engine, reports) = Engine::new(config);
     let progress = tokio::spawn(show(reports, console.clone()));
     let done = engine.run(stopped).await;
     progress.await.context("the progress display failed")?;
     Ok(done?)
+}
+
+fn warn_of_trust(config: &EngineConfig) {
+    for endpoint in [&config.source, &config.target] {
+        if endpoint.tls.as_ref().is_some_and(Tls::is_insecure) {
+            warn!(
+                "the {}'s certificate is not verified: whoever sits between can read and change everything",
+                endpoint.peer
+            );
+        }
+    }
 }
 
 fn summarise(report: &Report) {

@@ -32,9 +32,17 @@ fn flags_and_files() {
         2,
         &["source's address", "dragonfly://"],
     );
-    expect(&["replicate", "--source", "dragonfly://h", "--target", "rediss://h"], 2, &["TLS"]);
     let both = ["replicate", "--source", "dragonfly://h", "--target", "redis://h"];
     expect(&[&both[..], &["--on-unsupported", "ignore"]].concat(), 2, &["ignore", "fail, warn, skip"]);
+    let no_tls = ["--target-tls-ca", "ca.crt"];
+    expect(&[&both[..], &no_tls].concat(), 2, &["--target-tls-", "does not ask for", "rediss://"]);
+    let encrypted = ["replicate", "--source", "dragonfly://h", "--target", "rediss://h"];
+    let no_file = ["--target-tls-ca", "/nonexistent.crt"];
+    expect(
+        &[&encrypted[..], &no_file].concat(),
+        2,
+        &["the target's TLS", "/nonexistent.crt", "No such file"],
+    );
     expect(&["replicate", "--config", "/nonexistent.toml"], 2, &["/nonexistent.toml"]);
     let unknown = run(&["replicat"]);
     assert_eq!(unknown.status.code(), Some(2));

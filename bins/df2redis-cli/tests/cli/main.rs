@@ -9,4 +9,6 @@ mod crash_live;
 mod demo;
 mod memory;
 mod replicate;
+mod sentinel;
 mod starts;
+mod tls;

@@ -391,8 +391,6 @@ pub(super) fn places(command: &Command) -> Vec<Place> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use dfly_testkit::{RedisOptions, RedisServer};
     use redis_resp::connection::{Endpoint, Peer};
 
@@ -400,8 +398,7 @@ mod tests {
 
     fn at(redis: &RedisServer) -> Endpoint {
         let (host, port) = (redis.address().ip().to_string(), redis.address().port());
-        let (connect_timeout, reply_timeout) = (Duration::from_secs(5), Duration::from_secs(20));
-        Endpoint { peer: Peer::Target, host, port, credentials: None, connect_timeout, reply_timeout }
+        Endpoint::new(Peer::Target, host, port)
     }
 
     /// A flush of database 0 takes the sets along; what they say of other databases is to last.

@@ -29,11 +29,7 @@ pub(crate) fn offsets(client: &mut RedisClient) -> Vec<u64> {
 
 pub(crate) fn endpoint(peer: Peer, server: &RedisServer) -> Endpoint {
     Endpoint {
-        peer,
-        host: "127.0.0.1".into(),
-        port: server.address().port(),
-        credentials: None,
         connect_timeout: Duration::from_secs(5),
-        reply_timeout: Duration::from_secs(60),
+        ..Endpoint::new(peer, "127.0.0.1", server.address().port())
     }
 }

@@ -21,12 +21,9 @@ pub(crate) const LIMIT: Duration = Duration::from_secs(60);
 
 pub(crate) fn endpoint(peer: Peer, at: SocketAddr) -> Endpoint {
     Endpoint {
-        peer,
-        host: at.ip().to_string(),
-        port: at.port(),
-        credentials: None,
         connect_timeout: Duration::from_secs(5),
         reply_timeout: Duration::from_secs(20),
+        ..Endpoint::new(peer, at.ip().to_string(), at.port())
     }
 }
 

@@ -57,7 +57,8 @@ impl ClusterConnection {
     /// [`ClusterError`].
     pub async fn open(options: &ClusterOptions) -> Result<Self, ClusterError> {
         let (topology, asked) = read_topology(&options.endpoint).await?;
-        Ok(Self::with_map(options.clone(), ClusterMap::new(&topology, &asked)?))
+        let map = ClusterMap::reached((&topology, &asked), options.endpoint.tls.is_some())?;
+        Ok(Self::with_map(options.clone(), map))
     }
 
     pub(super) fn with_map(options: ClusterOptions, map: ClusterMap) -> Self {
@@ -375,8 +376,7 @@ pub(super) async fn log_in(
     endpoint: &Endpoint,
     address: Option<&Address>,
 ) -> Result<Connection, ClusterError> {
-    let place = address.map_or((&endpoint.host, endpoint.port), |address| (&address.host, address.port));
-    let endpoint = Endpoint { host: place.0.clone(), port: place.1, ..endpoint.clone() };
+    let endpoint = address.map_or_else(|| endpoint.clone(), |node| endpoint.at(&node.host, node.port));
     let mut connection = Connection::open(&endpoint).await?;
     if let Some(credentials) = &endpoint.credentials
         && let Reply::Error(error) = connection.ask(&credentials.request()).await?
@@ -416,7 +416,7 @@ async fn ask_topology(connection: &mut Connection) -> Result<Topology, ClusterEr
         // Before version 7.0 there is no such question.
         Reply::Error(ServerError { code: ErrorCode::Generic, .. }) => {
             let reply = connection.ask(&["CLUSTER", "SLOTS"]).await?;
-            Ok(Topology::from_slots(&reply, false)?)
+            Ok(Topology::from_slots(&reply, connection.is_tls())?)
         }
         Reply::Error(error) if matches!(error.code, ErrorCode::NoAuth | ErrorCode::WrongPass) => {
             Err(ClusterError::Login(error))

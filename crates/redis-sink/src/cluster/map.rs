@@ -16,6 +16,8 @@ pub struct ClusterMap {
     numbers: BTreeMap<Address, NodeId>,
     primaries: BTreeSet<NodeId>,
     table: SlotTable,
+    /// Whether nodes are connected to with TLS, at other ports.
+    with_tls: bool,
 }
 
 impl ClusterMap {
@@ -24,10 +26,18 @@ impl ClusterMap {
     /// # Errors
     /// A slot has no owner, or one without an address.
     pub fn new(topology: &Topology, asked: &str) -> Result<Self, TopologyError> {
+        Self::reached((topology, asked), false)
+    }
+
+    /// As [`Self::new`], for connections with TLS or without.
+    ///
+    /// # Errors
+    /// A slot has no owner, or one without an address of this kind.
+    pub fn reached((topology, asked): (&Topology, &str), with_tls: bool) -> Result<Self, TopologyError> {
         let (addresses, numbers, primaries) = (Vec::new(), BTreeMap::new(), BTreeSet::new());
-        let mut map = Self { addresses, numbers, primaries, table: topology.table()? };
+        let mut map = Self { addresses, numbers, primaries, table: topology.table()?, with_tls };
         for (entry, shard) in topology.shards().iter().enumerate() {
-            let is_known = shard.primary.address(asked, false).is_some();
+            let is_known = shard.primary.address(asked, with_tls).is_some();
             if !is_known && !shard.slots.is_empty() {
                 return Err(TopologyError::Form { entry, expected: "address of its primary" });
             }
@@ -41,7 +51,7 @@ impl ClusterMap {
     pub fn update(&mut self, topology: &Topology, asked: &str) -> Vec<NodeId> {
         let before = std::mem::take(&mut self.primaries);
         for shard in topology.shards() {
-            let address = shard.primary.address(asked, false);
+            let address = shard.primary.address(asked, self.with_tls);
             let Some(node) = address.and_then(|address| self.number(&address)) else { continue };
             // One that failed and was replaced carries out nothing. A new one may have been asked already.
             if !shard.slots.is_empty() || shard.primary.health != Health::Failed {

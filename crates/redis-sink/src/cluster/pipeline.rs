@@ -45,7 +45,7 @@ impl<T> ClusterPipeline<T> {
     /// [`ClusterError`].
     pub async fn open(options: ClusterOptions, limits: WindowLimits) -> Result<Self, ClusterError> {
         let (topology, asked) = read_topology(&options.endpoint).await?;
-        let map = ClusterMap::new(&topology, &asked)?;
+        let map = ClusterMap::reached((&topology, &asked), options.endpoint.tls.is_some())?;
         let window = ClusterWindow::new(limits, options.pauses, map).with_memo(options.memo.clone());
         let now = tokio::time::Instant::now();
         Ok(Self {
@@ -256,18 +256,11 @@ fn poll_socket<T>(
     context: &mut Context<'_>,
 ) -> Result<bool, SinkError> {
     let Some(socket) = &mut peer.socket else { return Ok(false) };
-    let mut moved = false;
-    if socket.stream().poll_read_ready(context).map_err(SinkError::Broken)?.is_ready() {
-        socket.read(|outcome| window.on_outcome(node, outcome, now))?;
-        (moved, peer.silent_since) = (true, None);
+    let read = socket.poll_read(context, |outcome| window.on_outcome(node, outcome, now))?;
+    if read.is_ready() {
+        peer.silent_since = None;
     }
-    let outgoing = window.outgoing(node);
-    if !outgoing.is_empty()
-        && socket.stream().poll_write_ready(context).map_err(SinkError::Broken)?.is_ready()
-    {
-        socket.write(outgoing)?;
-        moved = true;
-    }
+    let written = socket.poll_write(context, window.outgoing(node))?;
     peer.silent_since = peer.silent_since.or(Some(now)).filter(|_| window.is_reply_due(node));
-    Ok(moved)
+    Ok(read.is_ready() || written.is_ready())
 }

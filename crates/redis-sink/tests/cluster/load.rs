@@ -41,12 +41,9 @@ pub(crate) struct Load {
 pub(crate) fn options(cluster: &RedisCluster) -> ClusterOptions {
     let address = cluster.node(0).unwrap().address();
     let endpoint = Endpoint {
-        peer: Peer::Target,
-        host: address.ip().to_string(),
-        port: address.port(),
-        credentials: None,
         connect_timeout: Duration::from_secs(2),
         reply_timeout: Duration::from_secs(5),
+        ..Endpoint::new(Peer::Target, address.ip().to_string(), address.port())
     };
     ClusterOptions {
         endpoint,

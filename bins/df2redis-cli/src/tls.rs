@@ -1,0 +1,107 @@
+//! TLS of both sides, as flags and settings.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use redis_resp::connection::{Peer, Tls, TlsSettings};
+use serde::Deserialize;
+
+/// What is asked of the servers, and shown to them; each only for an address that asks for TLS.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Args, Deserialize)]
+#[serde(rename_all = "kebab-case", default)]
+pub(crate) struct TlsFlags {
+    /// A PEM file with the certificates that are trusted for the source; without it, the system's are.
+    #[arg(long, value_name = "FILE")]
+    pub source_tls_ca: Option<PathBuf>,
+    /// A PEM file with the certificate that is shown to the source, and those between it and the root.
+    #[arg(long, value_name = "FILE")]
+    pub source_tls_cert: Option<PathBuf>,
+    /// The key of --source-tls-cert.
+    #[arg(long, value_name = "FILE")]
+    pub source_tls_key: Option<PathBuf>,
+    /// The name that the source's certificate is for, if it is not the host of the address.
+    #[arg(long, value_name = "NAME")]
+    pub source_tls_server_name: Option<String>,
+    /// Take whatever certificate the source has: whoever sits between can read and change everything.
+    #[arg(long)]
+    pub source_tls_insecure: bool,
+    /// As --source-tls-ca, for the target.
+    #[arg(long, value_name = "FILE")]
+    pub target_tls_ca: Option<PathBuf>,
+    /// As --source-tls-cert, for the target.
+    #[arg(long, value_name = "FILE")]
+    pub target_tls_cert: Option<PathBuf>,
+    /// The key of --target-tls-cert.
+    #[arg(long, value_name = "FILE")]
+    pub target_tls_key: Option<PathBuf>,
+    /// As --source-tls-server-name, for the target, and for every server and Sentinel of it.
+    #[arg(long, value_name = "NAME")]
+    pub target_tls_server_name: Option<String>,
+    /// As --source-tls-insecure, for the target.
+    #[arg(long)]
+    pub target_tls_insecure: bool,
+}
+
+impl TlsFlags {
+    /// What is not given here, as in `file`.
+    pub(crate) fn or(self, file: Self) -> Self {
+        Self {
+            source_tls_ca: self.source_tls_ca.or(file.source_tls_ca),
+            source_tls_cert: self.source_tls_cert.or(file.source_tls_cert),
+            source_tls_key: self.source_tls_key.or(file.source_tls_key),
+            source_tls_server_name: self.source_tls_server_name.or(file.source_tls_server_name),
+            source_tls_insecure: self.source_tls_insecure || file.source_tls_insecure,
+            target_tls_ca: self.target_tls_ca.or(file.target_tls_ca),
+            target_tls_cert: self.target_tls_cert.or(file.target_tls_cert),
+            target_tls_key: self.target_tls_key.or(file.target_tls_key),
+            target_tls_server_name: self.target_tls_server_name.or(file.target_tls_server_name),
+            target_tls_insecure: self.target_tls_insecure || file.target_tls_insecure,
+        }
+    }
+
+    /// Those of one side.
+    pub(crate) fn of(&self, peer: Peer) -> TlsSettings {
+        let (ca, cert, key, server_name, insecure) = match peer {
+            Peer::Source => (
+                &self.source_tls_ca,
+                &self.source_tls_cert,
+                &self.source_tls_key,
+                &self.source_tls_server_name,
+                self.source_tls_insecure,
+            ),
+            Peer::Target => (
+                &self.target_tls_ca,
+                &self.target_tls_cert,
+                &self.target_tls_key,
+                &self.target_tls_server_name,
+                self.target_tls_insecure,
+            ),
+        };
+        let (ca, cert, key) = (ca.clone(), cert.clone(), key.clone());
+        TlsSettings { ca, cert, key, server_name: server_name.clone(), insecure }
+    }
+}
+
+/// TLS for an address that asks for it. Settings that would be of no use are errors (P32).
+pub(crate) fn tls(peer: Peer, is_asked_for: bool, settings: &TlsSettings) -> Result<Option<Tls>, String> {
+    if !is_asked_for && *settings != TlsSettings::default() {
+        return Err(format!(
+            "--{peer}-tls-... is for TLS, which the {peer}'s address does not ask for: write {} there",
+            encrypted(peer)
+        ));
+    }
+    if settings.insecure && settings.ca.is_some() {
+        return Err(format!(
+            "--{peer}-tls-insecure takes every certificate: leave out --{peer}-tls-ca, or it"
+        ));
+    }
+    let tls = is_asked_for.then(|| Tls::new(settings)).transpose();
+    tls.map_err(|error| format!("the {peer}'s TLS: {error}"))
+}
+
+fn encrypted(peer: Peer) -> &'static str {
+    match peer {
+        Peer::Source => "dragonflys://",
+        Peer::Target => "rediss://",
+    }
+}

@@ -1,0 +1,144 @@
+//! Where a server is, and how to log in.
+
+use std::fmt;
+use std::time::Duration;
+
+use super::tls::Tls;
+
+/// The longest wait for a connection, unless it is said otherwise.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The longest wait for a reply, unless it is said otherwise. Dragonfly's STARTSTABLE waits for every flow to be drained,
+/// so it is generous.
+const REPLY_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// A user and a password.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Credentials {
+    /// The user; `None` for the default user.
+    pub user: Option<String>,
+    /// The password.
+    pub password: String,
+}
+
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Credentials").field("user", &self.user).field("password", &"***").finish()
+    }
+}
+
+impl Credentials {
+    /// The arguments of `AUTH [user] password`.
+    pub fn request(&self) -> Vec<Vec<u8>> {
+        let words = ["AUTH"].into_iter().chain(self.user.as_deref()).chain([self.password.as_str()]);
+        words.map(|word| word.as_bytes().to_vec()).collect()
+    }
+}
+
+/// Which end of a replication a server is; the word that its errors use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Peer {
+    /// Where data comes from.
+    Source,
+    /// Where data goes.
+    Target,
+}
+
+impl fmt::Display for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Source => "source",
+            Self::Target => "target",
+        })
+    }
+}
+
+/// Where a server listens, how to log in, and how long to wait for it.
+#[derive(Debug, Clone)]
+pub struct Endpoint {
+    /// The server's part in all this.
+    pub peer: Peer,
+    /// Host name or address. With `sentinels` they say where the server is, and this and `port` say nothing.
+    pub host: String,
+    /// Port.
+    pub port: u16,
+    /// How to log in, if at all.
+    pub credentials: Option<Credentials>,
+    /// With TLS, on every connection; `None` for connections in the clear.
+    pub tls: Option<Tls>,
+    /// Who is asked where the server is.
+    pub sentinels: Option<Sentinels>,
+    /// The longest wait for a connection, TLS included.
+    pub connect_timeout: Duration,
+    /// The longest wait for a reply.
+    pub reply_timeout: Duration,
+}
+
+/// The Sentinels that watch over a primary and its replicas. They are asked anew for every connection, so a connection
+/// that is opened behind a fail-over leads to the new primary.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sentinels {
+    /// Hosts and ports, in the order in which they are asked.
+    pub addresses: Vec<(String, u16)>,
+    /// The name that they know the primary by.
+    pub service: String,
+    /// How to log in to them; the servers' credentials are others.
+    pub credentials: Option<Credentials>,
+}
+
+impl Endpoint {
+    /// A server without login and TLS, and the usual times to wait: 10 s for a connection, 60 s for a reply.
+    pub fn new(peer: Peer, host: impl Into<String>, port: u16) -> Self {
+        Self {
+            peer,
+            host: host.into(),
+            port,
+            credentials: None,
+            tls: None,
+            sentinels: None,
+            connect_timeout: CONNECT_TIMEOUT,
+            reply_timeout: REPLY_TIMEOUT,
+        }
+    }
+
+    /// The same server at another place, which no Sentinel is asked for.
+    #[must_use]
+    pub fn at(&self, host: impl Into<String>, port: u16) -> Self {
+        Self { host: host.into(), port, sentinels: None, ..self.clone() }
+    }
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.sentinels {
+            Some(sentinels) => sentinels.fmt(f),
+            None => write!(f, "{}:{}", self.host, self.port),
+        }
+    }
+}
+
+impl fmt::Display for Sentinels {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let addresses = self.addresses.iter().map(|(host, port)| format!("{host}:{port}"));
+        write!(f, "{} of the sentinels {}", self.service, addresses.collect::<Vec<_>>().join(","))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_messages_say() {
+        let plain = Endpoint::new(Peer::Target, "h", 1);
+        let sentinels = Sentinels {
+            addresses: vec![("a".to_owned(), 26379), ("b".to_owned(), 2)],
+            service: "orders".to_owned(),
+            credentials: Some(Credentials { user: None, password: "secret".to_owned() }),
+        };
+        let watched = Endpoint { sentinels: Some(sentinels), ..plain };
+        assert_eq!(watched.to_string(), "orders of the sentinels a:26379,b:2");
+        assert_eq!(watched.at("c", 3).to_string(), "c:3");
+        assert!(!format!("{watched:?}").contains("secret"));
+    }
+}

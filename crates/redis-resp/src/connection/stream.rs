@@ -1,0 +1,115 @@
+//! The bytes of a connection, in the clear or encrypted.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf, split};
+use tokio::net::TcpStream;
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio_rustls::client::TlsStream;
+
+/// What TLS runs over.
+type Encrypted = Box<TlsStream<TcpStream>>;
+
+/// A connection's stream.
+///
+/// One that is encrypted may hold bytes that its socket has given already, and others that its socket has not taken yet:
+/// it is read until it is pending, and flushed when all is written.
+#[derive(Debug)]
+pub enum Stream {
+    /// In the clear.
+    Plain(TcpStream),
+    /// With TLS.
+    Tls(Encrypted),
+}
+
+/// What a [`Stream`] gives, on its own.
+#[derive(Debug)]
+pub enum ReadHalf {
+    /// In the clear.
+    Plain(OwnedReadHalf),
+    /// With TLS.
+    Tls(tokio::io::ReadHalf<Encrypted>),
+}
+
+/// What a [`Stream`] takes, on its own.
+#[derive(Debug)]
+pub enum WriteHalf {
+    /// In the clear.
+    Plain(OwnedWriteHalf),
+    /// With TLS.
+    Tls(tokio::io::WriteHalf<Encrypted>),
+}
+
+impl Stream {
+    /// Both directions, each for an owner of its own.
+    pub fn into_split(self) -> (ReadHalf, WriteHalf) {
+        match self {
+            Self::Plain(stream) => {
+                let (reader, writer) = stream.into_split();
+                (ReadHalf::Plain(reader), WriteHalf::Plain(writer))
+            }
+            Self::Tls(stream) => {
+                let (reader, writer) = split(stream);
+                (ReadHalf::Tls(reader), WriteHalf::Tls(writer))
+            }
+        }
+    }
+
+    /// Whether it is encrypted.
+    pub fn is_tls(&self) -> bool {
+        matches!(self, Self::Tls(_))
+    }
+}
+
+/// Hands over to whichever of the two it is.
+macro_rules! either {
+    ($stream:expr, $call:ident ( $($argument:expr),* )) => {
+        match $stream.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).$call($($argument),*),
+            Self::Tls(stream) => Pin::new(stream).$call($($argument),*),
+        }
+    };
+}
+
+macro_rules! reads {
+    ($stream:ty) => {
+        impl AsyncRead for $stream {
+            fn poll_read(
+                self: Pin<&mut Self>,
+                context: &mut Context<'_>,
+                buffer: &mut ReadBuf<'_>,
+            ) -> Poll<io::Result<()>> {
+                either!(self, poll_read(context, buffer))
+            }
+        }
+    };
+}
+
+macro_rules! writes {
+    ($stream:ty) => {
+        impl AsyncWrite for $stream {
+            fn poll_write(
+                self: Pin<&mut Self>,
+                context: &mut Context<'_>,
+                bytes: &[u8],
+            ) -> Poll<io::Result<usize>> {
+                either!(self, poll_write(context, bytes))
+            }
+
+            fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+                either!(self, poll_flush(context))
+            }
+
+            fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+                either!(self, poll_shutdown(context))
+            }
+        }
+    };
+}
+
+reads!(Stream);
+reads!(ReadHalf);
+writes!(Stream);
+writes!(WriteHalf);

@@ -1,0 +1,222 @@
+//! TLS: what a server is asked to prove, and what it is shown.
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use thiserror::Error;
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+use tokio_rustls::rustls::client::WantsClientCert;
+use tokio_rustls::rustls::crypto::{CryptoProvider, ring};
+use tokio_rustls::rustls::pki_types::pem::{Error as PemError, PemObject};
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use tokio_rustls::rustls::{
+    CertificateError, ClientConfig, ConfigBuilder, Error as RustlsError, RootCertStore,
+};
+
+use super::unverified::Unverified;
+
+/// What is asked of the other side, and shown to it. Files are PEM.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TlsSettings {
+    /// The certificates that are trusted; `None` for the system's.
+    pub ca: Option<PathBuf>,
+    /// Our certificate, with those between it and the root, if the server asks for one.
+    pub cert: Option<PathBuf>,
+    /// The key of `cert`.
+    pub key: Option<PathBuf>,
+    /// The name that the server's certificate is for; `None` for the host that is connected to.
+    pub server_name: Option<String>,
+    /// Whatever certificate the server has is taken. Whoever sits between can read and change everything.
+    pub insecure: bool,
+}
+
+/// TLS for the connections to one side. Cheap to clone.
+#[derive(Clone)]
+pub struct Tls {
+    config: Arc<ClientConfig>,
+    server_name: Option<ServerName<'static>>,
+    insecure: bool,
+}
+
+/// Why there is no TLS.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum TlsError {
+    /// A file cannot be read, or is no PEM.
+    #[error("{}: {}", path.display(), pem_text(error))]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        error: PemError,
+    },
+    /// A file has no certificate in it.
+    #[error("{}: there is no certificate in it", .0.display())]
+    Empty(PathBuf),
+    /// A certificate of the CA file cannot be trusted.
+    #[error("{}: {error}", path.display())]
+    Ca {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        error: RustlsError,
+    },
+    /// A certificate without its key, or a key without its certificate.
+    #[error("a client's certificate and its key belong together: only one of them is given")]
+    Half,
+    /// Certificate and key cannot be used.
+    #[error("{} with the key {}: {error}", cert.display(), key.display())]
+    Pair {
+        /// The certificate's file.
+        cert: PathBuf,
+        /// The key's file.
+        key: PathBuf,
+        /// What is wrong.
+        error: RustlsError,
+    },
+    /// A name that no certificate can be for.
+    #[error("\"{0}\" is neither a host name nor an address")]
+    Name(String),
+    /// The system has no certificates.
+    #[error("the system has no certificates to trust{0}; name a CA file")]
+    System(String),
+    /// The settings do not go together.
+    #[error("TLS: {0}")]
+    Config(#[from] RustlsError),
+}
+
+/// Only keys are looked for one by one, so it is a key that is not found; one behind a password is not taken for a key.
+fn pem_text(error: &PemError) -> String {
+    match error {
+        PemError::NoItemsFound => "there is no key in it that can be used without a password".to_owned(),
+        PemError::Io(error) => error.to_string(),
+        other => other.to_string(),
+    }
+}
+
+impl Tls {
+    /// Reads the files, or the system's certificates.
+    ///
+    /// # Errors
+    /// [`TlsError`], which names the file.
+    pub fn new(settings: &TlsSettings) -> Result<Self, TlsError> {
+        let provider = Arc::new(ring::default_provider());
+        let config = client_auth(trust(settings, &provider)?, settings)?;
+        let server_name = settings.server_name.as_deref().map(name).transpose()?;
+        Ok(Self { config: Arc::new(config), server_name, insecure: settings.insecure })
+    }
+
+    /// Whether the server proves nothing.
+    pub fn is_insecure(&self) -> bool {
+        self.insecure
+    }
+
+    /// Shakes hands over a connection to `host`.
+    pub(super) async fn connect(&self, stream: TcpStream, host: &str) -> io::Result<TlsStream<TcpStream>> {
+        let name = match &self.server_name {
+            Some(name) => name.clone(),
+            None => name(host).map_err(failed)?,
+        };
+        TlsConnector::from(Arc::clone(&self.config))
+            .connect(name, stream)
+            .await
+            .map_err(|error| failed(reason(&error)))
+    }
+}
+
+impl fmt::Debug for Tls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = ("server_name", &self.server_name);
+        f.debug_struct("Tls").field(name.0, name.1).field("insecure", &self.insecure).finish_non_exhaustive()
+    }
+}
+
+/// The error of a handshake that came to nothing.
+pub(super) fn failed(error: impl fmt::Display) -> io::Error {
+    io::Error::other(format!("the TLS handshake failed: {error}"))
+}
+
+/// The verifier has no words for the most frequent of its refusals.
+fn reason(error: &io::Error) -> String {
+    let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<RustlsError>());
+    match inner {
+        Some(RustlsError::InvalidCertificate(CertificateError::UnknownIssuer)) => {
+            "the server's certificate is signed by nobody who is trusted (UnknownIssuer)".to_owned()
+        }
+        _ => error.to_string(),
+    }
+}
+
+/// Whether a server has ended TLS by saying why. With TLS 1.3 it looks at a client's certificate only when the client's
+/// part of the handshake is over, so the refusal comes in place of the first reply.
+pub(super) fn is_refusal(error: &io::Error) -> bool {
+    let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<RustlsError>());
+    matches!(inner, Some(RustlsError::AlertReceived(_)))
+}
+
+fn name(host: &str) -> Result<ServerName<'static>, TlsError> {
+    ServerName::try_from(host.to_owned()).map_err(|_neither| TlsError::Name(host.to_owned()))
+}
+
+fn trust(
+    settings: &TlsSettings,
+    provider: &Arc<CryptoProvider>,
+) -> Result<ConfigBuilder<ClientConfig, WantsClientCert>, TlsError> {
+    let builder =
+        ClientConfig::builder_with_provider(Arc::clone(provider)).with_safe_default_protocol_versions()?;
+    Ok(match (&settings.ca, settings.insecure) {
+        (_, true) => {
+            let verifier = Arc::new(Unverified(provider.signature_verification_algorithms));
+            builder.dangerous().with_custom_certificate_verifier(verifier)
+        }
+        (Some(path), false) => builder.with_root_certificates(roots(path)?),
+        (None, false) => builder.with_root_certificates(system_roots()?),
+    })
+}
+
+fn client_auth(
+    builder: ConfigBuilder<ClientConfig, WantsClientCert>,
+    settings: &TlsSettings,
+) -> Result<ClientConfig, TlsError> {
+    let (cert, key) = match (&settings.cert, &settings.key) {
+        (Some(cert), Some(key)) => (cert, key),
+        (None, None) => return Ok(builder.with_no_client_auth()),
+        _ => return Err(TlsError::Half),
+    };
+    let secret = PrivateKeyDer::from_pem_file(key).map_err(|error| unread(key, error))?;
+    let pair = builder.with_client_auth_cert(certificates(cert)?, secret);
+    pair.map_err(|error| TlsError::Pair { cert: cert.clone(), key: key.clone(), error })
+}
+
+fn unread(path: &Path, error: PemError) -> TlsError {
+    TlsError::File { path: path.to_owned(), error }
+}
+
+fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let found = CertificateDer::pem_file_iter(path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+    let found = found.map_err(|error| unread(path, error))?;
+    if found.is_empty() { Err(TlsError::Empty(path.to_owned())) } else { Ok(found) }
+}
+
+fn roots(path: &Path) -> Result<RootCertStore, TlsError> {
+    let mut roots = RootCertStore::empty();
+    for certificate in certificates(path)? {
+        roots.add(certificate).map_err(|error| TlsError::Ca { path: path.to_owned(), error })?;
+    }
+    Ok(roots)
+}
+
+/// Certificates that are not understood are left out: systems have such.
+fn system_roots() -> Result<RootCertStore, TlsError> {
+    let found = rustls_native_certs::load_native_certs();
+    let mut roots = RootCertStore::empty();
+    let (added, _left_out) = roots.add_parsable_certificates(found.certs);
+    if added > 0 {
+        return Ok(roots);
+    }
+    Err(TlsError::System(found.errors.iter().map(|error| format!("; {error}")).collect()))
+}
