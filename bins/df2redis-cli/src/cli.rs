@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use serde::Deserialize;
 
 use crate::commands::inspect::flags::InspectFlags;
-use crate::tls::TlsFlags;
+use crate::tls::{TargetTlsFlags, TlsFlags};
 
 /// Leave Dragonfly for Redis: follow a running Dragonfly and keep an equal Redis.
 #[derive(Debug, Parser)]
@@ -31,6 +31,9 @@ const EXIT_CODES: &str = "Exit codes: 0 done, or stopped and drained; 1 failed; 
 pub(crate) enum Command {
     /// Copy a running Dragonfly into a Redis, and follow its writes until stopped.
     Replicate(Box<ReplicateFlags>),
+    /// Remove what this tool keeps beside the keys on a target: positions, and what it has noted of keys. To be run when the
+    /// replication has come to its end for good.
+    Cleanup(CleanupFlags),
     /// Replicate a recorded Dragonfly into a throw-away Redis and compare every key.
     Demo(DemoFlags),
     /// Look into snapshot files of Dragonfly, Redis and Valkey, compare them, and turn them into others.
@@ -50,6 +53,25 @@ pub(crate) struct ReplicateFlags {
     pub force_resync: bool,
 }
 
+/// Flags of `cleanup`.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct CleanupFlags {
+    /// The Redis or Valkey, or a node of the cluster, as for replicate.
+    #[arg(long, value_name = "URL")]
+    pub target: String,
+    /// As for replicate.
+    #[arg(long, value_name = "MODE")]
+    pub target_mode: Option<String>,
+    /// Only count.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Also while a run writes to the target, which starts over then.
+    #[arg(long)]
+    pub force: bool,
+    #[command(flatten)]
+    pub tls: TargetTlsFlags,
+}
+
 /// What can stand in the configuration file too, under the same names; a flag goes before the file.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Args, Deserialize)]
 #[serde(rename_all = "kebab-case", default)]
@@ -65,9 +87,16 @@ pub(crate) struct Settings {
     #[arg(
         long,
         value_name = "URL",
-        help = "The Redis or Valkey to write to: redis://[user:password@]host[:port], or rediss:// for TLS; behind Sentinel, redis+sentinel://[user:password@]host[:port][,host[:port]...]/service"
+        help = "The Redis or Valkey to write to, or any node of a cluster: redis://[user:password@]host[:port], or rediss:// for TLS; behind Sentinel, redis+sentinel://[user:password@]host[:port][,host[:port]...]/service"
     )]
     pub target: Option<String>,
+    /// What the target is: auto (as it says itself), standalone or cluster [default: auto].
+    #[arg(long, value_name = "MODE")]
+    pub target_mode: Option<String>,
+    /// In a cluster, positions wait until so many replicas of each primary have what they stand behind, or all that it has.
+    /// With 0, a replica that takes over may lack some, and everything is synchronised again then [default: 1].
+    #[arg(long, value_name = "REPLICAS")]
+    pub wait_replicas: Option<u16>,
     /// A directory for what is kept locally: the state of the run, and the journal while the target is slower than the
     /// source.
     #[arg(long, value_name = "DIR")]

@@ -65,7 +65,10 @@ mod tests {
         let text: String = known_keys().iter().map(|key| format!("{key} = {}\n", of(key))).collect();
         let settings = parse(&text).unwrap();
         assert_eq!((settings.rename_keys, settings.target_ops_per_second), (vec!["a".to_owned()], Some(1)));
-        assert_eq!((settings.tls.source_tls_ca, settings.tls.target_tls_insecure), (Some("a".into()), true));
+        assert_eq!(
+            (settings.tls.source.source_tls_ca, settings.tls.target.target_tls_insecure),
+            (Some("a".into()), true)
+        );
     }
 
     /// P33: unknown keys are errors that name the nearest known one.

@@ -5,7 +5,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use dfly_rdb::ValueKind;
-use dfly_replica::{EngineConfig, OnConflict, OnStart};
+use dfly_replica::{EngineConfig, OnConflict, OnStart, TargetMode};
 use dfly_translate::{Choice, Glob, Policies, Rules, Selection, lookup};
 use redis_resp::connection::Peer;
 
@@ -21,6 +21,8 @@ pub(crate) fn engine_config(flags: &ReplicateFlags) -> Result<EngineConfig, Stri
     let target = settings.target.as_ref().ok_or("no target is named: give --target redis://host:port")?;
     let endpoint = |peer, address: &str| address::parse(peer, address, &settings.tls.of(peer));
     let mut config = EngineConfig::new(endpoint(Peer::Source, source)?, endpoint(Peer::Target, target)?);
+    config.target_mode = target_mode(settings.target_mode.as_deref().unwrap_or("auto"))?;
+    config.wait_replicas = settings.wait_replicas.unwrap_or(config.wait_replicas);
     config.rules = rules(&settings)?.into();
     config.on_start = on_start(settings.on_start.as_deref().unwrap_or("require-empty"))?;
     config.on_conflict = on_conflict(settings.on_conflict.as_deref().unwrap_or("overwrite"))?;
@@ -50,6 +52,8 @@ fn merge(flags: Settings, file: Settings) -> Settings {
     Settings {
         source: flags.source.or(file.source),
         target: flags.target.or(file.target),
+        target_mode: flags.target_mode.or(file.target_mode),
+        wait_replicas: flags.wait_replicas.or(file.wait_replicas),
         state_dir: flags.state_dir.or(file.state_dir),
         relay_max_bytes: flags.relay_max_bytes.or(file.relay_max_bytes),
         memory_limit: flags.memory_limit.or(file.memory_limit),
@@ -99,6 +103,16 @@ fn rules(settings: &Settings) -> Result<Rules, String> {
 
 fn parse<T: FromStr<Err = String>>(flag: &str, text: &str) -> Result<T, String> {
     text.parse().map_err(|error| format!("{flag}: {error}"))
+}
+
+/// As `--target-mode` says.
+pub(crate) fn target_mode(text: &str) -> Result<TargetMode, String> {
+    match text {
+        "auto" => Ok(TargetMode::Auto),
+        "standalone" => Ok(TargetMode::Standalone),
+        "cluster" => Ok(TargetMode::Cluster),
+        other => Err(format!("--target-mode: \"{other}\" is none of auto, standalone, cluster")),
+    }
 }
 
 fn on_start(text: &str) -> Result<OnStart, String> {

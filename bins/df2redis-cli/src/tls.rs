@@ -10,6 +10,18 @@ use serde::Deserialize;
 #[derive(Debug, Clone, Default, PartialEq, Eq, Args, Deserialize)]
 #[serde(rename_all = "kebab-case", default)]
 pub(crate) struct TlsFlags {
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub source: SourceTlsFlags,
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub target: TargetTlsFlags,
+}
+
+/// Those of the source.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Args, Deserialize)]
+#[serde(rename_all = "kebab-case", default)]
+pub(crate) struct SourceTlsFlags {
     /// A PEM file with the certificates that are trusted for the source; without it, the system's are.
     #[arg(long, value_name = "FILE")]
     pub source_tls_ca: Option<PathBuf>,
@@ -25,19 +37,26 @@ pub(crate) struct TlsFlags {
     /// Take whatever certificate the source has: whoever sits between can read and change everything.
     #[arg(long)]
     pub source_tls_insecure: bool,
-    /// As --source-tls-ca, for the target.
+}
+
+/// Those of the target.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Args, Deserialize)]
+#[serde(rename_all = "kebab-case", default)]
+pub(crate) struct TargetTlsFlags {
+    /// A PEM file with the certificates that are trusted for the target; without it, the system's are.
     #[arg(long, value_name = "FILE")]
     pub target_tls_ca: Option<PathBuf>,
-    /// As --source-tls-cert, for the target.
+    /// A PEM file with the certificate that is shown to the target, and those between it and the root.
     #[arg(long, value_name = "FILE")]
     pub target_tls_cert: Option<PathBuf>,
     /// The key of --target-tls-cert.
     #[arg(long, value_name = "FILE")]
     pub target_tls_key: Option<PathBuf>,
-    /// As --source-tls-server-name, for the target, and for every server and Sentinel of it.
+    /// The name that the target's certificate is for, and that of every server and Sentinel of it, if it is not the host of
+    /// the address.
     #[arg(long, value_name = "NAME")]
     pub target_tls_server_name: Option<String>,
-    /// As --source-tls-insecure, for the target.
+    /// Take whatever certificate the target has: whoever sits between can read and change everything.
     #[arg(long)]
     pub target_tls_insecure: bool,
 }
@@ -45,40 +64,55 @@ pub(crate) struct TlsFlags {
 impl TlsFlags {
     /// What is not given here, as in `file`.
     pub(crate) fn or(self, file: Self) -> Self {
-        Self {
-            source_tls_ca: self.source_tls_ca.or(file.source_tls_ca),
-            source_tls_cert: self.source_tls_cert.or(file.source_tls_cert),
-            source_tls_key: self.source_tls_key.or(file.source_tls_key),
-            source_tls_server_name: self.source_tls_server_name.or(file.source_tls_server_name),
-            source_tls_insecure: self.source_tls_insecure || file.source_tls_insecure,
-            target_tls_ca: self.target_tls_ca.or(file.target_tls_ca),
-            target_tls_cert: self.target_tls_cert.or(file.target_tls_cert),
-            target_tls_key: self.target_tls_key.or(file.target_tls_key),
-            target_tls_server_name: self.target_tls_server_name.or(file.target_tls_server_name),
-            target_tls_insecure: self.target_tls_insecure || file.target_tls_insecure,
-        }
+        let (source, other) = (self.source, file.source);
+        let source = SourceTlsFlags {
+            source_tls_ca: source.source_tls_ca.or(other.source_tls_ca),
+            source_tls_cert: source.source_tls_cert.or(other.source_tls_cert),
+            source_tls_key: source.source_tls_key.or(other.source_tls_key),
+            source_tls_server_name: source.source_tls_server_name.or(other.source_tls_server_name),
+            source_tls_insecure: source.source_tls_insecure || other.source_tls_insecure,
+        };
+        let (target, other) = (self.target, file.target);
+        let target = TargetTlsFlags {
+            target_tls_ca: target.target_tls_ca.or(other.target_tls_ca),
+            target_tls_cert: target.target_tls_cert.or(other.target_tls_cert),
+            target_tls_key: target.target_tls_key.or(other.target_tls_key),
+            target_tls_server_name: target.target_tls_server_name.or(other.target_tls_server_name),
+            target_tls_insecure: target.target_tls_insecure || other.target_tls_insecure,
+        };
+        Self { source, target }
     }
 
     /// Those of one side.
     pub(crate) fn of(&self, peer: Peer) -> TlsSettings {
-        let (ca, cert, key, server_name, insecure) = match peer {
-            Peer::Source => (
-                &self.source_tls_ca,
-                &self.source_tls_cert,
-                &self.source_tls_key,
-                &self.source_tls_server_name,
-                self.source_tls_insecure,
-            ),
-            Peer::Target => (
-                &self.target_tls_ca,
-                &self.target_tls_cert,
-                &self.target_tls_key,
-                &self.target_tls_server_name,
-                self.target_tls_insecure,
-            ),
-        };
-        let (ca, cert, key) = (ca.clone(), cert.clone(), key.clone());
-        TlsSettings { ca, cert, key, server_name: server_name.clone(), insecure }
+        match peer {
+            Peer::Source => self.source.settings(),
+            Peer::Target => self.target.settings(),
+        }
+    }
+}
+
+impl SourceTlsFlags {
+    fn settings(&self) -> TlsSettings {
+        TlsSettings {
+            ca: self.source_tls_ca.clone(),
+            cert: self.source_tls_cert.clone(),
+            key: self.source_tls_key.clone(),
+            server_name: self.source_tls_server_name.clone(),
+            insecure: self.source_tls_insecure,
+        }
+    }
+}
+
+impl TargetTlsFlags {
+    pub(crate) fn settings(&self) -> TlsSettings {
+        TlsSettings {
+            ca: self.target_tls_ca.clone(),
+            cert: self.target_tls_cert.clone(),
+            key: self.target_tls_key.clone(),
+            server_name: self.target_tls_server_name.clone(),
+            insecure: self.target_tls_insecure,
+        }
     }
 }
 

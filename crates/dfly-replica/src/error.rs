@@ -119,6 +119,14 @@ pub enum Error {
         /// What it answered.
         answer: String,
     },
+    /// Something of the target is to be removed that a run needs.
+    #[error(
+        "df2redis writes to the target ({connections} connections); stop it first, or run with --force: it starts over then"
+    )]
+    InUse {
+        /// How many it has.
+        connections: usize,
+    },
     /// A first start finds keys, and was not told what to do with them.
     #[error(
         "the target holds {keys} keys and no positions of a run before; say what becomes of them: --on-start merge keeps those that the source does not have, mirror removes them when the snapshot is complete, flush empties the target first"
@@ -281,6 +289,7 @@ impl Error {
             | Self::Checkpoint { .. }
             | Self::TargetAnswer { .. }
             | Self::NotEmpty { .. }
+            | Self::InUse { .. }
             | Self::Overtaken
             | Self::Flow {
                 error:

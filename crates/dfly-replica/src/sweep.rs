@@ -23,7 +23,7 @@ const COUNT: &str = "512";
 const START: Bytes = Bytes::from_static(b"0");
 
 /// What the tool's own keys begin with.
-const RESERVED: &[u8] = b"df2redis:";
+pub(crate) const RESERVED: &[u8] = b"df2redis:";
 
 /// Between two walks through a cluster where it cannot be told what the first has missed.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -38,17 +38,29 @@ pub(crate) struct Keys {
     /// A cluster as it was when the walk began.
     shape: Option<Shape>,
     unsettled: BTreeSet<Slot>,
+    /// Whether the tool's own keys are looked for, or all others.
+    own: bool,
 }
 
 impl Keys {
+    /// All keys but the tool's own.
     pub(crate) async fn of(config: &Arc<EngineConfig>, db: DbIndex) -> Result<Self, Error> {
+        Self::begin(config, db, false).await
+    }
+
+    /// The tool's own keys.
+    pub(crate) async fn reserved(config: &Arc<EngineConfig>, db: DbIndex) -> Result<Self, Error> {
+        Self::begin(config, db, true).await
+    }
+
+    async fn begin(config: &Arc<EngineConfig>, db: DbIndex, own: bool) -> Result<Self, Error> {
         let (mut target, _) = connect_target(config).await?;
         target.select(db).await?;
         let shape = target.shape().await?;
-        Ok(Self { parts: target.parts(), target, cursor: START, shape, unsettled: BTreeSet::new() })
+        Ok(Self { parts: target.parts(), target, cursor: START, shape, unsettled: BTreeSet::new(), own })
     }
 
-    /// The next keys, the tool's own left out; `None` behind the last. In a cluster keys may come twice.
+    /// The next keys; `None` behind the last. In a cluster keys may come twice.
     pub(crate) async fn next(&mut self) -> Result<Option<Vec<Bytes>>, Error> {
         if self.parts.is_empty() {
             self.look_for_missed().await?;
@@ -61,7 +73,7 @@ impl Keys {
             (None, Some(slot)) => self.target.keys_in(slot).await?.into_iter().collect(),
             (None, None) => return Ok(None),
         };
-        Ok(Some(found.into_iter().filter(|key| !key.starts_with(RESERVED)).collect()))
+        Ok(Some(found.into_iter().filter(|key| key.starts_with(RESERVED) == self.own).collect()))
     }
 
     async fn scan(&mut self, part: &Part) -> Result<Vec<Bytes>, Error> {

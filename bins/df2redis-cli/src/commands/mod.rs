@@ -1,5 +1,6 @@
 //! One file a command.
 
+pub(crate) mod cleanup;
 pub(crate) mod demo;
 pub(crate) mod inspect;
 mod progress;

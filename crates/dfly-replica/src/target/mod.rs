@@ -105,7 +105,7 @@ pub(crate) async fn evict_others(target: &mut TargetConnection) -> Result<(), Er
 }
 
 /// The connections of this tool but `own`, in the text of `CLIENT LIST`.
-fn others(list: &str, own: &str) -> Vec<String> {
+pub(crate) fn others(list: &str, own: &str) -> Vec<String> {
     let field = |client: &str, name: &str| {
         client.split(' ').find_map(|field| field.strip_prefix(name)).map(str::to_owned)
     };

@@ -1,0 +1,47 @@
+//! `cleanup`: remove what replications have left beside the keys.
+
+use std::io::Write;
+
+use anyhow::Context;
+use dfly_replica::{Cleanup, Found, Owned};
+use redis_resp::connection::Peer;
+
+use crate::address;
+use crate::cli::CleanupFlags;
+use crate::exit::Failure;
+use crate::settings::target_mode;
+
+pub(crate) fn run(flags: &CleanupFlags) -> Result<(), Failure> {
+    let target =
+        address::parse(Peer::Target, &flags.target, &flags.tls.settings()).map_err(Failure::Usage)?;
+    let target_mode = target_mode(flags.target_mode.as_deref().unwrap_or("auto")).map_err(Failure::Usage)?;
+    let cleanup = Cleanup { target, target_mode, removes: !flags.dry_run, force: flags.force };
+    let runtime = tokio::runtime::Runtime::new().context("cannot start the runtime")?;
+    let found = runtime.block_on(cleanup.run())?;
+    std::io::stdout().write_all(text(&found, flags.dry_run).as_bytes()).map_err(Failure::of_output)
+}
+
+fn text(found: &Found, is_dry: bool) -> String {
+    let done = if is_dry { "would be removed" } else { "removed" };
+    if found.is_empty() {
+        return "the target holds nothing of df2redis\n".to_owned();
+    }
+    let line = |(owned, count): (&Owned, &u64)| format!("{count:>8}  {}\n", what(*owned));
+    let lines: String = found.iter().map(line).collect();
+    let total: u64 = found.values().sum();
+    format!("{lines}{total:>8}  {done} in all\n")
+}
+
+fn what(owned: Owned) -> &'static str {
+    match owned {
+        Owned::Positions => "positions",
+        Owned::SlotPositions => "positions of slots",
+        Owned::MemberExpiries => "expiries of members and fields, which nothing removes any more",
+        Owned::Wanted => "lists of keys to be read again",
+        Owned::LeftOut => "lists of keys that were left out",
+        Owned::Kept => "lists of keys that the target had first",
+        Owned::Expiries => "what was known of expiries",
+        Owned::Growing => "values that were not complete",
+        Owned::Other => "others that begin with df2redis:",
+    }
+}
