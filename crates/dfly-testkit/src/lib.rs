@@ -30,6 +30,7 @@ mod redis_client;
 mod redis_cluster;
 mod redis_sentinels;
 mod redis_server;
+mod resharding;
 mod script;
 mod scripted_master;
 #[cfg(feature = "tls")]
@@ -52,6 +53,7 @@ pub use redis_client::{RedisClient, RedisError, Reply};
 pub use redis_cluster::{ClusterError, ClusterOptions, Migration, RedisCluster};
 pub use redis_sentinels::{RedisSentinels, SentinelError, SentinelOptions};
 pub use redis_server::{RedisOptions, RedisServer, RedisServerError, ServerTls};
+pub use resharding::Resharding;
 pub use script::{Blobs, Containers, Entry, Model, Op, OpError, Script, SnapshotStyle, Strings, shard_of};
 pub use scripted_master::{ScriptError, ScriptedMaster};
 #[cfg(feature = "tls")]

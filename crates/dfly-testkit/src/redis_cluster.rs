@@ -334,6 +334,28 @@ impl RedisCluster {
         self.finish_migration(self.begin_migration(slot, to)?)
     }
 
+    /// Moves a slot to the primary that comes next, slowly: for `pause` each it has all of its keys here, then some here and
+    /// some there, so that commands meet ASK and TRYAGAIN.
+    ///
+    /// # Errors
+    /// [`ClusterError`].
+    pub fn move_slowly(&self, slot: u16, pause: Duration) -> Result<(), ClusterError> {
+        let edges = (0..self.primaries).map(|i| usize::from(SLOTS - 1) * i / (self.primaries - 1).max(1));
+        let slots = edges.filter_map(|edge| u16::try_from(edge).ok());
+        let mut primaries = slots.map(|slot| self.owner(slot)).collect::<Result<Vec<_>, _>>()?;
+        primaries.sort_unstable();
+        primaries.dedup();
+        let from = self.owner(slot)?;
+        let to = primaries.iter().find(|node| **node > from).or(primaries.first()).copied().unwrap_or(from);
+        let migration = self.begin_migration(slot, to)?;
+        for _ in 0..3 {
+            thread::sleep(pause);
+            self.move_keys(migration, 1)?;
+        }
+        thread::sleep(pause);
+        self.finish_migration(migration)
+    }
+
     /// Kills node `i` (`SIGKILL`) and waits until it is gone.
     ///
     /// # Errors
@@ -373,6 +395,14 @@ impl RedisCluster {
             Ok(cluster.all_alive(is_replaced)? && cluster.all_alive(serves)?)
         })?;
         self.owner(lost)
+    }
+
+    /// Waits until every node that lives serves: one that was started again takes two seconds.
+    ///
+    /// # Errors
+    /// [`ClusterError`].
+    pub fn wait_whole(&self) -> Result<(), ClusterError> {
+        self.wait_until("every node serves", |cluster| cluster.all_alive(serves))
     }
 
     /// Whether every node that lives serves, and every replica has its primary's data.

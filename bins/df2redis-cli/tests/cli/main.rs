@@ -5,6 +5,7 @@
 mod bad_input;
 mod binary;
 mod crash;
+mod crash_cluster;
 mod crash_live;
 mod demo;
 mod memory;

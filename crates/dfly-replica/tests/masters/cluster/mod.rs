@@ -4,13 +4,12 @@ mod captures;
 mod many_keys;
 mod primaries;
 mod property;
-mod resharding;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use dfly_replica::{Engine, EngineConfig, Error, Report, Stop};
-use dfly_testkit::{ClusterOptions, Comparison, RecordedMaster, Recording, RedisCluster};
+use dfly_testkit::{ClusterOptions, Comparison, RecordedMaster, Recording, RedisCluster, Resharding};
 use dfly_translate::Rules;
 
 use tokio::sync::watch;
@@ -21,6 +20,15 @@ use crate::workload::Keyspace;
 
 pub(crate) fn cluster() -> RedisCluster {
     RedisCluster::start(&ClusterOptions::default()).unwrap()
+}
+
+/// Moves the slots of these keys, one after the other.
+fn reshard(cluster: &Arc<RedisCluster>, keys: &[&str]) -> Resharding {
+    let slots: Vec<u16> = keys.iter().map(|key| cluster.slot(key.as_bytes()).unwrap()).collect();
+    let cluster = Arc::clone(cluster);
+    Resharding::start(move |round| {
+        cluster.move_slowly(slots[round % slots.len()], Duration::from_millis(3)).unwrap();
+    })
 }
 
 /// Everything that the primaries hold but this tool's own keys.

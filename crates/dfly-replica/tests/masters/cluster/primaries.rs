@@ -7,8 +7,7 @@ use dfly_replica::EngineConfig;
 use dfly_testkit::{ClusterOptions, MasterOptions, Model, RedisCluster, Script, ScriptedMaster};
 use tokio::time::timeout;
 
-use super::resharding::Resharding;
-use super::{user_keys, without_3};
+use super::{reshard, user_keys, without_3};
 use crate::workload::{LIMIT, Run, Workload, assert_equal, patient};
 
 fn with_replicas() -> RedisCluster {
@@ -100,7 +99,7 @@ async fn replicas_take_over(wait_replicas: u16, primaries: std::ops::Range<usize
         write(&run, &mut work, 500);
         run.caught_up().await;
     }
-    let resharding = Resharding::of(&run.redis, &["s0", "n1", "l2"]);
+    let resharding = reshard(&run.redis, &["s0", "n1", "l2"]);
     write(&run, &mut work, 500);
     run.caught_up().await;
     resharding.end();

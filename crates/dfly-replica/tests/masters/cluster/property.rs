@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dfly_replica::{Blame, EngineConfig, OnStart, Stop};
-use dfly_testkit::{MasterOptions, Model, Op, RedisCluster, Script, ScriptedMaster};
+use dfly_testkit::{MasterOptions, Model, Op, RedisCluster, Resharding, Script, ScriptedMaster};
 use dfly_translate::{Policy, Rules, Selection};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
@@ -13,8 +13,7 @@ use redis_sink::WindowLimits;
 use tokio::runtime::Runtime;
 use tokio::time::timeout;
 
-use super::resharding::Resharding;
-use super::{cluster, empty, user_keys};
+use super::{cluster, empty, reshard, user_keys};
 use crate::workload::{Keyspace, LIMIT, Run, Workload, assert_equal, patient, styles};
 
 /// The keys of a workload, by what they begin with.
@@ -189,7 +188,7 @@ async fn ends_as_the_model(shape: &Shape, cluster: &Arc<RedisCluster>) {
     }
     let state = tempfile::tempdir().unwrap();
     let master = ScriptedMaster::start(script, MasterOptions::default()).await.unwrap();
-    let resharding = shape.resharding.then(|| Resharding::of(cluster, &shape.slots()));
+    let resharding = shape.resharding.then(|| reshard(cluster, &shape.slots()));
     let mut run = shape.start(state.path(), (master, Arc::clone(cluster)));
     assert!(timeout(LIMIT, run.master.stable()).await.is_ok());
     for (records, accident) in &shape.accidents {
