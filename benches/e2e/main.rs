@@ -9,6 +9,7 @@
 
 mod case;
 mod measure;
+mod place;
 mod process;
 mod source;
 mod target;
@@ -21,6 +22,7 @@ use clap::Parser;
 
 use case::Case;
 use measure::{Bench, Sample};
+use place::Place;
 use source::Source;
 
 /// Measures the release binary end to end.
@@ -41,6 +43,9 @@ struct Flags {
     /// The tool; the default is the one beside this program.
     #[arg(long)]
     tool: Option<PathBuf>,
+    /// Instead of beside redis-cli, into clusters of so many nodes beside a single server.
+    #[arg(long, value_delimiter = ',')]
+    clusters: Vec<usize>,
     /// Only cases whose name contains this.
     #[arg(long, default_value = "")]
     only: String,
@@ -57,6 +62,9 @@ fn main() -> Result<()> {
              it is asked for it, in the time that is measured; ratios say little.",
             flags.flows
         ),
+    }
+    if !flags.clusters.is_empty() {
+        return clusters(&flags, &tool);
     }
     println!(
         "{} rounds, sizes divided by {}; ratio: the time of redis-cli --pipe by that of the tool",
@@ -80,7 +88,7 @@ fn main() -> Result<()> {
     for case in Case::ALL.into_iter().filter(|case| case.name().contains(&flags.only)) {
         let size = (case.size() / flags.divide.max(1)).max(1000);
         let source = Source::start(flags.dragonfly.as_deref(), flags.flows)?;
-        let bench = Bench::prepare(case, size, (&tool, source))?;
+        let bench = Bench::prepare(case, size, (&tool, source, Place::start(None)?))?;
         measure(&bench, flags.rounds.max(1)).with_context(|| case.name())?;
     }
     println!(
@@ -88,6 +96,52 @@ fn main() -> Result<()> {
     );
     println!("Aims: under 0.6 CPU s for a million keys, under 64 MiB.");
     Ok(())
+}
+
+/// The tool into a server and into clusters, interleaved, each with a source of its own.
+fn clusters(flags: &Flags, tool: &std::path::Path) -> Result<()> {
+    println!(
+        "{} rounds, sizes divided by {}; CPU s/M: CPU seconds for a million keys or records",
+        flags.rounds, flags.divide
+    );
+    println!(
+        "{:38} {:18} {:>9} {:>7} {:>6} | {:>10} {:>11}",
+        "", "into", "commands", "tool s", "ratio", "tool CPU/M", "target CPU/M"
+    );
+    for case in Case::ALL.into_iter().filter(|case| case.name().contains(&flags.only)) {
+        let size = (case.size() / flags.divide.max(1)).max(1000);
+        let places = [None].into_iter().chain(flags.clusters.iter().copied().map(Some));
+        let benches = places.map(|nodes| {
+            let source = Source::start(flags.dragonfly.as_deref(), flags.flows)?;
+            Bench::prepare(case, size, (tool, source, Place::start(nodes)?))
+        });
+        let benches = benches.collect::<Result<Vec<_>>>()?;
+        let mut samples = vec![Vec::new(); benches.len()];
+        for _round in 0..flags.rounds.max(1) {
+            for (bench, samples) in benches.iter().zip(&mut samples) {
+                samples.push(bench.tool()?);
+            }
+        }
+        let single = samples.first().map_or(0.0, |samples| median(samples, |sample| sample.seconds));
+        for (bench, samples) in benches.iter().zip(&samples) {
+            show_place(bench, samples, single);
+        }
+    }
+    Ok(())
+}
+
+fn show_place(bench: &Bench<'_>, samples: &[Sample], single: f64) {
+    let seconds = median(samples, |sample| sample.seconds);
+    let millions = f64::from(bench.size) / 1e6;
+    println!(
+        "{:38} {:18} {:>9} {seconds:>7.2} {:>6.2} | {:>10.2} {:>11.2}",
+        bench.case.name(),
+        bench.target_name(),
+        bench.size,
+        single / seconds,
+        median(samples, |sample| sample.tool_cpu) / millions,
+        median(samples, |sample| sample.target_cpu) / millions,
+    );
 }
 
 /// The two interleaved, each first in every other round.

@@ -3,15 +3,16 @@
 use std::path::Path;
 use std::time::Instant;
 
-use anyhow::{Result, ensure};
-use dfly_testkit::{RedisClient, RedisOptions, RedisServer};
+use anyhow::{Context, Result};
+use dfly_testkit::RedisClient;
 use redis_resp::{CommandBatch, arguments};
 use tempfile::TempDir;
 
 use crate::case::Case;
+use crate::place::Place;
 use crate::process::{cpu_seconds, peak_mib};
 use crate::source::Source;
-use crate::target::{format, keys, pipe, restores, wait_for};
+use crate::target::{format, pipe, restores, wait_for};
 use crate::tool::Tool;
 
 /// What one run has taken. CPU times are in seconds.
@@ -38,15 +39,18 @@ pub(crate) struct Bench<'a> {
     pub size: u32,
     program: &'a Path,
     source: Source,
-    target: RedisServer,
+    target: Place,
     commands: CommandBatch,
     dir: TempDir,
 }
 
 impl<'a> Bench<'a> {
     /// Starts the servers and writes the commands down; the source of a snapshot is filled.
-    pub(crate) fn prepare(case: Case, size: u32, (program, source): (&'a Path, Source)) -> Result<Self> {
-        let target = RedisServer::start(RedisOptions::default())?;
+    pub(crate) fn prepare(
+        case: Case,
+        size: u32,
+        (program, source, target): (&'a Path, Source, Place),
+    ) -> Result<Self> {
         let (commands, dir) = (case.commands(size), TempDir::new()?);
         let bench = Self { case, size, program, source, target, commands, dir };
         std::fs::write(bench.file(), bench.commands.clone().take().0)?;
@@ -57,11 +61,16 @@ impl<'a> Bench<'a> {
             let words = |index| bench.commands.command(index).map(arguments);
             let keys = (0..bench.commands.len()).map_while(words).filter_map(|mut words| words.nth(1));
             let keys: Vec<Vec<u8>> = keys.map(<[u8]>::to_vec).collect();
-            let format = format(&mut bench.target.client()?)?;
+            let format = format(&mut bench.target.emptied()?)?;
             let mut source = RedisClient::connect(bench.source.address())?;
             std::fs::write(bench.file(), restores(&mut source, &keys, &format)?.take().0)?;
         }
         Ok(bench)
+    }
+
+    /// What it writes to.
+    pub(crate) fn target_name(&self) -> String {
+        self.target.name()
     }
 
     /// The commands of `redis-cli --pipe`.
@@ -76,19 +85,19 @@ impl<'a> Bench<'a> {
 
     /// Measures `redis-cli --pipe` with the same commands.
     pub(crate) fn pipe(&self) -> Result<Sample> {
-        let mut client = self.emptied()?;
-        let before = cpu_seconds(self.target.pid())?;
-        let seconds = pipe(self.target.address(), &self.file())?;
-        let target_cpu = cpu_seconds(self.target.pid())? - before;
-        self.check(&mut client)?;
+        self.target.emptied()?;
+        let before = self.target.cpu_seconds()?;
+        let seconds = pipe(self.target.address()?, &self.file())?;
+        let target_cpu = self.target.cpu_seconds()? - before;
+        self.check()?;
         Ok(Sample { seconds, target_cpu, ..Sample::default() })
     }
 
     /// From the start of the tool until the target stores a position of every flow, which it does behind the snapshot.
     fn snapshot(&self) -> Result<Sample> {
-        let mut client = self.emptied()?;
+        let mut client = self.target.emptied()?;
         let sample = self.timed(&mut client, &[])?;
-        self.check(&mut client)?;
+        self.check()?;
         Ok(sample)
     }
 
@@ -97,19 +106,19 @@ impl<'a> Bench<'a> {
     /// clients nor its pace is in the time.
     fn journal(&self) -> Result<Sample> {
         self.source.empty()?;
-        let mut client = self.emptied()?;
+        let mut client = self.target.emptied()?;
         let tool = self.start()?;
         wait_for(&mut client, &self.source.lsns()?)?;
         tool.stop()?;
         self.source.load(&self.commands)?;
         let sample = self.timed(&mut client, &self.source.lsns()?)?;
-        self.check(&mut client)?;
+        self.check()?;
         Ok(sample)
     }
 
     fn timed(&self, client: &mut RedisClient, wanted: &[u64]) -> Result<Sample> {
         let cpu = |pid: Option<u32>| pid.map_or(Ok(0.0), cpu_seconds);
-        let (source, target) = (cpu(self.source.pid())?, cpu_seconds(self.target.pid())?);
+        let (source, target) = (cpu(self.source.pid())?, self.target.cpu_seconds()?);
         let began = Instant::now();
         let tool = self.start()?;
         wait_for(client, wanted)?;
@@ -118,7 +127,7 @@ impl<'a> Bench<'a> {
             seconds,
             tool_cpu: cpu_seconds(tool.pid())?,
             source_cpu: cpu(self.source.pid())? - source,
-            target_cpu: cpu_seconds(self.target.pid())? - target,
+            target_cpu: self.target.cpu_seconds()? - target,
             peak: peak_mib(tool.pid())?,
         };
         tool.stop()?;
@@ -126,19 +135,11 @@ impl<'a> Bench<'a> {
     }
 
     fn start(&self) -> Result<Tool> {
-        Tool::start(self.program, &format!("dragonfly://{}", self.source.address()), &self.target.url())
-    }
-
-    fn emptied(&self) -> Result<RedisClient> {
-        let mut client = self.target.client()?;
-        client.expect(&[b"FLUSHALL", b"SYNC"])?;
-        Ok(client)
+        Tool::start(self.program, &format!("dragonfly://{}", self.source.address()), &self.target.url()?)
     }
 
     /// Whether everything has arrived.
-    fn check(&self, client: &mut RedisClient) -> Result<()> {
-        let (found, wanted) = (keys(client)?, i64::from(self.case.keys(self.size)));
-        ensure!(found == wanted, "{}: {found} keys instead of {wanted}", self.case.name());
-        Ok(())
+    fn check(&self) -> Result<()> {
+        self.target.check(self.case.keys(self.size)).with_context(|| self.case.name())
     }
 }

@@ -14,7 +14,7 @@ use dfly_testkit::{RedisClient, Reply};
 use redis_resp::CommandBatch;
 
 /// The hash in which the tool stores its positions (docs/guarantees.md).
-const CHECKPOINT: &[u8] = b"df2redis:checkpoint";
+pub(crate) const CHECKPOINT: &[u8] = b"df2redis:checkpoint";
 
 /// How often the target is asked for positions while a measurement runs.
 const POLL: Duration = Duration::from_millis(5);
