@@ -1,6 +1,7 @@
 //! Commands as they were sent, and those that were refused.
 
 use std::fmt;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use redis_resp::{CommandBatch, ServerError, arguments};
@@ -8,24 +9,27 @@ use redis_resp::{CommandBatch, ServerError, arguments};
 /// EXEC on the wire.
 pub(crate) const EXEC: &[u8] = b"*1\r\n$4\r\nEXEC\r\n";
 
-/// Commands one behind the other, as they go on the wire.
+/// Commands one behind the other, as they go on the wire: a batch, or a part of one, which shares its memory.
 #[derive(Debug, Clone)]
 pub(crate) struct Commands {
     wire: Bytes,
-    /// Where each ends in `wire`; ascending.
-    ends: Vec<usize>,
+    /// Where each command of the batch ends in the batch; ascending.
+    ends: Arc<Vec<usize>>,
+    /// Which of the batch's commands is the first of these, and how many these are.
+    first: usize,
+    count: usize,
 }
 
 impl Commands {
     /// The batch's commands; the batch is empty then.
     pub(crate) fn take(batch: &mut CommandBatch) -> Self {
         let (wire, ends) = batch.take();
-        Self { wire, ends }
+        Self { wire, first: 0, count: ends.len(), ends: Arc::new(ends) }
     }
 
     /// How many there are.
     pub(crate) fn len(&self) -> usize {
-        self.ends.len()
+        self.count
     }
 
     /// All of them.
@@ -33,28 +37,36 @@ impl Commands {
         &self.wire
     }
 
-    /// The allocation that holds where commands end.
+    /// The allocation that holds where commands end, if nothing else needs it.
     pub(crate) fn into_ends(self) -> Vec<usize> {
-        self.ends
+        Arc::try_unwrap(self.ends).unwrap_or_default()
     }
 
     /// Command `place`; empty if there is none.
     pub(crate) fn command(&self, place: usize) -> Bytes {
-        let end = self.ends.get(place).copied().unwrap_or_else(|| self.start(place));
-        self.wire.slice(self.start(place)..end)
+        self.wire.slice(self.start(place)..self.start(place + 1))
     }
 
     /// Command `place` by itself.
     pub(crate) fn single(&self, place: usize) -> Self {
-        let wire = self.command(place);
-        Self { ends: vec![wire.len()], wire }
+        self.part(place, 1)
     }
 
     /// Command `place` and those behind it.
     pub(crate) fn tail(&self, place: usize) -> Self {
-        let start = self.start(place);
-        let ends = self.ends.iter().skip(place).map(|end| end - start).collect();
-        Self { wire: self.wire.slice(start..), ends }
+        self.part(place, self.count)
+    }
+
+    /// `count` commands from `place` on, or as many as there are.
+    pub(crate) fn part(&self, place: usize, count: usize) -> Self {
+        let place = place.min(self.count);
+        let count = count.min(self.count - place);
+        Self {
+            wire: self.wire.slice(self.start(place)..self.start(place + count)),
+            ends: Arc::clone(&self.ends),
+            first: self.first + place,
+            count,
+        }
     }
 
     pub(crate) fn refusal(&self, place: usize, error: ServerError) -> Refusal {
@@ -70,10 +82,9 @@ impl Commands {
 
     /// Where command `place` starts; the end of all if there is none.
     fn start(&self, place: usize) -> usize {
-        match place.checked_sub(1) {
-            None => 0,
-            Some(before) => self.ends.get(before).copied().unwrap_or(self.wire.len()),
-        }
+        let end =
+            |index: usize| index.checked_sub(1).map_or(0, |last| self.ends.get(last).copied().unwrap_or(0));
+        end(self.first + place.min(self.count)) - end(self.first)
     }
 }
 

@@ -5,7 +5,7 @@ use dfly_client::FlowId;
 use dfly_journal::Lsn;
 use dfly_translate::{lookup, sets_cells};
 use redis_resp::{CommandBatch, arguments};
-use redis_sink::cluster::{Unit, position_key};
+use redis_sink::cluster::{Cut, Unit, position_key};
 use redis_slots::{SLOTS, Slot};
 
 use super::field;
@@ -79,7 +79,11 @@ impl Units {
     /// The commands of a batch, which leaves it empty: those of a slot in their order, as a transaction that stores its
     /// position if one of them must not be carried out again. The batch holds all records before `next`, or a part of the
     /// snapshot.
-    pub(crate) fn of(&mut self, batch: &mut CommandBatch, next: Option<Lsn>) -> Vec<Unit> {
+    pub(crate) fn of(
+        &mut self,
+        batch: &mut CommandBatch,
+        next: Option<Lsn>,
+    ) -> impl Iterator<Item = Unit> + use<> {
         let (wire, ends) = batch.take();
         let mut places = std::mem::take(&mut self.places);
         let mut start = 0;
@@ -92,27 +96,34 @@ impl Units {
         batch.recycle(ends);
         places.sort_unstable();
         let at_least = next.map(SlotPosition::behind).unwrap_or_default();
-        let units = places.chunk_by(|one, other| one.slot == other.slot);
-        let units = units.map(|places| self.unit(&wire, places, at_least)).collect();
+        let (mut out, mut cuts) = (CommandBatch::default(), Vec::new());
+        for places in places.chunk_by(|one, other| one.slot == other.slot) {
+            cuts.push(self.unit((&wire, places), at_least, &mut out));
+        }
         places.clear();
         self.places = places;
-        units
+        Unit::cut(&mut out, cuts)
     }
 
-    fn unit(&mut self, wire: &Bytes, places: &[Place], at_least: SlotPosition) -> Unit {
+    /// Writes the commands of one slot.
+    fn unit(
+        &mut self,
+        (wire, places): (&Bytes, &[Place]),
+        at_least: SlotPosition,
+        out: &mut CommandBatch,
+    ) -> Cut {
         let slot = places.first().map_or(Slot(0), |place| place.slot);
-        let mut batch = CommandBatch::default();
         if places.iter().all(|place| place.sets_cells) {
-            push(&mut batch, wire, places);
-            return Unit::plain(slot, &mut batch);
+            push(out, wire, places);
+            return Cut { slot, count: places.len(), position: None };
         }
         let position = self.following(slot, at_least);
-        batch.push(&[b"MULTI"]);
-        push(&mut batch, wire, places);
+        out.push(&[b"MULTI"]);
+        push(out, wire, places);
         let (key, text) = (position_key(slot), position.0.to_string());
-        batch.push(&[b"HSET", &key, self.field.as_bytes(), text.as_bytes()]);
-        batch.push(&[b"EXEC"]);
-        Unit::transaction(slot, &mut batch, position.0)
+        out.push(&[b"HSET", &key, self.field.as_bytes(), text.as_bytes()]);
+        out.push(&[b"EXEC"]);
+        Cut { slot, count: places.len() + 3, position: Some(position.0) }
     }
 
     fn following(&mut self, slot: Slot, at_least: SlotPosition) -> SlotPosition {
@@ -151,7 +162,7 @@ mod tests {
         for line in lines {
             batch.push(&line.split(' ').map(str::as_bytes).collect::<Vec<_>>());
         }
-        let made = units.of(&mut batch, next.map(Lsn));
+        let made: Vec<Unit> = units.of(&mut batch, next.map(Lsn)).collect();
         assert!(batch.is_empty());
         let line = |command| {
             arguments(command).map(|word| word.escape_ascii().to_string()).collect::<Vec<_>>().join(" ")

@@ -93,7 +93,7 @@ impl Keeping {
         self.settled == self.stored && self.state == State::Resting
     }
 
-    /// When there is something to do.
+    /// When what has settled is to be stored.
     pub(super) fn deadline(&self) -> Option<Instant> {
         (self.settled != self.stored && self.state == State::Resting).then_some(self.due)
     }
@@ -148,10 +148,17 @@ impl Flow {
         self.keeping.as_ref().is_none_or(Keeping::is_done)
     }
 
+    /// When what has settled is to be stored: soon, if nothing follows it.
+    pub(super) fn keep_at(&self) -> Option<Instant> {
+        let early = if self.sink.is_idle() { self.config.ack_interval * 9 / 10 } else { Duration::ZERO };
+        Some(self.keeping.as_ref()?.deadline()? - early)
+    }
+
     /// Begins to store what has settled, if that is due, or at once.
     pub(super) fn keep(&mut self, at_once: bool) {
+        let due = self.keep_at();
         let Some(keeping) = &mut self.keeping else { return };
-        let is_due = keeping.deadline().is_some_and(|due| at_once || due <= Instant::now());
+        let is_due = due.is_some_and(|due| at_once || due <= Instant::now());
         if is_due
             && !self.at_flush.is_waiting()
             && keeping.questions.try_send(keeping.settled.unwrap_or_default().next).is_ok()

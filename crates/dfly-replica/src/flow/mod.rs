@@ -296,7 +296,7 @@ impl Flow {
         let sweep = self.sweeps().then_some(self.sweep_at);
         let wanted = self.entered.then(|| self.wanted.rereads.deadline()).flatten();
         let writing = self.writing.wait_until(Instant::now());
-        let keeping = self.keeping.as_ref().and_then(Keeping::deadline);
+        let keeping = self.keep_at();
         let far = Instant::now() + self.config.report_interval.max(self.config.ack_interval);
         [ack, target, sweep, wanted, writing, keeping].into_iter().flatten().min().unwrap_or(far)
     }

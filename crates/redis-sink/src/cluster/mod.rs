@@ -21,5 +21,5 @@ pub use map::{ClusterMap, NodeId};
 pub use options::{Claim, ClusterError, ClusterOptions, position_key};
 pub use pipeline::ClusterPipeline;
 pub use shape::Shape;
-pub use unit::{Lost, Memo, Unit};
+pub use unit::{Cut, Lost, Memo, Unit};
 pub use window::{ClusterWindow, Pauses};

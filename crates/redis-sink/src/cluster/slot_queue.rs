@@ -1,6 +1,7 @@
 //! The order within a slot: what of it was sent, what waits, and what goes again.
 
 use std::collections::VecDeque;
+use std::hash::Hasher;
 
 use bytes::Bytes;
 use redis_resp::{CommandBatch, Outcome, ServerError};
@@ -41,6 +42,25 @@ pub(super) struct SlotQueue {
     must_pause: bool,
     /// How often in a row what was sent had to be taken apart.
     taken_apart: u32,
+}
+
+/// Spreads slots, which a checksum has spread before, and nobody chooses by what becomes of them here.
+#[derive(Debug, Default)]
+pub(super) struct SlotHasher(u64);
+
+impl Hasher for SlotHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|byte| self.write_u16(u16::from(*byte)));
+    }
+
+    fn write_u16(&mut self, slot: u16) {
+        // The upper bits tell entries apart, the lower ones choose their place.
+        self.0 = (self.0 ^ u64::from(slot)).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(32);
+    }
 }
 
 /// What was sent and is answered, or in doubt, taken apart.
@@ -196,9 +216,10 @@ impl SlotQueue {
         self.is_paused = false;
     }
 
-    /// As a new one, with the allocations of this one, which is empty.
-    pub(super) fn cleared(self) -> Self {
-        Self { sent: self.sent, waiting: self.waiting, ..Self::default() }
+    /// Makes it one of another slot; nothing is in it.
+    pub(super) fn clear(&mut self) {
+        let (sent, waiting) = (std::mem::take(&mut self.sent), std::mem::take(&mut self.waiting));
+        *self = Self { sent, waiting, ..Self::default() };
     }
 
     pub(super) fn is_waiting(&self) -> bool {

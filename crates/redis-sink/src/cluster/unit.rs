@@ -17,6 +17,18 @@ pub struct Unit {
     pub(super) form: Form,
 }
 
+/// Where a unit ends in a batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cut {
+    /// The slot of all of its commands.
+    pub slot: Slot,
+    /// How many commands it has.
+    pub count: usize,
+    /// What a transaction writes, as in [`Unit::transaction`]; `None`: the commands may be carried out again, as in
+    /// [`Unit::plain`].
+    pub position: Option<u64>,
+}
+
 /// How the commands of a unit belong together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Form {
@@ -36,6 +48,21 @@ impl Unit {
     /// `position`, which grows from one transaction of the slot to the next. The batch is empty then.
     pub fn transaction(slot: Slot, batch: &mut CommandBatch, position: u64) -> Self {
         Self { slot, commands: Commands::take(batch), form: Form::Transaction { position } }
+    }
+
+    /// The batch's commands, cut into units, the first of which begins with the first command. The batch is empty then, and
+    /// the units share its memory.
+    pub fn cut<C: IntoIterator<Item = Cut>>(
+        batch: &mut CommandBatch,
+        cuts: C,
+    ) -> impl Iterator<Item = Self> + use<C> {
+        let commands = Commands::take(batch);
+        cuts.into_iter().scan(0, move |first, cut| {
+            let part = commands.part(*first, cut.count);
+            *first += cut.count;
+            let form = cut.position.map_or(Form::Plain, |position| Form::Transaction { position });
+            Some(Self { slot: cut.slot, commands: part, form })
+        })
     }
 
     /// The slot that it touches.

@@ -1,6 +1,7 @@
 //! What is in flight to a cluster, and what waits. Pure: replies and times are given in, bytes and tags come out.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::hash::BuildHasherDefault;
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
@@ -11,7 +12,7 @@ use crate::cluster::ledger::Ledger;
 use crate::cluster::map::{ClusterMap, NodeId};
 use crate::cluster::node_lane::{Expected, NodeLane};
 use crate::cluster::piece::{Answer, Piece, Way};
-use crate::cluster::slot_queue::{Resolved, SlotQueue};
+use crate::cluster::slot_queue::{Resolved, SlotHasher, SlotQueue};
 use crate::cluster::unit::{Lost, Memo, Unit};
 use crate::cluster::verdict::Verdict;
 use crate::refusal::Refusal;
@@ -50,9 +51,10 @@ pub struct ClusterWindow<T> {
     pauses: Pauses,
     map: ClusterMap,
     ledger: Ledger<T>,
-    slots: HashMap<Slot, SlotQueue>,
+    slots: HashMap<Slot, Box<SlotQueue>, BuildHasherDefault<SlotHasher>>,
     /// Empty ones, whose allocations are used again; no more than there were slots at a time.
-    spare: Vec<SlotQueue>,
+    #[expect(clippy::vec_box, reason = "they move between the map and here without being copied")]
+    spare: Vec<Box<SlotQueue>>,
     lanes: BTreeMap<NodeId, NodeLane>,
     /// When the pauses of slots end.
     paused: BTreeSet<(Instant, Slot)>,
@@ -71,7 +73,7 @@ impl<T> ClusterWindow<T> {
             pauses,
             map,
             ledger: Ledger::new(limits),
-            slots: HashMap::new(),
+            slots: HashMap::default(),
             spare: Vec::new(),
             lanes: BTreeMap::new(),
             paused: BTreeSet::new(),
@@ -229,7 +231,10 @@ impl<T> ClusterWindow<T> {
     fn go_on(&mut self, slot: Slot) {
         match self.slots.get(&slot) {
             Some(queue) if queue.is_empty() => {
-                self.spare.extend(self.slots.remove(&slot).map(SlotQueue::cleared));
+                if let Some(mut empty) = self.slots.remove(&slot) {
+                    empty.clear();
+                    self.spare.push(empty);
+                }
             }
             Some(queue) if queue.is_waiting() => self.send(slot),
             _ => {}
@@ -376,7 +381,7 @@ impl<T> ClusterWindow<T> {
 
     /// The commands that are not settled; those of a slot the oldest first.
     pub fn wires(&self) -> impl Iterator<Item = &Bytes> {
-        self.slots.values().flat_map(SlotQueue::wires)
+        self.slots.values().flat_map(|queue| queue.wires())
     }
 
     /// Whether another batch may be pushed.
