@@ -15,7 +15,7 @@ use crate::checkpoint::Position;
 use crate::error::Error;
 use crate::expiries::Expiries;
 use crate::flow::{Expiring, Wanted};
-use crate::target::{Question, TargetConnection, databases, demand, members, members_of};
+use crate::target::{Question, TargetConnection, databases, demand, members, members_of, strange};
 
 /// What runs before have kept beside the keys says nothing of the values that come now.
 pub(super) async fn forget(target: &mut TargetConnection, flows: u16) -> Result<(), Error> {
@@ -84,7 +84,8 @@ async fn adopt_from_slots(
     flow: FlowId,
     (translator, wanted): (&mut Translator, &mut Wanted),
 ) -> Result<(), Error> {
-    let slots = || (0..SLOTS).map(Slot);
+    let slots = noted_slots(target, flow, translator).await?;
+    let slots = || slots.iter().copied();
     let due =
         slots().map(|slot| Question::new(&[b"ZRANGE", &translator.due_registry(Some(slot)), b"0", b"-1"]));
     for member in all_members(target, ("ZRANGE", due.collect())).await? {
@@ -101,6 +102,28 @@ async fn adopt_from_slots(
         wanted.adopt(&member);
     }
     Ok(())
+}
+
+/// The slots in which anything is noted: few, as a rule.
+async fn noted_slots(
+    target: &mut TargetConnection,
+    flow: FlowId,
+    translator: &Translator,
+) -> Result<Vec<Slot>, Error> {
+    let question = |slot: Slot| {
+        let (due, left_out) = (translator.due_registry(Some(slot)), translator.left_out_registry(Some(slot)));
+        Question::new(&[b"EXISTS", &due, &left_out, Wanted::set(flow, Some(slot)).as_bytes()])
+    };
+    let questions: Vec<Question> = (0..SLOTS).map(Slot).map(question).collect();
+    let mut slots = Vec::new();
+    for (slot, reply) in (0..SLOTS).map(Slot).zip(target.ask_many(&questions).await?) {
+        match reply {
+            Reply::Integer(0) => {}
+            Reply::Integer(_) => slots.push(slot),
+            other => return Err(strange("EXISTS", &other)),
+        }
+    }
+    Ok(slots)
 }
 
 /// What all these sets hold.
