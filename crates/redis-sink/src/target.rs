@@ -22,8 +22,8 @@ pub struct TargetInfo {
     pub version: (u16, u16),
     /// The version as the server writes it.
     pub version_text: String,
-    /// Whether it is a node of a cluster.
-    pub cluster: bool,
+    /// Whether it is a node of a cluster; `None`: it does not say, as some proxies.
+    pub cluster: Option<bool>,
     /// Whether it is a replica, which takes no writes.
     pub replica: bool,
     /// Whether it is a Dragonfly, which is not a target.
@@ -97,7 +97,7 @@ impl TargetInfo {
         Some(Self {
             family: if valkey.is_some() { Family::Valkey } else { Family::Redis },
             version: (numbers.next()?.ok()?, numbers.next()?.ok()?),
-            cluster: field("cluster_enabled") == Some("1"),
+            cluster: field("cluster_enabled").map(|enabled| enabled == "1"),
             replica: field("role").is_some_and(|role| role != "master"),
             dragonfly: field("dragonfly_version").is_some(),
             version_text,
@@ -129,16 +129,17 @@ mod tests {
         let info = TargetInfo::parse(redis).unwrap();
         assert_eq!(
             (info.family, info.version, info.cluster, info.replica),
-            (Family::Redis, (7, 0), false, false)
+            (Family::Redis, (7, 0), Some(false), false)
         );
         let valkey = "redis_version:7.2.4\r\nserver_name:valkey\r\nvalkey_version:9.1.2\r\nrole:slave\r\ncluster_enabled:1\r\n";
         let info = TargetInfo::parse(valkey).unwrap();
         assert_eq!(
             (info.family, info.version, info.cluster, info.replica),
-            (Family::Valkey, (9, 1), true, true)
+            (Family::Valkey, (9, 1), Some(true), true)
         );
         let dragonfly = "redis_version:7.4.0\r\ndragonfly_version:df-v1.40.1\r\nrole:master\r\n";
         assert!(TargetInfo::parse(dragonfly).unwrap().dragonfly);
+        assert_eq!(TargetInfo::parse("redis_version:7.0.0\r\n").unwrap().cluster, None);
         assert_eq!(TargetInfo::parse("role:master\r\n"), None);
     }
 }

@@ -109,7 +109,9 @@ impl Run {
         Resharding::start(move |round| {
             let cluster = cluster.lock().unwrap();
             cluster.wait_whole().unwrap();
-            cluster.move_slowly(slots[round % slots.len()], Duration::from_millis(2)).unwrap();
+            cluster
+                .move_slowly(slots.get(round % slots.len()).copied().unwrap(), Duration::from_millis(2))
+                .unwrap();
             drop(cluster);
             // Whoever waits for it comes first.
             std::thread::sleep(Duration::from_millis(1));

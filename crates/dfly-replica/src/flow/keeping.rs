@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 use dfly_client::FlowId;
 use dfly_journal::Lsn;
 use redis_sink::cluster::ClusterConnection;
-use redis_slots::Slot;
+use redis_slots::{Address, Slot};
 use tokio::sync::mpsc;
 use tokio::time::sleep;
-use tracing::{debug, warn};
+use tracing::{debug, info, warn};
 
 use super::{Flow, Mark, Waited};
 use crate::checkpoint::{self, Position};
@@ -20,6 +20,9 @@ use crate::look::gone;
 
 /// How long positions may not be stored before it is said why.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long a node may be gone before it is said.
+const UNNOTICED: Duration = Duration::from_secs(1);
 
 /// Between two questions whether a position is safe, at the most.
 const AGAIN: Duration = Duration::from_millis(200);
@@ -37,6 +40,10 @@ pub(crate) struct Keeping {
     due: Instant,
     /// Since when it is not possible.
     hindered: Option<Instant>,
+    /// When it was last said that a node refuses.
+    refusal_told: Option<Instant>,
+    /// The node of which it was said that it is not reached.
+    gone_told: Option<Address>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,7 +72,17 @@ impl Keeping {
             }
         });
         let (settled, due) = (stored, Instant::now());
-        Self { questions, answers, settled, stored, state: State::Resting, due, hindered: None }
+        Self {
+            questions,
+            answers,
+            settled,
+            stored,
+            state: State::Resting,
+            due,
+            hindered: None,
+            refusal_told: None,
+            gone_told: None,
+        }
     }
 
     pub(super) fn settle(&mut self, at: Position) {
@@ -201,14 +218,30 @@ impl Flow {
         self.sink.submit(&mut batch, Mark::Stored(position));
     }
 
-    /// As soon as a node has been gone for too long, the run ends.
-    pub(super) fn check_gone(&self) -> Result<(), FlowError> {
-        let (Some(limit), Some((address, since))) = (self.config.reconnect.give_up_after, self.sink.gone())
-        else {
+    /// Says so, now and then, when a node refuses what is sent again.
+    pub(super) fn tell_of_refusals(&mut self) {
+        let (Some(error), Some(keeping)) = (self.sink.take_passing(), &mut self.keeping) else { return };
+        let now = Instant::now();
+        if keeping.refusal_told.is_none_or(|at| now - at >= PATIENCE) {
+            keeping.refusal_told = Some(now);
+            warn!(flow = self.id.0, %error, "a node of the target takes nothing for now; what it refuses is sent again");
+        }
+    }
+
+    /// Says so when a node is gone for a while; if that is for too long, the run ends.
+    pub(super) fn check_gone(&mut self) -> Result<(), FlowError> {
+        let (Some(keeping), gone) = (&mut self.keeping, self.sink.gone()) else { return Ok(()) };
+        let Some((address, after)) = gone.map(|(address, since)| (address, Instant::now() - since)) else {
+            if let Some(address) = keeping.gone_told.take() {
+                info!(flow = self.id.0, node = %address, "the node of the target is back, or replaced");
+            }
             return Ok(());
         };
-        let after = Instant::now() - since;
-        if after < limit {
+        if after >= UNNOTICED && keeping.gone_told.as_ref() != Some(&address) {
+            warn!(flow = self.id.0, node = %address, "a node of the target is not reached; what is for its slots waits, the rest is written");
+            keeping.gone_told = Some(address.clone());
+        }
+        if self.config.reconnect.give_up_after.is_none_or(|limit| after < limit) {
             return Ok(());
         }
         let last = format!("{address} is not reached");

@@ -64,6 +64,8 @@ impl Flow {
         // First what is not as it should be: positions are published with it.
         self.take_refusals()?;
         self.take_lost();
+        self.tell_of_refusals();
+        self.check_gone()?;
         if let Some(address) = self.sink.take_replaced().into_iter().next() {
             let why = format!("{address} is a primary no more");
             return Ok(Waited::TargetLost(FlowError::Target(Box::new(Error::Replaced(why)))));
@@ -137,8 +139,7 @@ impl Flow {
     /// Something was due: among it perhaps an answer of the target.
     pub(super) fn check_target(&mut self) -> Result<Waited, FlowError> {
         if self.is_in_cluster() {
-            self.check_gone()?;
-            return Ok(Waited::Moved);
+            return self.check_gone().map(|()| Waited::Moved);
         }
         let limit = self.config.target_timeout;
         match self.link.deadline(!self.sink.is_idle(), limit) {

@@ -1,7 +1,7 @@
 //! What a flow writes through: one connection to a server, or one to each node of a cluster.
 
-use redis_resp::CommandBatch;
 use redis_resp::connection::Connection;
+use redis_resp::{CommandBatch, ServerError};
 use redis_sink::cluster::{ClusterError, ClusterPipeline, Lost};
 use redis_sink::{Pipeline, Refusal, SinkError};
 use redis_slots::Address;
@@ -96,6 +96,14 @@ impl Sink {
         match self {
             Self::Server(_) => Vec::new(),
             Self::Cluster(cluster) => cluster.pipeline.take_replaced(),
+        }
+    }
+
+    /// Why something waits that a node of a cluster refused for now.
+    pub(super) fn take_passing(&mut self) -> Option<ServerError> {
+        match self {
+            Self::Server(_) => None,
+            Self::Cluster(cluster) => cluster.pipeline.take_passing(),
         }
     }
 

@@ -28,16 +28,21 @@ use crate::error::Error;
 /// The name of every connection to the target, as `CLIENT LIST` shows it.
 pub(crate) const NAME: &str = "df2redis";
 
+/// Why a target is not written to that keeps it to itself.
+const UNSAID: &str =
+    "does not say whether it is a single server or a cluster (is it a proxy?); say so with --target-mode";
+
 /// Connects to the target, checks that it can be written to, and asks what it can do.
 pub(crate) async fn connect_target(config: &EngineConfig) -> Result<(TargetConnection, Target), Error> {
     let (mut connection, info) = TargetInfo::connect(&config.target).await?;
+    let unfit_for = |reason| Error::Unfit { address: config.target.to_string(), reason };
     let is_cluster = match config.target_mode {
-        TargetMode::Auto => info.cluster,
+        TargetMode::Auto => info.cluster.ok_or_else(|| unfit_for(UNSAID.to_owned()))?,
         TargetMode::Standalone => false,
         TargetMode::Cluster => true,
     };
     if let Some(reason) = unfit(&info, is_cluster) {
-        return Err(Error::Unfit { address: config.target.to_string(), reason });
+        return Err(unfit_for(reason));
     }
     let known = known_abilities(&mut connection).await?;
     if is_cluster {

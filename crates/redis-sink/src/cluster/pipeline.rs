@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
+use redis_resp::ServerError;
 use redis_slots::{Address, Topology};
 use tokio::time::{Sleep, sleep_until};
 
@@ -79,6 +80,11 @@ impl<T> ClusterPipeline<T> {
     /// As [`ClusterWindow::take_lost`].
     pub fn take_lost(&mut self) -> Vec<Lost> {
         self.window.take_lost()
+    }
+
+    /// As [`ClusterWindow::take_passing`].
+    pub fn take_passing(&mut self) -> Option<ServerError> {
+        self.window.take_passing()
     }
 
     /// As [`ClusterWindow::take_replaced`], where they are.

@@ -5,7 +5,7 @@ use std::hash::BuildHasherDefault;
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
-use redis_resp::{Outcome, ServerError};
+use redis_resp::{ErrorCode, Outcome, ServerError};
 use redis_slots::{Redirect, Slot, Topology};
 
 use crate::cluster::ledger::Ledger;
@@ -63,6 +63,7 @@ pub struct ClusterWindow<T> {
     refusals: Vec<Refusal>,
     lost: Vec<Lost>,
     replaced: BTreeSet<NodeId>,
+    passing: Option<ServerError>,
     memo: Option<Memo>,
 }
 
@@ -82,6 +83,7 @@ impl<T> ClusterWindow<T> {
             refusals: Vec::new(),
             lost: Vec::new(),
             replaced: BTreeSet::new(),
+            passing: None,
             memo: None,
         }
     }
@@ -164,6 +166,9 @@ impl<T> ClusterWindow<T> {
         error: ServerError,
     ) -> Result<bool, WindowError> {
         let verdict = Verdict::of(&error);
+        if matches!(verdict, Verdict::Later { .. }) && error.code != ErrorCode::TryAgain {
+            self.passing = Some(error.clone());
+        }
         let is_foreign = verdict.slot().is_some_and(|named| named != slot);
         let way = if is_foreign { None } else { self.way((node, slot), verdict) };
         let queue = self.slots.get_mut(&slot).ok_or(WindowError::Unasked)?;
@@ -366,6 +371,11 @@ impl<T> ClusterWindow<T> {
     /// sent again. What their keys should hold has to be found out in another way.
     pub fn take_lost(&mut self) -> Vec<Lost> {
         std::mem::take(&mut self.lost)
+    }
+
+    /// Why something waits that a node refused for now, since the last call; but for slots that are on their way.
+    pub fn take_passing(&mut self) -> Option<ServerError> {
+        self.passing.take()
     }
 
     /// The nodes that were primaries and are none any more, since the last call. If one failed, its replacement may lack
