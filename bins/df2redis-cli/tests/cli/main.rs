@@ -4,6 +4,7 @@
 
 mod bad_input;
 mod binary;
+mod cluster;
 mod crash;
 mod crash_cluster;
 mod crash_live;

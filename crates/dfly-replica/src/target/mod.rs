@@ -122,6 +122,9 @@ fn unfit(info: &TargetInfo, is_cluster: bool) -> Option<String> {
     let version = &info.version_text;
     match info {
         info if info.dragonfly => Some("is a Dragonfly; name a Redis or Valkey server".to_owned()),
+        info if is_cluster && info.cluster == Some(false) => {
+            Some("is a single server, not a node of a cluster; leave out --target-mode".to_owned())
+        }
         info if info.replica && !is_cluster => {
             Some("is a replica, which takes no writes; name its primary".to_owned())
         }
