@@ -55,7 +55,7 @@ mod tests {
     #[test]
     fn every_setting_is_read() {
         let of = |key: &str| match key {
-            "give-up-after" | "target-ops-per-second" => "1",
+            "give-up-after" | "target-ops-per-second" | "wait-replicas" => "1",
             switch if switch.ends_with("-insecure") => "true",
             list if list.starts_with("allow-") || list.starts_with("block-") || list == "rename-keys" => {
                 "['a']"

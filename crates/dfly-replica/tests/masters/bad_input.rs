@@ -83,7 +83,7 @@ async fn targets_that_take_no_writes() {
     let primary = redis();
     let port = primary.address().port().to_string();
     for (args, words) in [
-        (vec!["--cluster-enabled".to_owned(), "yes".to_owned()], "cluster"),
+        (vec!["--cluster-enabled".to_owned(), "yes".to_owned()], "nobody owns slot 0"),
         (vec!["--replicaof".to_owned(), "127.0.0.1".to_owned(), port], "is a replica"),
         (vec!["--requirepass".to_owned(), "pw".to_owned()], "refuses the login"),
     ] {
