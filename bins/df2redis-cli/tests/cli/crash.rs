@@ -51,45 +51,20 @@ pub(crate) fn accidents() -> u64 {
     std::env::var_os("RUNS").map_or(30, |runs| runs.to_str().unwrap().parse().unwrap())
 }
 
-struct Run {
-    master: ScriptedMaster,
-    redis: RedisServer,
-    tool: Child,
-    /// Where the tool keeps the journal that the target was too slow for.
-    state: tempfile::TempDir,
-    random: Random,
+/// A scripted master with a workload that is not idempotent.
+pub(crate) struct Source {
+    pub master: ScriptedMaster,
+    pub random: Random,
     serial: u64,
 }
 
-impl Run {
-    async fn start(seed: u64) -> Self {
+impl Source {
+    pub(crate) async fn start(seed: u64) -> Self {
         let master = ScriptedMaster::start(Script::new(3), MasterOptions::default()).await.unwrap();
-        let options = RedisOptions { append_only: true, ..RedisOptions::default() };
-        let redis = RedisServer::start(options).unwrap();
-        let state = tempfile::tempdir().unwrap();
-        let tool = tool((&master, &redis), &state);
-        let mut run = Self { master, redis, tool, state, random: Random(seed), serial: 0 };
-        run.caught_up("at the start").await;
-        run
+        Self { master, random: Random(seed), serial: 0 }
     }
 
-    async fn caught_up(&mut self, when: &str) {
-        let deadline = Instant::now() + LIMIT;
-        while timeout(Duration::from_millis(200), self.master.caught_up()).await.is_err() {
-            assert!(Instant::now() < deadline, "not caught up {when}: {:?}", self.master.violations());
-            self.restart_if_it_found_no_target();
-        }
-    }
-
-    /// A tool that was started while the target was away has ended, and says so by its exit code.
-    fn restart_if_it_found_no_target(&mut self) {
-        if let Some(status) = self.tool.try_wait().unwrap() {
-            assert_eq!(status.code(), Some(5), "{status}");
-            self.start_tool();
-        }
-    }
-
-    async fn work(&mut self) {
+    pub(crate) async fn work(&mut self) {
         for _ in 0..self.random.below(400) {
             self.serial += 1;
             let line = operation(&mut self.random, self.serial);
@@ -99,17 +74,66 @@ impl Run {
         }
     }
 
+    /// Waits until everything is acknowledged. A tool that was started while the target was away has ended, and says so by
+    /// its exit code: it is started again.
+    pub(crate) async fn caught_up(
+        &self,
+        (tool, start): (&mut Child, impl Fn(&ScriptedMaster) -> Child),
+        when: &str,
+    ) {
+        let deadline = Instant::now() + LIMIT;
+        while timeout(Duration::from_millis(200), self.master.caught_up()).await.is_err() {
+            assert!(Instant::now() < deadline, "not caught up {when}: {:?}", self.master.violations());
+            if let Some(status) = tool.try_wait().unwrap() {
+                assert_eq!(status.code(), Some(5), "{status}");
+                *tool = start(&self.master);
+            }
+        }
+    }
+}
+
+pub(crate) fn kill(tool: &mut Child) {
+    tool.kill().unwrap();
+    tool.wait().unwrap();
+}
+
+struct Run {
+    source: Source,
+    redis: RedisServer,
+    tool: Child,
+    /// Where the tool keeps the journal that the target was too slow for.
+    state: tempfile::TempDir,
+}
+
+impl Run {
+    async fn start(seed: u64) -> Self {
+        let source = Source::start(seed).await;
+        let options = RedisOptions { append_only: true, ..RedisOptions::default() };
+        let redis = RedisServer::start(options).unwrap();
+        let state = tempfile::tempdir().unwrap();
+        let tool = tool((&source.master, &redis), &state);
+        let mut run = Self { source, redis, tool, state };
+        run.caught_up("at the start").await;
+        run
+    }
+
+    async fn caught_up(&mut self, when: &str) {
+        let (redis, state) = (&self.redis, &self.state);
+        let start = |master: &ScriptedMaster| tool((master, redis), state);
+        self.source.caught_up((&mut self.tool, start), when).await;
+    }
+
     /// Something dies, without a word, wherever it stands.
     fn accident(&mut self) {
-        match self.random.below(6) {
-            0 => self.master.cut(),
+        match self.source.random.below(6) {
+            0 => self.source.master.cut(),
             1 => {
                 self.redis.kill().unwrap();
                 self.redis.restart().unwrap();
             }
             2 => {
                 self.redis.kill().unwrap();
-                self.kill_tool();
+                kill(&mut self.tool);
                 self.redis.restart().unwrap();
                 self.start_tool();
             }
@@ -118,19 +142,14 @@ impl Run {
                 client.expect(&[b"CLIENT", b"KILL", b"TYPE", b"normal", b"SKIPME", b"yes"]).unwrap();
             }
             _ => {
-                self.kill_tool();
+                kill(&mut self.tool);
                 self.start_tool();
             }
         }
     }
 
-    fn kill_tool(&mut self) {
-        self.tool.kill().unwrap();
-        self.tool.wait().unwrap();
-    }
-
     fn start_tool(&mut self) {
-        self.tool = tool((&self.master, &self.redis), &self.state);
+        self.tool = tool((&self.source.master, &self.redis), &self.state);
     }
 }
 
@@ -145,9 +164,9 @@ async fn every_record_once_whatever_is_killed() {
     let crashes = accidents();
     let mut run = Run::start(0x2545_f491_4f6c_dd1d).await;
     for crash in 0..crashes {
-        run.work().await;
+        run.source.work().await;
         run.accident();
-        run.work().await;
+        run.source.work().await;
         if crash % 10 == 9 {
             run.caught_up(&format!("after crash {crash}")).await;
         }
@@ -157,6 +176,6 @@ async fn every_record_once_whatever_is_killed() {
     assert_eq!(status.code(), Some(0), "{log}");
     let mut found = keyspace(&mut run.redis.client().unwrap()).unwrap();
     found.retain(|(_, key), _| !key.starts_with(b"df2redis:"));
-    assert_eq!(found, run.master.keyspace());
-    assert_eq!(run.master.violations(), [""; 0]);
+    assert_eq!(found, run.source.master.keyspace());
+    assert_eq!(run.source.master.violations(), [""; 0]);
 }

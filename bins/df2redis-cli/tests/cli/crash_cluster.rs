@@ -3,76 +3,52 @@
 
 use std::process::Child;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use dfly_testkit::{
-    ClusterOptions, MasterOptions, RedisClient, RedisCluster, Resharding, Script, ScriptedMaster,
-};
+use dfly_testkit::{ClusterOptions, RedisClient, RedisCluster, Resharding, ScriptedMaster};
 use rustix::process::Signal;
-use tokio::task::yield_now;
-use tokio::time::timeout;
 
 use crate::binary::{spawn_quiet, stop};
-use crate::crash::{Random, accidents, operation};
-
-const LIMIT: Duration = Duration::from_secs(60);
+use crate::crash::{Source, accidents, kill};
 
 /// Keys that are renamed, and named together in one command, share a slot.
 const TAGGED: [&str; 2] = ["s", "l"];
 
 struct Run {
-    master: ScriptedMaster,
+    source: Source,
     cluster: Arc<Mutex<RedisCluster>>,
     tool: Child,
     state: tempfile::TempDir,
-    random: Random,
-    serial: u64,
 }
 
 impl Run {
     async fn start(seed: u64) -> Self {
-        let master = ScriptedMaster::start(Script::new(3), MasterOptions::default()).await.unwrap();
+        let source = Source::start(seed).await;
         let args = ["--appendonly", "yes", "--appendfsync", "always"].map(str::to_owned).into();
         let options = ClusterOptions { args, node_timeout_ms: 10_000, ..ClusterOptions::default() };
         let cluster = Arc::new(Mutex::new(RedisCluster::start(&options).unwrap()));
         let state = tempfile::tempdir().unwrap();
-        let tool = tool((&master, &cluster), &state);
-        let mut run = Self { master, cluster, tool, state, random: Random(seed), serial: 0 };
+        let tool = tool((&source.master, &cluster), &state);
+        let mut run = Self { source, cluster, tool, state };
         run.caught_up("at the start").await;
         run
     }
 
     async fn caught_up(&mut self, when: &str) {
-        let deadline = Instant::now() + LIMIT;
-        while timeout(Duration::from_millis(200), self.master.caught_up()).await.is_err() {
-            assert!(Instant::now() < deadline, "not caught up {when}: {:?}", self.master.violations());
-            // One that was started while the node was away that it was told has ended.
-            if let Some(status) = self.tool.try_wait().unwrap() {
-                assert_eq!(status.code(), Some(5), "{status}");
-                self.start_tool();
-            }
-        }
-    }
-
-    async fn work(&mut self) {
-        for _ in 0..self.random.below(400) {
-            self.serial += 1;
-            let line = operation(&mut self.random, self.serial);
-            if self.master.apply(line.as_str()).is_ok() && self.serial.is_multiple_of(4) {
-                yield_now().await;
-            }
-        }
+        let (cluster, state) = (&self.cluster, &self.state);
+        let start = |master: &ScriptedMaster| tool((master, cluster), state);
+        self.source.caught_up((&mut self.tool, start), when).await;
     }
 
     fn accident(&mut self) {
-        let node = usize::try_from(self.random.below(3)).unwrap();
-        match self.random.below(6) {
-            0 => self.master.cut(),
+        let node = usize::try_from(self.source.random.below(3)).unwrap();
+        match self.source.random.below(6) {
+            0 => self.source.master.cut(),
             1 => self.restart_node(node, false),
             2 => self.restart_node(node, true),
             3 => cut_connections(&mut self.cluster.lock().unwrap().client(node).unwrap()),
             _ => {
-                self.kill_tool();
+                kill(&mut self.tool);
                 self.start_tool();
             }
         }
@@ -84,7 +60,7 @@ impl Run {
         let mut cluster = cluster.lock().unwrap();
         cluster.kill(node).unwrap();
         if tool_too {
-            self.kill_tool();
+            kill(&mut self.tool);
         }
         cluster.restart(node).unwrap();
         drop(cluster);
@@ -93,13 +69,8 @@ impl Run {
         }
     }
 
-    fn kill_tool(&mut self) {
-        self.tool.kill().unwrap();
-        self.tool.wait().unwrap();
-    }
-
     fn start_tool(&mut self) {
-        self.tool = tool((&self.master, &self.cluster), &self.state);
+        self.tool = tool((&self.source.master, &self.cluster), &self.state);
     }
 
     fn reshard(&self) -> Resharding {
@@ -147,9 +118,9 @@ async fn every_record_once_in_a_cluster_whose_slots_move() {
     let mut run = Run::start(0x9e37_79b9_7f4a_7c15).await;
     let resharding = run.reshard();
     for crash in 0..crashes {
-        run.work().await;
+        run.source.work().await;
         run.accident();
-        run.work().await;
+        run.source.work().await;
         if crash % 10 == 9 {
             run.caught_up(&format!("after crash {crash}")).await;
         }
@@ -162,9 +133,9 @@ async fn every_record_once_in_a_cluster_whose_slots_move() {
     println!("{crashes} accidents while {moved} slots moved");
     let mut found = run.cluster.lock().unwrap().keyspace().unwrap();
     found.retain(|(_, key), _| !key.starts_with(b"df2redis:"));
-    let model = run.master.keyspace().into_iter();
+    let model = run.source.master.keyspace().into_iter();
     let model = model.map(|((db, key), value)| ((db, on_target(&key).into()), value)).collect();
     assert_eq!(found, model);
-    assert_eq!(run.master.violations(), [""; 0]);
+    assert_eq!(run.source.master.violations(), [""; 0]);
     assert!(moved > 0);
 }
