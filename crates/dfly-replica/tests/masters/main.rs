@@ -7,6 +7,7 @@
     reason = "a failed expectation must stop the test"
 )]
 
+mod accidents;
 mod acks;
 mod bad_input;
 mod captures;

@@ -1,10 +1,10 @@
 //! Random operations over few keys, through random shapes of everything in between: the end is the model's.
 
 use std::path::Path;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
-use dfly_replica::{Blame, EngineConfig, OnStart, Stop};
-use dfly_testkit::{MasterOptions, Op, RedisServer, Script, ScriptedMaster};
+use dfly_replica::{EngineConfig, OnStart};
+use dfly_testkit::{MasterOptions, RedisServer, Script, ScriptedMaster};
 use dfly_translate::{Choice, Glob, Policy, Rules, Selection};
 use dfly_wire::DbIndex;
 use proptest::prelude::*;
@@ -13,6 +13,7 @@ use redis_sink::WindowLimits;
 use tokio::runtime::Runtime;
 use tokio::time::timeout;
 
+use crate::accidents::{Accident, befalls};
 use crate::run::{redis, user_keys};
 use crate::workload::{Keyspace, LIMIT, Run, Workload, assert_equal, patient, styles};
 
@@ -35,25 +36,6 @@ struct Shape {
 }
 
 #[derive(Debug, Clone, Copy)]
-enum Accident {
-    SourceCut,
-    TargetCut,
-    Pause,
-    /// Keys expire on the target while it stands still, and have lost their expiry on the source in time.
-    Volatile,
-    Flush,
-    /// Of database 0, or of 3.
-    FlushDb(bool),
-    /// The tool is killed, and started again.
-    Crash,
-    /// It is stopped, and started again.
-    Stop,
-    /// The source is another process then, without a backlog.
-    Restart,
-    FailOver,
-}
-
-#[derive(Debug, Clone, Copy)]
 enum Picked {
     Everything,
     /// Database 3 becomes 5.
@@ -67,11 +49,11 @@ enum Picked {
 fn shapes() -> impl Strategy<Value = Shape> {
     let accident = prop_oneof![
         Just(Accident::SourceCut),
-        Just(Accident::TargetCut),
-        Just(Accident::Pause),
+        Just(Accident::TargetCut(0)),
+        Just(Accident::Pause(0)),
         Just(Accident::Volatile),
         Just(Accident::Flush),
-        any::<bool>().prop_map(Accident::FlushDb),
+        prop_oneof![Just(0), Just(3)].prop_map(Accident::FlushDb),
         Just(Accident::Crash),
         Just(Accident::Stop),
         Just(Accident::Restart),
@@ -202,86 +184,6 @@ impl Shape {
     }
 }
 
-/// Applies to both.
-fn apply(op: &Op, run: &Run, work: &mut Workload) {
-    run.master.apply(op.clone()).unwrap();
-    work.model.apply(op).unwrap();
-}
-
-/// For every key that takes it.
-fn try_all(run: &Run, work: &mut Workload, line: impl Fn(String) -> String) {
-    for (name, serial) in
-        ["s", "l", "h", "t", "z", "n", "x", "big"].into_iter().flat_map(|name| (0..6).map(move |k| (name, k)))
-    {
-        for db in [0, 3] {
-            let op = Op::line(&line(format!("{name}{serial}"))).in_db(db);
-            if work.model.apply(&op).is_ok() {
-                run.master.apply(op).unwrap();
-            }
-        }
-    }
-}
-
-async fn befalls(accident: Accident, run: Run, (shape, state, work): (&Shape, &Path, &mut Workload)) -> Run {
-    match accident {
-        Accident::SourceCut => run.master.cut(),
-        Accident::TargetCut => {
-            let mut client = run.redis.client().unwrap();
-            client.expect(&[b"CLIENT", b"KILL", b"TYPE", b"normal", b"SKIPME", b"yes"]).unwrap();
-        }
-        Accident::Pause => {
-            run.redis.pause().unwrap();
-            for op in work.ops(100) {
-                run.master.apply(op).unwrap();
-            }
-            run.redis.resume().unwrap();
-        }
-        Accident::Volatile => {
-            run.redis.pause().unwrap();
-            let soon = SystemTime::now() + Duration::from_millis(100);
-            let at = soon.duration_since(UNIX_EPOCH).unwrap().as_millis();
-            try_all(&run, work, |key| format!("PEXPIREAT {key} {at}"));
-            for op in work.ops(30) {
-                run.master.apply(op).unwrap();
-            }
-            try_all(&run, work, |key| format!("PERSIST {key}"));
-            tokio::time::sleep(soon.duration_since(SystemTime::now()).unwrap_or_default()).await;
-            run.redis.resume().unwrap();
-        }
-        Accident::Flush => apply(&Op::line("FLUSHALL"), &run, work),
-        Accident::FlushDb(third) => {
-            // With a map, database 5 of the target may be that of two of the source's.
-            let db = if third && !matches!(shape.selection, Picked::Mapped) { 3 } else { 0 };
-            apply(&Op::line("FLUSHDB").in_db(db), &run, work);
-        }
-        Accident::Crash => {
-            run.task.abort();
-            assert!(run.task.await.unwrap_err().is_cancelled());
-            return shape.start(state, (run.master, run.redis));
-        }
-        Accident::Stop => {
-            run.stop.send_replace(Stop::Drain);
-            let ended = run.task.await.unwrap();
-            // A target that is gone at that moment is not waited for.
-            assert!(ended.as_ref().err().is_none_or(|error| error.blame() == Blame::Target), "{ended:?}");
-            return shape.start(state, (run.master, run.redis));
-        }
-        // A run that starts behind it would refuse the old one's positions.
-        Accident::Restart | Accident::FailOver => {
-            assert!(timeout(LIMIT, run.master.caught_up()).await.is_ok(), "{:?}", run.master.violations());
-            for op in work.ops(10) {
-                run.master.apply(op).unwrap();
-            }
-            match accident {
-                Accident::Restart => run.master.restart(),
-                _ => run.master.fail_over(),
-            }
-            assert!(timeout(LIMIT, run.master.caught_up()).await.is_ok(), "{:?}", run.master.violations());
-        }
-    }
-    run
-}
-
 async fn ends_as_the_model(shape: Shape) {
     let mut script = Script::new(shape.shards).style(styles().swap_remove(shape.style));
     let mut work = Workload { random: shape.seed, model: dfly_testkit::Model::default() };
@@ -301,7 +203,13 @@ async fn ends_as_the_model(shape: Shape) {
         for op in work.ops(*records) {
             run.master.apply(op).unwrap();
         }
-        run = befalls(*accident, run, (&shape, state.path(), &mut work)).await;
+        let accident = match *accident {
+            // With a map, database 5 of the target may be that of two of the source's.
+            Accident::FlushDb(_) if matches!(shape.selection, Picked::Mapped) => Accident::FlushDb(0),
+            accident => accident,
+        };
+        let start = |master, redis| shape.start(state.path(), (master, redis));
+        run = befalls(accident, run, &mut work, start).await;
     }
     for op in work.ops(50) {
         run.master.apply(op).unwrap();

@@ -4,8 +4,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use dfly_replica::{Blame, EngineConfig, OnStart, Stop};
-use dfly_testkit::{MasterOptions, Model, Op, RedisCluster, Resharding, Script, ScriptedMaster};
+use dfly_replica::{EngineConfig, OnStart};
+use dfly_testkit::{MasterOptions, Model, RedisCluster, Resharding, Script, ScriptedMaster};
 use dfly_translate::{Policy, Rules, Selection};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
@@ -14,6 +14,7 @@ use tokio::runtime::Runtime;
 use tokio::time::timeout;
 
 use super::{cluster, empty, reshard, user_keys};
+use crate::accidents::{Accident, befalls};
 use crate::workload::{Keyspace, LIMIT, Run, Workload, assert_equal, patient, styles};
 
 /// The keys of a workload, by what they begin with.
@@ -34,27 +35,13 @@ struct Shape {
     accidents: Vec<(usize, Accident)>,
 }
 
-#[derive(Debug, Clone, Copy)]
-enum Accident {
-    SourceCut,
-    /// Connections to a node.
-    TargetCut(usize),
-    Pause(usize),
-    Flush,
-    FlushDb,
-    Crash,
-    Stop,
-    Restart,
-    FailOver,
-}
-
 fn shapes() -> impl Strategy<Value = Shape> {
     let accident = prop_oneof![
         Just(Accident::SourceCut),
         (0..3usize).prop_map(Accident::TargetCut),
         (0..3usize).prop_map(Accident::Pause),
         Just(Accident::Flush),
-        Just(Accident::FlushDb),
+        Just(Accident::FlushDb(0)),
         Just(Accident::Crash),
         Just(Accident::Crash),
         Just(Accident::Stop),
@@ -123,59 +110,6 @@ impl Shape {
     }
 }
 
-async fn befalls(
-    accident: Accident,
-    run: Run<Arc<RedisCluster>>,
-    (shape, state, work): (&Shape, &Path, &mut Workload),
-) -> Run<Arc<RedisCluster>> {
-    match accident {
-        Accident::SourceCut => run.master.cut(),
-        Accident::TargetCut(node) => {
-            let mut client = run.redis.client(node).unwrap();
-            let list = client.expect(&[b"CLIENT", b"LIST"]).unwrap().text().unwrap();
-            let ours = list.lines().filter(|line| line.contains(" name=df2redis "));
-            for id in ours.filter_map(|line| line.strip_prefix("id=")?.split(' ').next()) {
-                client.command(&[b"CLIENT", b"KILL", b"ID", id.as_bytes()]).unwrap();
-            }
-        }
-        Accident::Pause(node) => {
-            run.redis.node(node).unwrap().pause().unwrap();
-            for op in work.ops(100) {
-                run.master.apply(op).unwrap();
-            }
-            run.redis.node(node).unwrap().resume().unwrap();
-        }
-        Accident::Flush | Accident::FlushDb => {
-            let op = Op::line(if matches!(accident, Accident::Flush) { "FLUSHALL" } else { "FLUSHDB" });
-            run.master.apply(op.clone()).unwrap();
-            work.model.apply(&op).unwrap();
-        }
-        Accident::Crash => {
-            run.task.abort();
-            assert!(run.task.await.unwrap_err().is_cancelled());
-            return shape.start(state, (run.master, run.redis));
-        }
-        Accident::Stop => {
-            run.stop.send_replace(Stop::Drain);
-            let ended = run.task.await.unwrap();
-            assert!(ended.as_ref().err().is_none_or(|error| error.blame() == Blame::Target), "{ended:?}");
-            return shape.start(state, (run.master, run.redis));
-        }
-        Accident::Restart | Accident::FailOver => {
-            assert!(timeout(LIMIT, run.master.caught_up()).await.is_ok(), "{:?}", run.master.violations());
-            for op in work.ops(10) {
-                run.master.apply(op).unwrap();
-            }
-            match accident {
-                Accident::Restart => run.master.restart(),
-                _ => run.master.fail_over(),
-            }
-            assert!(timeout(LIMIT, run.master.caught_up()).await.is_ok(), "{:?}", run.master.violations());
-        }
-    }
-    run
-}
-
 async fn ends_as_the_model(shape: &Shape, cluster: &Arc<RedisCluster>) {
     empty(cluster);
     let mut script = Script::new(shape.shards).style(styles().swap_remove(shape.style));
@@ -195,7 +129,8 @@ async fn ends_as_the_model(shape: &Shape, cluster: &Arc<RedisCluster>) {
         for op in work.ops(*records) {
             run.master.apply(op).unwrap();
         }
-        run = befalls(*accident, run, (shape, state.path(), &mut work)).await;
+        let start = |master, cluster| shape.start(state.path(), (master, cluster));
+        run = befalls(*accident, run, &mut work, start).await;
     }
     for op in work.ops(50) {
         run.master.apply(op).unwrap();
