@@ -182,7 +182,7 @@ impl Engine {
         }
         Checkpoint::claim(target, &self.owner()).await?;
         target::evict_others(target).await?;
-        cluster::flush::finish(target).await?;
+        cluster::flush::finish(target, (&self.owner(), self.config.wait_replicas)).await?;
         match Checkpoint::load(target).await? {
             Stored::Whole(at) if !cluster::witness::agree(target, &at).await? => {
                 warn!(
@@ -222,7 +222,7 @@ impl Engine {
             OnStart::Mirror => Ok(Others::Remove),
             OnStart::Flush => {
                 warn!(keys, "emptying the target, as --on-start flush says");
-                target::empty(target).await?;
+                target::empty(target, &self.owner()).await?;
                 Ok(Others::None)
             }
         }
@@ -446,8 +446,8 @@ impl Engine {
         match flush.on_target(&self.config.rules.selection) {
             Emptied::Nothing => {}
             Emptied::Covered(db) => sweep::empty(&self.config, db).await?,
-            Emptied::All => target::empty(&mut target).await?,
-            Emptied::Db(_) if target.is_cluster() => target::empty(&mut target).await?,
+            Emptied::All => target::empty(&mut target, &self.owner()).await?,
+            Emptied::Db(_) if target.is_cluster() => target::empty(&mut target, &self.owner()).await?,
             Emptied::Db(db) => {
                 target.select(db).await?;
                 target::demand(&mut target, "FLUSHDB", &["FLUSHDB"]).await?;

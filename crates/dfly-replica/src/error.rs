@@ -32,6 +32,9 @@ pub enum Error {
     /// A primary of the cluster was replaced or restarted, or is new: what it holds has to be found out.
     #[error("a primary of the target is not what it was: {0}")]
     Replaced(String),
+    /// What the target has carried out may be lost yet, with one of its primaries.
+    #[error("what the target has carried out is not safe yet: {0}")]
+    NotSafe(String),
     /// The target is of a kind that cannot be written to.
     #[error("the target at {address} {reason}")]
     Unfit {
@@ -285,6 +288,7 @@ impl Error {
             Self::Target(_)
             | Self::Cluster(_)
             | Self::Replaced(_)
+            | Self::NotSafe(_)
             | Self::Unfit { .. }
             | Self::Checkpoint { .. }
             | Self::TargetAnswer { .. }

@@ -7,12 +7,12 @@ const CONDITIONS: [&[u8]; 6] = [b"NX", b"XX", b"GT", b"LT", b"CH", b"INCR"];
 
 /// Whether a command, as it goes on the wire, only sets cells (a key, a field, a member, a bit) to what it names, whatever
 /// was there. A sequence of such commands, carried out again from its start over any prefix of itself, leaves what it left
-/// the first time. Not PEXPIREAT: behind a HDEL that removed the key and one that does not, it meets another key.
+/// the first time. Not SREM, HDEL and ZREM: one that removes the last member removes the key, with its expiry, and the first
+/// time it need not have been the last. Not PEXPIREAT, which sets a cell that DEL and its like remove.
 pub fn sets_cells(command: &[u8]) -> bool {
     let mut words = arguments(command);
     match words.next().unwrap_or_default() {
-        b"DEL" | b"UNLINK" | b"SADD" | b"SREM" | b"HSET" | b"HDEL" | b"ZREM" | b"PERSIST" | b"SETBIT"
-        | b"PFADD" | b"MSET" => true,
+        b"DEL" | b"UNLINK" | b"SADD" | b"HSET" | b"PERSIST" | b"SETBIT" | b"PFADD" | b"MSET" => true,
         b"SET" => is_absolute(words.skip(2)),
         b"ZADD" => words.nth(1).is_some_and(|word| !CONDITIONS.iter().any(|c| word.eq_ignore_ascii_case(c))),
         b"RESTORE" => is_replacing(words),
@@ -80,6 +80,9 @@ mod tests {
             "RESTORE k 0 x",
             "RESTORE k 77 x REPLACE",
             "PEXPIREAT k 5",
+            "SREM k m",
+            "HDEL k f",
+            "ZREM k m",
             "RPUSH k a",
             "INCR k",
             "EVAL x 1 k",

@@ -54,6 +54,7 @@ pub use cells::sets_cells;
 pub use error::TranslateError;
 pub use expiry::{KeyExpiry, key_expiry};
 pub use glob::Glob;
+pub use notes::is_sweep;
 pub use policies::Policies;
 pub use policy::{Loss, Losses, Policy};
 pub use reread::{Reason, Reread};

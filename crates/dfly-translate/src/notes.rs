@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use dfly_wire::{DbIndex, UnixMillis};
-use redis_resp::CommandBatch;
+use redis_resp::{CommandBatch, arguments};
 use redis_slots::{Slot, beside, tag_of};
 
 use crate::script;
@@ -129,6 +129,12 @@ impl Notes {
         let slot = self.cluster.then(|| Slot::of(key));
         self.registry(slot, "left-out")
     }
+}
+
+/// Whether a command for the target is one of those of [`Translator::sweep`].
+pub fn is_sweep(command: &[u8]) -> bool {
+    let mut words = arguments(command);
+    words.next() == Some(b"EVAL") && words.next() == Some(script::SWEEP_ALL.as_bytes())
 }
 
 /// The key in a member of the set of due keys.

@@ -2,7 +2,6 @@
 //! the session began, and its replicas have all that it has.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use dfly_client::FlowId;
 use dfly_journal::Lsn;
@@ -18,7 +17,7 @@ use crate::target::{passes, strange};
 const PATIENCE: &str = "1000";
 
 /// The primaries at the beginning of a session, each with the name that it has for as long as it runs (`run_id` of INFO).
-pub(crate) type Runs = Arc<BTreeMap<Address, String>>;
+pub(crate) type Runs = BTreeMap<Address, String>;
 
 /// Whether a position may be stored.
 #[derive(Debug)]
@@ -27,7 +26,7 @@ pub(crate) enum Confirmed {
     Yes(Vec<Slot>),
     /// Not now.
     NotYet(String),
-    /// A primary was replaced, was restarted, or is new: only another session knows what is there.
+    /// A primary was replaced, or was restarted: only another session knows what is there.
     Replaced(String),
 }
 
@@ -37,13 +36,13 @@ pub(crate) async fn runs(cluster: &mut ClusterConnection) -> Result<Runs, Error>
     for (address, reply) in cluster.ask_all(&["INFO", "server"]).await? {
         runs.insert(address, text_of(&reply, "run_id")?);
     }
-    Ok(Arc::new(runs))
+    Ok(runs)
 }
 
 /// Asks every primary whether a flow's position may be stored, all before which it had answered by then.
 pub(crate) async fn confirm(
     cluster: &mut ClusterConnection,
-    safety: (&Runs, u16),
+    safety: (&mut Runs, u16),
     position: (FlowId, Lsn),
 ) -> Confirmed {
     match ask(cluster, safety, position).await {
@@ -54,7 +53,7 @@ pub(crate) async fn confirm(
 
 async fn ask(
     cluster: &mut ClusterConnection,
-    (runs, replicas): (&Runs, u16),
+    (runs, replicas): (&mut Runs, u16),
     position: (FlowId, Lsn),
 ) -> Result<Confirmed, Error> {
     cluster.refresh().await?;
@@ -64,9 +63,12 @@ async fn ask(
     }
     let mut witnesses = Vec::new();
     for address in &now {
-        let Some(run) = runs.get(address) else {
-            return Ok(Confirmed::Replaced(format!("{address} is new")));
-        };
+        // One that is new has taken slots from those that are there all the while.
+        if !runs.contains_key(address) {
+            let server = cluster.ask_at(address, &["INFO", "server"]).await?;
+            runs.insert(address.clone(), text_of(&server, "run_id")?);
+        }
+        let run = runs.get(address).map(String::as_str).unwrap_or_default();
         match ask_primary(cluster, (address, run), replicas, position).await? {
             Confirmed::Yes(witness) => witnesses.extend(witness),
             confirmed @ (Confirmed::NotYet(_) | Confirmed::Replaced(_)) => return Ok(confirmed),

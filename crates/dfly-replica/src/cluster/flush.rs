@@ -1,15 +1,22 @@
 //! Emptying a cluster. It is no one command: the positions behind the flush are stored first, with a note that it is being
-//! done, then every primary is flushed until no key can have gone past, then the note is removed. A run that finds the note
-//! does the rest.
+//! done, then every primary is flushed until no key can have gone past, then replicas are waited for, then the note is
+//! removed. A run that finds the note does the rest.
 
-use redis_resp::Reply;
+use std::collections::BTreeMap;
+
+use dfly_client::FlowId;
+use redis_resp::{ErrorCode, Reply, ServerError};
 use redis_sink::cluster::ClusterConnection;
 use redis_slots::{Address, Slot};
-use tokio::time::{Duration, sleep};
+use tokio::time::{Duration, Instant, sleep};
 use tracing::info;
 
-use crate::checkpoint::KEY;
+use super::confirm::{self, Confirmed, Runs, confirm};
+use super::witness;
+use crate::checkpoint::{Checkpoint, KEY, Position, Stored};
+use crate::config::EngineConfig;
 use crate::error::Error;
+use crate::sweep;
 use crate::target::{TargetConnection, demand, passes, strange};
 
 /// The field that says that a flush is not complete.
@@ -18,40 +25,118 @@ const FLUSHING: &str = "flushing";
 /// Between two rounds, while keys are on their way from one node to another.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// Empties every primary. `told` is the request, a HSET of [`KEY`], that stores what is to be there behind the flush.
-pub(crate) async fn empty_all(target: &mut TargetConnection, told: &[Vec<u8>]) -> Result<(), Error> {
-    let note = [FLUSHING, "1"].map(|word| word.as_bytes().to_vec());
-    let told: Vec<Vec<u8>> = told.iter().cloned().chain(note).collect();
-    demand(target, "HSET", &told).await?;
-    finish_with(target, &told).await
+/// How long replicas are waited for.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Writes fields and values (ARGV from 2 on) unless another session (ARGV[1] is this one) has claimed the target.
+const TELL: &str = "local owner=redis.call('HGET',KEYS[1],'owner') \
+     if owner and owner~=ARGV[1] then return 0 end redis.call('HSET',KEYS[1],unpack(ARGV,2)) return 1";
+
+/// What is to be there behind a flush.
+pub(crate) struct Behind<'a> {
+    /// The session that carries it out.
+    pub owner: &'a str,
+    /// Fields of [`KEY`] and their values.
+    pub fields: Vec<Vec<u8>>,
+    /// Where each flow stands then.
+    pub flows: &'a BTreeMap<FlowId, Position>,
+    /// How many replicas of each primary have to follow.
+    pub replicas: u16,
+}
+
+/// Empties every primary.
+pub(crate) async fn empty_all(target: &mut TargetConnection, behind: &Behind<'_>) -> Result<(), Error> {
+    tell(target, behind.owner, &[&behind.fields[..], &noted("1")].concat()).await?;
+    empty_noted(target, behind).await
+}
+
+/// Removes the source's keys alone, in one database or in all, and then the positions move.
+pub(crate) async fn empty_covered(
+    (target, config): (&mut TargetConnection, &std::sync::Arc<EngineConfig>),
+    db: Option<dfly_wire::DbIndex>,
+    behind: &Behind<'_>,
+) -> Result<(), Error> {
+    let TargetConnection::Cluster(cluster) = target else { return Ok(()) };
+    let runs = confirm::runs(cluster).await?;
+    sweep::empty(config, db).await?;
+    super::passed::forget(target).await?;
+    settle(target, behind, runs).await
 }
 
 /// Ends a flush that a run before has begun.
-pub(crate) async fn finish(target: &mut TargetConnection) -> Result<(), Error> {
-    if !target.is_cluster()
-        || demand(target, "HEXISTS", &["HEXISTS", KEY, FLUSHING]).await? != Reply::Integer(1)
-    {
+pub(crate) async fn finish(
+    target: &mut TargetConnection,
+    (owner, replicas): (&str, u16),
+) -> Result<(), Error> {
+    let is_noted = ["HEXISTS", KEY, FLUSHING];
+    if !target.is_cluster() || demand(target, "HEXISTS", &is_noted).await? != Reply::Integer(1) {
         return Ok(());
     }
     info!("a run before has begun to empty the target, as the source was; doing the rest");
     let reply = demand(target, "HGETALL", &["HGETALL", KEY]).await?;
-    let Reply::Array(pairs) = &reply else { return Err(strange("HGETALL", &reply)) };
-    let mut told = vec![b"HSET".to_vec(), KEY.as_bytes().to_vec()];
-    for word in pairs {
-        let Reply::Bulk(word) = word else { return Err(strange("HGETALL", &reply)) };
-        told.push(word.to_vec());
-    }
-    finish_with(target, &told).await
+    let Reply::Array(words) = &reply else { return Err(strange("HGETALL", &reply)) };
+    let word = |word: &Reply| match word {
+        Reply::Bulk(word) => Ok(word.to_vec()),
+        other => Err(strange("HGETALL", other)),
+    };
+    let fields = words.iter().map(word).collect::<Result<_, _>>()?;
+    let flows = match Checkpoint::load(target).await? {
+        Stored::Whole(at) => at.flows,
+        _ => BTreeMap::new(),
+    };
+    empty_noted(target, &Behind { owner, fields, flows: &flows, replicas }).await
 }
 
-async fn finish_with(target: &mut TargetConnection, told: &[Vec<u8>]) -> Result<(), Error> {
-    if let TargetConnection::Cluster(cluster) = target {
-        until_empty(cluster, told).await?;
-    }
-    // A move of this very key may have met a flush.
-    demand(target, "HSET", told).await?;
+fn noted(value: &str) -> [Vec<u8>; 2] {
+    [FLUSHING, value].map(|word| word.as_bytes().to_vec())
+}
+
+async fn empty_noted(target: &mut TargetConnection, behind: &Behind<'_>) -> Result<(), Error> {
+    let TargetConnection::Cluster(cluster) = target else { return Ok(()) };
+    let runs = confirm::runs(cluster).await?;
+    let hset = [b"HSET".to_vec(), KEY.as_bytes().to_vec()];
+    until_empty(cluster, &[&hset, &behind.fields[..], &noted("1")].concat()).await?;
+    settle(target, behind, runs).await?;
     demand(target, "HDEL", &["HDEL", KEY, FLUSHING]).await?;
     Ok(())
+}
+
+/// The primaries are those that were flushed, and their replicas have followed: the positions hold.
+async fn settle(target: &mut TargetConnection, behind: &Behind<'_>, mut runs: Runs) -> Result<(), Error> {
+    let mut fields = behind.fields.clone();
+    if let TargetConnection::Cluster(cluster) = target {
+        for (flow, at) in behind.flows {
+            let witnesses = until_safe(cluster, (&mut runs, behind.replicas), (*flow, *at)).await?;
+            fields.extend([witness::field(*flow), witness::text(&witnesses)].map(String::into_bytes));
+        }
+    }
+    // A move of this very key may have met a flush.
+    tell(target, behind.owner, &fields).await
+}
+
+async fn until_safe(
+    cluster: &mut ClusterConnection,
+    (runs, replicas): (&mut Runs, u16),
+    (flow, at): (FlowId, Position),
+) -> Result<Vec<Slot>, Error> {
+    let began = Instant::now();
+    loop {
+        match confirm(cluster, (runs, replicas), (flow, at.next)).await {
+            Confirmed::Yes(witnesses) => return Ok(witnesses),
+            Confirmed::NotYet(reason) if began.elapsed() >= PATIENCE => return Err(Error::NotSafe(reason)),
+            Confirmed::NotYet(_) => sleep(PAUSE).await,
+            Confirmed::Replaced(why) => return Err(Error::Replaced(why)),
+        }
+    }
+}
+
+async fn tell(target: &mut TargetConnection, owner: &str, fields: &[Vec<u8>]) -> Result<(), Error> {
+    let head = [&b"EVAL"[..], TELL.as_bytes(), b"1", KEY.as_bytes(), owner.as_bytes()];
+    let request: Vec<&[u8]> = head.into_iter().chain(fields.iter().map(Vec::as_slice)).collect();
+    match demand(target, "EVAL", &request).await? {
+        Reply::Integer(1) => Ok(()),
+        _ => Err(Error::Overtaken),
+    }
 }
 
 /// Flushes until nothing moved meanwhile, or nothing is left.
@@ -79,20 +164,21 @@ async fn flush_owner(
     address: &Address,
     told: &[Vec<u8>],
 ) -> Result<bool, Error> {
-    cluster.ask_at(address, &["MULTI"]).await?;
-    cluster.ask_at(address, &["FLUSHALL"]).await?;
-    cluster.ask_at(address, told).await?;
-    match cluster.ask_at(address, &["EXEC"]).await? {
-        // Refused when it was queued: the key is elsewhere by now.
-        Reply::Error(_) | Reply::Nil => Ok(false),
-        _ => Ok(true),
+    let begun = carried_out(&cluster.ask_at(address, &["MULTI"]).await?)?;
+    let queued = [cluster.ask_at(address, &["FLUSHALL"]).await?, cluster.ask_at(address, told).await?];
+    let ended = cluster.ask_at(address, &["EXEC"]).await?;
+    for reply in &queued {
+        carried_out(reply)?;
     }
+    Ok(begun && !matches!(ended, Reply::Error(_) | Reply::Nil))
 }
 
 /// Whether it was carried out; not on a node that is loading, say, or that is a replica by now.
 fn carried_out(reply: &Reply) -> Result<bool, Error> {
     match reply {
         Reply::Error(error) if passes(error) => Ok(false),
+        // The positions are elsewhere by now.
+        Reply::Error(ServerError { code: ErrorCode::Moved(_) | ErrorCode::Ask(_), .. }) => Ok(false),
         Reply::Error(error) => Err(Error::TargetAnswer { request: "FLUSHALL", answer: error.to_string() }),
         _ => Ok(true),
     }

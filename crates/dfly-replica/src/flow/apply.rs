@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use dfly_journal::{Command, Lsn, Record};
 use dfly_rdb::{Entry, Event, KeyHeader, RawValue};
-use dfly_translate::{Effect, Output, Policy};
+use dfly_translate::{Effect, Emptied, Output, Policy};
 use dfly_wire::{DbIndex, UnixMillis};
 use redis_slots::Slot;
 use tracing::{debug, warn};
@@ -15,7 +15,6 @@ use crate::cluster::passed::Verdict;
 use crate::error::FlowError;
 use crate::progress::Progress;
 use crate::report::FlowCounters;
-use crate::reread::Place;
 
 /// What a HyperLogLog begins with.
 const HYLL: &[u8] = b"HYLL";
@@ -211,6 +210,7 @@ impl Flow {
         })?;
         self.learn_expiry(command, now);
         match effect {
+            Effect::Flush(flush) if flush.on_target(&self.config.rules.selection) == Emptied::Nothing => {}
             Effect::Flush(flush) => return Ok(Some(Want::Flush(flush, next.unwrap_or_default()))),
             Effect::Reread => self.take_rereads(),
             _ => self.note(effect, command.args.get(1).unwrap_or_default()),
@@ -253,8 +253,9 @@ impl Flow {
         self.settle();
     }
 
-    /// Whether the slots of all keys of a record hold it already. A key that is to be read again is so all the same: what was
-    /// read of it may be older than the record; and so are all keys of a record that only some slots hold.
+    /// Whether the slots of all keys of a record hold it already. Where one of them is to be read again, all are: what was read
+    /// may be older than the record, and what the record made of the others comes of it; and so are all keys of a record that
+    /// only some slots hold.
     fn is_passed(&mut self, command: &Command, lsn: Lsn) -> bool {
         if self.passed.is_behind(lsn) {
             return false;
@@ -263,12 +264,14 @@ impl Flow {
         let selection = &self.config.rules.selection;
         let slots = places.iter().filter_map(|(db, key)| selection.destination(*db, key));
         let verdict = self.passed.verdict(lsn, slots.map(|(_, key)| Slot::of(&key)));
-        let is_wanted = |place: &Place| verdict == Verdict::Torn || self.wanted.rereads.wants(place);
-        let wanted: Vec<Place> = match verdict {
+        let is_wanted = match verdict {
             Verdict::Apply => return false,
-            Verdict::Pass | Verdict::Torn => places.into_iter().filter(is_wanted).collect(),
+            Verdict::Pass => places.iter().any(|place| self.wanted.rereads.wants(place)),
+            Verdict::Torn => true,
         };
-        wanted.into_iter().for_each(|place| self.want(place));
+        if is_wanted {
+            places.into_iter().for_each(|place| self.want(place));
+        }
         true
     }
 

@@ -11,10 +11,11 @@ use tracing::info;
 
 use super::{Flow, FlowEnd, Mark, Order, Signal, Waited, Want, Wanted};
 use crate::checkpoint::{self, Checkpoint};
+use crate::cluster::flush::Behind;
 use crate::config::EngineConfig;
 use crate::error::{Error, FlowError};
 use crate::lasting::Lasting;
-use crate::target::{self, connect_target, demand};
+use crate::target::{self, connect_target};
 use crate::{cluster, sweep};
 
 /// Whether a flow has come to a flush.
@@ -114,12 +115,15 @@ impl Flow {
         (flush, next): (Flush, Lsn),
         (positions, lasting): (&Checkpoint, Lasting),
     ) -> Result<Waited, FlowError> {
-        let mut told = positions.request((&self.parties.owner, &lasting));
+        let owner = self.parties.owner.as_str();
+        let mut fields = positions.request((owner, &lasting)).split_off(2);
         // Nobody knows of these positions but the hash itself.
         for flow in positions.flows.keys() {
-            told.extend([cluster::witness::field(*flow).into_bytes(), Vec::new()]);
+            fields.extend([cluster::witness::field(*flow).into_bytes(), Vec::new()]);
         }
-        match self.empty_cluster(flush, &told).await {
+        let replicas = self.config.wait_replicas;
+        let behind = Behind { owner, fields, flows: &positions.flows, replicas };
+        match empty_cluster(&self.config, flush, &behind).await {
             Ok(()) => {}
             Err(error) if target::is_passing(&error) => {
                 return Ok(Waited::TargetLost(FlowError::Target(Box::new(error))));
@@ -136,27 +140,6 @@ impl Flow {
         info!(flow = self.id.0, ?flush, "emptied the target, as the source was");
         self.signal(Signal::Flushed)?;
         Ok(Waited::Moved)
-    }
-
-    async fn empty_cluster(&mut self, flush: Flush, told: &[Vec<u8>]) -> Result<(), Error> {
-        let (mut target, _) = connect_target(&self.config).await?;
-        // A run that comes later closes these connections, or is seen here.
-        target.ask_all(&["PING"]).await?;
-        Checkpoint::position(&mut target, &self.parties, self.id).await?;
-        match flush.on_target(&self.config.rules.selection) {
-            Emptied::All | Emptied::Db(_) => cluster::flush::empty_all(&mut target, told).await,
-            Emptied::Covered(db) => {
-                sweep::empty(&self.config, db).await?;
-                cluster::passed::forget(&mut target).await?;
-                demand(&mut target, "HSET", told).await.map(drop)
-            }
-            Emptied::Nothing => {
-                if let Some(keeping) = &mut self.keeping {
-                    keeping.until_safe().await?;
-                }
-                demand(&mut target, "HSET", told).await.map(drop)
-            }
-        }
     }
 
     /// The flush is durable: the position moves behind it, as the flow that carried it out has written.
@@ -198,4 +181,16 @@ async fn before_emptying(
         (Emptied::All | Emptied::Db(_) | Emptied::Nothing, _) => {}
     }
     Ok(Vec::new())
+}
+
+async fn empty_cluster(config: &Arc<EngineConfig>, flush: Flush, behind: &Behind<'_>) -> Result<(), Error> {
+    let (mut target, _) = connect_target(config).await?;
+    // A run that comes later closes these connections, or is seen by what is told first.
+    target.ask_all(&["PING"]).await?;
+    match flush.on_target(&config.rules.selection) {
+        Emptied::All | Emptied::Db(_) => cluster::flush::empty_all(&mut target, behind).await,
+        Emptied::Covered(db) => cluster::flush::empty_covered((&mut target, config), db, behind).await,
+        // Such a flush stops no flow.
+        Emptied::Nothing => Ok(()),
+    }
 }

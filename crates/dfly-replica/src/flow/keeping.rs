@@ -8,7 +8,6 @@ use dfly_journal::Lsn;
 use redis_sink::cluster::ClusterConnection;
 use redis_slots::{Address, Slot};
 use tokio::sync::mpsc;
-use tokio::time::sleep;
 use tracing::{debug, info, warn};
 
 use super::{Flow, Mark, Waited};
@@ -16,7 +15,6 @@ use crate::checkpoint::{self, Position};
 use crate::cluster::confirm::{Confirmed, Runs, confirm};
 use crate::cluster::witness;
 use crate::error::{Error, FlowError};
-use crate::look::gone;
 
 /// How long positions may not be stored before it is said why.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -58,14 +56,14 @@ impl Keeping {
     /// For a flow that stands at `stored`, if it resumes.
     pub(crate) fn new(
         mut cluster: Box<ClusterConnection>,
-        (runs, replicas): (Runs, u16),
+        (mut runs, replicas): (Runs, u16),
         (flow, stored): (FlowId, Option<Position>),
     ) -> Self {
         let (questions, mut asked) = mpsc::channel(1);
         let (answer, answers) = mpsc::channel(1);
         tokio::spawn(async move {
             while let Some(next) = asked.recv().await {
-                let confirmed = confirm(&mut cluster, (&runs, replicas), (flow, next)).await;
+                let confirmed = confirm(&mut cluster, (&mut runs, replicas), (flow, next)).await;
                 if answer.send(confirmed).await.is_err() {
                     return;
                 }
@@ -123,24 +121,6 @@ impl Keeping {
         }
     }
 
-    /// Waits until what has settled is safe, however long that takes.
-    pub(super) async fn until_safe(&mut self) -> Result<(), Error> {
-        loop {
-            if self.state == State::Resting {
-                self.questions.send(self.settled.unwrap_or_default().next).await.map_err(|_gone| gone())?;
-            }
-            self.state = State::Resting;
-            match self.answers.recv().await.ok_or_else(gone)? {
-                Confirmed::Yes(_) => return Ok(()),
-                Confirmed::NotYet(reason) => {
-                    self.hinder(&reason, Duration::ZERO);
-                    sleep(AGAIN).await;
-                }
-                Confirmed::Replaced(why) => return Err(Error::Replaced(why)),
-            }
-        }
-    }
-
     /// Says once for how long it has not been possible.
     fn hinder(&mut self, reason: &str, pause: Duration) {
         let now = Instant::now();
@@ -175,6 +155,7 @@ impl Flow {
     pub(super) fn keep(&mut self, at_once: bool) {
         let due = self.keep_at();
         let Some(keeping) = &mut self.keeping else { return };
+        let at_once = at_once && keeping.hindered.is_none();
         let is_due = due.is_some_and(|due| at_once || due <= Instant::now());
         if is_due
             && !self.at_flush.is_waiting()

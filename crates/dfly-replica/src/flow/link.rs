@@ -3,15 +3,14 @@
 use std::future::pending;
 use std::time::{Duration, Instant};
 
-use dfly_translate::Reason;
-use dfly_wire::DbIndex;
+use dfly_translate::{Reason, is_sweep};
 use redis_sink::cluster::ClusterError;
 use redis_sink::{Refusal, SinkError};
 use tokio::task::{JoinError, JoinHandle};
 use tracing::{debug, info, warn};
 
 use super::sink::SinkFailure;
-use super::{AtFlush, Flow, Mark, Waited, expiring, wanted};
+use super::{AtFlush, Flow, Mark, Waited, expiring};
 use crate::error::{Error, FlowError};
 use crate::target::{Regained, Remedy, regain, remedy};
 
@@ -86,11 +85,9 @@ impl Flow {
 
     /// Commands whose order among those of their slot is lost, because the slot moved.
     fn take_lost(&mut self) {
-        for lost in self.sink.take_lost() {
-            for key in wanted::written_keys(&lost.command) {
-                self.counters.reread(Reason::Moved);
-                self.want_origins((DbIndex(0), &key));
-            }
+        let lost = self.sink.take_lost();
+        if !lost.is_empty() {
+            self.want_lost(&lost);
         }
     }
 
@@ -166,6 +163,10 @@ impl Flow {
     }
 
     fn count_refusal(&self, refusal: &Refusal) {
+        if is_sweep(&refusal.command) {
+            debug!(flow = self.id.0, error = %refusal.error, "a sweep was refused; the next one comes");
+            return;
+        }
         if expiring::checked(refusal).is_some() {
             debug!(flow = self.id.0, %refusal, "read again");
             self.counters.reread(Reason::Expired);

@@ -5,6 +5,7 @@ mod barrier;
 mod decode;
 mod expiring;
 mod findings;
+mod guesses;
 mod keeping;
 mod link;
 mod sink;
@@ -213,6 +214,7 @@ impl Flow {
     }
 
     async fn follow(mut self) -> Result<FlowEnd, FlowError> {
+        self.regroup_guesses();
         loop {
             self.turn_expiries();
             let want = match self.decode() {
@@ -292,7 +294,9 @@ impl Flow {
     /// The next moment at which something is due without an event.
     fn wake_at(&self) -> Instant {
         let ack = self.is_stable().then(|| self.ack_schedule.deadline(Instant::now()));
-        let target = self.link.deadline(!self.sink.is_idle(), self.config.target_timeout);
+        // In a cluster the pipeline watches each node by itself.
+        let owes = !self.sink.is_idle() && !self.is_in_cluster();
+        let target = self.link.deadline(owes, self.config.target_timeout);
         let sweep = self.sweeps().then_some(self.sweep_at);
         let wanted = self.entered.then(|| self.wanted.rereads.deadline()).flatten();
         let writing = self.writing.wait_until(Instant::now());
@@ -413,6 +417,7 @@ impl Flow {
                 true => tokio::select! {
                     moved = self.sink.progress(), if !self.sink.is_idle() => self.on_progress(moved)?,
                     confirmed = answered(&mut self.keeping) => self.on_confirmed(confirmed)?,
+                    () = sleep(REST) => Waited::Moved,
                 },
                 false => {
                     let regained = self.link.regained().await;

@@ -8,15 +8,16 @@ use bytes::Bytes;
 use dfly_client::FlowId;
 use dfly_journal::{Command, Lsn};
 use dfly_rdb::{Entry, KeyHeader};
-use dfly_translate::{Flush, Output, Rules, lookup};
+use dfly_translate::{Flush, Output, Reason, Rules, is_sweep, lookup};
 use dfly_wire::DbIndex;
 use redis_resp::{arguments, commands};
 use redis_sink::Refusal;
-use redis_sink::cluster::Memo;
+use redis_sink::cluster::{Lost, Memo};
 use redis_slots::{Slot, tag_of};
 use tokio::sync::mpsc;
 use tracing::debug;
 
+use super::guesses::{Guesses, Missing};
 use super::{Flow, expiring};
 use crate::config::EngineConfig;
 use crate::error::{Error, FlowError};
@@ -38,9 +39,8 @@ pub(crate) struct Wanted {
     requests: mpsc::Sender<ReadRequest>,
     answer_to: mpsc::Sender<ReadAnswer>,
     pub answers: mpsc::Receiver<ReadAnswer>,
-    /// Keys that may not be those that were meant: the target's key has another origin too. One that the source has not is
-    /// left as it is.
-    guesses: BTreeSet<Place>,
+    /// Keys that may not be those that were meant: the target's key has another origin too.
+    guesses: Guesses,
     /// Wanted, or no longer, since the last transaction.
     unwritten: BTreeSet<(Place, bool)>,
 }
@@ -54,7 +54,7 @@ impl Wanted {
             requests,
             answer_to,
             answers,
-            guesses: BTreeSet::new(),
+            guesses: Guesses::default(),
             unwritten: BTreeSet::new(),
         }
     }
@@ -88,9 +88,15 @@ impl Wanted {
         if let Some(place) = Self::place(guess.unwrap_or(member)) {
             let new = self.rereads.want(place.clone(), Instant::now());
             match guess {
-                Some(_) if new => self.guesses.insert(place),
-                _ => self.guesses.remove(&place),
-            };
+                // Its group is found when the flow runs.
+                Some(_) if new => {
+                    self.guesses.insert(&place.clone(), place);
+                }
+                Some(_) => {}
+                None => {
+                    self.guesses.remove(&place);
+                }
+            }
         }
     }
 
@@ -132,7 +138,7 @@ impl Wanted {
             Flush::Db(db) => other == db,
         };
         self.rereads.clear(goes);
-        self.guesses.retain(|(db, _)| !goes(*db));
+        self.guesses.clear(|(db, _)| goes(*db));
     }
 }
 
@@ -156,14 +162,40 @@ impl Flow {
     /// Wants the keys of the source that a key of the target may come from.
     pub(super) fn want_origins(&mut self, (db, key): (DbIndex, &[u8])) {
         let origins = self.config.rules.selection.origins(db, key);
-        let certain = origins.len() == 1;
+        let (certain, target) = (origins.len() == 1, (db, Bytes::copy_from_slice(key)));
         for (db, key) in origins {
             let place = (db, Bytes::from(key));
-            if certain {
+            let is_guess = self.wanted.guesses.contains(&place);
+            if certain || (self.wanted.rereads.wants(&place) && !is_guess) {
+                self.wanted.guesses.mean(&target);
                 self.want(place);
-            } else if !self.wanted.rereads.wants(&place) {
-                self.wanted.guesses.insert(place.clone());
-                self.want_if(place, true);
+            } else {
+                let is_new = self.wanted.guesses.insert(&target, place.clone());
+                self.want_if(place, is_new);
+            }
+        }
+    }
+
+    /// What a run before has guessed: all keys are read again that its keys of the target may stand for.
+    pub(super) fn regroup_guesses(&mut self) {
+        for (db, key) in self.wanted.guesses.targets() {
+            let named = self.config.rules.selection.destination(db, &key);
+            self.wanted.guesses.clear(|place| *place == (db, key.clone()));
+            self.wanted.rereads.forget(&(db, key));
+            if let Some((db, name)) = named {
+                self.want_origins((db, &name));
+            }
+        }
+    }
+
+    /// A record of these keys says that they are what their names on the target stand for.
+    fn mean_guesses(&mut self, places: &[Place]) {
+        if self.wanted.guesses.is_empty() {
+            return;
+        }
+        for (db, key) in places {
+            if let Some((db, name)) = self.config.rules.selection.destination(*db, key) {
+                self.wanted.guesses.mean(&(db, name.into()));
             }
         }
     }
@@ -218,6 +250,7 @@ impl Flow {
     /// is wanted no longer.
     pub(super) fn is_held_back(&mut self, command: &Command, next: Option<Lsn>) -> bool {
         let places = places(command);
+        self.mean_guesses(&places);
         if !places.iter().any(|place| self.wanted.rereads.wants(place)) {
             return false;
         }
@@ -231,7 +264,7 @@ impl Flow {
         }
         // The source has, or had, such a key: what becomes of it is not left as it is.
         for place in
-            places.iter().filter(|place| self.wanted.guesses.contains(*place)).cloned().collect::<Vec<_>>()
+            places.iter().filter(|place| self.wanted.guesses.contains(place)).cloned().collect::<Vec<_>>()
         {
             self.want(place);
         }
@@ -280,8 +313,8 @@ impl Flow {
                 let effect = self.translator.entry(&Entry { header, value }, &mut out)?;
                 self.note(effect, &place.1);
             }
-            // It is another one that the target holds there; or its record that deletes it comes.
-            None if self.wanted.guesses.contains(&place) => {}
+            // It is another one that the target holds there.
+            None if self.wanted.guesses.miss(&place) == Missing::Left => {}
             None => {
                 let txid = dfly_journal::TxId(0);
                 let args = dfly_journal::Args::of(&[&b"DEL"[..], &key]);
@@ -312,6 +345,10 @@ impl Flow {
     /// Reads again what is not as it was because a command was refused: its own keys, and those that commands sent behind it
     /// have made of them. False if that cannot be told.
     pub(super) fn want_refused(&mut self, refusal: &Refusal) -> bool {
+        // A slot that is on its way has some of its keys elsewhere; the next sweep comes.
+        if self.is_in_cluster() && is_sweep(&refusal.command) {
+            return true;
+        }
         let keys = self.spoiled_by(refusal);
         let checked = expiring::checked(refusal).and_then(Wanted::place);
         let own = checked.as_ref().and_then(|(db, key)| self.config.rules.selection.destination(*db, key));
@@ -331,6 +368,21 @@ impl Flow {
         let db = DbIndex(refusal.db.unwrap_or(0));
         keys.extend(written_keys(&refusal.command).into_iter().map(|key| (db, key)));
         spread(&refusal.rest, db, &mut keys);
+        self.with_followers(keys)
+    }
+
+    /// Reads again what commands whose order is lost have left, and what later ones make of it.
+    pub(super) fn want_lost(&mut self, lost: &[Lost]) {
+        let keys = lost.iter().flat_map(|lost| written_keys(&lost.command));
+        let keys = self.with_followers(keys.map(|key| (DbIndex(0), key)).collect());
+        for (db, key) in keys {
+            self.counters.reread(Reason::Moved);
+            self.want_origins((db, &key));
+        }
+    }
+
+    /// The same keys of the target, and those that commands which are not answered, or not sent, make of them.
+    fn with_followers(&self, mut keys: BTreeSet<(DbIndex, Bytes)>) -> BTreeSet<(DbIndex, Bytes)> {
         for wire in self.sink.wires() {
             spread(wire, DbIndex(0), &mut keys);
         }
@@ -366,7 +418,7 @@ pub(super) fn named_in(wire: &[u8], db: DbIndex) -> impl Iterator<Item = Vec<(Db
 }
 
 /// The keys of a command for the target, this tool's own left out.
-pub(super) fn written_keys(command: &[u8]) -> Vec<Bytes> {
+fn written_keys(command: &[u8]) -> Vec<Bytes> {
     let words: Vec<&[u8]> = arguments(command).collect();
     let keys: Vec<&[u8]> = match (words.first(), words.get(2)) {
         (Some(&b"EVAL"), Some(count)) => {

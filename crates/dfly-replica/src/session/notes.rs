@@ -1,6 +1,7 @@
 //! What a session leaves in the target beside the keys and the positions, for the next one: due times, keys that were left
 //! out, keys to be read again, expiries.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -109,17 +110,19 @@ async fn noted_slots(
     target: &mut TargetConnection,
     flow: FlowId,
     translator: &Translator,
-) -> Result<Vec<Slot>, Error> {
-    let question = |slot: Slot| {
+) -> Result<BTreeSet<Slot>, Error> {
+    // One key a question: of several, none of which is there, a slot on its way says TRYAGAIN for as long as it is.
+    let names = |slot: Slot| {
         let (due, left_out) = (translator.due_registry(Some(slot)), translator.left_out_registry(Some(slot)));
-        Question::new(&[b"EXISTS", &due, &left_out, Wanted::set(flow, Some(slot)).as_bytes()])
+        [due, left_out, Wanted::set(flow, Some(slot)).into_bytes()].map(|name| (slot, name))
     };
-    let questions: Vec<Question> = (0..SLOTS).map(Slot).map(question).collect();
-    let mut slots = Vec::new();
-    for (slot, reply) in (0..SLOTS).map(Slot).zip(target.ask_many(&questions).await?) {
+    let names: Vec<(Slot, Vec<u8>)> = (0..SLOTS).map(Slot).flat_map(names).collect();
+    let questions: Vec<Question> = names.iter().map(|(_, name)| Question::new(&[b"EXISTS", name])).collect();
+    let mut slots = BTreeSet::new();
+    for ((slot, _), reply) in names.iter().zip(target.ask_many(&questions).await?) {
         match reply {
             Reply::Integer(0) => {}
-            Reply::Integer(_) => slots.push(slot),
+            Reply::Integer(_) => drop(slots.insert(*slot)),
             other => return Err(strange("EXISTS", &other)),
         }
     }
@@ -140,16 +143,19 @@ async fn all_members(
 
 /// Everything of this tool that lies in a slot for its own sake, the positions among it.
 async fn forget_in_slots(target: &mut TargetConnection, flows: u16) -> Result<(), Error> {
-    let request = |slot: Slot| {
+    if databases(target).await?.is_empty() {
+        return Ok(());
+    }
+    let names = |slot: Slot| {
         let tag = tag_of(slot);
         let kinds = ["due", "left-out", "reread"];
         let names =
-            (0..flows).flat_map(|flow| kinds.map(|kind| format!("df2redis:{kind}:{flow}:{{{tag}}}").into()));
-        let words = [Bytes::from_static(b"DEL"), position_key(slot).into()].into_iter().chain(names);
-        Question(words.collect())
+            (0..flows).flat_map(move |flow| kinds.map(|kind| format!("df2redis:{kind}:{flow}:{{{tag}}}")));
+        names.map(String::into_bytes).chain([position_key(slot)])
     };
-    let mut questions: Vec<Question> = (0..SLOTS).map(Slot).map(request).collect();
-    questions.extend((0..flows).map(|flow| Question::new(&[b"DEL", Expiring::key(FlowId(flow)).as_bytes()])));
+    let expiries = (0..flows).map(|flow| Expiring::key(FlowId(flow)).into_bytes());
+    let names = (0..SLOTS).map(Slot).flat_map(names).chain(expiries);
+    let questions: Vec<Question> = names.map(|name| Question::new(&[b"DEL", &name])).collect();
     for reply in target.ask_many(&questions).await? {
         if let Reply::Error(error) = reply {
             return Err(Error::TargetAnswer { request: "DEL", answer: error.to_string() });

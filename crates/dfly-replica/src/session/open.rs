@@ -26,6 +26,7 @@ use crate::cluster;
 use crate::cluster::confirm::{self, Runs};
 use crate::cluster::passed::{self, Passed};
 use crate::cluster::units::Units;
+use crate::cluster::witness;
 use crate::config::EngineConfig;
 use crate::error::{Error, FlowError};
 use crate::expiries::Expiries;
@@ -112,6 +113,12 @@ pub(crate) async fn open(
     };
     if let TargetConnection::Cluster(cluster) = &mut target {
         running.runs = confirm::runs(cluster).await?;
+    }
+    // One that lost something since the target was claimed would be taken for what it was.
+    if let Opening::Partial(at) = opening
+        && !witness::agree(&mut target, at).await?
+    {
+        return Err(Error::Replaced("it has lost what it had answered".to_owned()));
     }
     running.over_data = running.lasting.sweep || running.lasting.keep;
     running.counters.set_sweeping(running.lasting.sweep);
@@ -335,7 +342,7 @@ impl Running {
                 let memo = Wanted::memo(Arc::clone(&self.config.rules), flow);
                 let options = cluster::writing(&self.config, (flow, &self.owner), memo);
                 let pipeline = ClusterPipeline::open(options, self.config.window).await?;
-                let safety = (Arc::clone(&self.runs), self.config.wait_replicas);
+                let safety = (self.runs.clone(), self.config.wait_replicas);
                 let keeping = Keeping::new(questions, safety, (flow, position));
                 Ok((Sink::Cluster(Box::new(ClusterSink { pipeline, units })), Some(keeping), passed))
             }

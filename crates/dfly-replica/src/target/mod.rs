@@ -3,6 +3,8 @@
 mod asking;
 mod remedy;
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 use dfly_client::FlowId;
 use dfly_rdb::payload::TargetFormat;
@@ -21,7 +23,7 @@ pub(crate) use remedy::{Remedy, is_passing, is_unreachable, passes, remedy};
 
 use crate::backoff::Backoff;
 use crate::checkpoint::{Checkpoint, KEY, Parties, Position};
-use crate::cluster;
+use crate::cluster::{self, flush::Behind};
 use crate::config::{Clock, EngineConfig, TargetMode};
 use crate::error::Error;
 
@@ -134,12 +136,13 @@ fn unfit(info: &TargetInfo, is_cluster: bool) -> Option<String> {
 }
 
 /// Empties the target altogether.
-pub(crate) async fn empty(target: &mut TargetConnection) -> Result<(), Error> {
+pub(crate) async fn empty(target: &mut TargetConnection, owner: &str) -> Result<(), Error> {
     if !target.is_cluster() {
         return demand(target, "FLUSHALL", &["FLUSHALL"]).await.map(drop);
     }
-    let told = ["HSET", KEY, "syncing", "1"].map(|word| word.as_bytes().to_vec());
-    cluster::flush::empty_all(target, &told).await?;
+    let fields = ["syncing", "1"].map(|word| word.as_bytes().to_vec()).into();
+    let behind = Behind { owner, fields, flows: &BTreeMap::new(), replicas: 0 };
+    cluster::flush::empty_all(target, &behind).await?;
     demand(target, "DEL", &["DEL", KEY]).await.map(drop)
 }
 

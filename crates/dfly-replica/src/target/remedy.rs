@@ -64,7 +64,7 @@ pub(crate) fn is_passing(error: &Error) -> bool {
         Error::Target(TargetError::Connection(error)) => !matches!(error, ConnectionError::Reply { .. }),
         Error::Target(TargetError::Refused { error, .. }) => passes(error),
         Error::Cluster(error) => error.is_passing(),
-        Error::Replaced(_) => true,
+        Error::Replaced(_) | Error::NotSafe(_) => true,
         // A primary that was demoted may be the primary again, or an address may lead to the new one.
         Error::Unfit { .. } => true,
         _ => false,

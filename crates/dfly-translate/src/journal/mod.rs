@@ -44,8 +44,11 @@ impl Translator {
         r: &Received<'_>,
         out: &mut Output<'_>,
     ) -> Result<Effect, TranslateError> {
-        if r.spec.rule != Rule::Nothing {
-            self.check_db(&Place { db: r.db(), ..r.place() })?;
+        match r.spec.rule {
+            Rule::Nothing | Rule::FlushAll => {}
+            // A cluster has nothing there.
+            Rule::FlushDb if self.target.is_cluster() && r.db() != DbIndex(0) => return Ok(Effect::Nothing),
+            _ => self.check_db(&Place { db: r.db(), ..r.place() })?,
         }
         if self.target.is_cluster()
             && (r.spec.keys.is_many() || matches!(r.spec.rule, Rule::Store | Rule::SortStore))

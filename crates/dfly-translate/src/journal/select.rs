@@ -8,7 +8,7 @@ use crate::error::TranslateError;
 use crate::policy::Loss;
 use crate::reread::Reason;
 use crate::table::{CommandSpec, Rule};
-use crate::translator::{Effect, Output, Translator};
+use crate::translator::{Effect, Flush, Output, Translator};
 
 impl Translator {
     /// The part of a record that the selection takes.
@@ -22,6 +22,10 @@ impl Translator {
         let db = self.rules.selection.dbs.get(origin.db);
         if !self.rules.selection.takes_command(spec) {
             return Ok(Effect::Unselected);
+        }
+        // Its database is that of the client that sent it, and says nothing.
+        if spec.rule == Rule::FlushAll {
+            return Ok(Effect::Flush(Flush::All));
         }
         let Some(db) = db else { return self.leads_in(&r) };
         let words = r.words();

@@ -134,7 +134,11 @@ impl<T> ClusterPipeline<T> {
         let longest = self.options.endpoint.reply_timeout;
         let peers = self.peers.values().filter_map(|peer| peer.next_time(longest));
         let look = self.wants_look().then_some(self.look_at);
-        let next = peers.chain(look).chain(self.window.next_time()).fold(self.fresh_until, Instant::min);
+        // While it is being looked at nothing is due for that.
+        let fresh = self.look.is_none().then_some(self.fresh_until);
+        let Some(next) = peers.chain(look).chain(fresh).chain(self.window.next_time()).min() else {
+            return Poll::Pending;
+        };
         self.timer.as_mut().reset(next.into());
         self.timer.as_mut().poll(context).map(Ok)
     }

@@ -124,6 +124,12 @@ impl<T> ClusterWindow<T> {
     pub fn on_outcome(&mut self, node: NodeId, outcome: Outcome, now: Instant) -> Result<(), WindowError> {
         let expected = self.lanes.get_mut(&node).and_then(NodeLane::reply).ok_or(WindowError::Unasked)?;
         match (expected, outcome) {
+            // What comes behind it is refused too, or answered MOVED.
+            (Expected::Asking, Outcome::Refused(error))
+                if matches!(Verdict::of(&error), Verdict::Later { .. }) =>
+            {
+                Ok(())
+            }
             (Expected::Asking, Outcome::Refused(error)) => Err(NodeLane::asking_refused(error)),
             (Expected::Asking, _) => Ok(()),
             (Expected::Command(slot), outcome) => self.on_answer((node, slot), outcome, now),
