@@ -274,7 +274,9 @@ impl Engine {
                 Ok(None) => return Ok(()),
                 // Within a run it is the same source, restarted; a first start may have the wrong one.
                 Err(error @ Error::OtherSource { .. }) if first => return Err(error),
-                Err(error @ (Error::CannotResume { .. } | Error::OtherSource { .. })) => {
+                Err(
+                    error @ (Error::CannotResume { .. } | Error::AheadOfSource | Error::OtherSource { .. }),
+                ) => {
                     warn!(%error, "synchronising fully");
                     let (mut target, _) = connect_target(&self.config).await?;
                     opening = Self::anew(&mut target).await?;

@@ -66,6 +66,11 @@ pub enum Error {
         /// The most that a shard is ahead of what it was asked for, in records, if that could be found out.
         behind: Option<u64>,
     },
+    /// A cluster may hold records of the master before that the one promoted from its replica never had.
+    #[error(
+        "the source was promoted from a replica, and the target, which was left without warning, may hold records of the master before that it never had"
+    )]
+    AheadOfSource,
     /// The stored positions are of another source.
     #[error(
         "{why}: they are of {was}, this is {is}; if this is the right one, run with --force-resync: it synchronises fully, and replaces or removes what the target holds"
@@ -308,6 +313,7 @@ impl Error {
             Self::GaveUp { peer: "target", .. } => Blame::Target,
             Self::Flow { error: FlowError::Target(error), .. } => error.blame(),
             Self::CannotResume { .. }
+            | Self::AheadOfSource
             | Self::OtherSource { .. }
             | Self::OtherSettings { .. }
             | Self::RefusedBefore { .. } => Blame::Resume,

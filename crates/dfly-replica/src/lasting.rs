@@ -13,6 +13,7 @@ pub(crate) const SHARDING: &str = "sharding";
 const KEEP: &str = "keep";
 const SETTINGS: &str = "settings";
 const RELEASE: &str = "version";
+const SYNC: &str = "sync";
 
 /// Fields of the hash that holds the positions.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -25,19 +26,22 @@ pub(crate) struct Lasting {
     pub sharding: Option<Sharding>,
     /// Those that change what is written, as [`settings`] has them; `None`: a run of an older version did not say.
     pub settings: Option<String>,
+    /// The full synchronisation that all goes back to: the session that began it. Empty: an older version did not say.
+    pub sync: String,
     /// The source's release, as it names it itself; empty if it did not.
     pub release: String,
 }
 
 impl Lasting {
     /// At the start of a full synchronisation.
-    pub(crate) fn of(others: Others, config: &EngineConfig, release: String) -> Self {
+    pub(crate) fn of(others: Others, config: &EngineConfig, (release, owner): (String, &str)) -> Self {
         let settings = Some(settings(config));
         Self {
             sweep: others == Others::Remove,
             keep: others == Others::Keep,
             sharding: None,
             settings,
+            sync: owner.to_owned(),
             release,
         }
     }
@@ -47,7 +51,7 @@ impl Lasting {
     /// # Errors
     /// The target's refusal: what is not known is not taken for unset.
     pub(crate) async fn load(target: &mut TargetConnection) -> Result<Self, Error> {
-        let request = ["HMGET", KEY, SWEEP, KEEP, SHARDING, SETTINGS, RELEASE];
+        let request = ["HMGET", KEY, SWEEP, KEEP, SHARDING, SETTINGS, RELEASE, SYNC];
         let found = match demand(target, "HMGET", &request).await? {
             Reply::Array(found) => found,
             other => return Err(strange("HMGET", &other)),
@@ -63,13 +67,19 @@ impl Lasting {
             sharding: text(2).and_then(|name| Sharding::named(&name)),
             settings: text(3),
             release: text(4).unwrap_or_default(),
+            sync: text(5).unwrap_or_default(),
         })
     }
 
     /// Each with its name.
     pub(crate) fn fields(&self) -> Vec<[&str; 2]> {
         let flag = |set: bool| if set { "1" } else { "0" };
-        let mut fields = vec![[SWEEP, flag(self.sweep)], [KEEP, flag(self.keep)], [RELEASE, &self.release]];
+        let mut fields = vec![
+            [SWEEP, flag(self.sweep)],
+            [KEEP, flag(self.keep)],
+            [RELEASE, &self.release],
+            [SYNC, &self.sync],
+        ];
         fields.extend(self.sharding.map(|sharding| [SHARDING, sharding.name()]));
         fields.extend(self.settings.as_deref().map(|settings| [SETTINGS, settings]));
         fields

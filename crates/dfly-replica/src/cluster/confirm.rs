@@ -39,11 +39,12 @@ pub(crate) async fn runs(cluster: &mut ClusterConnection) -> Result<Runs, Error>
     Ok(runs)
 }
 
-/// Asks every primary whether a flow's position may be stored, all before which it had answered by then.
+/// Asks every primary whether a flow's position behind a full synchronisation may be stored, all before which it had answered
+/// by then.
 pub(crate) async fn confirm(
     cluster: &mut ClusterConnection,
     safety: (&mut Runs, u16),
-    position: (FlowId, Lsn),
+    position: (FlowId, Lsn, &str),
 ) -> Confirmed {
     match ask(cluster, safety, position).await {
         Ok(confirmed) => confirmed,
@@ -54,7 +55,7 @@ pub(crate) async fn confirm(
 async fn ask(
     cluster: &mut ClusterConnection,
     (runs, replicas): (&mut Runs, u16),
-    position: (FlowId, Lsn),
+    position: (FlowId, Lsn, &str),
 ) -> Result<Confirmed, Error> {
     cluster.refresh().await?;
     let now: Vec<Address> = cluster.primaries().cloned().collect();
@@ -81,7 +82,7 @@ async fn ask_primary(
     cluster: &mut ClusterConnection,
     (address, run): (&Address, &str),
     replicas: u16,
-    position: (FlowId, Lsn),
+    position: (FlowId, Lsn, &str),
 ) -> Result<Confirmed, Error> {
     let server = cluster.ask_at(address, &["INFO", "server"]).await?;
     if text_of(&server, "run_id")? != run {

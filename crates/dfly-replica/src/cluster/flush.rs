@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 
 use dfly_client::FlowId;
+use dfly_journal::Lsn;
 use redis_resp::{ErrorCode, Reply, ServerError};
 use redis_sink::cluster::ClusterConnection;
 use redis_slots::{Address, Slot};
@@ -16,6 +17,7 @@ use super::witness;
 use crate::checkpoint::{Checkpoint, KEY, Position, Stored};
 use crate::config::EngineConfig;
 use crate::error::Error;
+use crate::lasting::Lasting;
 use crate::sweep;
 use crate::target::{TargetConnection, demand, passes, strange};
 
@@ -103,10 +105,11 @@ async fn empty_noted(target: &mut TargetConnection, behind: &Behind<'_>) -> Resu
 
 /// The primaries are those that were flushed, and their replicas have followed: the positions hold.
 async fn settle(target: &mut TargetConnection, behind: &Behind<'_>, mut runs: Runs) -> Result<(), Error> {
-    let mut fields = behind.fields.clone();
+    let (mut fields, sync) = (behind.fields.clone(), Lasting::load(target).await?.sync);
     if let TargetConnection::Cluster(cluster) = target {
         for (flow, at) in behind.flows {
-            let witnesses = until_safe(cluster, (&mut runs, behind.replicas), (*flow, *at)).await?;
+            let witnesses =
+                until_safe(cluster, (&mut runs, behind.replicas), (*flow, at.next, &sync)).await?;
             fields.extend([witness::field(*flow), witness::text(&witnesses)].map(String::into_bytes));
         }
     }
@@ -117,11 +120,11 @@ async fn settle(target: &mut TargetConnection, behind: &Behind<'_>, mut runs: Ru
 async fn until_safe(
     cluster: &mut ClusterConnection,
     (runs, replicas): (&mut Runs, u16),
-    (flow, at): (FlowId, Position),
+    position: (FlowId, Lsn, &str),
 ) -> Result<Vec<Slot>, Error> {
     let began = Instant::now();
     loop {
-        match confirm(cluster, (runs, replicas), (flow, at.next)).await {
+        match confirm(cluster, (runs, replicas), position).await {
             Confirmed::Yes(witnesses) => return Ok(witnesses),
             Confirmed::NotYet(reason) if began.elapsed() >= PATIENCE => return Err(Error::NotSafe(reason)),
             Confirmed::NotYet(_) => sleep(PAUSE).await,

@@ -5,6 +5,7 @@
 //! it stands behind ([`confirm`]), so that a primary that lost some of that is found out ([`witness`]); a flush is a command for every primary ([`flush`]).
 
 pub(crate) mod confirm;
+pub(crate) mod drained;
 pub(crate) mod flush;
 pub(crate) mod passed;
 pub(crate) mod units;

@@ -10,6 +10,7 @@ use redis_slots::{Address, Slot};
 
 use crate::checkpoint::{Checkpoint, KEY};
 use crate::error::Error;
+use crate::lasting::Lasting;
 use crate::target::{TargetConnection, demand, strange};
 
 /// The field, beside a flow's position, that names its witnesses: numbers of slots.
@@ -31,10 +32,10 @@ pub(crate) fn text(witnesses: &[Slot]) -> String {
 pub(crate) async fn tell(
     cluster: &mut ClusterConnection,
     address: &Address,
-    (flow, next): (FlowId, Lsn),
+    (flow, next, sync): (FlowId, Lsn, &str),
 ) -> Result<Result<Option<Slot>, String>, Error> {
     let Some(slot) = cluster.a_slot_of(address) else { return Ok(Ok(None)) };
-    let (key, field, next) = (position_key(slot), told(flow), next.to_string());
+    let (key, field, next) = (position_key(slot), told(flow), format!("{next} {sync}"));
     match cluster.ask_at(address, &[&b"HSET"[..], &key, field.as_bytes(), next.as_bytes()]).await? {
         Reply::Error(error) => Ok(Err(error.to_string())),
         _ => Ok(Ok(Some(slot))),
@@ -46,6 +47,7 @@ pub(crate) async fn agree(target: &mut TargetConnection, at: &Checkpoint) -> Res
     if !target.is_cluster() {
         return Ok(true);
     }
+    let sync = Lasting::load(target).await?.sync;
     for (flow, position) in &at.flows {
         let named = match demand(target, "HGET", &["HGET", KEY, &field(*flow)]).await? {
             Reply::Nil => continue,
@@ -53,7 +55,7 @@ pub(crate) async fn agree(target: &mut TargetConnection, at: &Checkpoint) -> Res
             other => return Err(strange("HGET", &other)),
         };
         for slot in named.split_whitespace().filter_map(|slot| slot.parse().ok()).map(Slot) {
-            if !knows(target, slot, (*flow, position.next)).await? {
+            if !knows(target, slot, (*flow, position.next, &sync)).await? {
                 return Ok(false);
             }
         }
@@ -64,14 +66,15 @@ pub(crate) async fn agree(target: &mut TargetConnection, at: &Checkpoint) -> Res
 async fn knows(
     target: &mut TargetConnection,
     slot: Slot,
-    (flow, next): (FlowId, Lsn),
+    (flow, next, sync): (FlowId, Lsn, &str),
 ) -> Result<bool, Error> {
     let (key, field) = (position_key(slot), told(flow));
     match demand(target, "HGET", &[&b"HGET"[..], &key, field.as_bytes()]).await? {
         Reply::Nil => Ok(false),
         Reply::Bulk(text) => {
-            let known: Option<u64> = std::str::from_utf8(&text).ok().and_then(|text| text.parse().ok());
-            Ok(known.is_some_and(|known| known >= next.0))
+            let text = String::from_utf8_lossy(&text);
+            let (known, of) = text.split_once(' ').unwrap_or((&text, ""));
+            Ok(of == sync && known.parse().is_ok_and(|known: u64| known >= next.0))
         }
         other => Err(strange("HGET", &other)),
     }

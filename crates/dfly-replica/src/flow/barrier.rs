@@ -53,7 +53,7 @@ impl Flow {
     pub(super) async fn obey(&mut self, order: Order) -> Result<Waited, FlowError> {
         match (order, self.at_flush) {
             (Order::Execute(positions, lasting), AtFlush::Waiting(flush, next)) => {
-                let lasting = Lasting { sharding: self.sharding.or(lasting.sharding), ..lasting };
+                let lasting = Lasting { sharding: self.sharding.or(lasting.sharding), ..*lasting };
                 return match self.is_in_cluster() {
                     true => self.execute_in_cluster((flush, next), (&positions, lasting)).await,
                     false => self.execute((flush, next), (&positions, lasting)).await,

@@ -43,6 +43,13 @@ impl Guesses {
         self.places.insert(place, target.clone()).is_none()
     }
 
+    /// All that `target` may stand for is read from now on; one of it may be wanted for certain.
+    pub(crate) fn ask(&mut self, target: &Place, is_meant: bool) {
+        if let Some(group) = self.groups.get_mut(target) {
+            group.meant = is_meant;
+        }
+    }
+
     /// What `target` stands for has a record, or is wanted for certain.
     pub(crate) fn mean(&mut self, target: &Place) {
         if let Some(group) = self.groups.get_mut(target) {

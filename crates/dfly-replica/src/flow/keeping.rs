@@ -8,12 +8,13 @@ use dfly_journal::Lsn;
 use redis_sink::cluster::ClusterConnection;
 use redis_slots::{Address, Slot};
 use tokio::sync::mpsc;
+use tokio::time::timeout;
 use tracing::{debug, info, warn};
 
 use super::{Flow, Mark, Waited};
 use crate::checkpoint::{self, Position};
 use crate::cluster::confirm::{Confirmed, Runs, confirm};
-use crate::cluster::witness;
+use crate::cluster::{drained, witness};
 use crate::error::{Error, FlowError};
 
 /// How long positions may not be stored before it is said why.
@@ -57,13 +58,13 @@ impl Keeping {
     pub(crate) fn new(
         mut cluster: Box<ClusterConnection>,
         (mut runs, replicas): (Runs, u16),
-        (flow, stored): (FlowId, Option<Position>),
+        (flow, stored, sync): (FlowId, Option<Position>, String),
     ) -> Self {
         let (questions, mut asked) = mpsc::channel(1);
         let (answer, answers) = mpsc::channel(1);
         tokio::spawn(async move {
             while let Some(next) = asked.recv().await {
-                let confirmed = confirm(&mut cluster, (&mut runs, replicas), (flow, next)).await;
+                let confirmed = confirm(&mut cluster, (&mut runs, replicas), (flow, next, &sync)).await;
                 if answer.send(confirmed).await.is_err() {
                     return;
                 }
@@ -186,6 +187,27 @@ impl Flow {
             (Confirmed::Yes(_), _) => {}
         }
         Ok(Waited::Moved)
+    }
+
+    /// Everything that was sent is stored: the next session may rely on that, if nothing is sent any more.
+    pub(super) async fn note_drained(&mut self) -> Result<(), FlowError> {
+        let stored = self.keeping.as_ref().and_then(|keeping| keeping.stored);
+        if stored != Some(self.sent) || !self.sink.is_idle() || self.at_flush.is_waiting() {
+            return Ok(());
+        }
+        let mut batch = redis_resp::CommandBatch::default();
+        drained::write(self.id, self.sent, &mut batch);
+        self.expiring.submitted();
+        self.sink.submit(&mut batch, Mark::Stored(self.sent));
+        let limit = self.config.drain_timeout;
+        let written = async {
+            while !self.sink.is_idle() {
+                let moved = self.sink.progress().await;
+                self.on_progress(moved)?;
+            }
+            Ok(())
+        };
+        timeout(limit, written).await.map_err(|_elapsed| FlowError::DrainTimeout(limit))?
     }
 
     fn store_position(&mut self, position: Position, witnesses: &[Slot]) {

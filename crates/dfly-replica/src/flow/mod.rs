@@ -90,7 +90,7 @@ pub(crate) enum Signal {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Order {
     /// Carry the flush out, and store with it these positions of all flows, and what lasts.
-    Execute(Checkpoint, Lasting),
+    Execute(Checkpoint, Box<Lasting>),
     /// The flush is carried out; go on behind it.
     Pass,
 }
@@ -402,6 +402,7 @@ impl Flow {
             }
             Err(_elapsed) => return Err(FlowError::DrainTimeout(limit)),
         };
+        self.note_drained().await?;
         match ended {
             Waited::TargetLost(error) => Ok(FlowEnd::TargetLost(error)),
             _ => Ok(FlowEnd::Drained(self.durable_progress().map(Progress::durable))),

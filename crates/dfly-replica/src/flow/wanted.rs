@@ -163,17 +163,19 @@ impl Flow {
     pub(super) fn want_origins(&mut self, (db, key): (DbIndex, &[u8])) {
         let origins = self.config.rules.selection.origins(db, key);
         let (certain, target) = (origins.len() == 1, (db, Bytes::copy_from_slice(key)));
+        let mut is_meant = false;
         for (db, key) in origins {
             let place = (db, Bytes::from(key));
             let is_guess = self.wanted.guesses.contains(&place);
             if certain || (self.wanted.rereads.wants(&place) && !is_guess) {
-                self.wanted.guesses.mean(&target);
+                is_meant = true;
                 self.want(place);
             } else {
                 let is_new = self.wanted.guesses.insert(&target, place.clone());
                 self.want_if(place, is_new);
             }
         }
+        self.wanted.guesses.ask(&target, is_meant);
     }
 
     /// What a run before has guessed: all keys are read again that its keys of the target may stand for.

@@ -156,7 +156,8 @@ impl Running {
             Signal::AtFlush(flush, next) => {
                 if let Some(executor) = self.flush.arrive(flow, flush, next)? {
                     let (source_id, flows) = (self.source_id(), self.flush.positions());
-                    let order = Order::Execute(Checkpoint { source_id, flows }, self.lasting.clone());
+                    let order =
+                        Order::Execute(Checkpoint { source_id, flows }, Box::new(self.lasting.clone()));
                     self.order(executor, order)?;
                 }
             }

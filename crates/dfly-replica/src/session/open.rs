@@ -26,7 +26,7 @@ use crate::cluster;
 use crate::cluster::confirm::{self, Runs};
 use crate::cluster::passed::{self, Passed};
 use crate::cluster::units::Units;
-use crate::cluster::witness;
+use crate::cluster::{drained, witness};
 use crate::config::EngineConfig;
 use crate::error::{Error, FlowError};
 use crate::expiries::Expiries;
@@ -108,11 +108,19 @@ pub(crate) async fn open(
     let (mut running, shared) = running(config, (control, session), (counters, owner));
     let (mut target, _) = connect_target(config).await?;
     running.lasting = match opening {
-        Opening::Full(others) => Lasting::of(*others, config, agreed.release),
+        Opening::Full(others) => Lasting::of(*others, config, (agreed.release, owner)),
         Opening::Partial(_) => Lasting::load(&mut target).await?,
     };
     if let TargetConnection::Cluster(cluster) = &mut target {
         running.runs = confirm::runs(cluster).await?;
+    }
+    if let (Opening::Partial(at), Some(known)) = (opening, &agreed.known)
+        && target.is_cluster()
+    {
+        if known.is_of_another() && !drained::is_all(&mut target, at).await? {
+            return Err(Error::AheadOfSource);
+        }
+        drained::forget(&mut target, at).await?;
     }
     // One that lost something since the target was claimed would be taken for what it was.
     if let Opening::Partial(at) = opening
@@ -343,7 +351,7 @@ impl Running {
                 let options = cluster::writing(&self.config, (flow, &self.owner), memo);
                 let pipeline = ClusterPipeline::open(options, self.config.window).await?;
                 let safety = (self.runs.clone(), self.config.wait_replicas);
-                let keeping = Keeping::new(questions, safety, (flow, position));
+                let keeping = Keeping::new(questions, safety, (flow, position, self.lasting.sync.clone()));
                 Ok((Sink::Cluster(Box::new(ClusterSink { pipeline, units })), Some(keeping), passed))
             }
         }

@@ -51,6 +51,11 @@ impl Known {
         Ok(Self { at: at.clone(), last_master })
     }
 
+    /// Whether they were reached with another master.
+    pub(super) fn is_of_another(&self) -> bool {
+        self.last_master.is_some()
+    }
+
     /// Why they are of no use if the master refuses them, unless they are its own.
     pub(super) fn of_another(&self, session: &Session) -> Option<Error> {
         self.last_master.as_ref().map(|_| other_source(&self.at, session, NoClaim::Refused))
