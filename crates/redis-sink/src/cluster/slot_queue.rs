@@ -212,6 +212,11 @@ impl SlotQueue {
         self.is_paused.then_some(self.taken_apart)
     }
 
+    /// How often in a row what was sent was refused.
+    pub(super) fn failures(&self) -> u32 {
+        self.taken_apart
+    }
+
     pub(super) fn on_pause_end(&mut self) {
         self.is_paused = false;
     }

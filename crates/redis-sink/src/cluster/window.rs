@@ -42,6 +42,9 @@ impl Pauses {
     }
 }
 
+/// How often in a row a slot is refused before that is more than a key on its way: some five seconds.
+const STUCK: u32 = 12;
+
 /// Batches of units in flight to the nodes of a cluster. `T` is what the caller wants back when a batch has settled.
 ///
 /// Units of a slot are carried out in the order of their batches. Whoever drives it opens connections to the nodes that
@@ -172,7 +175,7 @@ impl<T> ClusterWindow<T> {
         error: ServerError,
     ) -> Result<bool, WindowError> {
         let verdict = Verdict::of(&error);
-        if matches!(verdict, Verdict::Later { .. }) && error.code != ErrorCode::TryAgain {
+        if matches!(verdict, Verdict::Later { .. }) {
             self.passing = Some(error.clone());
         }
         let is_foreign = verdict.slot().is_some_and(|named| named != slot);
@@ -379,9 +382,11 @@ impl<T> ClusterWindow<T> {
         std::mem::take(&mut self.lost)
     }
 
-    /// Why something waits that a node refused for now, since the last call; but for slots that are on their way.
+    /// Why something waits that a node refused for now, since the last call; `TRYAGAIN`, which every slot on its way gives,
+    /// only if that goes on.
     pub fn take_passing(&mut self) -> Option<ServerError> {
-        self.passing.take()
+        let goes_on = || self.slots.values().any(|queue| queue.failures() >= STUCK);
+        self.passing.take_if(|error| error.code != ErrorCode::TryAgain || goes_on())
     }
 
     /// The nodes that were primaries and are none any more, since the last call. If one failed, its replacement may lack

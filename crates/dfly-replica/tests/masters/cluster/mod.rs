@@ -3,6 +3,7 @@
 
 mod captures;
 mod many_keys;
+mod open_slots;
 mod primaries;
 mod property;
 
