@@ -154,7 +154,9 @@ impl Flow {
             progress.settle(next);
         }
         if let Some(keeping) = &mut self.keeping {
+            // It may be the flow's first position.
             keeping.stored_elsewhere(self.sent);
+            self.entered = true;
         }
         self.passed.clear();
         self.at_flush = AtFlush::No;

@@ -1,4 +1,4 @@
-//! Slots that stay open: a session begins all the same, members that are due go, and flushes that empty nothing stop nobody.
+//! Slots that stay open, members that are due in one that moves, and flushes at odd places.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -94,5 +94,14 @@ async fn flushes_of_other_databases() {
         .stable(Op::line("FLUSHDB").in_db(3))
         .stable("RPUSH l a");
     let run = start(script, Arc::new(cluster())).await;
+    run.ends_as(|model, cluster| assert_equal(&model, &user_keys(cluster))).await;
+}
+
+/// Before any flow has stored its first position.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flush_is_the_first_record() {
+    let script = Script::new(3).before("SET s 1").before("RPUSH l a").stable("FLUSHDB").stable("INCR n");
+    let run = start(script, Arc::new(cluster())).await;
+    assert!(timeout(LIMIT, run.master.stable()).await.is_ok());
     run.ends_as(|model, cluster| assert_equal(&model, &user_keys(cluster))).await;
 }
