@@ -2,7 +2,8 @@
 //!
 //! A batch becomes units, one for each slot ([`units`]); a slot holds the position of its last transaction, so that a flow
 //! that resumes passes over what the slot has ([`passed`]); the flow's own position is stored by itself, once replicas have what
-//! it stands behind ([`confirm`]), so that a primary that lost some of that is found out ([`witness`]); a flush is a command for every primary ([`flush`]).
+//! it stands behind ([`confirm`]), so that a primary that lost some of that is found out ([`witness`]); a flush is a command for every primary ([`flush`]); and behind an
+//! orderly end nothing is there that the positions do not tell of ([`drained`]).
 
 pub(crate) mod confirm;
 pub(crate) mod drained;
