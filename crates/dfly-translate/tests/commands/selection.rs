@@ -35,6 +35,8 @@ fn mapped_databases() {
         (0, "MOVE a 7", Effect::Written),
         (7, "MOVE d 3", Effect::Reread),
         (7, "MOVE d 8", Effect::Reread),
+        // The database of a FLUSHALL is that of the client that sent it.
+        (7, "FLUSHALL", Effect::Flush(Flush::All)),
         (0, "FLUSHDB", Effect::Flush(Flush::Db(DbIndex(0)))),
     ] {
         // Database 5 of the source would share the target's with 0.

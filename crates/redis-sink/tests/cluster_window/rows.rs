@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use redis_resp::{CommandBatch, Outcome, ServerError, arguments, commands};
-use redis_sink::cluster::{ClusterMap, ClusterWindow, NodeId, Pauses, Unit};
+use redis_sink::cluster::{ClusterMap, ClusterWindow, Memo, NodeId, Pauses, Unit};
 use redis_sink::{WindowError, WindowLimits};
 use redis_slots::Slot;
 
@@ -237,6 +237,57 @@ fn what_no_retry_helps_with_is_an_error() {
         "the target refuses ASKING: NOPERM x"
     );
     assert_eq!(window.inner.on_outcome(NodeId(2), Outcome::Done, window.now), Err(WindowError::Unasked));
+}
+
+/// The node that a slot goes to is loading, or busy: the command behind ASKING says the same, and goes again.
+#[test]
+fn asking_is_refused_for_now() {
+    let mut window = Window::new();
+    window.plain(1, &["SET a 1"]);
+    window.refuse(A, "ASK 100 h:7001");
+    assert_eq!(window.sent(B), ["ASKING", "SET a 1"]);
+    window.refuse(B, "LOADING x");
+    window.refuse(B, "LOADING x");
+    window.sent(A);
+    window.wait(40);
+    assert_eq!(window.sent(A), ["SET a 1"]);
+    window.done(A, 1);
+    assert_eq!((window.settled(), window.lost()), (vec![1], vec![]));
+}
+
+/// What is given up is noted before anything else of the slot, a transaction above all, and until then nothing settles.
+#[test]
+fn what_is_given_up_is_noted_first() {
+    let mut window = Window::new();
+    let memo = Memo::new(|command, out| {
+        out.push(&[b"SADD", b"noted", arguments(command).nth(1).unwrap_or_default()]);
+    });
+    window.inner = window.inner.with_memo(Some(memo));
+    window.plain(1, &["SET a 1", "SET b 1"]);
+    window.transaction(2, "INCR c");
+    window.sent(A);
+    window.refuse(A, "ASK 100 h:7001");
+    window.done(A, 1);
+    assert_eq!((window.lost(), window.settled()), (vec!["a".to_owned(), "b".to_owned()], vec![]));
+    assert_eq!(window.sent(A), ["SADD noted a", "SADD noted b"]);
+    window.done(A, 2);
+    assert_eq!(
+        (window.settled(), window.sent(A)),
+        (vec![1], words(&["MULTI", "INCR c", "HSET p f 7", "EXEC"]))
+    );
+    window.done(A, 4);
+    window.plain(3, &["SADD d 1"]);
+    window.transaction(4, "INCR e");
+    window.sent(A);
+    window.refuse(A, "WRONGTYPE x");
+    assert_eq!(window.sent(A), ["SADD noted d"]);
+    window.done(A, 1);
+    assert_eq!((window.settled(), window.refusals().len()), (vec![2, 3], 1));
+    assert_eq!(window.sent(A).len(), 4);
+}
+
+fn words(lines: &[&str]) -> Vec<String> {
+    lines.iter().map(|line| (*line).to_owned()).collect()
 }
 
 /// A node that names another slot was asked for a key that the unit's slot does not have.
