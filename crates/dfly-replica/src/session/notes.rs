@@ -143,7 +143,8 @@ async fn all_members(
 
 /// Everything of this tool that lies in a slot for its own sake, the positions among it.
 async fn forget_in_slots(target: &mut TargetConnection, flows: u16) -> Result<(), Error> {
-    if databases(target).await?.is_empty() {
+    // There is the hash of the positions alone, which was written just now.
+    if target.sizes().await?.iter().sum::<u64>() <= 1 {
         return Ok(());
     }
     let names = |slot: Slot| {
