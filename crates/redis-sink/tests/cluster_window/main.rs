@@ -9,6 +9,7 @@
     reason = "a failed expectation must stop the test"
 )]
 
+mod memos;
 mod rows;
 mod simulated;
 

@@ -4,27 +4,27 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use redis_resp::{CommandBatch, Outcome, ServerError, arguments, commands};
-use redis_sink::cluster::{ClusterMap, ClusterWindow, Memo, NodeId, Pauses, Unit};
+use redis_sink::cluster::{ClusterMap, ClusterWindow, NodeId, Pauses, Unit};
 use redis_sink::{WindowError, WindowLimits};
 use redis_slots::Slot;
 
 use crate::simulated::Cluster;
 
-const A: NodeId = NodeId(0);
+pub(crate) const A: NodeId = NodeId(0);
 const B: NodeId = NodeId(1);
 
 /// A slot of the first of three nodes, and another.
 const SLOT: Slot = Slot(100);
 const OTHER: Slot = Slot(101);
 
-struct Window {
-    inner: ClusterWindow<u8>,
+pub(crate) struct Window {
+    pub inner: ClusterWindow<u8>,
     now: Instant,
 }
 
 impl Window {
     /// With connections to three nodes.
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let map = ClusterMap::new(&Cluster::new(3).topology(), "h").unwrap();
         let pauses = Pauses { shortest: Duration::from_millis(10), longest: Duration::from_millis(35) };
         let limits = WindowLimits { commands: 10, bytes: 1 << 20 };
@@ -34,24 +34,24 @@ impl Window {
     }
 
     /// A batch with a plain unit.
-    fn plain(&mut self, tag: u8, lines: &[&str]) {
+    pub(crate) fn plain(&mut self, tag: u8, lines: &[&str]) {
         self.inner.push([Unit::plain(SLOT, &mut batch(lines))], tag);
     }
 
-    fn transaction(&mut self, tag: u8, line: &str) {
+    pub(crate) fn transaction(&mut self, tag: u8, line: &str) {
         let lines = ["MULTI", line, "HSET p f 7", "EXEC"];
         self.inner.push([Unit::transaction(SLOT, &mut batch(&lines), u64::from(tag))], tag);
     }
 
     /// What is written to a node.
-    fn sent(&mut self, node: NodeId) -> Vec<String> {
+    pub(crate) fn sent(&mut self, node: NodeId) -> Vec<String> {
         let wire = self.inner.outgoing(node).split();
         let text =
             |command| arguments(command).map(|word| word.escape_ascii().to_string()).collect::<Vec<_>>();
         commands(&wire).map(|command| text(command).join(" ")).collect()
     }
 
-    fn done(&mut self, node: NodeId, count: usize) {
+    pub(crate) fn done(&mut self, node: NodeId, count: usize) {
         for _ in 0..count {
             self.inner.on_outcome(node, Outcome::Done, self.now).unwrap();
         }
@@ -61,20 +61,20 @@ impl Window {
         self.inner.on_outcome(node, Outcome::Refused(ServerError::parse(line.as_bytes())), self.now)
     }
 
-    fn refuse(&mut self, node: NodeId, line: &str) {
+    pub(crate) fn refuse(&mut self, node: NodeId, line: &str) {
         self.try_refuse(node, line).unwrap();
     }
 
-    fn settled(&mut self) -> Vec<u8> {
+    pub(crate) fn settled(&mut self) -> Vec<u8> {
         std::iter::from_fn(|| self.inner.settled()).collect()
     }
 
-    fn lost(&mut self) -> Vec<String> {
+    pub(crate) fn lost(&mut self) -> Vec<String> {
         let text = |wire: &[u8]| arguments(wire).nth(1).unwrap_or_default().escape_ascii().to_string();
         self.inner.take_lost().iter().map(|lost| text(&lost.command)).collect()
     }
 
-    fn refusals(&mut self) -> Vec<String> {
+    pub(crate) fn refusals(&mut self) -> Vec<String> {
         self.inner.take_refusals().iter().map(ToString::to_string).collect()
     }
 
@@ -253,41 +253,6 @@ fn asking_is_refused_for_now() {
     assert_eq!(window.sent(A), ["SET a 1"]);
     window.done(A, 1);
     assert_eq!((window.settled(), window.lost()), (vec![1], vec![]));
-}
-
-/// What is given up is noted before anything else of the slot, a transaction above all, and until then nothing settles.
-#[test]
-fn what_is_given_up_is_noted_first() {
-    let mut window = Window::new();
-    let memo = Memo::new(|command, out| {
-        out.push(&[b"SADD", b"noted", arguments(command).nth(1).unwrap_or_default()]);
-    });
-    window.inner = window.inner.with_memo(Some(memo));
-    window.plain(1, &["SET a 1", "SET b 1"]);
-    window.transaction(2, "INCR c");
-    window.sent(A);
-    window.refuse(A, "ASK 100 h:7001");
-    window.done(A, 1);
-    assert_eq!((window.lost(), window.settled()), (vec!["a".to_owned(), "b".to_owned()], vec![]));
-    assert_eq!(window.sent(A), ["SADD noted a", "SADD noted b"]);
-    window.done(A, 2);
-    assert_eq!(
-        (window.settled(), window.sent(A)),
-        (vec![1], words(&["MULTI", "INCR c", "HSET p f 7", "EXEC"]))
-    );
-    window.done(A, 4);
-    window.plain(3, &["SADD d 1"]);
-    window.transaction(4, "INCR e");
-    window.sent(A);
-    window.refuse(A, "WRONGTYPE x");
-    assert_eq!(window.sent(A), ["SADD noted d"]);
-    window.done(A, 1);
-    assert_eq!((window.settled(), window.refusals().len()), (vec![2, 3], 1));
-    assert_eq!(window.sent(A).len(), 4);
-}
-
-fn words(lines: &[&str]) -> Vec<String> {
-    lines.iter().map(|line| (*line).to_owned()).collect()
 }
 
 /// A node that names another slot was asked for a key that the unit's slot does not have.
