@@ -27,7 +27,7 @@ const FLUSHING: &str = "flushing";
 /// Between two rounds, while keys are on their way from one node to another.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// How long replicas are waited for.
+/// How long a flush, and then replicas, are waited for at a time; what is noted is done by the next session.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Writes fields and values (ARGV from 2 on) unless another session (ARGV[1] is this one) has claimed the target.
@@ -144,7 +144,11 @@ async fn tell(target: &mut TargetConnection, owner: &str, fields: &[Vec<u8>]) ->
 
 /// Flushes until nothing moved meanwhile, or nothing is left.
 async fn until_empty(cluster: &mut ClusterConnection, told: &[Vec<u8>]) -> Result<(), Error> {
+    let began = Instant::now();
     loop {
+        if began.elapsed() >= PATIENCE {
+            return Err(Error::NotSafe("a primary takes no flush, or keys go from node to node".to_owned()));
+        }
         let before = cluster.shape().await?;
         let owner = cluster.owner(Slot::of(KEY.as_bytes())).cloned();
         let mut is_done = true;

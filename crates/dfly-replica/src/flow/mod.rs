@@ -239,7 +239,7 @@ impl Flow {
                 Waited::Stopped => {
                     self.spill.rest();
                     self.store_expiries();
-                    return self.drain().await;
+                    return self.drain_for_good().await;
                 }
                 Waited::SourceLost(error) => return self.lost(error).await,
                 Waited::TargetLost(error) => return Ok(FlowEnd::TargetLost(error)),
@@ -402,11 +402,19 @@ impl Flow {
             }
             Err(_elapsed) => return Err(FlowError::DrainTimeout(limit)),
         };
-        self.note_drained().await?;
         match ended {
             Waited::TargetLost(error) => Ok(FlowEnd::TargetLost(error)),
             _ => Ok(FlowEnd::Drained(self.durable_progress().map(Progress::durable))),
         }
+    }
+
+    /// The same at the end of the session: nothing is sent any more.
+    async fn drain_for_good(&mut self) -> Result<FlowEnd, FlowError> {
+        let ended = self.drain().await?;
+        if matches!(ended, FlowEnd::Drained(_)) {
+            self.note_drained().await?;
+        }
+        Ok(ended)
     }
 
     async fn empty_window(&mut self) -> Result<Waited, FlowError> {
@@ -447,7 +455,8 @@ impl Flow {
             if is_last {
                 self.store_expiries();
             }
-            let durable = match self.drain().await {
+            let drained = if is_last { self.drain_for_good().await } else { self.drain().await };
+            let durable = match drained {
                 Ok(FlowEnd::Drained(durable)) => durable,
                 Err(late @ FlowError::DrainTimeout(_)) => return Ok(FlowEnd::TargetLost(late)),
                 other => return other,
