@@ -7,13 +7,13 @@ const LONGEST: Duration = Duration::from_millis(500);
 
 /// Spreads an amount over time: what was taken beyond the rate is owed, and paid by waiting.
 #[derive(Debug, Clone)]
-pub(crate) struct Pace {
+pub(crate) struct RateLimiter {
     per_second: Option<u64>,
     /// Until when what was taken so far is enough.
     paid_until: Instant,
 }
 
-impl Pace {
+impl RateLimiter {
     /// One of `parts` parts of a rate; without a rate nothing ever waits.
     pub(crate) fn new(per_second: Option<u64>, parts: u16, now: Instant) -> Self {
         Self { per_second: per_second.map(|rate| (rate / u64::from(parts.max(1))).max(1)), paid_until: now }
@@ -41,16 +41,16 @@ mod tests {
     #[test]
     fn a_rate_is_kept_over_time() {
         let start = Instant::now();
-        let mut pace = Pace::new(Some(2000), 2, start);
+        let mut rate = RateLimiter::new(Some(2000), 2, start);
         let (mut now, mut taken) = (start, 0u64);
         while now < start + Duration::from_secs(10) {
-            match pace.wait_until(now) {
+            match rate.wait_until(now) {
                 Some(at) => {
                     assert!(at > now && at <= now + LONGEST);
                     now = at;
                 }
                 None => {
-                    pace.take(300, now);
+                    rate.take(300, now);
                     taken += 300;
                 }
             }
@@ -61,8 +61,8 @@ mod tests {
     #[test]
     fn without_a_rate_nothing_waits() {
         let now = Instant::now();
-        let mut pace = Pace::new(None, 1, now);
-        pace.take(u64::MAX, now);
-        assert_eq!(pace.wait_until(now), None);
+        let mut rate = RateLimiter::new(None, 1, now);
+        rate.take(u64::MAX, now);
+        assert_eq!(rate.wait_until(now), None);
     }
 }

@@ -1,10 +1,11 @@
 //! Which keys the target may have let expire although the source had them alive when it wrote the record that is applied
 //! now. Pure: keys as digests, times as arguments.
 //!
-//! Between a record's birth and the moment that the target carries it out, the target's clock may pass the expiry of a
-//! key that the record needs: the source may even have prolonged its life meanwhile (protocol section 10, pitfall 38). Every
-//! expiry that passes through the flow is kept here by spans of time, so that the few keys are known for which that may be;
-//! their records are checked on the target. Where it is not known which expiries the target holds, every key is such a key.
+//! Between the birth of a record and the moment that the target carries it out, the target's clock may pass the expiry of a
+//! key that the record needs. The source may even have prolonged the key's life meanwhile (protocol section 10, pitfall
+//! 38). The index holds every expiry that passes through the flow, by spans of time, and so knows the few keys for which
+//! that may happen; the target checks their records. Where the expiries that the target holds are not known, every key is
+//! such a key.
 
 mod stored;
 
@@ -15,7 +16,7 @@ use std::time::Duration;
 use dfly_journal::Lsn;
 use dfly_wire::{DbIndex, UnixMillis};
 
-use crate::reread::digest;
+use crate::keys::digest;
 
 /// How long the expiry of a key may be past when a record that saw it alive is read, in milliseconds: the time that a
 /// record spends in the buffers of source and network.
@@ -50,7 +51,7 @@ type Keys = HashSet<KeyDigest, BuildHasherDefault<DefaultHasher>>;
 
 /// The expiries of one flow's keys.
 #[derive(Debug)]
-pub(crate) struct Expiries {
+pub(crate) struct TtlIndex {
     known: Known,
     /// The length of a span, in milliseconds.
     span: i64,
@@ -72,7 +73,7 @@ pub(crate) struct Expiries {
     caught_up_at: Option<Lsn>,
 }
 
-impl Expiries {
+impl TtlIndex {
     /// Of a target that holds no other expiry than those that will come by; at most so many are kept in mind, by spans of that
     /// length.
     pub(crate) fn new(most: usize, span: Duration) -> Self {
@@ -213,8 +214,8 @@ mod tests {
 
     #[test]
     fn near_for_a_while() {
-        let mut expiries = Expiries::new(100, SPAN);
-        let turn = |expiries: &mut Expiries, now| expiries.turn(UnixMillis(now), UnixMillis(now + 1));
+        let mut expiries = TtlIndex::new(100, SPAN);
+        let turn = |expiries: &mut TtlIndex, now| expiries.turn(UnixMillis(now), UnixMillis(now + 1));
         turn(&mut expiries, 0);
         expiries.learn(mark("k"), UnixMillis(HOUR));
         for (now, at_risk) in [
@@ -238,7 +239,7 @@ mod tests {
 
     #[test]
     fn every_key_where_it_is_not_known() {
-        let mut expiries = Expiries::unknown(1, SPAN);
+        let mut expiries = TtlIndex::unknown(1, SPAN);
         assert!(expiries.is_at_risk(mark("k")) && !expiries.is_quiet());
         expiries.reach(Lsn(100));
         assert!(expiries.is_at_risk(mark("k")));
@@ -259,7 +260,7 @@ mod tests {
         fn none_is_missed(
             steps in prop::collection::vec((0u8..4, 0u8..5, 0i64..200 * MINUTE), 1..100),
         ) {
-            let (mut expiries, mut model) = (Expiries::new(1000, SPAN), BTreeMap::new());
+            let (mut expiries, mut model) = (TtlIndex::new(1000, SPAN), BTreeMap::new());
             let (mut now, horizon) = (0, 10_000);
             for (kind, key, by) in steps {
                 let name = mark(&key.to_string());

@@ -1,4 +1,4 @@
-//! Expiries as one value in the target, written with a flow's last transaction, so that a session which goes on from there
+//! TtlIndex as one value in the target, written with a flow's last transaction, so that a session which goes on from there
 //! need not look at every key. It is of use at that very position alone.
 //!
 //! Little-endian: a version, the position's transaction, the time before which nothing was forgotten, the length of a span; then
@@ -9,14 +9,15 @@ use std::time::Duration;
 
 use dfly_wire::UnixMillis;
 
-use super::{Expiries, KeyDigest, Keys, Known};
+use super::{TtlIndex, KeyDigest, Keys, Known};
 
-const VERSION: u8 = 1;
+/// Version 2: digests are XXH3. Those of version 1 depended on the compiler.
+const VERSION: u8 = 2;
 
 /// The largest value that is written, in bytes. Above it the next session looks at the target.
 const MOST: usize = 16 << 20;
 
-impl Expiries {
+impl TtlIndex {
     /// What a session needs that goes on behind `transaction`, whose first record was received at `since` or later. `None` if
     /// it is not known what the target holds, or is too much.
     pub(crate) fn store(&self, transaction: u64, since: UnixMillis) -> Option<Vec<u8>> {
@@ -104,7 +105,7 @@ mod tests {
     }
 
     fn stored() -> Vec<u8> {
-        let mut expiries = Expiries::new(100, SPAN);
+        let mut expiries = TtlIndex::new(100, SPAN);
         expiries.turn(UnixMillis(0), UnixMillis(1));
         for (key, minute) in [("near", 0), ("a", 5), ("b", 5), ("c", 90)] {
             expiries.learn(mark(key), UnixMillis(minute * 60_000));
@@ -116,9 +117,9 @@ mod tests {
     #[test]
     fn the_same_behind_the_same_transaction_alone() {
         let bytes = stored();
-        let mut expiries = Expiries::restore(&bytes, 7, LIMITS).unwrap();
+        let mut expiries = TtlIndex::restore(&bytes, 7, LIMITS).unwrap();
         assert_eq!(
-            Expiries::restore(&expiries.store(8, UnixMillis(60)).unwrap(), 8, LIMITS).unwrap().since,
+            TtlIndex::restore(&expiries.store(8, UnixMillis(60)).unwrap(), 8, LIMITS).unwrap().since,
             Some(UnixMillis(50))
         );
         // A day later the source's records of that time come, and then what it writes now.
@@ -130,10 +131,10 @@ mod tests {
         expiries.reach(Lsn(100));
         expiries.turn(UnixMillis(day + 60_000), UnixMillis(day + 60_001));
         assert!(!["near", "a", "b", "c"].iter().any(|key| expiries.is_at_risk(mark(key))));
-        assert!(Expiries::restore(&bytes, 8, LIMITS).is_none());
+        assert!(TtlIndex::restore(&bytes, 8, LIMITS).is_none());
         assert!(
-            Expiries::restore(&bytes, 7, (100, 2 * SPAN)).is_none()
-                && Expiries::restore(&bytes, 7, (3, SPAN)).is_none()
+            TtlIndex::restore(&bytes, 7, (100, 2 * SPAN)).is_none()
+                && TtlIndex::restore(&bytes, 7, (3, SPAN)).is_none()
         );
     }
 
@@ -141,18 +142,18 @@ mod tests {
     fn damage_is_nothing() {
         let bytes = stored();
         assert!(
-            (0..bytes.len()).all(|len| Expiries::restore(bytes.get(..len).unwrap(), 7, LIMITS).is_none())
+            (0..bytes.len()).all(|len| TtlIndex::restore(bytes.get(..len).unwrap(), 7, LIMITS).is_none())
         );
-        assert!(Expiries::restore(&[&bytes[..], &[0]].concat(), 7, LIMITS).is_none());
+        assert!(TtlIndex::restore(&[&bytes[..], &[0]].concat(), 7, LIMITS).is_none());
         let mut huge = bytes;
         huge.get_mut(25..33).unwrap().fill(0xff);
-        assert!(Expiries::restore(&huge, 7, LIMITS).is_none());
+        assert!(TtlIndex::restore(&huge, 7, LIMITS).is_none());
     }
 
     #[test]
     fn what_is_not_known_is_not_stored() {
-        assert!(Expiries::unknown(100, SPAN).store(1, UnixMillis(0)).is_none());
-        let mut full = Expiries::new(0, SPAN);
+        assert!(TtlIndex::unknown(100, SPAN).store(1, UnixMillis(0)).is_none());
+        let mut full = TtlIndex::new(0, SPAN);
         full.learn(mark("a"), UnixMillis(0));
         assert!(full.store(1, UnixMillis(0)).is_none());
     }

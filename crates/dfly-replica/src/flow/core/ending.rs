@@ -1,0 +1,94 @@
+//! The end of a flow: nothing more is read, and what was received becomes durable.
+
+use std::time::Instant;
+
+use bytes::BytesMut;
+use dfly_journal::Lsn;
+
+use super::{FlowCore, Want};
+use crate::clock::Now;
+use crate::error::FlowError;
+use crate::target::writer::TargetWriter;
+
+impl FlowCore {
+    /// The run is told to stop: what is in the relay log is there for the next one.
+    pub(crate) fn begin_stop(&mut self, target: &mut dyn TargetWriter, now: Now) {
+        self.intake.sync_relay(now.instant);
+        self.use_disk(now.instant);
+        self.store_ttl_index(target, now);
+    }
+
+    /// The source is gone: what has arrived is kept in the relay log, if it is in use. True once that is done.
+    ///
+    /// # Errors
+    /// [`FlowError`], when the bytes cannot be what they should be.
+    pub(crate) fn relay_rest(&mut self, buffer: &mut BytesMut, now: Now) -> Result<bool, FlowError> {
+        let is_done = self.intake.relay_rest(buffer, now.wall, now.instant)?;
+        self.use_disk(now.instant);
+        Ok(is_done)
+    }
+
+    /// Whether the relay log takes what has arrived, so that nothing of it is applied any more.
+    pub(crate) fn relays(&self) -> bool {
+        self.intake.relay().takes_arrivals()
+    }
+
+    /// Whether everything that the relay log was given is on disk, as far as it can be.
+    pub(crate) fn is_relay_at_rest(&self) -> bool {
+        self.intake.relay().is_at_rest()
+    }
+
+    /// The source is gone: what has arrived is applied as far as it goes.
+    ///
+    /// # Errors
+    /// [`FlowError`], when the run cannot survive what was found.
+    pub(crate) fn apply_rest(
+        &mut self,
+        buffer: &mut BytesMut,
+        target: &mut dyn TargetWriter,
+        now: Now,
+    ) -> Result<Want, FlowError> {
+        let want = self.apply(buffer, target, now)?;
+        self.commit(target, now);
+        self.use_disk(now.instant);
+        Ok(want)
+    }
+
+    /// Commits what is left: keys that are to be refetched, say, because the last batch was refused.
+    pub(crate) fn commit_rest(&mut self, target: &mut dyn TargetWriter, now: Now) {
+        if !self.flush.is_reached() {
+            self.commit(target, now);
+        }
+        self.use_disk(now.instant);
+    }
+
+    /// The session ends: with its last transaction, the next one is told which expiries the target holds.
+    pub(crate) fn store_ttl_index(&mut self, target: &mut dyn TargetWriter, now: Now) {
+        if !self.positions.has_entered() || self.flush.is_reached() {
+            return;
+        }
+        // The value is of use behind this very transaction alone, so what is written already goes first.
+        self.commit(target, now);
+        let since = self.intake.relay().time_of_next().unwrap_or(now.wall);
+        let transaction = self.positions.sent().transaction + 1;
+        if let Some(value) = self.admission.expiry.store(transaction, since) {
+            self.writer.store_ttl_index(&value);
+            self.commit(target, now);
+        }
+    }
+
+    /// Whether the flow waits at a flush: positions behind it are stored with it.
+    pub(crate) fn is_at_flush(&self) -> bool {
+        self.flush.is_reached()
+    }
+
+    /// The position that the target holds.
+    pub(crate) fn durable(&self) -> Option<Lsn> {
+        self.positions.durable().map(|position| position.next)
+    }
+
+    /// When the relay log has work without an event.
+    pub(crate) fn relay_deadline(&self) -> Option<Instant> {
+        self.intake.relay().deadline()
+    }
+}

@@ -1,0 +1,496 @@
+//! One flow, decided without sockets and without a clock: bytes, what became of batches, answers, orders and times in;
+//! batches to the target, and actions, out.
+
+mod ending;
+mod parts;
+mod records;
+mod refetching;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::BytesMut;
+use dfly_client::FlowId;
+use dfly_journal::Lsn;
+use dfly_translate::{Flush, Policy, Rules};
+use tracing::{debug, info, warn};
+
+pub(crate) use parts::{FlowParts, FlowSettings};
+
+use crate::checkpoint::{Checkpoint, Position, SyncMetadata};
+use crate::clock::Now;
+use crate::error::FlowError;
+use crate::flow::acknowledgements::Acknowledgements;
+use crate::flow::admission::Admission;
+use crate::flow::flush::{FlushOrder, FlushState};
+use crate::flow::intake::{Intake, Pulled};
+use crate::flow::intake::relay::{RelayDone, RelayWork};
+use crate::flow::positions::FlowPositions;
+use crate::flow::refetch::{Question, Refetch};
+use crate::flow::scan_events::{ScanEnd, ScanEvent};
+use crate::flow::writer::FlowWriter;
+use crate::rate_limiter::RateLimiter;
+use crate::run::report::{Counters, FlowCounters};
+use crate::target::writer::{BatchTag, FlushPlan, TargetEvent, TargetWriter};
+
+/// What a flow tells its session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Signal {
+    /// The snapshot is complete; journal blobs go on.
+    Cut,
+    /// Everything before the journal is durable.
+    Stable,
+    /// A flush is reached, and everything before it is carried out; the position is that behind it.
+    AtFlush(Flush, Position),
+    /// The flush is carried out.
+    Flushed,
+}
+
+/// What a session tells a flow.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Order {
+    /// Carry the flush out, and store with it these positions of all flows and what belongs to them.
+    Execute(Checkpoint, Box<SyncMetadata>),
+    /// The flush is carried out; go on behind it.
+    Pass,
+}
+
+/// What a flow needs next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Want {
+    /// More bytes of the source.
+    Bytes,
+    /// Room at the target.
+    Room,
+    /// The relay log's disk.
+    Disk,
+}
+
+/// What the driver has to do for a flow.
+#[derive(Debug)]
+pub(crate) enum Action {
+    /// Acknowledge everything before this record.
+    Acknowledge(Lsn),
+    Tell(Signal),
+    /// Ask the source.
+    Ask(Question),
+    /// Use the relay log's disk.
+    Relay(RelayWork),
+    /// What the scan for extra keys found is durable on the target.
+    ScanSettled,
+}
+
+/// How a flow goes on after something has become of its batches.
+#[derive(Debug)]
+pub(crate) enum Course {
+    On,
+    /// The target is gone, or does not hold what it held.
+    TargetLost(FlowError),
+}
+
+/// One flow.
+#[derive(Debug)]
+pub(crate) struct FlowCore {
+    id: FlowId,
+    rules: Arc<Rules>,
+    settings: FlowSettings,
+    positions: FlowPositions,
+    intake: Intake,
+    admission: Admission,
+    refetch: Refetch,
+    writer: FlowWriter,
+    flush: FlushState,
+    acks: Acknowledgements,
+    scan: Option<ScanEnd>,
+    /// When members that are due are removed next.
+    sweep_at: Instant,
+    /// How fast the snapshot is read.
+    reading: RateLimiter,
+    counters: Arc<Counters>,
+    actions: VecDeque<Action>,
+}
+
+impl FlowCore {
+    /// Applies as much as has arrived and as the target takes, and commits it. Tells what is needed next.
+    ///
+    /// # Errors
+    /// [`FlowError`], when the run cannot survive what was found.
+    pub(crate) fn advance(
+        &mut self,
+        buffer: &mut BytesMut,
+        target: &mut dyn TargetWriter,
+        now: Now,
+    ) -> Result<Want, FlowError> {
+        self.turn_ttl_index(now);
+        let want = self.apply(buffer, target, now)?;
+        self.sweep(target, now);
+        self.commit(target, now);
+        self.pass_scan();
+        self.announce();
+        self.reach_flush(target);
+        self.relay(buffer, want, now)?;
+        self.ask_source(now.instant);
+        self.acknowledge(now.instant);
+        Ok(want)
+    }
+
+    fn apply(
+        &mut self,
+        buffer: &mut BytesMut,
+        target: &mut dyn TargetWriter,
+        now: Now,
+    ) -> Result<Want, FlowError> {
+        if self.flush.is_reached() {
+            return Ok(Want::Room);
+        }
+        self.write_refetched(target, now)?;
+        self.writer.set_arrival(now.wall);
+        loop {
+            if self.writer.is_full() {
+                self.commit(target, now);
+            }
+            if !target.has_room() || self.writer.limited_until(now.instant).is_some() {
+                return Ok(Want::Room);
+            }
+            match self.intake.pull(buffer, self.positions.received())? {
+                Pulled::Event(event) => self.on_event(&event)?,
+                Pulled::Record(record, next, received) => {
+                    let received = received.unwrap_or(now.wall);
+                    self.on_record(&record, next, target, Now { wall: received, ..now })?;
+                    if self.flush.is_reached() {
+                        return Ok(Want::Room);
+                    }
+                }
+                Pulled::JournalBegins(next) => self.enter_journal(next, target, now),
+                Pulled::Nothing => {}
+                Pulled::Bytes => return Ok(Want::Bytes),
+                Pulled::Disk => return Ok(Want::Disk),
+            }
+        }
+    }
+
+    /// The journal follows, from `next` on. Behind a backlog the positions go on. Otherwise the first position is stored
+    /// behind the snapshot, so that a stored position implies a snapshot that is carried out.
+    fn enter_journal(&mut self, next: Lsn, target: &mut dyn TargetWriter, now: Now) {
+        self.intake.enter_journal(next);
+        if self.positions.counts() {
+            self.positions.journal_begins(next);
+            return;
+        }
+        self.commit(target, now);
+        self.refetch_omitted_deletes(now);
+        let first = self.positions.begin(next);
+        self.admission.ownership.conclude();
+        self.counters.see_owners(self.admission.ownership.check());
+        if let Some(sharding) = self.admission.ownership.sharding() {
+            target.learn_sharding(sharding);
+        }
+        self.writer.note_refetches(&mut self.refetch, target);
+        self.admission.expiry.submitted(now.instant);
+        self.writer.commit(BatchTag::Entry(first), target, now);
+    }
+
+    /// Hands what was written to the target, with the position that it reaches.
+    fn commit(&mut self, target: &mut dyn TargetWriter, now: Now) {
+        self.count_losses();
+        if self.flush.is_waiting() {
+            return;
+        }
+        let tag = match self.positions.counts() {
+            true if self.positions.has_unsent() || !self.writer.is_empty() => {
+                self.positions.send().map_or(BatchTag::Baseline, BatchTag::Journal)
+            }
+            false if !self.writer.is_empty() => BatchTag::Baseline,
+            true | false => return,
+        };
+        self.admission.expiry.submitted(now.instant);
+        self.writer.commit(tag, target, now);
+    }
+
+    /// Removes members that are due, with the time of the last record that is written, so that none meets a member that
+    /// went too early.
+    fn sweep(&mut self, target: &mut dyn TargetWriter, now: Now) {
+        if !self.sweeps() || now.instant < self.sweep_at || !target.has_room() || self.flush.is_reached() {
+            return;
+        }
+        self.sweep_at = now.instant + self.settings.sweep_interval;
+        self.writer.sweep(self.intake.relay().time_of_next().unwrap_or(now.wall));
+    }
+
+    fn sweeps(&self) -> bool {
+        self.positions.has_entered() && self.writer.expiring_keys() > 0
+    }
+
+    /// Which expiries are near.
+    fn turn_ttl_index(&mut self, now: Now) {
+        let received = self.intake.relay().time_of_next().unwrap_or(now.wall);
+        self.admission.expiry.turn(received, now.wall, self.positions.received());
+    }
+
+    /// Tells the session once that everything before the journal is durable.
+    fn announce(&mut self) {
+        if self.positions.reach_stable() {
+            self.tell(Signal::Stable);
+        }
+    }
+
+    /// Tells the session that everything before a flush is carried out.
+    fn reach_flush(&mut self, target: &mut dyn TargetWriter) {
+        if !target.is_idle() || !self.writer.is_empty() {
+            return;
+        }
+        if let Some((flush, next)) = self.flush.drained() {
+            let behind = self.positions.sent().then(next);
+            target.await_flush(behind);
+            self.tell(Signal::AtFlush(flush, behind));
+        }
+    }
+
+    /// Moves what has arrived to the relay log, if the target is behind.
+    fn relay(&mut self, buffer: &mut BytesMut, want: Want, now: Now) -> Result<(), FlowError> {
+        if !self.positions.has_entered() {
+            return Ok(());
+        }
+        let is_behind = want != Want::Bytes || self.flush.is_reached();
+        self.intake.relay_arrivals(buffer, is_behind, now.wall)?;
+        self.use_disk(now.instant);
+        Ok(())
+    }
+
+    fn use_disk(&mut self, now: Instant) {
+        let durable = self.positions.durable().map(|durable| durable.next);
+        if let Some(work) = self.intake.relay_work(durable, now) {
+            self.actions.push_back(Action::Relay(work));
+        }
+        if let Some(counters) = self.counters.flow(self.id) {
+            counters.set_relayed(self.intake.relay().bytes());
+        }
+    }
+
+    /// Only durable positions are ever acknowledged (P19), and none before the journal.
+    fn acknowledge(&mut self, now: Instant) {
+        let Some(durable) = self.positions.acknowledgeable() else { return };
+        if let Some(lsn) = self.acks.due(now, durable, !self.refetch.is_idle()) {
+            self.actions.push_back(Action::Acknowledge(lsn));
+        }
+    }
+
+    /// Something moved at the target.
+    pub(crate) fn on_moved(&mut self, target: &mut dyn TargetWriter, now: Now) {
+        self.look_through_overdue(target, now);
+    }
+
+    /// What became of what was committed.
+    ///
+    /// # Errors
+    /// [`FlowError`], when the run cannot survive it.
+    pub(crate) fn on_target(
+        &mut self,
+        event: TargetEvent,
+        target: &mut dyn TargetWriter,
+        now: Now,
+    ) -> Result<Course, FlowError> {
+        match event {
+            TargetEvent::Carried(_) => self.admission.expiry.settled(),
+            TargetEvent::Durable(position) => self.settle(position),
+            TargetEvent::Refused(refusal) => self.on_refusal(&refusal, target, now)?,
+            TargetEvent::Reordered(keys) => self.on_reordered(keys, target, now),
+            TargetEvent::Stalled(reason) => {
+                self.counters.stalled(self.id, Some(&reason));
+                warn!(flow = self.id.0, reason, "the target takes nothing for now; the source is read on");
+            }
+            TargetEvent::Resumed => {
+                self.counters.stalled(self.id, None);
+                info!(flow = self.id.0, "the target takes what it had not carried out");
+            }
+            TargetEvent::Flushed => self.on_flushed(),
+            TargetEvent::Lost(error) => return Ok(Course::TargetLost(error)),
+            TargetEvent::Failed(error) => return Err(error),
+        }
+        Ok(Course::On)
+    }
+
+    fn settle(&mut self, position: Position) {
+        self.positions.settle(position);
+        if let (Some(at), Some(counters)) = (self.positions.advance(), self.counters.flow(self.id))
+            && self.positions.has_entered()
+        {
+            counters.set_positions(at.received, at.durable.next);
+            counters.set_waiting(self.refetch.len(), self.writer.expiring_keys());
+        }
+        self.confirm_scan();
+    }
+
+    /// The session has something to say about a flush.
+    pub(crate) fn on_order(&mut self, order: Order, target: &mut dyn TargetWriter, now: Now) {
+        match order {
+            Order::Execute(checkpoint, metadata) => {
+                if let Some((flush, next)) = self.flush.obey(FlushOrder::Execute) {
+                    self.execute_flush((flush, next), checkpoint, *metadata, target, now);
+                }
+            }
+            Order::Pass => {
+                if let Some((flush, next)) = self.flush.obey(FlushOrder::Pass) {
+                    self.pass_flush(flush, next, target);
+                }
+            }
+        }
+    }
+
+    fn execute_flush(
+        &mut self,
+        (flush, next): (Flush, Lsn),
+        checkpoint: Checkpoint,
+        metadata: SyncMetadata,
+        target: &mut dyn TargetWriter,
+        now: Now,
+    ) {
+        let sharding = self.admission.ownership.sharding().or(metadata.sharding);
+        let plan = FlushPlan {
+            flush,
+            emptied: flush.on_target(&self.rules.selection),
+            at: self.positions.sent().then(next),
+            checkpoint,
+            metadata: SyncMetadata { sharding, ..metadata },
+        };
+        target.flush(plan, now.instant);
+    }
+
+    fn on_flushed(&mut self) {
+        if let Some((flush, next)) = self.flush.executed() {
+            self.positions.pass_flush(next);
+            info!(flow = self.id.0, ?flush, "emptied the target, as the source was");
+            self.tell(Signal::Flushed);
+        }
+    }
+
+    /// The flush is durable: the position moves behind it, as the flow that carried it out has written.
+    fn pass_flush(&mut self, flush: Flush, next: Lsn, target: &mut dyn TargetWriter) {
+        self.positions.pass_flush(next);
+        target.pass_flush(self.positions.sent());
+        self.writer.flushed(flush);
+        self.refetch.flushed(flush);
+        if flush == Flush::All {
+            self.admission.unsynced = None;
+            self.admission.expiry.flushed();
+        }
+        self.settle(self.positions.sent());
+    }
+
+    /// A scan of the target has found something.
+    pub(crate) fn on_scan(&mut self, event: ScanEvent, target: &mut dyn TargetWriter) {
+        match event {
+            ScanEvent::Extra(keys) => self.refetch.begin_extra_keys(keys),
+            ScanEvent::AllLookedFor(from) => self.scan = Some(ScanEnd::From(from)),
+            ScanEvent::Expiries(found) => self.admission.expiry.learn_all(&found),
+            ScanEvent::AllExpiries(from) => self.admission.expiry.complete(from),
+        }
+        self.write_notes(target);
+    }
+
+    /// Whether a scan may tell the next thing that it has found.
+    pub(crate) fn takes_scan_events(&self) -> bool {
+        !self.flush.is_reached() && self.refetch.takes_extra_keys()
+    }
+
+    /// Behind a batch that was committed: whether the flow has come to the end of the scan. Whatever the scan has found is on
+    /// its way then.
+    fn pass_scan(&mut self) {
+        let received = self.positions.received().unwrap_or_default();
+        if let Some(ScanEnd::From(from)) = self.scan
+            && from <= received
+        {
+            self.admission.unsynced = None;
+            self.scan = Some(ScanEnd::Behind(self.positions.sent()));
+            self.confirm_scan();
+        }
+    }
+
+    fn confirm_scan(&mut self) {
+        let durable = self.positions.durable();
+        if let Some(ScanEnd::Behind(behind)) = self.scan
+            && durable.is_some_and(|durable| durable >= behind)
+        {
+            self.scan = None;
+            self.actions.push_back(Action::ScanSettled);
+        }
+    }
+
+    /// The relay log's disk has carried out an order.
+    pub(crate) fn on_relay(&mut self, done: RelayDone, now: Instant) {
+        self.intake.on_relay(done);
+        self.use_disk(now);
+    }
+
+    /// The next thing that the driver has to do.
+    pub(crate) fn next_action(&mut self) -> Option<Action> {
+        self.actions.pop_front()
+    }
+
+    fn tell(&mut self, signal: Signal) {
+        debug!(flow = self.id.0, ?signal, "signal");
+        self.actions.push_back(Action::Tell(signal));
+    }
+
+    /// Whether more may be read from the source now.
+    pub(crate) fn may_read(&self, buffered: usize, want: Want, now: Instant) -> bool {
+        self.intake.may_read(buffered, want == Want::Bytes) && self.paused_until(now).is_none()
+    }
+
+    /// Until when the snapshot is not read, so that the source is not burdened too much.
+    fn paused_until(&self, now: Instant) -> Option<Instant> {
+        self.reading.wait_until(now).filter(|_| self.intake.is_snapshot())
+    }
+
+    /// Bytes have arrived.
+    pub(crate) fn on_bytes(&mut self, bytes: usize, now: Instant) {
+        self.reading.take(bytes as u64, now);
+        if let Some(counters) = self.counters.flow(self.id) {
+            FlowCounters::add(&counters.bytes, bytes as u64);
+        }
+    }
+
+    /// Whether the source must never be made to wait (P26): not while its snapshot is read.
+    pub(crate) fn is_hurried(&self) -> bool {
+        !self.intake.is_snapshot()
+    }
+
+    /// When something is due without an event; `target` says when something is due at the target.
+    pub(crate) fn wake_at(&self, target: &dyn TargetWriter, now: Instant) -> Instant {
+        let ack = self.positions.acknowledgeable().map(|_| self.acks.deadline(now));
+        let sweep = self.sweeps().then_some(self.sweep_at);
+        let refetch = self.positions.has_entered().then(|| self.refetch.deadline(now)).flatten();
+        let writing = self.writer.limited_until(now);
+        let reading = self.paused_until(now);
+        let relay = self.intake.relay().deadline();
+        let far = now + self.settings.longest_rest;
+        [ack, target.deadline(now), sweep, refetch, writing, reading, relay]
+            .into_iter()
+            .flatten()
+            .min()
+            .unwrap_or(far)
+    }
+
+    /// Other limits, from now on.
+    pub(crate) fn set_rates(&mut self, reading: RateLimiter, writing: RateLimiter) {
+        self.reading = reading;
+        self.writer.set_rate(writing);
+    }
+
+    /// Counts what was left out, and tells the first of each kind if the user wants to know.
+    fn count_losses(&mut self) {
+        let losses = self.writer.take_losses();
+        if losses.is_empty() {
+            return;
+        }
+        for loss in self.counters.lose(&losses) {
+            if self.rules.policies.of_loss(loss) == Policy::Warn {
+                warn!(flow = self.id.0, %loss, "the target cannot hold this; it is left out and counted");
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,70 @@
+//! What a flow is put together from.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use dfly_client::FlowId;
+use dfly_translate::Rules;
+
+use super::FlowCore;
+use crate::flow::acknowledgements::Acknowledgements;
+use crate::flow::admission::Admission;
+use crate::flow::flush::FlushState;
+use crate::flow::intake::Intake;
+use crate::flow::positions::FlowPositions;
+use crate::flow::refetch::Refetch;
+use crate::flow::writer::FlowWriter;
+use crate::rate_limiter::RateLimiter;
+use crate::run::report::Counters;
+
+/// Times of one flow.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct FlowSettings {
+    /// How often members and fields are removed that are due.
+    pub sweep_interval: Duration,
+    /// How often positions are acknowledged at the least.
+    pub ack_interval: Duration,
+    /// How long the flow rests at the most when nothing happens.
+    pub longest_rest: Duration,
+}
+
+/// The parts of a flow that its session decides about.
+#[derive(Debug)]
+pub(crate) struct FlowParts {
+    pub id: FlowId,
+    pub rules: Arc<Rules>,
+    pub settings: FlowSettings,
+    pub positions: FlowPositions,
+    pub intake: Intake,
+    pub admission: Admission,
+    pub refetch: Refetch,
+    pub writer: FlowWriter,
+    pub reading: RateLimiter,
+    pub counters: Arc<Counters>,
+}
+
+impl FlowCore {
+    /// A flow of these parts that begins at `now`.
+    pub(crate) fn new(parts: FlowParts, now: Instant) -> Self {
+        let mut core = Self {
+            id: parts.id,
+            rules: parts.rules,
+            settings: parts.settings,
+            positions: parts.positions,
+            intake: parts.intake,
+            admission: parts.admission,
+            refetch: parts.refetch,
+            writer: parts.writer,
+            flush: FlushState::None,
+            acks: Acknowledgements::new(parts.settings.ack_interval),
+            scan: None,
+            sweep_at: now,
+            reading: parts.reading,
+            counters: parts.counters,
+            actions: VecDeque::new(),
+        };
+        core.group_adopted(now);
+        core
+    }
+}

@@ -1,0 +1,182 @@
+//! Where a flow's records come from: the connection's bytes, or the relay log while the target is behind. Pure.
+
+pub(crate) mod relay;
+pub(crate) mod snapshot;
+
+use std::time::Instant;
+
+use bytes::BytesMut;
+use dfly_journal::{Lsn, Record};
+use dfly_rdb::Event;
+use dfly_wire::{Limits, Step, UnixMillis};
+
+use crate::error::FlowError;
+use relay::{Relay, RelayDone, RelayWork, Relayed, frame_of};
+use snapshot::{Item, Stage};
+
+/// Sizes of the intake of one flow, in bytes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct IntakeLimits {
+    /// What the decoders accept.
+    pub limits: Limits,
+    /// How much is read ahead while the target is behind.
+    pub read_ahead: usize,
+    /// The size from which a frame of the relay log is written.
+    pub relay_frame: usize,
+}
+
+/// What comes next.
+#[derive(Debug)]
+pub(crate) enum Pulled {
+    /// A part of the snapshot.
+    Event(Event),
+    /// A record, the position behind it if it counts, and when it was received if that was long ago.
+    Record(Record, Option<Lsn>, Option<UnixMillis>),
+    /// The journal follows, from this record on.
+    JournalBegins(Lsn),
+    /// Nothing of interest: go on.
+    Nothing,
+    /// More bytes of the source are needed.
+    Bytes,
+    /// The relay log's disk has to answer first.
+    Disk,
+}
+
+/// Where records come from.
+#[derive(Debug)]
+pub(crate) struct Intake {
+    stage: Stage,
+    relay: Relay,
+    sizes: IntakeLimits,
+    /// Decoding again is of no use before the buffer holds this many bytes.
+    needed: usize,
+}
+
+impl Intake {
+    pub(crate) fn new(stage: Stage, relay: Relay, sizes: IntakeLimits) -> Self {
+        Self { stage, relay, sizes, needed: 0 }
+    }
+
+    /// Whether the snapshot is read.
+    pub(crate) fn is_snapshot(&self) -> bool {
+        self.stage.is_snapshot()
+    }
+
+    pub(crate) fn relay(&self) -> &Relay {
+        &self.relay
+    }
+
+    /// Takes the next item. What precedes `applied` in the relay log is passed over.
+    ///
+    /// # Errors
+    /// [`FlowError`], when the bytes cannot be what they should be.
+    pub(crate) fn pull(&mut self, buffer: &mut BytesMut, applied: Option<Lsn>) -> Result<Pulled, FlowError> {
+        if self.relay.is_active() {
+            return self.pull_relayed(applied);
+        }
+        if buffer.len() < self.needed {
+            return Ok(Pulled::Bytes);
+        }
+        match self.stage.decode(buffer)? {
+            Step::Ready(Item::Event(event)) => Ok(Pulled::Event(event)),
+            Step::Ready(Item::Record(record, next)) => Ok(Pulled::Record(record, next, None)),
+            Step::Ready(Item::JournalBegins(next)) => Ok(Pulled::JournalBegins(next)),
+            Step::Ready(Item::Nothing) => Ok(Pulled::Nothing),
+            Step::Need(n) => {
+                self.needed = buffer.len() + n.get();
+                Ok(Pulled::Bytes)
+            }
+        }
+    }
+
+    fn pull_relayed(&mut self, applied: Option<Lsn>) -> Result<Pulled, FlowError> {
+        match self.relay.decode()? {
+            Relayed::Record(_, next, _) if next <= applied => Ok(Pulled::Nothing),
+            Relayed::Record(record, next, received) => Ok(Pulled::Record(record, next, Some(received))),
+            Relayed::Frame | Relayed::Ended => Ok(Pulled::Nothing),
+            Relayed::Waits => Ok(Pulled::Disk),
+        }
+    }
+
+    /// The journal has begun.
+    pub(crate) fn enter_journal(&mut self, next: Lsn) {
+        self.stage = Stage::journal(next, self.sizes.limits);
+        self.needed = 0;
+    }
+
+    /// Moves what has arrived towards the log if the target `is_behind`.
+    ///
+    /// # Errors
+    /// [`FlowError`], when the bytes cannot be what they should be.
+    pub(crate) fn relay_arrivals(
+        &mut self,
+        buffer: &mut BytesMut,
+        is_behind: bool,
+        now: UnixMillis,
+    ) -> Result<(), FlowError> {
+        let is_full = buffer.len() >= self.sizes.read_ahead / 2;
+        if is_behind && is_full && self.relay.is_available() {
+            // Without a position there is nothing to relay: the snapshot goes on.
+            let Some(next) = self.stage.next_lsn() else { return Ok(()) };
+            self.relay.begin(next, self.sizes.limits, now);
+            self.needed = 0;
+        }
+        if self.relay.is_active() && self.relay.has_room() && buffer.len() >= self.needed {
+            self.push_frame(buffer, now)?;
+        }
+        Ok(())
+    }
+
+    fn push_frame(&mut self, buffer: &mut BytesMut, now: UnixMillis) -> Result<bool, FlowError> {
+        let (frame, missing) = frame_of(&mut self.stage, buffer, self.sizes.relay_frame, now)?;
+        self.needed = missing.map_or(0, |missing| buffer.len() + missing.get());
+        let has_frame = frame.is_some();
+        if let Some(frame) = frame {
+            self.relay.push(frame);
+        }
+        Ok(has_frame)
+    }
+
+    /// Nothing more arrives: what is in the buffer goes to the log, if it is in use. True once all of it is there, and safe.
+    ///
+    /// # Errors
+    /// [`FlowError`], when the bytes cannot be what they should be.
+    pub(crate) fn relay_rest(
+        &mut self,
+        buffer: &mut BytesMut,
+        wall: UnixMillis,
+        now: Instant,
+    ) -> Result<bool, FlowError> {
+        if !self.relay.takes_arrivals() {
+            return Ok(true);
+        }
+        if self.relay.has_room() && self.push_frame(buffer, wall)? {
+            self.relay.sync_now(now);
+            return Ok(false);
+        }
+        self.relay.hurry(now);
+        Ok(self.relay.is_at_rest())
+    }
+
+    /// What is received is to be safe from a crash.
+    pub(crate) fn sync_relay(&mut self, now: Instant) {
+        self.relay.sync_now(now);
+    }
+
+    /// What is to be done on disk.
+    pub(crate) fn relay_work(&mut self, durable: Option<Lsn>, now: Instant) -> Option<RelayWork> {
+        self.relay.work(durable, now)
+    }
+
+    /// It was done.
+    pub(crate) fn on_relay(&mut self, done: RelayDone) {
+        self.relay.done(done);
+    }
+
+    /// Whether more may be read from the source. While records go to the log, the buffer holds a part of one, of any size.
+    pub(crate) fn may_read(&self, buffered: usize, wants_bytes: bool) -> bool {
+        let has_room = buffered < self.sizes.read_ahead;
+        let relays = self.relay.is_active() && self.stage.is_journal();
+        (self.relay.has_room() && (wants_bytes || relays)) || has_room
+    }
+}

@@ -1,0 +1,143 @@
+//! A connection that broke is opened again, and the server is asked where the flow stands on it.
+
+use std::pin::Pin;
+use std::sync::Arc;
+
+use dfly_client::FlowId;
+use redis_resp::Reply;
+use redis_resp::connection::Connection;
+use tokio::time::{Instant, sleep};
+use tracing::warn;
+
+use crate::backoff::Backoff;
+use crate::checkpoint::{Checkpoint, Position, WriterIdentity};
+use crate::config::EngineConfig;
+use crate::error::Error;
+use crate::target::connect::{connect_target, demand, strange};
+use crate::target::questions::TargetConnection;
+use crate::target::retry_policy::is_passing;
+
+/// What a flow knows of its connection, so that it can be told from another.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Incarnation {
+    /// The server's name for as long as it runs (`run_id` of INFO).
+    pub run_id: String,
+    /// The connection's number there.
+    pub client_id: i64,
+}
+
+/// A connection that works again.
+#[derive(Debug)]
+pub(crate) struct Regained {
+    pub connection: Connection,
+    pub found: Found,
+}
+
+/// Where the server stands.
+#[derive(Debug)]
+pub(crate) enum Found {
+    /// The flow's position there; `None` if it holds no position of this source.
+    Position(Option<Position>),
+    /// The server is the one that it was, the old connection carries out nothing any more, and the snapshot can go on.
+    Snapshot(Incarnation),
+    /// It is another one, or the old connection cannot be closed: only another session can tell what is there.
+    Unknown,
+}
+
+/// What has to be found out.
+#[derive(Debug, Clone)]
+pub(crate) enum Purpose {
+    /// Where a flow stands whose position the server holds.
+    Journal,
+    /// Whether the snapshot can go on.
+    Snapshot(Option<Incarnation>),
+}
+
+/// Whose connection it is.
+#[derive(Debug, Clone)]
+pub(crate) struct Reconnect {
+    pub config: Arc<EngineConfig>,
+    pub flow: FlowId,
+    pub identity: WriterIdentity,
+    pub purpose: Purpose,
+}
+
+/// A connection that is being opened.
+pub(crate) type Reconnecting = Pin<Box<dyn Future<Output = Result<Regained, Error>> + Send>>;
+
+impl Reconnect {
+    /// Connects again until it succeeds.
+    pub(crate) fn begin(self) -> Reconnecting {
+        Box::pin(async move { self.until_it_succeeds().await })
+    }
+
+    async fn until_it_succeeds(&self) -> Result<Regained, Error> {
+        let limits = self.config.reconnect;
+        let mut backoff = Backoff::new(limits.first_delay, limits.longest_delay);
+        let started = Instant::now();
+        loop {
+            let error = match self.attempt().await {
+                Ok(regained) => return Ok(regained),
+                Err(error) if is_passing(&error) => error,
+                Err(error) => return Err(error),
+            };
+            let tried = started.elapsed();
+            if limits.give_up_after.is_some_and(|limit| tried >= limit) {
+                return Err(Error::GaveUp { peer: "target", after: tried, last: error.to_string() });
+            }
+            let delay = backoff.next_delay(chance(started));
+            let retry_in_ms = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX);
+            warn!(flow = self.flow.0, %error, retry_in_ms, "no connection to the target");
+            sleep(delay).await;
+        }
+    }
+
+    async fn attempt(&self) -> Result<Regained, Error> {
+        let (mut target, _) = connect_target(&self.config).await?;
+        let found = match &self.purpose {
+            Purpose::Journal => {
+                Found::Position(Checkpoint::position(&mut target, &self.identity, self.flow).await?)
+            }
+            Purpose::Snapshot(None) => Found::Unknown,
+            Purpose::Snapshot(Some(was)) => self.look_for_snapshot(was, &mut target).await?,
+        };
+        let connection = target.into_server().ok_or_else(|| Error::Unfit {
+            address: self.config.target.to_string(),
+            reason: "was a single server, and is a node of a cluster now".to_owned(),
+        })?;
+        Ok(Regained { connection, found })
+    }
+
+    /// Whether what was sent of the snapshot, and not answered, can be sent again.
+    async fn look_for_snapshot(&self, was: &Incarnation, target: &mut TargetConnection) -> Result<Found, Error> {
+        let Some(is) = Incarnation::of(target).await? else { return Ok(Found::Unknown) };
+        if is.run_id != was.run_id || !Checkpoint::is_owned(target, &self.identity.owner).await? {
+            return Ok(Found::Unknown);
+        }
+        // What is still on its way on the old connection must not be carried out behind what is sent again.
+        let id = was.client_id.to_string();
+        match target.ask(&["CLIENT", "KILL", "ID", &id]).await? {
+            // It is gone already.
+            Reply::Integer(_) => Ok(Found::Snapshot(is)),
+            _ => Ok(Found::Unknown),
+        }
+    }
+}
+
+impl Incarnation {
+    /// Of this connection; `None` if the server does not say.
+    pub(crate) async fn of(target: &mut TargetConnection) -> Result<Option<Self>, Error> {
+        let Reply::Integer(client_id) = target.ask(&["CLIENT", "ID"]).await? else { return Ok(None) };
+        let reply = demand(target, "INFO", &["INFO", "server"]).await?;
+        let Reply::Bulk(text) = &reply else { return Err(strange("INFO", &reply)) };
+        let text = String::from_utf8_lossy(text);
+        let run_id = text.lines().find_map(|line| line.strip_prefix("run_id:"));
+        Ok(run_id.map(|run_id| Self { run_id: run_id.trim().to_owned(), client_id }))
+    }
+}
+
+/// Something that differs between flows and moments: the last digits of a duration.
+fn chance(since: Instant) -> u16 {
+    let [low, high, ..] = since.elapsed().subsec_nanos().to_le_bytes();
+    u16::from_le_bytes([low, high])
+}

@@ -1,0 +1,406 @@
+//! A single server as the target: one pipelined connection, transactions that hold data and position, and a connection that is
+//! opened again when it breaks.
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use dfly_client::FlowId;
+use dfly_journal::Lsn;
+use dfly_translate::{CommandFacts, CommandKind};
+use dfly_wire::DbIndex;
+use redis_resp::connection::Connection;
+use redis_resp::{CommandBatch, EncodedCommand};
+use redis_sink::{Pipeline, SinkError};
+use redis_slots::Slot;
+use tracing::{info, warn};
+
+use super::flush::{self, FlushTask};
+use super::guard::Guard;
+use super::reconnect::{Found, Incarnation, Purpose, Reconnect, Reconnecting, Regained};
+use crate::checkpoint::{self, Position};
+use crate::config::EngineConfig;
+use crate::error::{Error, FlowError};
+use crate::flow::admission::Held;
+use crate::keys::TargetKey;
+use crate::source::sharding::Sharding;
+use crate::target::retry_policy::{RetryPolicy, is_passing, retry_policy};
+use crate::target::writer::{BatchTag, FlushPlan, TargetEvent, TargetWriter};
+
+/// What is in flight.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Sent {
+    Batch(BatchTag),
+    Flush(Position),
+    /// Keeps the connection from being closed for having nothing to do.
+    KeepAlive,
+}
+
+impl Sent {
+    /// The position that it moves the flow to.
+    fn position(self) -> Option<Position> {
+        match self {
+            Self::Batch(BatchTag::Entry(at) | BatchTag::Journal(at)) | Self::Flush(at) => Some(at),
+            Self::Batch(BatchTag::Baseline) | Self::KeepAlive => None,
+        }
+    }
+}
+
+/// The state of the connection.
+enum Link {
+    /// It works; when something last came of it or was begun on it.
+    Up(Instant),
+    /// It is being opened again.
+    Down(Reconnecting),
+}
+
+/// What a writer begins with.
+#[derive(Debug)]
+pub(crate) struct StandaloneParts {
+    pub config: Arc<EngineConfig>,
+    pub flow: FlowId,
+    /// How many flows the source has.
+    pub flows: u16,
+    pub guard: Guard,
+    /// Where the flow stands, if it resumes.
+    pub position: Option<Position>,
+    /// The connection's number at the server, and the server's name, if it says.
+    pub incarnation: Option<Incarnation>,
+}
+
+/// Writes one flow's batches to a single server.
+pub(crate) struct StandaloneWriter {
+    config: Arc<EngineConfig>,
+    flow: FlowId,
+    flows: u16,
+    guard: Guard,
+    pipeline: Pipeline<Sent>,
+    link: Link,
+    incarnation: Option<Incarnation>,
+    /// The last position that was committed.
+    sent: Position,
+    /// The last position that the server holds.
+    durable: Option<Position>,
+    /// A position that another flow may store for this one, with a flush.
+    awaited: Option<Position>,
+    sharding: Option<Sharding>,
+    flush: Option<FlushTask>,
+    /// The database in which the last command is carried out.
+    db: DbIndex,
+    events: VecDeque<TargetEvent>,
+    framed: CommandBatch,
+}
+
+impl StandaloneWriter {
+    /// Over a connection on which every request was answered.
+    pub(crate) fn new(connection: Connection, parts: StandaloneParts, now: Instant) -> Self {
+        Self {
+            pipeline: Pipeline::new(connection, parts.config.window),
+            config: parts.config,
+            flow: parts.flow,
+            flows: parts.flows,
+            guard: parts.guard,
+            link: Link::Up(now),
+            incarnation: parts.incarnation,
+            sent: parts.position.unwrap_or_default(),
+            durable: parts.position,
+            awaited: None,
+            sharding: None,
+            flush: None,
+            db: DbIndex(0),
+            events: VecDeque::new(),
+            framed: CommandBatch::default(),
+        }
+    }
+
+    fn submit(&mut self, batch: &mut CommandBatch, sent: Sent, now: Instant) {
+        if self.pipeline.is_idle() && matches!(self.link, Link::Up(_)) {
+            self.link = Link::Up(now);
+        }
+        if let Some(last) = batch.len().checked_sub(1).and_then(|last| batch.command(last)) {
+            self.db = CommandFacts::of(last).db;
+        }
+        self.pipeline.submit(batch, sent);
+    }
+
+    /// Data and position are carried out together or not at all (P18), and only if the position is the one before.
+    fn submit_framed(&mut self, batch: &mut CommandBatch, at: Position, now: Instant) {
+        let mut framed = std::mem::take(&mut self.framed);
+        self.guard.open(self.sent, &mut framed);
+        framed.append(batch);
+        self.guard.close(at, &mut framed);
+        self.sent = at;
+        self.submit(&mut framed, Sent::Batch(BatchTag::Journal(at)), now);
+        self.framed = framed;
+    }
+
+    fn submit_entry(&mut self, batch: &mut CommandBatch, first: Position, now: Instant) {
+        let names = &self.config.rules.names;
+        let source_id = &self.guard.identity().source_id;
+        checkpoint::write_entry(names, source_id, self.flows, self.flow, first, batch);
+        if let Some(sharding) = self.sharding {
+            checkpoint::write_sharding(names, sharding, batch);
+        }
+        self.sent = first;
+        self.submit(batch, Sent::Batch(BatchTag::Entry(first)), now);
+    }
+
+    /// Something was carried out.
+    fn on_settled(&mut self, sent: Sent) {
+        if let Some(at) = sent.position() {
+            self.durable = Some(at);
+        }
+        match sent {
+            Sent::Batch(tag) => {
+                self.events.push_back(TargetEvent::Carried(tag));
+                if let Some(at) = sent.position() {
+                    self.events.push_back(TargetEvent::Durable(at));
+                }
+            }
+            Sent::Flush(_) => {
+                self.flush = None;
+                self.events.push_back(TargetEvent::Flushed);
+            }
+            Sent::KeepAlive => {}
+        }
+    }
+
+    fn on_error(&mut self, error: SinkError) {
+        match (retry_policy(&error), self.durable) {
+            (RetryPolicy::Stop, _) | (RetryPolicy::Wait, None) => {
+                self.events.push_back(TargetEvent::Failed(error.into()));
+            }
+            (RetryPolicy::Reconnect, None) if !matches!(error, SinkError::Broken(_)) => {
+                self.events.push_back(TargetEvent::Lost(error.into()));
+            }
+            (RetryPolicy::Reconnect, None) => {
+                self.reconnect(Purpose::Snapshot(self.incarnation.clone()), &error.to_string());
+            }
+            (RetryPolicy::Reconnect | RetryPolicy::Wait, Some(_)) => {
+                self.reconnect(Purpose::Journal, &error.to_string());
+            }
+        }
+    }
+
+    fn reconnect(&mut self, purpose: Purpose, reason: &str) {
+        let (config, identity) = (Arc::clone(&self.config), self.guard.identity().clone());
+        self.link = Link::Down(Reconnect { config, flow: self.flow, identity, purpose }.begin());
+        self.events.push_back(TargetEvent::Stalled(reason.to_owned()));
+    }
+
+    /// The connection works again: what the server has carried out is settled, the rest sent again (P4).
+    fn on_regained(&mut self, outcome: Result<Regained, Error>, now: Instant) {
+        let Regained { connection, found } = match outcome {
+            Ok(regained) => regained,
+            Err(error) => {
+                self.link = Link::Up(now);
+                self.events.push_back(TargetEvent::Failed(FlowError::Target(Box::new(error))));
+                return;
+            }
+        };
+        self.link = Link::Up(now);
+        match found {
+            Found::Position(Some(position)) if self.is_known(position) => {
+                self.pipeline.resume(connection, |sent| sent.position().is_some_and(|at| at <= position));
+                self.events.push_back(TargetEvent::Resumed);
+            }
+            Found::Snapshot(incarnation) => self.resume_snapshot(connection, incarnation),
+            Found::Position(_) | Found::Unknown => {
+                self.events.push_back(TargetEvent::Lost(FlowError::TargetForgot));
+            }
+        }
+    }
+
+    /// Whether the server can have come to this position. Another flow may have carried out the flush that this one waits at.
+    fn is_known(&self, position: Position) -> bool {
+        self.durable == Some(position)
+            || self.awaited == Some(position)
+            || self.pipeline.tags().any(|sent| sent.position() == Some(position))
+    }
+
+    /// Commands of the snapshot that were not answered are sent again. Most of them replace what is there. Keys of the others
+    /// are told, for it is not known whether they were carried out.
+    fn resume_snapshot(&mut self, connection: Connection, incarnation: Incarnation) {
+        let mut doubtful: Vec<TargetKey> = Vec::new();
+        let mut first_db = None;
+        for command in self.pipeline.in_flight() {
+            let facts = CommandFacts::of(command);
+            first_db.get_or_insert(facts.db);
+            if !facts.idempotent && facts.kind != CommandKind::Control {
+                let key = |key| TargetKey::new(facts.db, Bytes::copy_from_slice(key));
+                doubtful.extend(command.keys().map(key));
+            }
+        }
+        info!(flow = self.flow.0, doubtful = doubtful.len(), "the target is back; what it has not answered of the snapshot is sent again");
+        self.pipeline.resume(connection, |_| false);
+        let db = first_db.unwrap_or(self.db);
+        if db != DbIndex(0) {
+            self.pipeline.precede(&[&[b"SELECT", db.to_string().as_bytes()]]);
+        }
+        self.incarnation = Some(incarnation);
+        if !doubtful.is_empty() {
+            self.events.push_back(TargetEvent::Reordered(doubtful));
+        }
+        self.events.push_back(TargetEvent::Resumed);
+    }
+
+    fn poll_link(&mut self, context: &mut Context<'_>, now: Instant) -> Poll<()> {
+        match &mut self.link {
+            Link::Up(_) => match self.pipeline.poll_progress(context) {
+                Poll::Ready(Ok(())) => {
+                    self.link = Link::Up(now);
+                    Poll::Ready(())
+                }
+                Poll::Ready(Err(error)) => {
+                    self.on_error(error);
+                    Poll::Ready(())
+                }
+                Poll::Pending => Poll::Pending,
+            },
+            Link::Down(reconnecting) => match reconnecting.as_mut().poll(context) {
+                Poll::Ready(outcome) => {
+                    self.on_regained(outcome, now);
+                    Poll::Ready(())
+                }
+                Poll::Pending => Poll::Pending,
+            },
+        }
+    }
+
+    fn poll_flush(&mut self, context: &mut Context<'_>, now: Instant) -> Poll<()> {
+        let Some(FlushTask::Preparing(_, preparing)) = &mut self.flush else { return Poll::Pending };
+        let Poll::Ready(prepared) = preparing.as_mut().poll(context) else { return Poll::Pending };
+        let Some(FlushTask::Preparing(plan, _)) = self.flush.take() else { return Poll::Pending };
+        match prepared {
+            Ok(lasting) => {
+                let mut batch = CommandBatch::default();
+                self.guard.open(self.sent, &mut batch);
+                flush::write(&plan, &lasting, &self.guard, &mut batch);
+                self.sent = plan.at;
+                self.flush = Some(FlushTask::Sent);
+                self.submit(&mut batch, Sent::Flush(plan.at), now);
+            }
+            Err(error) if is_passing(&error) => {
+                self.events.push_back(TargetEvent::Lost(FlowError::Target(Box::new(error))));
+            }
+            Err(error) => self.events.push_back(TargetEvent::Failed(FlowError::Target(Box::new(error)))),
+        }
+        Poll::Ready(())
+    }
+
+    /// How long the connection may be used for nothing, or an answer may take.
+    fn patience(&self) -> Duration {
+        if self.pipeline.is_idle() { self.config.target_keepalive } else { self.config.target_timeout }
+    }
+
+    fn keep_alive(&mut self, now: Instant) {
+        let mut ping = CommandBatch::default();
+        let facts = CommandFacts::new(CommandKind::Control, self.db);
+        ping.push_keyed(&[b"PING"], 0..0, facts.tag());
+        self.submit(&mut ping, Sent::KeepAlive, now);
+    }
+}
+
+impl TargetWriter for StandaloneWriter {
+    fn has_room(&self) -> bool {
+        self.pipeline.has_room()
+    }
+
+    fn has_plenty(&self) -> bool {
+        matches!(self.link, Link::Up(_)) && self.pipeline.has_plenty()
+    }
+
+    fn is_idle(&self) -> bool {
+        self.flush.is_none() && self.pipeline.is_idle()
+    }
+
+    fn is_settled(&self) -> bool {
+        self.is_idle()
+    }
+
+    fn commit(&mut self, batch: &mut CommandBatch, tag: BatchTag, now: Instant) {
+        match tag {
+            BatchTag::Baseline => self.submit(batch, Sent::Batch(tag), now),
+            BatchTag::Entry(first) => self.submit_entry(batch, first, now),
+            BatchTag::Journal(at) => self.submit_framed(batch, at, now),
+        }
+    }
+
+    /// Data and position are one: a record that a position precedes is not there.
+    fn may_hold(&self, _lsn: Lsn) -> bool {
+        false
+    }
+
+    fn holds(&self, _lsn: Lsn, _keys: &mut dyn Iterator<Item = TargetKey>) -> Held {
+        Held::No
+    }
+
+    fn home(&self, _key: &[u8]) -> Option<Slot> {
+        None
+    }
+
+    fn for_each_in_flight(&self, visit: &mut dyn FnMut(EncodedCommand<'_>)) {
+        self.pipeline.in_flight().for_each(visit);
+    }
+
+    fn learn_sharding(&mut self, sharding: Sharding) {
+        self.sharding = Some(sharding);
+    }
+
+    fn await_flush(&mut self, at: Position) {
+        self.awaited = Some(at);
+    }
+
+    fn flush(&mut self, plan: FlushPlan, _now: Instant) {
+        self.flush = Some(FlushTask::begin(&self.config, self.flows, plan));
+    }
+
+    fn pass_flush(&mut self, at: Position) {
+        (self.sent, self.durable, self.awaited) = (at, Some(at), None);
+    }
+
+    fn checkpoint_now(&mut self, _now: Instant) {}
+
+    fn finish(&mut self, _now: Instant) {}
+
+    fn deadline(&self, _now: Instant) -> Option<Instant> {
+        match self.link {
+            Link::Up(since) => Some(since + self.patience()),
+            Link::Down(_) => None,
+        }
+    }
+
+    fn on_deadline(&mut self, now: Instant) {
+        let Link::Up(since) = self.link else { return };
+        if now < since + self.patience() {
+            return;
+        }
+        if self.pipeline.is_idle() {
+            return self.keep_alive(now);
+        }
+        let limit = self.config.target_timeout;
+        let silent = format!("no answer within {} s", limit.as_secs());
+        warn!(flow = self.flow.0, seconds = limit.as_secs(), "the target does not answer");
+        self.on_error(SinkError::Broken(io::Error::new(io::ErrorKind::TimedOut, silent)));
+    }
+
+    fn poll_progress(&mut self, context: &mut Context<'_>, now: Instant) -> Poll<()> {
+        let flushed = self.poll_flush(context, now);
+        let moved = self.poll_link(context, now);
+        if flushed.is_ready() { flushed } else { moved }
+    }
+
+    fn next_event(&mut self, _now: Instant) -> Option<TargetEvent> {
+        if self.events.is_empty() {
+            let refusals = self.pipeline.take_refusals();
+            self.events.extend(refusals.into_iter().map(|refusal| TargetEvent::Refused(Box::new(refusal))));
+            if let Some(sent) = self.pipeline.settled() {
+                self.on_settled(sent);
+            }
+        }
+        self.events.pop_front()
+    }
+}
