@@ -325,7 +325,7 @@ impl ClusterConnection {
         let mut positions = BTreeMap::new();
         let field = self.options.field.clone().into_bytes();
         for slot in slots {
-            let key = position_key(slot);
+            let key = position_key(&self.options.reserved_prefix, slot);
             let reply = self.ask(&key, &[b"HGET".as_slice(), &key, &field]).await?;
             positions.insert(slot, position(reply)?);
         }
