@@ -42,7 +42,11 @@ impl CommandBatch {
     pub fn push_keyed(&mut self, arguments: &[&[u8]], keys: Range<usize>, tag: u64) {
         let mut writer = self.start(arguments.len());
         for (at, argument) in arguments.iter().enumerate() {
-            if keys.contains(&at) { writer.key(argument) } else { writer.arg(argument) };
+            if keys.contains(&at) {
+                writer.key(argument)
+            } else {
+                writer.arg(argument)
+            };
         }
         writer.finish_with(tag);
     }
@@ -179,7 +183,11 @@ mod tests {
     fn write(batch: &mut CommandBatch, (words, tag): &Told) {
         let mut writer = batch.start(words.len());
         for (word, is_key) in words {
-            if *is_key { writer.key(word) } else { writer.arg(word) };
+            if *is_key {
+                writer.key(word)
+            } else {
+                writer.arg(word)
+            };
         }
         writer.finish_with(*tag);
     }

@@ -78,7 +78,10 @@ mod tests {
         }
         let refusal = Refusal::at(&batch.take(), 1, ServerError::parse(b"ERR no"));
         assert_eq!((refusal.name().as_str(), refusal.tag()), ("B", 1));
-        assert_eq!((refusal.keys().collect::<Vec<_>>(), refusal.to_string()), (vec![&b"k"[..]], "B \"k\": ERR no".into()));
+        assert_eq!(
+            (refusal.keys().collect::<Vec<_>>(), refusal.to_string()),
+            (vec![&b"k"[..]], "B \"k\": ERR no".into())
+        );
         assert_eq!(refusal.rest().map(EncodedCommand::name).collect::<Vec<_>>(), ["C", "D"]);
     }
 

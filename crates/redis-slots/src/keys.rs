@@ -83,11 +83,7 @@ impl KeySpec {
     }
 
     /// From the first key to one behind the last.
-    fn range_among<'a>(
-        &self,
-        len: usize,
-        argument: impl FnOnce(usize) -> Option<&'a [u8]>,
-    ) -> Range<usize> {
+    fn range_among<'a>(&self, len: usize, argument: impl FnOnce(usize) -> Option<&'a [u8]>) -> Range<usize> {
         let first = usize::from(self.first);
         let (start, end) = match self.step {
             0 => (first + 1, counted_end(first, argument(first)).min(len)),

@@ -110,13 +110,13 @@ impl Piece {
             Outcome::RefusedInside { count, errors } if is_exec => {
                 // The commands of a transaction stand before its EXEC, which this reply answers.
                 let at = |index: usize| (place + index).saturating_sub(count);
-                let refusals =
-                    errors.into_iter().map(|(index, error)| self.refusal(at(index), error));
+                let refusals = errors.into_iter().map(|(index, error)| self.refusal(at(index), error));
                 Ok(Answer::Dropped(refusals.collect()))
             }
-            _ => Ok(self.unqueued.take_if(|_| is_exec).map_or(Answer::Taken, |(place, error)| {
-                Answer::Dropped(vec![self.refusal(place, error)])
-            })),
+            _ => Ok(self
+                .unqueued
+                .take_if(|_| is_exec)
+                .map_or(Answer::Taken, |(place, error)| Answer::Dropped(vec![self.refusal(place, error)]))),
         }
     }
 

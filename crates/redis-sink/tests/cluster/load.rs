@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use dfly_testkit::{RedisClient, RedisCluster, Reply};
-use redis_resp::connection::{Endpoint, Peer};
 use redis_resp::CommandBatch;
+use redis_resp::connection::{Endpoint, Peer};
 use redis_sink::WindowLimits;
 use redis_sink::cluster::{ClusterOptions, ClusterPipeline, Pauses, Unit, position_key};
 use redis_slots::Slot;

@@ -138,8 +138,12 @@ impl Planned {
         }
         push(&words("MULTI"));
         self.words().iter().for_each(&mut push);
-        let write =
-            vec![b"HSET".to_vec(), position_key(PREFIX, slot), b"f".to_vec(), position.to_string().into_bytes()];
+        let write = vec![
+            b"HSET".to_vec(),
+            position_key(PREFIX, slot),
+            b"f".to_vec(),
+            position.to_string().into_bytes(),
+        ];
         push(&write);
         push(&words("EXEC"));
         Unit::transaction(slot, &mut batch, position)
