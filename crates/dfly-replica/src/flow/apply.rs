@@ -64,7 +64,7 @@ impl Flow {
         }
         self.translator.select(DbIndex(0), &mut self.batch);
         checkpoint::write_position(self.id, self.sent, &mut self.batch);
-        self.batch.push(&[b"EXEC"]);
+        self.batch.push_keyed(&[b"EXEC"], 0..0, checkpoint::CONTROL);
     }
 
     pub(super) fn on_event(&mut self, event: Event) -> Result<(), FlowError> {

@@ -92,9 +92,9 @@ impl Flow {
         for (set, members) in wanted {
             let words: Vec<&[u8]> =
                 [&b"SADD"[..], &set].into_iter().chain(members.iter().map(|m| &m[..])).collect();
-            self.batch.push(&words);
+            self.batch.push_keyed(&words, 1..2, checkpoint::SETS_FIELDS);
         }
-        self.batch.push(&[b"EXEC"]);
+        self.batch.push_keyed(&[b"EXEC"], 0..0, checkpoint::CONTROL);
         if let Some(progress) = &mut self.progress {
             progress.receive(next);
             progress.dispatch(next);

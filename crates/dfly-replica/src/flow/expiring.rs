@@ -5,20 +5,15 @@ use std::collections::{BTreeSet, VecDeque};
 use std::time::Instant;
 
 use bytes::Bytes;
-use dfly_client::FlowId;
 use dfly_journal::{Command, Lsn};
-use dfly_translate::{KeyExpiry, Reason, key_expiry};
+use dfly_translate::{CommandFacts, CommandKind, KeyExpiry, Reason, key_expiry};
 use dfly_wire::{DbIndex, UnixMillis};
-use redis_resp::arguments;
 use redis_sink::Refusal;
 use tracing::{info, warn};
 
 use super::{Flow, Wanted, wanted};
 use crate::expiries::{Expiries, KeyDigest};
 use crate::reread::Place;
-
-/// What the name begins with of the value in database 0 that holds a flow's expiries from one session to the next.
-const STORED: &str = "df2redis:expiries:";
 
 /// What the check answers for a key that is missing.
 const MISSING: &str = "MISSING";
@@ -31,12 +26,6 @@ const CHECK: &str = "if redis.call('EXISTS',KEYS[1])==1 then return 1 end \
 /// The same for a cluster, where the set lies in the slot of the key.
 const CHECK_IN_SLOT: &str = "if redis.call('EXISTS',KEYS[1])==1 then return 1 end \
     redis.call('SADD',KEYS[2],ARGV[1]) return redis.error_reply('MISSING it has expired')";
-
-/// Whether a command for the target is such a check, which may be carried out again: at most it has a key read once more.
-pub(crate) fn is_check(command: &[u8]) -> bool {
-    let mut words = arguments(command);
-    words.next() == Some(b"EVAL") && words.next() == Some(CHECK_IN_SLOT.as_bytes())
-}
 
 /// The expiries of a flow's keys, as far as they matter for the order of things.
 #[derive(Debug)]
@@ -51,11 +40,6 @@ pub(crate) struct Expiring {
 impl Expiring {
     pub(crate) fn new(expiries: Expiries, ahead: i64) -> Self {
         Self { expiries, ahead, handed: VecDeque::new() }
-    }
-
-    /// The value that a session before may have left.
-    pub(crate) fn key(flow: FlowId) -> String {
-        format!("{STORED}{flow}")
     }
 
     pub(super) fn submitted(&mut self) {
@@ -102,7 +86,7 @@ fn warn_if(full: bool) {
 /// The key that a check has found missing, as a member of the set of wanted keys.
 pub(super) fn checked(refusal: &Refusal) -> Option<&[u8]> {
     let is_check = refusal.error.to_string().starts_with(MISSING);
-    is_check.then(|| arguments(&refusal.command).last()).flatten()
+    is_check.then(|| refusal.command().arguments().last()).flatten()
 }
 
 impl Flow {
@@ -116,7 +100,9 @@ impl Flow {
         if let Some(value) = self.expiring.expiries.store(next, since) {
             self.open_transaction();
             self.translator.select(DbIndex(0), &mut self.batch);
-            self.batch.push(&[b"SET", Expiring::key(self.id).as_bytes(), &value]);
+            let key = self.config.rules.names.expiries(self.id.0);
+            let tag = CommandFacts::side_key(DbIndex(0)).idempotent().tag();
+            self.batch.push_keyed(&[b"SET", key.as_bytes(), &value], 1..2, tag);
             self.hand_over();
         }
     }
@@ -166,7 +152,10 @@ impl Flow {
         let check = if self.is_in_cluster() { CHECK_IN_SLOT } else { CHECK };
         let (set, member) = (self.wanted_set(&name), Wanted::member(place));
         self.translator.select(target_db, &mut self.batch);
-        self.batch.push(&[b"EVAL", check.as_bytes(), b"2", &name, set.as_bytes(), &member]);
+        // At most it has a key read once more.
+        let facts = CommandFacts::new(CommandKind::ExpiryCheck, target_db).idempotent();
+        let words = [&b"EVAL"[..], check.as_bytes(), b"2", &name, set.as_bytes(), &member];
+        self.batch.push_keyed(&words, 3..5, facts.tag());
     }
 
     /// What a record has made of its keys' expiries.
@@ -220,8 +209,7 @@ impl Flow {
             let mut origins = selection.origins(*db, key).into_iter();
             origins.any(|(db, key)| self.expiring.expiries.is_at_risk(KeyDigest::of(db, &key)))
         };
-        let wires = self.sink.wires().flat_map(|wire| wanted::named_in(wire, DbIndex(0)));
-        wires.flatten().filter(is_at_risk).collect()
+        self.sink.in_flight().flat_map(wanted::named_in).filter(is_at_risk).collect()
     }
 }
 

@@ -3,7 +3,7 @@
 use std::future::pending;
 use std::time::{Duration, Instant};
 
-use dfly_translate::{Reason, is_sweep};
+use dfly_translate::{CommandFacts, CommandKind, Reason};
 use redis_sink::cluster::ClusterError;
 use redis_sink::{Refusal, SinkError};
 use tokio::task::{JoinError, JoinHandle};
@@ -163,7 +163,7 @@ impl Flow {
     }
 
     fn count_refusal(&self, refusal: &Refusal) {
-        if is_sweep(&refusal.command) {
+        if CommandFacts::of(refusal.command()).kind == CommandKind::Sweep {
             debug!(flow = self.id.0, error = %refusal.error, "a sweep was refused; the next one comes");
             return;
         }

@@ -40,7 +40,7 @@ use crate::report::{Counters, FlowCounters};
 
 pub(crate) use barrier::AtFlush;
 pub(crate) use decode::Stage;
-pub(crate) use expiring::{Expiring, is_check};
+pub(crate) use expiring::Expiring;
 pub(crate) use findings::{Finding, Look, Looked};
 pub(crate) use keeping::Keeping;
 pub(crate) use link::Link;

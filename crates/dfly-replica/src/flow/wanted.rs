@@ -8,12 +8,12 @@ use bytes::Bytes;
 use dfly_client::FlowId;
 use dfly_journal::{Command, Lsn};
 use dfly_rdb::{Entry, KeyHeader};
-use dfly_translate::{Flush, Output, Reason, Rules, is_sweep, lookup};
+use dfly_translate::{CommandFacts, CommandKind, Flush, Output, Reason, ReservedNames, Rules, lookup};
 use dfly_wire::DbIndex;
-use redis_resp::{arguments, commands};
+use redis_resp::EncodedCommand;
 use redis_sink::Refusal;
 use redis_sink::cluster::{Lost, Memo};
-use redis_slots::{Slot, tag_of};
+use redis_slots::Slot;
 use tokio::sync::mpsc;
 use tracing::debug;
 
@@ -24,13 +24,6 @@ use crate::error::{Error, FlowError};
 use crate::reader::{ReadAnswer, ReadRequest};
 use crate::reread::{AT_ONCE, Found, Place, Rereads, Resolved};
 use crate::target::{connect_target, members};
-
-/// What the name begins with of the set in database 0 that names a flow's wanted keys, as `db:key`, behind a `?` if the
-/// key is a guess.
-const WANTED: &str = "df2redis:reread:";
-
-/// What the tool's own keys begin with.
-const RESERVED: &[u8] = b"df2redis:";
 
 /// The wanted keys, and the line to who reads them.
 #[derive(Debug)]
@@ -59,24 +52,17 @@ impl Wanted {
         }
     }
 
-    /// The set that names the wanted keys of a flow; in a cluster those of a slot.
-    pub(crate) fn set(flow: FlowId, slot: Option<Slot>) -> String {
-        match slot {
-            None => format!("{WANTED}{flow}"),
-            Some(slot) => format!("{WANTED}{flow}:{{{}}}", tag_of(slot)),
-        }
-    }
-
     /// Notes the keys of a command for a cluster as wanted, each in its slot.
     pub(crate) fn memo(rules: Arc<Rules>, flow: FlowId) -> Memo {
         Memo::new(move |command, out| {
             for key in written_keys(command) {
-                let set = Self::set(flow, Some(Slot::of(&key)));
+                let set = rules.names.reread(flow.0, Some(Slot::of(&key)));
                 let origins = rules.selection.origins(DbIndex(0), &key);
                 let guess: &[u8] = if origins.len() > 1 { b"?" } else { b"" };
                 for (db, key) in origins {
                     let member = [guess, &Self::member(&(db, key.into()))].concat();
-                    out.push(&[b"SADD", set.as_bytes(), &member]);
+                    let tag = CommandFacts::side_key(DbIndex(0)).idempotent().tag();
+                    out.push_keyed(&[b"SADD", set.as_bytes(), &member], 1..2, tag);
                 }
             }
         })
@@ -100,7 +86,7 @@ impl Wanted {
         }
     }
 
-    /// What a member of that set is called.
+    /// What a member of the set of wanted keys is called: `db:key`, behind a `?` if the key is a guess.
     pub(super) fn member((db, key): &Place) -> Vec<u8> {
         [format!("{db}:").as_bytes(), key].concat()
     }
@@ -119,7 +105,7 @@ impl Wanted {
         let (mut target, _) = connect_target(config).await?;
         let mut sets = Vec::new();
         for flow in (0..flows).map(FlowId) {
-            let set = Bytes::from(Self::set(flow, None));
+            let set = Bytes::from(config.rules.names.reread(flow.0, None));
             let mut found = members(&mut target, "SMEMBERS", &[b"SMEMBERS", &set]).await?;
             found.retain(|member| {
                 let place = Self::place(member.strip_prefix(b"?").unwrap_or(member));
@@ -219,7 +205,7 @@ impl Flow {
 
     /// The set that names a key of the target as wanted.
     pub(super) fn wanted_set(&self, key: &[u8]) -> String {
-        Wanted::set(self.id, self.is_in_cluster().then(|| Slot::of(key)))
+        self.config.rules.names.reread(self.id.0, self.is_in_cluster().then(|| Slot::of(key)))
     }
 
     /// Writes which keys are wanted, and which no longer.
@@ -233,11 +219,13 @@ impl Flow {
             let named = self.config.rules.selection.destination(place.0, &place.1);
             let set = self.wanted_set(named.as_ref().map_or(&place.1, |(_, name)| name));
             let guessed = [b"?", &member[..]].concat();
-            match wanted {
-                true if guess => self.batch.push(&[b"SADD", set.as_bytes(), &guessed]),
-                true => self.batch.push(&[b"SADD", set.as_bytes(), &member]),
-                false => self.batch.push(&[b"SREM", set.as_bytes(), &member, &guessed]),
-            }
+            let facts = CommandFacts::side_key(DbIndex(0));
+            let (words, facts): (&[&[u8]], _) = match wanted {
+                true if guess => (&[b"SADD", set.as_bytes(), &guessed], facts.idempotent()),
+                true => (&[b"SADD", set.as_bytes(), &member], facts.idempotent()),
+                false => (&[b"SREM", set.as_bytes(), &member, &guessed], facts),
+            };
+            self.batch.push_keyed(words, 1..2, facts.tag());
         }
     }
 
@@ -348,7 +336,7 @@ impl Flow {
     /// have made of them. False if that cannot be told.
     pub(super) fn want_refused(&mut self, refusal: &Refusal) -> bool {
         // A slot that is on its way has some of its keys elsewhere; the next sweep comes.
-        if self.is_in_cluster() && is_sweep(&refusal.command) {
+        if self.is_in_cluster() && CommandFacts::of(refusal.command()).kind == CommandKind::Sweep {
             return true;
         }
         let keys = self.spoiled_by(refusal);
@@ -366,17 +354,15 @@ impl Flow {
 
     /// Keys of the target.
     fn spoiled_by(&self, refusal: &Refusal) -> BTreeSet<(DbIndex, Bytes)> {
-        let mut keys = BTreeSet::new();
-        let db = DbIndex(refusal.db.unwrap_or(0));
-        keys.extend(written_keys(&refusal.command).into_iter().map(|key| (db, key)));
-        spread(&refusal.rest, db, &mut keys);
+        let mut keys = BTreeSet::from_iter(named_in(refusal.command()));
+        refusal.rest().for_each(|command| spread(command, &mut keys));
         self.with_followers(keys)
     }
 
     /// Reads again what commands whose order is lost have left, and what later ones make of it.
     pub(super) fn want_lost(&mut self, lost: &[Lost]) {
-        let keys = lost.iter().flat_map(|lost| written_keys(&lost.command));
-        let keys = self.with_followers(keys.map(|key| (DbIndex(0), key)).collect());
+        let keys = lost.iter().flat_map(|lost| named_in(lost.command()));
+        let keys = self.with_followers(keys.collect());
         for (db, key) in keys {
             self.counters.reread(Reason::Moved);
             self.want_origins((db, &key));
@@ -385,55 +371,28 @@ impl Flow {
 
     /// The same keys of the target, and those that commands which are not answered, or not sent, make of them.
     fn with_followers(&self, mut keys: BTreeSet<(DbIndex, Bytes)>) -> BTreeSet<(DbIndex, Bytes)> {
-        for wire in self.sink.wires() {
-            spread(wire, DbIndex(0), &mut keys);
-        }
-        for index in 0..self.batch.len() {
-            // Without SELECT in between: a key of the same name in another database is read again needlessly.
-            let command = self.batch.command(index).unwrap_or_default();
-            for db in keys.iter().map(|(db, _)| *db).collect::<BTreeSet<_>>() {
-                spread(command, db, &mut keys);
-            }
-        }
+        self.sink.in_flight().chain(self.batch.iter()).for_each(|command| spread(command, &mut keys));
         keys
     }
 }
 
-/// Adds the keys of commands that name one of `keys` among others.
-fn spread(wire: &[u8], db: DbIndex, keys: &mut BTreeSet<(DbIndex, Bytes)>) {
-    for named in named_in(wire, db) {
-        if named.len() > 1 && named.iter().any(|place| keys.contains(place)) {
-            keys.extend(named);
-        }
+/// Adds the keys of a command that names one of `keys` among others.
+fn spread(command: EncodedCommand<'_>, keys: &mut BTreeSet<(DbIndex, Bytes)>) {
+    // Most commands have one key, and most of the time none of their keys is among `keys`.
+    if command.keys().nth(1).is_some() && named_in(command).any(|place| keys.contains(&place)) {
+        keys.extend(named_in(command));
     }
 }
 
-/// The keys that each of these commands names, the first of which is carried out in `db`.
-pub(super) fn named_in(wire: &[u8], db: DbIndex) -> impl Iterator<Item = Vec<(DbIndex, Bytes)>> {
-    commands(wire).scan(db, |db, command| {
-        let mut words = arguments(command);
-        if let (Some(b"SELECT"), Some(to)) = (words.next(), words.next()) {
-            *db = std::str::from_utf8(to).ok().and_then(|to| to.parse().ok()).map_or(*db, DbIndex);
-        }
-        Some(written_keys(command).into_iter().map(|key| (*db, key)).collect())
-    })
+/// The keys of a command for the target with their database, reserved ones left out.
+pub(super) fn named_in(command: EncodedCommand<'_>) -> impl Iterator<Item = (DbIndex, Bytes)> {
+    let db = CommandFacts::of(command).db;
+    written_keys(command).map(move |key| (db, key))
 }
 
-/// The keys of a command for the target, this tool's own left out.
-fn written_keys(command: &[u8]) -> Vec<Bytes> {
-    let words: Vec<&[u8]> = arguments(command).collect();
-    let keys: Vec<&[u8]> = match (words.first(), words.get(2)) {
-        (Some(&b"EVAL"), Some(count)) => {
-            let count: usize = std::str::from_utf8(count).ok().and_then(|n| n.parse().ok()).unwrap_or(0);
-            words.iter().skip(3).take(count).copied().collect()
-        }
-        (Some(name), _) => {
-            let positions = lookup(name).map(|spec| spec.key_positions(&words)).unwrap_or_default();
-            positions.into_iter().filter_map(|at| words.get(at).copied()).collect()
-        }
-        (None, _) => Vec::new(),
-    };
-    keys.into_iter().filter(|key| !key.starts_with(RESERVED)).map(Bytes::copy_from_slice).collect()
+/// The keys of a command for the target, reserved ones left out.
+fn written_keys(command: EncodedCommand<'_>) -> impl Iterator<Item = Bytes> {
+    command.keys().filter(|key| !ReservedNames::is_reserved(key)).map(Bytes::copy_from_slice)
 }
 
 /// The keys of a record.
