@@ -117,7 +117,7 @@ impl AckConn {
         let request = ack_request(applied);
         let mut batch = CommandBatch::default();
         batch.push(&request.iter().map(Vec::as_slice).collect::<Vec<_>>());
-        self.0.write_all(&batch.take().0).await?;
+        self.0.write_all(batch.take().wire()).await?;
         self.0.flush().await
     }
 }

@@ -3,9 +3,11 @@
 use dfly_rdb::{
     Element, Elements, IntBuffer, StreamEntry, StreamGroup, StreamId, StreamTail, Text, ValueError,
 };
-use dfly_wire::UnixMillis;
+use dfly_wire::{DbIndex, UnixMillis};
 use redis_resp::CommandBatch;
 
+use crate::facts::{CommandFacts, CommandKind};
+use crate::names::TOOL;
 use crate::notes::Beside;
 use crate::translator::is_due;
 
@@ -14,6 +16,37 @@ const ELEMENTS: usize = 512;
 
 /// From this many bytes of elements on a command is sent.
 const BYTES: usize = 64 << 10;
+
+/// The key that commands write to.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Destination<'a> {
+    pub db: DbIndex,
+    pub key: &'a [u8],
+    /// Of the commands: the key may be one of the tool's.
+    pub kind: CommandKind,
+}
+
+impl<'a> Destination<'a> {
+    /// A key of the source.
+    pub(crate) fn data(db: DbIndex, key: &'a [u8]) -> Self {
+        Self { db, key, kind: CommandKind::Data }
+    }
+
+    /// A key of the tool.
+    pub(crate) fn side_key(db: DbIndex, key: &'a [u8]) -> Self {
+        Self { db, key, kind: CommandKind::SideKey }
+    }
+
+    /// The tag of a command that must not be carried out twice.
+    fn once(self) -> u64 {
+        CommandFacts::new(self.kind, self.db).tag()
+    }
+
+    /// The tag of an idempotent command.
+    fn idempotent(self) -> u64 {
+        CommandFacts::new(self.kind, self.db).idempotent().tag()
+    }
+}
 
 /// What the target keeps of an element, and when it is.
 #[derive(Debug, Clone, Copy)]
@@ -24,7 +57,7 @@ pub(crate) struct Rules<'a> {
     /// Streams count what they ever had.
     pub counters: bool,
     /// The sorted set that keeps the due times which the target cannot hold.
-    pub beside: Option<&'a [u8]>,
+    pub beside: Option<Destination<'a>>,
 }
 
 /// Whether an element has an expiry that the target cannot keep.
@@ -36,42 +69,42 @@ pub(crate) fn loses_ttl(element: &Element<'_>, field_ttl: bool) -> bool {
     }
 }
 
-/// Writes commands that add all elements to what is under `key`. Members and fields that are due are left out. Gives the
+/// Writes commands that add all elements to what is at `to`. Members and fields that are due are left out. Returns the
 /// earliest due time that was written beside the key.
 pub(crate) fn write(
-    key: &[u8],
+    to: Destination<'_>,
     elements: Elements<'_>,
     rules: Rules<'_>,
     out: &mut CommandBatch,
 ) -> Result<Option<UnixMillis>, ValueError> {
-    let mut command = Pending { key, name: b"", words: Vec::new(), bytes: 0 };
-    let mut due = Due { key: rules.beside, words: Vec::new(), earliest: None };
+    let mut command = Pending { to, adder: RPUSH, words: Vec::new(), bytes: 0 };
+    let mut due = Due { to: rules.beside, words: Vec::new(), earliest: None };
     for element in elements {
         match element? {
             Element::String(text) => {
                 // Behind the DEL that precedes it, APPEND makes the key.
-                command.push(b"APPEND", [text], out);
+                command.push(APPEND, [text], out);
                 command.flush(out);
             }
-            Element::Item(item) => command.push(b"RPUSH", [item], out),
+            Element::Item(item) => command.push(RPUSH, [item], out),
             Element::Member { expire_at, .. } if is_due(expire_at, rules.now) => {}
             Element::Member { member, expire_at } => {
                 due.push(&member, expire_at, out);
-                command.push(b"SADD", [member], out);
+                command.push(SADD, [member], out);
             }
             Element::Field { expire_at, .. } if is_due(expire_at, rules.now) => {}
             Element::Field { field, value, expire_at } => {
                 let native = expire_at.filter(|_| rules.field_ttl).map(|at| (field.clone(), at));
                 due.push(&field, expire_at.filter(|_| !rules.field_ttl), out);
-                command.push(b"HSET", [field, value], out);
+                command.push(HSET, [field, value], out);
                 if let Some((field, at)) = native {
                     command.flush(out);
-                    field_expiry(key, &field, at, out);
+                    field_expiry(to, &field, at, out);
                 }
             }
-            Element::Scored { member, score } => command.push(b"ZADD", [score_text(score), member], out),
-            Element::StreamEntry(entry) => stream_entry(key, &entry, out),
-            Element::StreamTail(tail) => stream_tail(key, &tail, rules.counters, out),
+            Element::Scored { member, score } => command.push(ZADD, [score_text(score), member], out),
+            Element::StreamEntry(entry) => stream_entry(to, &entry, out),
+            Element::StreamTail(tail) => stream_tail(to, &tail, rules.counters, out),
             // Values of these kinds are left out before their elements are looked at.
             _ => {}
         }
@@ -82,22 +115,23 @@ pub(crate) fn write(
 }
 
 /// Notes a key among those with due times.
-pub(crate) fn write_due(beside: &Beside, earliest: Option<UnixMillis>, out: &mut CommandBatch) {
+pub(crate) fn write_due(db: DbIndex, beside: &Beside, earliest: Option<UnixMillis>, out: &mut CommandBatch) {
     if let Some(at) = earliest {
-        out.start(4).arg(b"ZADD").arg(&beside.registry).int(at.0).arg(&beside.member).finish();
+        let tag = CommandFacts::side_key(db).idempotent().tag();
+        out.start(4).arg(b"ZADD").key(&beside.registry).int(at.0).arg(&beside.member).finish_with(tag);
     }
 }
 
 /// Due times that are still being collected.
 struct Due<'a> {
-    key: Option<&'a [u8]>,
+    to: Option<Destination<'a>>,
     words: Vec<Vec<u8>>,
     earliest: Option<UnixMillis>,
 }
 
 impl Due<'_> {
     fn push(&mut self, member: &Text<'_>, at: Option<UnixMillis>, out: &mut CommandBatch) {
-        let (Some(at), Some(_)) = (at, self.key) else { return };
+        let (Some(at), Some(_)) = (at, self.to) else { return };
         self.earliest = Some(self.earliest.map_or(at, |earliest| earliest.min(at)));
         self.words.push(at.0.to_string().into_bytes());
         self.words.push(member.as_bytes(&mut IntBuffer::new()).to_vec());
@@ -107,49 +141,62 @@ impl Due<'_> {
     }
 
     fn flush(&mut self, out: &mut CommandBatch) {
-        if let Some(key) = self.key.filter(|_| !self.words.is_empty()) {
+        if let Some(to) = self.to.filter(|_| !self.words.is_empty()) {
             let mut command = out.start(2 + self.words.len());
-            command.arg(b"ZADD").arg(key);
+            command.arg(b"ZADD").key(to.key);
             for word in self.words.drain(..) {
                 command.arg(&word);
             }
-            command.finish();
+            command.finish_with(to.idempotent());
         }
     }
 }
 
 /// The expiry of a whole key.
-pub(crate) fn write_expiry(key: &[u8], expire_at: Option<UnixMillis>, out: &mut CommandBatch) {
+pub(crate) fn write_expiry(to: Destination<'_>, expire_at: Option<UnixMillis>, out: &mut CommandBatch) {
     if let Some(at) = expire_at {
-        out.start(3).arg(b"PEXPIREAT").arg(key).int(at.0).finish();
+        out.start(3).arg(b"PEXPIREAT").key(to.key).int(at.0).finish_with(to.once());
     }
 }
 
-fn field_expiry(key: &[u8], field: &Text<'_>, at: UnixMillis, out: &mut CommandBatch) {
+fn field_expiry(to: Destination<'_>, field: &Text<'_>, at: UnixMillis, out: &mut CommandBatch) {
     let mut digits = IntBuffer::new();
     let mut command = out.start(6);
     command
         .arg(b"HPEXPIREAT")
-        .arg(key)
+        .key(to.key)
         .int(at.0)
         .arg(b"FIELDS")
         .int(1)
         .arg(field.as_bytes(&mut digits))
-        .finish();
+        .finish_with(to.once());
 }
+
+/// A command that adds elements, by its name.
+#[derive(Debug, Clone, Copy)]
+struct Adder {
+    name: &'static [u8],
+    idempotent: bool,
+}
+
+const APPEND: Adder = Adder { name: b"APPEND", idempotent: false };
+const RPUSH: Adder = Adder { name: b"RPUSH", idempotent: false };
+const SADD: Adder = Adder { name: b"SADD", idempotent: true };
+const HSET: Adder = Adder { name: b"HSET", idempotent: true };
+const ZADD: Adder = Adder { name: b"ZADD", idempotent: true };
 
 /// One command whose elements are still being collected.
 struct Pending<'a> {
-    key: &'a [u8],
-    name: &'static [u8],
+    to: Destination<'a>,
+    adder: Adder,
     words: Vec<Text<'a>>,
     /// Size of `words`.
     bytes: usize,
 }
 
 impl<'a> Pending<'a> {
-    fn push<const N: usize>(&mut self, name: &'static [u8], words: [Text<'a>; N], out: &mut CommandBatch) {
-        self.name = name;
+    fn push<const N: usize>(&mut self, adder: Adder, words: [Text<'a>; N], out: &mut CommandBatch) {
+        self.adder = adder;
         self.bytes += words.iter().map(Text::len).sum::<usize>();
         self.words.extend(words);
         if self.words.len() >= ELEMENTS * N || self.bytes >= BYTES {
@@ -162,11 +209,11 @@ impl<'a> Pending<'a> {
             return;
         }
         let mut command = out.start(2 + self.words.len());
-        command.arg(self.name).arg(self.key);
+        command.arg(self.adder.name).key(self.to.key);
         for word in self.words.drain(..) {
             command.arg(word.as_bytes(&mut IntBuffer::new()));
         }
-        command.finish();
+        command.finish_with(if self.adder.idempotent { self.to.idempotent() } else { self.to.once() });
         self.bytes = 0;
     }
 }
@@ -185,52 +232,54 @@ fn id_text(id: StreamId) -> String {
     format!("{}-{}", id.ms, id.seq)
 }
 
-fn stream_entry(key: &[u8], entry: &StreamEntry<'_>, out: &mut CommandBatch) {
+fn stream_entry(to: Destination<'_>, entry: &StreamEntry<'_>, out: &mut CommandBatch) {
     let mut words = Vec::new();
     for (field, value) in entry.fields() {
         words.extend([field, value]);
     }
     let mut command = out.start(3 + words.len());
-    command.arg(b"XADD").arg(key).arg(id_text(entry.id()).as_bytes());
+    command.arg(b"XADD").key(to.key).arg(id_text(entry.id()).as_bytes());
     for word in words {
         command.arg(word.as_bytes(&mut IntBuffer::new()));
     }
-    command.finish();
+    command.finish_with(to.once());
 }
 
 /// Everything of a stream but its entries. The stream may have none, so a group that is destroyed again makes the key.
-fn stream_tail(key: &[u8], tail: &StreamTail, counters: bool, out: &mut CommandBatch) {
-    const MAKER: &[u8] = b"df2redis";
+fn stream_tail(to: Destination<'_>, tail: &StreamTail, counters: bool, out: &mut CommandBatch) {
+    const MAKER: &[u8] = TOOL.as_bytes();
+    let (key, tag) = (to.key, to.once());
     if tail.length == 0 {
-        out.push(&[b"XGROUP", b"CREATE", key, MAKER, b"0", b"MKSTREAM"]);
-        out.push(&[b"XGROUP", b"DESTROY", key, MAKER]);
+        out.push_keyed(&[b"XGROUP", b"CREATE", key, MAKER, b"0", b"MKSTREAM"], 2..3, tag);
+        out.push_keyed(&[b"XGROUP", b"DESTROY", key, MAKER], 2..3, tag);
     }
     let last = id_text(tail.last_id);
     match (tail.entries_added, tail.max_deleted_id) {
         (Some(added), Some(deleted)) if counters => {
             let (added, deleted) = (added.to_string(), id_text(deleted));
             let options = [&b"ENTRIESADDED"[..], added.as_bytes(), b"MAXDELETEDID", deleted.as_bytes()];
-            out.push(&[&[&b"XSETID"[..], key, last.as_bytes()], &options[..]].concat());
+            out.push_keyed(&[&[&b"XSETID"[..], key, last.as_bytes()], &options[..]].concat(), 1..2, tag);
         }
-        _ => out.push(&[b"XSETID", key, last.as_bytes()]),
+        _ => out.push_keyed(&[b"XSETID", key, last.as_bytes()], 1..2, tag),
     }
     for group in &tail.groups {
-        stream_group(key, group, counters, out);
+        stream_group(to, group, counters, out);
     }
 }
 
-fn stream_group(key: &[u8], group: &StreamGroup, counters: bool, out: &mut CommandBatch) {
+fn stream_group(to: Destination<'_>, group: &StreamGroup, counters: bool, out: &mut CommandBatch) {
+    let (key, tag) = (to.key, to.once());
     let last = id_text(group.last_id);
     match group.entries_read.filter(|_| counters) {
         Some(read) => {
             let read = read.to_string();
             let head = [&b"XGROUP"[..], b"CREATE", key, &group.name, last.as_bytes()];
-            out.push(&[&head[..], &[b"ENTRIESREAD", read.as_bytes()]].concat());
+            out.push_keyed(&[&head[..], &[b"ENTRIESREAD", read.as_bytes()]].concat(), 2..3, tag);
         }
-        None => out.push(&[b"XGROUP", b"CREATE", key, &group.name, last.as_bytes()]),
+        None => out.push_keyed(&[b"XGROUP", b"CREATE", key, &group.name, last.as_bytes()], 2..3, tag),
     }
     for consumer in &group.consumers {
-        out.push(&[b"XGROUP", b"CREATECONSUMER", key, &group.name, &consumer.name]);
+        out.push_keyed(&[b"XGROUP", b"CREATECONSUMER", key, &group.name, &consumer.name], 2..3, tag);
     }
     for pending in &group.pending {
         let Some(consumer) = pending.consumer.and_then(|index| group.consumers.get(index)) else { continue };
@@ -238,7 +287,7 @@ fn stream_group(key: &[u8], group: &StreamGroup, counters: bool, out: &mut Comma
             (id_text(pending.id), pending.delivered_at.to_string(), pending.deliveries.to_string());
         let head = [&b"XCLAIM"[..], key, &group.name, &consumer.name, b"0", id.as_bytes()];
         let tail = [&b"TIME"[..], at.as_bytes(), b"RETRYCOUNT", count.as_bytes(), b"FORCE", b"JUSTID"];
-        out.push(&[&head[..], &tail[..]].concat());
+        out.push_keyed(&[&head[..], &tail[..]].concat(), 1..2, tag);
     }
 }
 

@@ -1,9 +1,9 @@
 //! Snapshot entries and journal records of Dragonfly into commands for a Redis target.
 //!
 //! What it is: [`Translator`] turns each decoded value and record into commands in a caller's
-//! [`CommandBatch`](redis_resp::CommandBatch). What a command does is looked up in one table ([`CommandSpec`]); a
-//! record that is not in it is never guessed. What the target cannot hold is named ([`Loss`]) and falls under a
-//! [`Policy`].
+//! [`CommandBatch`](redis_resp::CommandBatch), each with its keys marked and with its [`CommandFacts`] as its tag. What a
+//! command does is looked up in one table ([`CommandSpec`]); a record that is not in it is never guessed. What the target
+//! cannot hold is named ([`Loss`]) and falls under a [`Policy`]. Keys of the tool have [`ReservedNames`].
 //!
 //! What it is not: it opens no socket, reads no clock (the time is an argument), and decides nothing about order,
 //! retries or positions.
@@ -12,9 +12,9 @@
 //! use bytes::Bytes;
 //! use dfly_journal::{Decoder, Record, encode};
 //! use dfly_rdb::{Family, payload::TargetFormat};
-//! use dfly_translate::{Effect, Loss, Output, Policy, Rules, Target, Translator};
+//! use dfly_translate::{CommandFacts, Effect, Loss, Output, Policy, Rules, Target, Translator};
 //! use dfly_wire::{DbIndex, UnixMillis};
-//! use redis_resp::{CommandBatch, arguments};
+//! use redis_resp::CommandBatch;
 //!
 //! let mut wire = Vec::new();
 //! encode::select(DbIndex(0), &mut wire);
@@ -29,15 +29,20 @@
 //! let mut out = Output { commands: &mut commands, now: UnixMillis(0) };
 //! // The flag that keeps the key from being evicted is not kept; the key is.
 //! assert_eq!(translator.record(set, &mut out).unwrap(), Effect::Lost(Loss::Sticky));
-//! assert_eq!(arguments(commands.command(0).unwrap()).collect::<Vec<_>>(), [&b"SET"[..], b"k", b"v"]);
+//! let written = commands.command(0).unwrap();
+//! assert_eq!(written.arguments().collect::<Vec<_>>(), [&b"SET"[..], b"k", b"v"]);
+//! assert_eq!(written.keys().collect::<Vec<_>>(), [b"k"]);
+//! assert!(CommandFacts::of(written).idempotent);
 //! ```
 
-mod cells;
 mod elements;
 mod error;
 mod expiry;
+mod facts;
 mod glob;
+mod idempotence;
 mod journal;
+mod names;
 mod notes;
 mod policies;
 mod policy;
@@ -50,11 +55,11 @@ mod table;
 mod target;
 mod translator;
 
-pub use cells::sets_cells;
 pub use error::TranslateError;
 pub use expiry::{KeyExpiry, key_expiry};
+pub use facts::{CommandFacts, CommandKind};
 pub use glob::Glob;
-pub use notes::is_sweep;
+pub use names::{ReservedNames, TaskName, TaskNameError};
 pub use policies::Policies;
 pub use policy::{Loss, Losses, Policy};
 pub use reread::{Reason, Reread};

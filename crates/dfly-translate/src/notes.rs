@@ -2,23 +2,22 @@
 //! less than the source's. All of it lies in the target under reserved names, in the slot of its key, and changes in the
 //! transaction of the data; what is known here in memory is only which keys have something.
 //!
-//! - `df2redis:expiry:{key}`: a sorted set, member or field by the millisecond at which it is due.
-//! - `df2redis:due:<flow>`: a sorted set, the keys with such a set by their earliest due time. A member is the length of
-//!   that set's name, a colon, the name, and the key. In a cluster there is one for each slot, with its tag behind it.
-//! - `df2redis:left-out:<flow>`: a set, the keys of sketches that were left out; changes to them are left out too.
+//! - [`ReservedNames::expiry`]: a sorted set, member or field by the millisecond at which it is due.
+//! - [`ReservedNames::due`]: a sorted set, the keys with such a set by their earliest due time. A member is the length of
+//!   that set's name, a colon, the name, and the key. In a cluster there is one for each slot.
+//! - [`ReservedNames::left_out`]: a set, the keys of sketches that were left out; changes to them are left out too.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use dfly_wire::{DbIndex, UnixMillis};
-use redis_resp::{CommandBatch, arguments};
-use redis_slots::{Slot, beside, tag_of};
+use redis_resp::CommandBatch;
+use redis_slots::Slot;
 
+use crate::facts::{CommandFacts, CommandKind};
+use crate::names::ReservedNames;
 use crate::script;
 use crate::translator::Translator;
-
-/// What the name of the set of due times begins with.
-const EXPIRY: &str = "df2redis:expiry:";
 
 /// How many keys of a place one sweep looks at, so that it never holds the target up for long.
 const SWEPT: i64 = 256;
@@ -31,6 +30,7 @@ type Home = (DbIndex, Option<Slot>);
 pub(crate) struct Notes {
     flow: u16,
     cluster: bool,
+    names: ReservedNames,
     expiring: BTreeMap<DbIndex, BTreeSet<Bytes>>,
     homes: BTreeMap<Home, usize>,
     left_out: BTreeSet<(DbIndex, Bytes)>,
@@ -48,8 +48,8 @@ pub(crate) struct Beside {
 }
 
 impl Notes {
-    pub(crate) fn new(flow: u16, cluster: bool) -> Self {
-        Self { flow, cluster, ..Self::default() }
+    pub(crate) fn new(flow: u16, cluster: bool, names: ReservedNames) -> Self {
+        Self { flow, cluster, names, ..Self::default() }
     }
 
     /// Whether no key has anything beside it: then records need no further look.
@@ -111,30 +111,24 @@ impl Notes {
         (db, self.cluster.then(|| Slot::of(key)))
     }
 
-    fn registry(&self, slot: Option<Slot>, kind: &str) -> Vec<u8> {
-        match slot {
-            None => format!("df2redis:{kind}:{}", self.flow).into_bytes(),
-            Some(slot) => format!("df2redis:{kind}:{}:{{{}}}", self.flow, tag_of(slot)).into_bytes(),
-        }
+    fn due(&self, slot: Option<Slot>) -> Vec<u8> {
+        self.names.due(self.flow, slot).into_bytes()
+    }
+
+    fn left_out(&self, slot: Option<Slot>) -> Vec<u8> {
+        self.names.left_out(self.flow, slot).into_bytes()
     }
 
     pub(crate) fn beside(&self, key: &[u8]) -> Beside {
         let slot = self.cluster.then(|| Slot::of(key));
-        let (expiry, registry) = (beside(EXPIRY, key), self.registry(slot, "due"));
+        let (expiry, registry) = (self.names.expiry(key), self.due(slot));
         let member = [format!("{}:", expiry.len()).as_bytes(), &expiry, key].concat();
         Beside { expiry, registry, member }
     }
 
     pub(crate) fn left_out_set(&self, key: &[u8]) -> Vec<u8> {
-        let slot = self.cluster.then(|| Slot::of(key));
-        self.registry(slot, "left-out")
+        self.left_out(self.cluster.then(|| Slot::of(key)))
     }
-}
-
-/// Whether a command for the target is one of those of [`Translator::sweep`].
-pub fn is_sweep(command: &[u8]) -> bool {
-    let mut words = arguments(command);
-    words.next() == Some(b"EVAL") && words.next() == Some(script::SWEEP_ALL.as_bytes())
 }
 
 /// The key in a member of the set of due keys.
@@ -148,12 +142,12 @@ impl Translator {
     /// The reserved key in each database of a standalone target, or for each slot of a cluster, that names the keys with due
     /// members, as members of a sorted set: what a run that resumes reads first, and gives to [`Self::adopt_expiring`].
     pub fn due_registry(&self, slot: Option<Slot>) -> Vec<u8> {
-        self.notes.registry(slot, "due")
+        self.notes.due(slot)
     }
 
     /// The reserved key that names the keys that were left out, as members of a set, for [`Self::adopt_left_out`].
     pub fn left_out_registry(&self, slot: Option<Slot>) -> Vec<u8> {
-        self.notes.registry(slot, "left-out")
+        self.notes.left_out(slot)
     }
 
     /// Takes over what a run before has noted of a key; false if it is no such note.
@@ -185,26 +179,26 @@ impl Translator {
     pub fn sweep(&mut self, now: UnixMillis, out: &mut CommandBatch) {
         let homes: Vec<Home> = self.notes.homes.keys().copied().collect();
         for (db, slot) in homes {
-            let registry = self.notes.registry(slot, "due");
+            let registry = self.notes.due(slot);
             self.select(db, out);
+            let facts = CommandFacts::new(CommandKind::Sweep, db);
             let mut sweep = out.start(6);
-            sweep.arg(b"EVAL").arg(script::SWEEP_ALL.as_bytes()).int(1).arg(&registry);
-            sweep.int(now.0).int(SWEPT).finish();
+            sweep.arg(b"EVAL").arg(script::SWEEP_ALL.as_bytes()).int(1).key(&registry);
+            sweep.int(now.0).int(SWEPT).finish_with(facts.tag());
         }
     }
 
     /// Behind a value that replaces what was there: nothing is due that was.
     pub(crate) fn forget_members(&mut self, (db, key): (DbIndex, &[u8]), out: &mut CommandBatch) {
+        let facts = CommandFacts::side_key(db);
         if self.notes.unwatch(db, key) {
             let beside = self.notes.beside(key);
-            self.select(db, out);
-            out.push(&[b"DEL", &beside.expiry]);
-            out.push(&[b"ZREM", &beside.registry, &beside.member]);
+            self.write(facts, &[b"DEL", &beside.expiry], 1..2, out);
+            self.write(facts, &[b"ZREM", &beside.registry, &beside.member], 1..2, out);
         }
         if self.notes.take_in(db, key) {
             let set = self.notes.left_out_set(key);
-            self.select(db, out);
-            out.push(&[b"SREM", &set, key]);
+            self.write(facts, &[b"SREM", &set, key], 1..2, out);
         }
     }
 
@@ -213,8 +207,7 @@ impl Translator {
         let beside = self.notes.beside(key);
         if !self.notes.is_expiring(db, key) {
             self.notes.watch(db, key);
-            self.select(db, out);
-            out.push(&[b"DEL", &beside.expiry]);
+            self.write(CommandFacts::side_key(db), &[b"DEL", &beside.expiry], 1..2, out);
         }
         beside
     }
@@ -223,8 +216,7 @@ impl Translator {
     pub(crate) fn note_left_out(&mut self, (db, key): (DbIndex, &[u8]), out: &mut CommandBatch) {
         self.notes.leave_out(db, key);
         let set = self.notes.left_out_set(key);
-        self.select(db, out);
-        out.push(&[b"SADD", &set, key]);
+        self.write(CommandFacts::side_key(db), &[b"SADD", &set, key], 1..2, out);
     }
 }
 
@@ -232,9 +224,13 @@ impl Translator {
 mod tests {
     use super::*;
 
+    fn notes(flow: u16, cluster: bool) -> Notes {
+        Notes::new(flow, cluster, ReservedNames::default())
+    }
+
     #[test]
     fn members_name_their_key() {
-        let notes = Notes::new(3, false);
+        let notes = notes(3, false);
         for key in [&b"k"[..], b"a{b}c", b"1:2", b"", b"\n\xff"] {
             let beside = notes.beside(key);
             assert_eq!(key_of(&beside.member), Some(key));
@@ -247,7 +243,7 @@ mod tests {
 
     #[test]
     fn in_a_cluster_everything_lies_in_the_slot_of_its_key() {
-        let notes = Notes::new(0, true);
+        let notes = notes(0, true);
         for key in [&b"k"[..], b"a{b}c", b"}{"] {
             let beside = notes.beside(key);
             assert_eq!(Slot::of(&beside.expiry), Slot::of(key));
@@ -258,7 +254,7 @@ mod tests {
 
     #[test]
     fn homes_are_counted() {
-        let mut notes = Notes::new(0, false);
+        let mut notes = notes(0, false);
         notes.watch(DbIndex(0), b"a");
         notes.watch(DbIndex(0), b"a");
         notes.watch(DbIndex(3), b"a");

@@ -3,12 +3,12 @@
 /// A script and how many of its arguments are keys.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Script {
-    pub keys: i64,
+    pub keys: u8,
     pub text: &'static str,
 }
 
 impl Script {
-    const fn new(keys: i64, text: &'static str) -> Self {
+    const fn new(keys: u8, text: &'static str) -> Self {
         Self { keys, text }
     }
 }

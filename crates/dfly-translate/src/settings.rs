@@ -77,8 +77,8 @@ mod tests {
             blocked_commands: ["SORT".to_owned()].into(),
             ..Selection::default()
         };
-        let rules =
-            Rules { policies: "json=string,member-ttl=drop".parse().unwrap(), selection, rereads: true };
+        let policies = "json=string,member-ttl=drop".parse().unwrap();
+        let rules = Rules { policies, selection, rereads: true, ..Rules::default() };
         assert_eq!(
             rules.settings(),
             "json string; member-ttl drop; map-db 3=5,7=skip; allow-keys s*,\\n; block-keys t; \

@@ -1,6 +1,7 @@
 //! The translator of one flow: what every record and value has in common.
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 use dfly_journal::TxId;
@@ -9,6 +10,8 @@ use dfly_wire::{DbIndex, UnixMillis};
 use redis_resp::CommandBatch;
 
 use crate::error::{TranslateError, shown};
+use crate::facts::{CommandFacts, CommandKind};
+use crate::names::ReservedNames;
 use crate::notes::Notes;
 use crate::policies::Policies;
 use crate::policy::{Loss, Losses, Policy};
@@ -104,6 +107,8 @@ pub struct Rules {
     pub selection: Selection,
     /// Whether somebody serves [`Translator::take_rereads`]. Otherwise what it would have mended is a loss.
     pub rereads: bool,
+    /// The names of the tool's own keys on the target.
+    pub names: ReservedNames,
 }
 
 impl From<Policy> for Rules {
@@ -140,11 +145,11 @@ impl Translator {
         Self {
             target,
             selects: !rules.selection.is_everything(),
-            rules,
             form: Form::default(),
             db: DbIndex(0),
             open: HashMap::new(),
-            notes: Notes::new(0, target.is_cluster()),
+            notes: Notes::new(0, target.is_cluster(), rules.names.clone()),
+            rules,
             last_del: None,
             whole: usize::MAX,
             rereads: Vec::new(),
@@ -155,7 +160,8 @@ impl Translator {
     /// The same for one flow of several: each keeps its own notes in the target.
     #[must_use]
     pub fn for_flow(self, flow: u16) -> Self {
-        Self { notes: Notes::new(flow, self.target.is_cluster()), ..self }
+        let notes = Notes::new(flow, self.target.is_cluster(), self.rules.names.clone());
+        Self { notes, ..self }
     }
 
     /// The same, but with whole values in this form. Values that arrive in pieces are always commands, but for streams.
@@ -217,9 +223,23 @@ impl Translator {
     /// Brings the connection into `db`.
     pub fn select(&mut self, db: DbIndex, out: &mut CommandBatch) {
         if self.db != db {
-            out.start(2).arg(b"SELECT").int(i64::from(db.0)).finish();
+            let facts = CommandFacts::new(CommandKind::Control, db);
+            out.start(2).arg(b"SELECT").int(i64::from(db.0)).finish_with(facts.tag());
             self.db = db;
         }
+    }
+
+    /// Writes a command with these words, name first, into the database of `facts`. The words at the positions `keys` are
+    /// its keys. Whether it is idempotent is found from the words.
+    pub(crate) fn write(
+        &mut self,
+        facts: CommandFacts,
+        words: &[&[u8]],
+        keys: Range<usize>,
+        out: &mut CommandBatch,
+    ) {
+        self.select(facts.db, out);
+        out.push_keyed(words, keys, facts.of_words(words.iter().copied()).tag());
     }
 
     /// Something that the target cannot hold: stops under [`Policy::Fail`], is counted otherwise.

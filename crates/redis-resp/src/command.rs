@@ -1,45 +1,75 @@
-//! Outgoing commands, encoded straight into a reused buffer.
+//! Outgoing commands, encoded straight into a reused buffer, with what is known of each of them.
 
-use bytes::{BufMut, Bytes, BytesMut};
+mod encoded;
+mod marks;
+mod parse;
 
-/// Commands in the order they are sent, encoded as RESP arrays, with the place where each ends.
+use std::ops::Range;
+
+use bytes::{BufMut, BytesMut};
+
+pub use encoded::{EncodedCommand, EncodedCommands, SpareMarks};
+pub use parse::{arguments, commands};
+
+use marks::Marks;
+
+/// Commands in the order they are sent, encoded as RESP arrays.
+///
+/// Beside each command the batch keeps where it ends, which of its arguments are keys, and a tag that means something
+/// to the caller alone. None of this has to be parsed back from the encoded bytes later.
 #[derive(Debug, Default, Clone)]
 pub struct CommandBatch {
     bytes: BytesMut,
-    /// `ends[i]` is where command `i` ends in `bytes`; ascending.
-    ends: Vec<usize>,
+    marks: Marks,
+    default_tag: u64,
+    spare: Option<SpareMarks>,
 }
 
 impl CommandBatch {
     /// Starts a command of `arguments` arguments, the name counted. Exactly that many must be written to the writer.
     pub fn start(&mut self, arguments: usize) -> CommandWriter<'_> {
+        let start = self.bytes.len();
         header(&mut self.bytes, b'*', arguments);
-        CommandWriter { batch: self, missing: arguments }
+        CommandWriter { batch: self, start, missing: arguments }
     }
 
-    /// Adds one whole command.
+    /// Adds one whole command without keys. It gets the default tag.
     pub fn push(&mut self, arguments: &[&[u8]]) {
-        let mut writer = self.start(arguments.len());
-        for argument in arguments {
-            writer.arg(argument);
-        }
-        writer.finish();
+        self.push_keyed(arguments, 0..0, self.default_tag);
     }
 
-    /// Adds a command that is encoded already, as [`Self::command`] gives it.
-    pub fn push_encoded(&mut self, command: &[u8]) {
-        self.bytes.put_slice(command);
-        self.ends.push(self.bytes.len());
+    /// Adds one whole command, whose arguments at the positions `keys` are its keys; the name is argument 0.
+    pub fn push_keyed(&mut self, arguments: &[&[u8]], keys: Range<usize>, tag: u64) {
+        let mut writer = self.start(arguments.len());
+        for (at, argument) in arguments.iter().enumerate() {
+            if keys.contains(&at) {
+                writer.key(argument)
+            } else {
+                writer.arg(argument)
+            };
+        }
+        writer.finish_with(tag);
+    }
+
+    /// Adds a command that is encoded already, with its keys and its tag.
+    pub fn push_encoded(&mut self, command: EncodedCommand<'_>) {
+        self.bytes.put_slice(command.wire());
+        self.marks.copy(command, self.bytes.len());
+    }
+
+    /// The tag that commands get from here on whose caller names none. At first it is 0.
+    pub fn set_default_tag(&mut self, tag: u64) {
+        self.default_tag = tag;
     }
 
     /// How many commands it holds.
     pub fn len(&self) -> usize {
-        self.ends.len()
+        self.marks.len()
     }
 
     /// Whether it holds no command.
     pub fn is_empty(&self) -> bool {
-        self.ends.is_empty()
+        self.marks.len() == 0
     }
 
     /// Size of all commands on the wire, in bytes.
@@ -47,36 +77,33 @@ impl CommandBatch {
         self.bytes.len()
     }
 
-    /// Command `index` as it goes on the wire.
-    pub fn command(&self, index: usize) -> Option<&[u8]> {
-        let start = match index {
-            0 => 0,
-            _ => *self.ends.get(index - 1)?,
-        };
-        self.bytes.get(start..*self.ends.get(index)?)
+    /// Command `index`.
+    pub fn command(&self, index: usize) -> Option<EncodedCommand<'_>> {
+        self.marks.command(index, &self.bytes, 0)
     }
 
-    /// The encoded commands and their ends, leaving an empty batch behind.
-    pub fn take(&mut self) -> (Bytes, Vec<usize>) {
-        (self.bytes.split().freeze(), std::mem::take(&mut self.ends))
+    /// All commands in their order.
+    pub fn iter(&self) -> impl Iterator<Item = EncodedCommand<'_>> {
+        (0..self.len()).filter_map(|index| self.command(index))
     }
 
-    /// Gives back a vector that [`Self::take`] handed out, so that its allocation is used again.
-    pub fn recycle(&mut self, mut ends: Vec<usize>) {
-        if self.ends.is_empty() && ends.capacity() > self.ends.capacity() {
-            ends.clear();
-            self.ends = ends;
-        }
+    /// Hands out the commands and leaves an empty batch behind.
+    pub fn take(&mut self) -> EncodedCommands {
+        let marks = self.spare.take().unwrap_or_default().fill(&mut self.marks);
+        EncodedCommands::new(self.bytes.split().freeze(), marks)
     }
 
-    /// Forgets every command from `len` on.
+    /// Gives back allocations of commands that [`Self::take`] handed out, for the next commands to use.
+    pub fn recycle(&mut self, spare: SpareMarks) {
+        self.spare.get_or_insert(spare);
+    }
+
+    /// Removes every command from `len` on.
     pub fn truncate(&mut self, len: usize) {
-        let end = match len {
-            0 => 0,
-            _ => self.ends.get(len - 1).copied().unwrap_or(self.bytes.len()),
-        };
-        self.bytes.truncate(end);
-        self.ends.truncate(len);
+        if len < self.len() {
+            self.bytes.truncate(self.marks.start(len));
+            self.marks.truncate(len);
+        }
     }
 }
 
@@ -84,6 +111,8 @@ impl CommandBatch {
 #[derive(Debug)]
 pub struct CommandWriter<'a> {
     batch: &'a mut CommandBatch,
+    /// Where the command starts in the batch.
+    start: usize,
     missing: usize,
 }
 
@@ -100,17 +129,29 @@ impl CommandWriter<'_> {
         self
     }
 
+    /// Writes the next argument and marks it as a key of the command.
+    pub fn key(&mut self, key: &[u8]) -> &mut Self {
+        self.arg(key);
+        let end = self.batch.bytes.len() - self.start - 2;
+        self.batch.marks.key(end - key.len()..end);
+        self
+    }
+
     /// Writes an integer as the next argument.
     pub fn int(&mut self, value: i64) -> &mut Self {
         let mut digits = itoa::Buffer::new();
         self.arg(digits.format(value).as_bytes())
     }
 
-    /// Ends the command; it counts from now on.
+    /// Ends the command with the batch's default tag. Only a command that has ended is part of the batch.
     pub fn finish(&mut self) {
+        self.finish_with(self.batch.default_tag);
+    }
+
+    /// Ends the command with this tag.
+    pub fn finish_with(&mut self, tag: u64) {
         debug_assert_eq!(self.missing, 0, "fewer arguments than were announced");
-        let end = self.batch.bytes.len();
-        self.batch.ends.push(end);
+        self.batch.marks.finish(self.batch.bytes.len(), tag);
     }
 }
 
@@ -123,80 +164,150 @@ fn header(out: &mut BytesMut, kind: u8, count: usize) {
     out.put_slice(b"\r\n");
 }
 
-/// The arguments of a command that this crate encoded, name first; ends at the first thing it did not write.
-pub fn arguments(command: &[u8]) -> impl Iterator<Item = &[u8]> {
-    let body = memchr::memchr(b'\n', command).and_then(|at| command.get(at + 1..)).unwrap_or_default();
-    std::iter::successors(split_argument(body), |(_, rest)| split_argument(rest))
-        .map(|(argument, _)| argument)
-}
-
-/// The commands that stand one behind the other in `wire`, as this crate encodes them.
-pub fn commands(wire: &[u8]) -> impl Iterator<Item = &[u8]> {
-    std::iter::successors(split_command(wire), |(_, rest)| split_command(rest)).map(|(command, _)| command)
-}
-
-fn split_command(input: &[u8]) -> Option<(&[u8], &[u8])> {
-    let body = input.get(memchr::memchr(b'\n', input.strip_prefix(b"*").map(|_| input)?)? + 1..)?;
-    let mut rest = body;
-    while let Some((_, behind)) = split_argument(rest) {
-        rest = behind;
-    }
-    Some(input.split_at(input.len() - rest.len()))
-}
-
-fn split_argument(input: &[u8]) -> Option<(&[u8], &[u8])> {
-    let input = input.strip_prefix(b"$")?;
-    let line_end = memchr::memchr(b'\r', input)?;
-    let len: usize = std::str::from_utf8(input.get(..line_end)?).ok()?.parse().ok()?;
-    let (argument, rest) = input.get(line_end + 2..)?.split_at_checked(len)?;
-    Some((argument, rest.get(2..)?))
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
 
-    #[test]
-    fn commands_one_behind_the_other() {
-        let mut batch = CommandBatch::default();
-        for words in [&[&b"A"[..]][..], &[b"B", b"*1\r\n$1\r\nx"], &[b"C", b"", b"2"]] {
-            batch.push(words);
+    type Words = Vec<Vec<u8>>;
+
+    /// The words of a command, which of them are keys, and its tag.
+    type Told = (Vec<(Vec<u8>, bool)>, u64);
+
+    fn told() -> impl Strategy<Value = Vec<Told>> {
+        let word = (prop::collection::vec(any::<u8>(), 0..40), any::<bool>());
+        prop::collection::vec((prop::collection::vec(word, 0..6), any::<u64>()), 0..10)
+    }
+
+    fn write(batch: &mut CommandBatch, (words, tag): &Told) {
+        let mut writer = batch.start(words.len());
+        for (word, is_key) in words {
+            if *is_key {
+                writer.key(word)
+            } else {
+                writer.arg(word)
+            };
         }
-        let (wire, _) = batch.take();
-        let found: Vec<Vec<&[u8]>> = commands(&wire).map(|command| arguments(command).collect()).collect();
-        assert_eq!(found, [vec![&b"A"[..]], vec![b"B", b"*1\r\n$1\r\nx"], vec![b"C", b"", b"2"]]);
-        assert_eq!((commands(b"").count(), commands(b"+OK\r\n").count()), (0, 0));
+        writer.finish_with(*tag);
+    }
+
+    fn batch(commands: &[Told]) -> CommandBatch {
+        let mut batch = CommandBatch::default();
+        commands.iter().for_each(|command| write(&mut batch, command));
+        batch
+    }
+
+    /// What is said of a command, in the form in which it was told.
+    fn said(command: EncodedCommand<'_>) -> (Words, Words, u64) {
+        let owned = |word: &[u8]| word.to_vec();
+        (command.arguments().map(owned).collect(), command.keys().map(owned).collect(), command.tag())
+    }
+
+    fn expected((words, tag): &Told) -> (Words, Words, u64) {
+        let all = words.iter().map(|(word, _)| word.clone()).collect();
+        let keys = words.iter().filter(|(_, is_key)| *is_key).map(|(word, _)| word.clone()).collect();
+        (all, keys, *tag)
     }
 
     #[test]
-    fn truncation_forgets_whole_commands() {
+    fn commands_without_a_tag_get_the_default() {
         let mut batch = CommandBatch::default();
-        batch.push(&[b"A"]);
-        batch.push(&[b"B", b"1"]);
+        batch.push(&[b"PING"]);
+        batch.set_default_tag(7);
+        batch.push(&[b"PING"]);
+        batch.start(1).arg(b"PING").finish();
+        batch.push_keyed(&[b"RENAME", b"a", b"b"], 1..3, 9);
+        assert_eq!(batch.iter().map(EncodedCommand::tag).collect::<Vec<_>>(), [0, 7, 7, 9]);
+        let keys: Vec<&[u8]> = batch.iter().flat_map(EncodedCommand::keys).collect();
+        assert_eq!(keys, [b"a", b"b"]);
+    }
+
+    #[test]
+    fn truncation_removes_whole_commands() {
+        let mut batch = CommandBatch::default();
+        batch.push_keyed(&[b"A", b"k"], 1..2, 1);
+        batch.push_keyed(&[b"B", b"1", b"2"], 1..3, 2);
+        batch.truncate(5);
+        assert_eq!(batch.len(), 2);
         batch.truncate(1);
-        assert_eq!(
-            (batch.len(), batch.command(0), batch.command(1)),
-            (1, Some(&b"*1\r\n$1\r\nA\r\n"[..]), None)
-        );
+        assert_eq!(batch.command(0).unwrap().wire(), b"*2\r\n$1\r\nA\r\n$1\r\nk\r\n");
+        assert_eq!((batch.len(), batch.command(1)), (1, None));
+        batch.push_keyed(&[b"C", b"x", b"y"], 2..3, 3);
+        assert_eq!(batch.command(1).unwrap().keys().collect::<Vec<_>>(), [b"y"]);
         batch.truncate(0);
         assert_eq!((batch.len(), batch.byte_len()), (0, 0));
     }
 
+    /// A batch that is taken over and over uses the same allocations.
+    #[test]
+    fn allocations_are_used_again() {
+        let mut batch = CommandBatch::default();
+        let mut taken = || {
+            for at in 0..100 {
+                batch.push_keyed(&[b"DEL", b"k"], 1..2, at);
+            }
+            let commands = batch.take();
+            let tag = commands.command(99).unwrap();
+            assert_eq!((tag.tag(), commands.len()), (99, 100));
+            let at = std::ptr::from_ref(tag.keys);
+            batch.recycle(commands.into_spare().unwrap());
+            at
+        };
+        // Two sets of allocations take turns: one is filled while the other one is in flight.
+        let (first, second) = (taken(), taken());
+        assert_eq!((taken(), taken()), (first, second));
+    }
+
+    #[test]
+    fn what_is_still_used_elsewhere_is_no_spare() {
+        let mut batch = CommandBatch::default();
+        batch.push(&[b"A"]);
+        let commands = batch.take();
+        let part = commands.part(0, 1);
+        assert!(commands.into_spare().is_none());
+        assert!(part.into_spare().is_some());
+    }
+
     proptest! {
         #[test]
-        fn arguments_read_back(
-            commands in prop::collection::vec(prop::collection::vec(prop::collection::vec(any::<u8>(), 0..40), 0..6), 0..10),
-        ) {
-            let mut batch = CommandBatch::default();
-            for command in &commands {
-                batch.push(&command.iter().map(Vec::as_slice).collect::<Vec<_>>());
-            }
+        fn everything_reads_back(commands in told()) {
+            let mut batch = batch(&commands);
             for (i, command) in commands.iter().enumerate() {
-                let back: Vec<&[u8]> = arguments(batch.command(i).unwrap()).collect();
-                prop_assert_eq!(&back, command);
+                prop_assert_eq!(said(batch.command(i).unwrap()), expected(command));
             }
+            prop_assert!(batch.iter().map(said).eq(commands.iter().map(expected)));
+            let taken = batch.take();
+            prop_assert_eq!((batch.len(), batch.byte_len(), taken.len()), (0, 0, commands.len()));
+            prop_assert!(taken.iter().map(said).eq(commands.iter().map(expected)));
+        }
+
+        #[test]
+        fn parts_are_as_the_whole(commands in told(), place in 0usize..12, count in 0usize..12, inner in 0usize..4) {
+            let taken = batch(&commands).take();
+            let part = taken.part(place, count);
+            let expected: Vec<_> = commands.iter().skip(place).take(count).map(expected).collect();
+            prop_assert_eq!(part.iter().map(said).collect::<Vec<_>>(), expected.clone());
+            let wire: Vec<u8> = part.iter().flat_map(|command| command.wire()).copied().collect();
+            prop_assert_eq!(part.wire(), &wire);
+            let part = part.part(inner, usize::MAX);
+            prop_assert!(part.iter().map(said).eq(expected.into_iter().skip(inner)));
+        }
+
+        #[test]
+        fn truncated_batches_go_on(commands in told(), len in 0usize..12, more in told()) {
+            let mut batch = batch(&commands);
+            batch.truncate(len);
+            more.iter().for_each(|command| write(&mut batch, command));
+            let expected = commands.iter().take(len).chain(&more).map(expected);
+            prop_assert!(batch.iter().map(said).eq(expected));
+        }
+
+        #[test]
+        fn encoded_commands_are_copied_whole(commands in told(), before in told()) {
+            let (from, mut to) = (batch(&commands), batch(&before));
+            from.iter().for_each(|command| to.push_encoded(command));
+            prop_assert!(to.iter().map(said).eq(before.iter().chain(&commands).map(expected)));
         }
     }
 }

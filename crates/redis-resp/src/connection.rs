@@ -139,8 +139,9 @@ impl Connection {
     /// # Errors
     /// As [`Self::ask`].
     pub async fn ask_all(&mut self, batch: &mut CommandBatch) -> Result<Vec<Reply>, ConnectionError> {
-        let (count, wire) = (batch.len(), batch.take().0);
-        match timeout(self.reply_timeout, self.converse(&wire, count)).await {
+        let commands = batch.take();
+        let count = commands.len();
+        match timeout(self.reply_timeout, self.converse(commands.wire(), count)).await {
             Ok(replies) => replies,
             Err(_elapsed) => Err(ConnectionError::Silent {
                 peer: self.peer,
@@ -153,7 +154,7 @@ impl Connection {
     async fn exchange<A: AsRef<[u8]> + Sync>(&mut self, request: &[A]) -> Result<Reply, ConnectionError> {
         let mut batch = CommandBatch::default();
         batch.push(&request.iter().map(AsRef::as_ref).collect::<Vec<_>>());
-        self.write(&batch.take().0).await?;
+        self.write(batch.take().wire()).await?;
         self.reply().await
     }
 

@@ -1,13 +1,14 @@
 //! RESP2 for pipelines.
 //!
-//! What it is: [`CommandBatch`] encodes many commands into one buffer and remembers where each ends; [`Reply::decode`]
-//! takes one reply from a borrowed buffer; [`ServerError`] classifies an error reply once, where it is parsed.
+//! What it is: [`CommandBatch`] encodes many commands into one buffer and keeps, beside each, its end, its keys and a tag
+//! of the caller; [`Reply::decode`] takes one reply from a borrowed buffer; [`ServerError`] classifies an error reply
+//! once, where it is parsed.
 //!
-//! With the feature `tokio` there is also a [`connection`](connection::Connection) that asks one question at a time,
+//! With the feature `tokio` there is also a [`connection`](connection::Connection) that sends one request at a time,
 //! with TLS ([`Tls`](connection::Tls)) or without, to a server or to the primary that
 //! [`Sentinels`](connection::Sentinels) name.
 //!
-//! What it is not: it keeps no window and retries nothing (that is `redis-sink`), and it speaks no RESP3:
+//! What it is not: it limits nothing in flight and retries nothing (that is `redis-sink`), and it does not speak RESP3:
 //! connections never send `HELLO 3`.
 //!
 //! ```
@@ -16,10 +17,11 @@
 //! use redis_resp::{CommandBatch, ErrorCode, Reply};
 //!
 //! let mut batch = CommandBatch::default();
-//! batch.push(&[b"SET", b"k", b"v"]);
-//! batch.push(&[b"INCR", b"k"]);
-//! assert_eq!(batch.len(), 2);
-//! assert_eq!(batch.command(1).unwrap(), b"*2\r\n$4\r\nINCR\r\n$1\r\nk\r\n");
+//! batch.start(3).arg(b"SET").key(b"k").arg(b"v").finish_with(7);
+//! batch.push_keyed(&[b"RENAME", b"k", b"l"], 1..3, 8);
+//! let rename = batch.command(1).unwrap();
+//! assert_eq!(rename.wire(), b"*3\r\n$6\r\nRENAME\r\n$1\r\nk\r\n$1\r\nl\r\n");
+//! assert_eq!((rename.keys().collect::<Vec<_>>(), rename.tag()), (vec![&b"k"[..], b"l"], 8));
 //!
 //! let mut replies = BytesMut::from("+OK\r\n-ERR value is not an integer or out of range\r\n+PO");
 //! assert_eq!(Reply::decode(&mut replies).unwrap(), Step::Ready(Reply::Simple("OK".into())));
@@ -35,6 +37,8 @@ mod extent;
 mod reply;
 mod server_error;
 
-pub use command::{CommandBatch, CommandWriter, arguments, commands};
+pub use command::{
+    CommandBatch, CommandWriter, EncodedCommand, EncodedCommands, SpareMarks, arguments, commands,
+};
 pub use reply::{MAX_LINE, Outcome, Reply, ReplyError};
 pub use server_error::{ErrorCode, Redirect, ServerError};

@@ -5,8 +5,9 @@
 //! decision in it, without I/O. [`cluster`] has the same for a cluster, whose slots move and whose nodes fail:
 //! [`ClusterPipeline`](cluster::ClusterPipeline), and in it [`ClusterWindow`](cluster::ClusterWindow).
 //!
-//! What it is not: it knows nothing of Dragonfly and does not look into commands. On a single server it retries nothing by
-//! itself; in a cluster it sends again what a node refused for the cluster's sake.
+//! What it is not: it knows nothing of Dragonfly and of reserved names, and does not parse commands: their keys and tags
+//! come with them. On a single server it retries nothing by itself; in a cluster it retries what a node refused because
+//! a slot has moved, or for a while only.
 //!
 //! ```
 //! use redis_resp::{CommandBatch, Outcome};
@@ -24,7 +25,7 @@
 //! assert_eq!(window.settled(), Some("first batch"));
 //! ```
 //!
-//! A slot on its way from one node to another:
+//! A slot that moves from one node to another:
 //!
 //! ```
 //! use std::time::Instant;

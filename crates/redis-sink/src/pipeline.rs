@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use redis_resp::connection::Connection;
-use redis_resp::{CommandBatch, ReplyError};
+use redis_resp::{CommandBatch, EncodedCommand, ReplyError};
 use thiserror::Error;
 
 use crate::refusal::Refusal;
@@ -21,7 +21,7 @@ pub enum SinkError {
     /// The connection broke, or the target closed it. What is in flight may or may not have been carried out.
     #[error("the connection to the target broke: {0}")]
     Broken(#[source] io::Error),
-    /// What came is no RESP.
+    /// What the target sent is not RESP.
     #[error("the target does not speak RESP: {0}")]
     Reply(#[from] ReplyError),
     /// The target refused a command, or answered one that was not sent.
@@ -29,7 +29,7 @@ pub enum SinkError {
     Window(#[from] WindowError),
 }
 
-/// A pipelined connection. `T` is what the caller wants back when a batch has settled.
+/// A pipelined connection. `T` is what the caller gets back when a batch has settled.
 #[derive(Debug)]
 pub struct Pipeline<T> {
     socket: Socket,
@@ -78,16 +78,16 @@ impl<T> Pipeline<T> {
         self.window.take_refusals()
     }
 
-    /// Goes on with another connection, on which every request was answered: batches for which `is_done` holds were
-    /// carried out, the others are sent again.
+    /// Goes on with another connection, on which every request was answered: the leading batches for which `is_done` holds
+    /// were carried out, the others are sent again.
     pub fn resume(&mut self, connection: Connection, is_done: impl Fn(&T) -> bool) {
         self.socket = Socket::new(connection);
         self.unwritten = self.window.rewind(is_done).into();
     }
 
     /// The commands of the batches in flight, the oldest first.
-    pub fn wires(&self) -> impl Iterator<Item = &Bytes> {
-        self.window.wires()
+    pub fn in_flight(&self) -> impl Iterator<Item = EncodedCommand<'_>> {
+        self.window.in_flight()
     }
 
     /// The tags of the batches in flight, the oldest first.

@@ -1,104 +1,61 @@
-//! Commands as they were sent, and those that were refused.
+//! Commands that the target refused.
 
 use std::fmt;
-use std::sync::Arc;
 
-use bytes::Bytes;
-use redis_resp::{CommandBatch, ServerError, arguments};
+use redis_resp::{EncodedCommand, EncodedCommands, ServerError};
 
 /// EXEC on the wire.
 pub(crate) const EXEC: &[u8] = b"*1\r\n$4\r\nEXEC\r\n";
 
-/// Commands one behind the other, as they go on the wire: a batch, or a part of one, which shares its memory.
-#[derive(Debug, Clone)]
-pub(crate) struct Commands {
-    wire: Bytes,
-    /// Where each command of the batch ends in the batch; ascending.
-    ends: Arc<Vec<usize>>,
-    /// Which of the batch's commands is the first of these, and how many these are.
-    first: usize,
-    count: usize,
-}
-
-impl Commands {
-    /// The batch's commands; the batch is empty then.
-    pub(crate) fn take(batch: &mut CommandBatch) -> Self {
-        let (wire, ends) = batch.take();
-        Self { wire, first: 0, count: ends.len(), ends: Arc::new(ends) }
-    }
-
-    /// How many there are.
-    pub(crate) fn len(&self) -> usize {
-        self.count
-    }
-
-    /// All of them.
-    pub(crate) fn wire(&self) -> &Bytes {
-        &self.wire
-    }
-
-    /// The allocation that holds where commands end, if nothing else needs it.
-    pub(crate) fn into_ends(self) -> Vec<usize> {
-        Arc::try_unwrap(self.ends).unwrap_or_default()
-    }
-
-    /// Command `place`; empty if there is none.
-    pub(crate) fn command(&self, place: usize) -> Bytes {
-        self.wire.slice(self.start(place)..self.start(place + 1))
-    }
-
-    /// Command `place` by itself.
-    pub(crate) fn single(&self, place: usize) -> Self {
-        self.part(place, 1)
-    }
-
-    /// Command `place` and those behind it.
-    pub(crate) fn tail(&self, place: usize) -> Self {
-        self.part(place, self.count)
-    }
-
-    /// `count` commands from `place` on, or as many as there are.
-    pub(crate) fn part(&self, place: usize, count: usize) -> Self {
-        let place = place.min(self.count);
-        let count = count.min(self.count - place);
-        Self {
-            wire: self.wire.slice(self.start(place)..self.start(place + count)),
-            ends: Arc::clone(&self.ends),
-            first: self.first + place,
-            count,
-        }
-    }
-
-    pub(crate) fn refusal(&self, place: usize, error: ServerError) -> Refusal {
-        let selected = |at| {
-            let command = self.command(at);
-            let mut words = arguments(&command);
-            let db = words.next().filter(|name| *name == b"SELECT").and_then(|_| words.next())?;
-            std::str::from_utf8(db).ok()?.parse().ok()
-        };
-        let rest = self.wire.slice(self.start(place + 1)..);
-        Refusal { command: self.command(place), error, db: (0..place).rev().find_map(selected), rest }
-    }
-
-    /// Where command `place` starts; the end of all if there is none.
-    fn start(&self, place: usize) -> usize {
-        let end =
-            |index: usize| index.checked_sub(1).map_or(0, |last| self.ends.get(last).copied().unwrap_or(0));
-        end(self.first + place.min(self.count)) - end(self.first)
-    }
-}
-
-/// A command that the target refused.
+/// A command that the target refused, with what was sent behind it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
-    /// The command as it went on the wire.
-    pub command: Bytes,
     /// The target's answer.
     pub error: ServerError,
-    /// The database that the last SELECT before it in its batch names, if there is one.
-    pub db: Option<u32>,
-    /// The commands behind it in its batch.
-    pub rest: Bytes,
+    /// The refused command, and behind it the rest of its batch.
+    commands: EncodedCommands,
+}
+
+impl Refusal {
+    /// The first of `commands` was refused.
+    pub fn new(commands: EncodedCommands, error: ServerError) -> Self {
+        Self { error, commands }
+    }
+
+    /// The command at `place` of a batch was refused.
+    pub(crate) fn at(batch: &EncodedCommands, place: usize, error: ServerError) -> Self {
+        Self::new(batch.part(place, usize::MAX), error)
+    }
+
+    /// The refused command.
+    pub fn command(&self) -> EncodedCommand<'_> {
+        self.commands.command(0).unwrap_or_default()
+    }
+
+    /// The keys of the refused command.
+    pub fn keys(&self) -> impl Iterator<Item = &[u8]> {
+        self.command().keys()
+    }
+
+    /// The tag of the refused command.
+    pub fn tag(&self) -> u64 {
+        self.command().tag()
+    }
+
+    /// The commands behind the refused one in its batch.
+    pub fn rest(&self) -> impl Iterator<Item = EncodedCommand<'_>> {
+        self.commands.iter().skip(1)
+    }
+
+    /// The name of the refused command.
+    pub fn name(&self) -> String {
+        self.command().name()
+    }
+
+    /// The refused command's name and its first key; never a value.
+    pub fn describe(&self) -> String {
+        self.command().describe()
+    }
 }
 
 impl fmt::Display for Refusal {
@@ -107,20 +64,38 @@ impl fmt::Display for Refusal {
     }
 }
 
-impl Refusal {
-    /// The command's name.
-    pub fn name(&self) -> String {
-        arguments(&self.command).next().unwrap_or_default().escape_ascii().to_string()
+#[cfg(test)]
+mod tests {
+    use redis_resp::CommandBatch;
+
+    use super::*;
+
+    #[test]
+    fn a_refusal_knows_its_command_and_what_is_behind_it() {
+        let mut batch = CommandBatch::default();
+        for (at, name) in [b"A", b"B", b"C", b"D"].into_iter().enumerate() {
+            batch.push_keyed(&[name, b"v", b"k"], 2..3, at as u64);
+        }
+        let refusal = Refusal::at(&batch.take(), 1, ServerError::parse(b"ERR no"));
+        assert_eq!((refusal.name().as_str(), refusal.tag()), ("B", 1));
+        assert_eq!(
+            (refusal.keys().collect::<Vec<_>>(), refusal.to_string()),
+            (vec![&b"k"[..]], "B \"k\": ERR no".into())
+        );
+        assert_eq!(refusal.rest().map(EncodedCommand::name).collect::<Vec<_>>(), ["C", "D"]);
     }
 
-    /// The command's name and its first argument, mostly the key; never a value.
-    pub fn describe(&self) -> String {
-        let mut words = arguments(&self.command).map(|word| word.escape_ascii().to_string());
-        let name = words.next().unwrap_or_default();
-        match (name.as_str(), words.next()) {
-            ("EVAL", _) => format!("a script on key \"{}\"", words.nth(1).unwrap_or_default()),
-            (_, Some(key)) => format!("{name} \"{}\"", key.chars().take(200).collect::<String>()),
-            (_, None) => name,
-        }
+    #[test]
+    fn scripts_are_described_by_their_key() {
+        let describe = |words: &[&[u8]], keys| {
+            let mut batch = CommandBatch::default();
+            batch.push_keyed(words, keys, 0);
+            Refusal::new(batch.take(), ServerError::parse(b"ERR no")).describe()
+        };
+        assert_eq!(describe(&[b"EVAL", b"return 1", b"1", b"k"], 3..4), "a script on key \"k\"");
+        assert_eq!(describe(&[b"EVAL", b"return 1", b"0"], 0..0), "a script");
+        assert_eq!(describe(&[b"XGROUP", b"CREATE", b"s"], 2..3), "XGROUP \"s\"");
+        assert_eq!(describe(&[b"SELECT", b"3"], 0..0), "SELECT \"3\"");
+        assert_eq!(describe(&[b"EXEC"], 0..0), "EXEC");
     }
 }

@@ -1,12 +1,12 @@
-//! What is in flight on one connection, in order. Pure: replies are given in, tags come out.
+//! What is in flight on one connection, in order. Pure: it takes replies and gives tags back.
 
 use std::collections::VecDeque;
 
 use bytes::Bytes;
-use redis_resp::{CommandBatch, Outcome};
+use redis_resp::{CommandBatch, EncodedCommand, EncodedCommands, Outcome, SpareMarks};
 use thiserror::Error;
 
-use crate::refusal::{Commands, EXEC, Refusal};
+use crate::refusal::{EXEC, Refusal};
 
 /// How much may be in flight on one connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,7 +24,10 @@ impl Default for WindowLimits {
     }
 }
 
-/// Batches in flight, first in, first out. `T` is what the caller wants back when a batch has settled.
+/// The most sets of allocations that are kept for later batches.
+const SPARES: usize = 16;
+
+/// Batches in flight, first in, first out. `T` is what the caller gets back when a batch has settled.
 #[derive(Debug)]
 pub struct Window<T> {
     limits: WindowLimits,
@@ -33,16 +36,16 @@ pub struct Window<T> {
     replying: usize,
     commands: usize,
     bytes: usize,
-    /// A vector whose allocation the next batch uses again.
-    spare: Vec<usize>,
+    /// Allocations of batches that have settled, for the next ones; at most [`SPARES`].
+    spares: Vec<SpareMarks>,
     /// Commands that were refused inside transactions, since they were last taken.
     refusals: Vec<Refusal>,
 }
 
 #[derive(Debug)]
 struct InFlight<T> {
-    commands: Commands,
-    /// Commands whose reply is in; at most all of them.
+    commands: EncodedCommands,
+    /// How many commands have their reply; at most all of them.
     done: usize,
     tag: T,
 }
@@ -50,6 +53,10 @@ struct InFlight<T> {
 impl<T> InFlight<T> {
     fn is_answered(&self) -> bool {
         self.done == self.commands.len()
+    }
+
+    fn is_exec(&self, place: usize) -> bool {
+        self.commands.command(place).is_some_and(|command| command.wire() == EXEC)
     }
 }
 
@@ -76,7 +83,7 @@ impl<T> Window<T> {
             replying: 0,
             commands: 0,
             bytes: 0,
-            spare: Vec::new(),
+            spares: Vec::new(),
             refusals: Vec::new(),
         }
     }
@@ -96,11 +103,13 @@ impl<T> Window<T> {
         self.batches.is_empty()
     }
 
-    /// Takes the batch's commands, leaves it empty, and gives what is to be written. A batch without commands settles
+    /// Takes the batch's commands, leaves it empty, and returns what has to be written. A batch without commands settles
     /// when everything before it has.
     pub fn push(&mut self, batch: &mut CommandBatch, tag: T) -> Bytes {
-        let commands = Commands::take(batch);
-        batch.recycle(std::mem::take(&mut self.spare));
+        if let Some(spare) = self.spares.pop() {
+            batch.recycle(spare);
+        }
+        let commands = batch.take();
         self.commands += commands.len();
         self.bytes += commands.wire().len();
         let wire = commands.wire().clone();
@@ -120,19 +129,19 @@ impl<T> Window<T> {
         let batch = self.batches.get_mut(self.replying).ok_or(WindowError::Unasked)?;
         match outcome {
             Outcome::Done => {}
-            Outcome::NullArray if batch.commands.command(batch.done) == EXEC => {
+            Outcome::NullArray if batch.is_exec(batch.done) => {
                 return Err(WindowError::Aborted);
             }
-            // Another command's way to say that there is nothing.
+            // Other commands answer so when there is nothing.
             Outcome::NullArray => {}
             Outcome::Refused(error) => {
-                return Err(WindowError::Refused(Box::new(batch.commands.refusal(batch.done, error))));
+                return Err(WindowError::Refused(Box::new(Refusal::at(&batch.commands, batch.done, error))));
             }
             Outcome::RefusedInside { count, errors } => {
                 for (index, error) in errors {
                     // The commands of a transaction stand before its EXEC, which this reply answers.
                     let place = (batch.done + index).saturating_sub(count);
-                    self.refusals.push(batch.commands.refusal(place, error));
+                    self.refusals.push(Refusal::at(&batch.commands, place, error));
                 }
             }
         }
@@ -147,8 +156,8 @@ impl<T> Window<T> {
         std::mem::take(&mut self.refusals)
     }
 
-    /// For another connection, on which nothing was sent yet: the leading batches for which `is_done` holds count as
-    /// answered, all others as not sent. Gives what has to be written for them, in order.
+    /// Goes over to another connection, on which nothing was sent yet: the leading batches for which `is_done` holds count
+    /// as answered, all others as not sent. Returns what has to be written for them, in order.
     pub fn rewind(&mut self, is_done: impl Fn(&T) -> bool) -> Vec<Bytes> {
         let mut leading = true;
         (self.commands, self.replying) = (0, 0);
@@ -165,8 +174,8 @@ impl<T> Window<T> {
     }
 
     /// The commands of the batches in flight, the oldest first.
-    pub fn wires(&self) -> impl Iterator<Item = &Bytes> {
-        self.batches.iter().map(|batch| batch.commands.wire())
+    pub fn in_flight(&self) -> impl Iterator<Item = EncodedCommand<'_>> {
+        self.batches.iter().flat_map(|batch| batch.commands.iter())
     }
 
     /// The tags of the batches in flight, the oldest first.
@@ -179,7 +188,9 @@ impl<T> Window<T> {
         let batch = self.batches.pop_front_if(|batch| batch.is_answered())?;
         self.replying = self.replying.saturating_sub(1);
         self.bytes -= batch.commands.wire().len();
-        self.spare = batch.commands.into_ends();
+        if self.spares.len() < SPARES {
+            self.spares.extend(batch.commands.into_spare());
+        }
         Some(batch.tag)
     }
 }
@@ -195,7 +206,7 @@ mod tests {
     fn batch(commands: usize) -> CommandBatch {
         let mut batch = CommandBatch::default();
         for i in 0..commands {
-            batch.push(&[b"SET", i.to_string().as_bytes(), b"secret"]);
+            batch.push_keyed(&[b"SET", i.to_string().as_bytes(), b"secret"], 1..2, i as u64);
         }
         batch
     }

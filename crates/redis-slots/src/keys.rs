@@ -1,5 +1,8 @@
 //! Where a command keeps its keys, and so where it goes.
 
+use std::iter::StepBy;
+use std::ops::Range;
+
 use crate::slot::Slot;
 
 /// Where a command goes in a cluster.
@@ -61,25 +64,32 @@ impl KeySpec {
 
     /// The keys among `args`, which hold the command's name too.
     pub fn keys<'a, A: AsRef<[u8]>>(&self, args: &'a [A]) -> impl Iterator<Item = &'a [u8]> + use<'a, A> {
-        let range = match self.step {
-            0 => self.counted_range(args),
-            _ => usize::from(self.first)..self.end(args.len()),
-        };
-        let keys = args.get(range.start.min(range.end)..range.end).unwrap_or_default();
-        keys.iter().step_by(self.step()).map(AsRef::as_ref)
+        let range = self.range_among(args.len(), |at| args.get(at).map(AsRef::as_ref));
+        args.get(range).unwrap_or_default().iter().step_by(self.step()).map(AsRef::as_ref)
     }
 
     /// Where the keys are, as positions among `args`.
     pub fn positions<A: AsRef<[u8]>>(&self, args: &[A]) -> impl Iterator<Item = usize> + use<A> {
-        let count = self.keys(args).count();
-        let (first, step) = (self.first().unwrap_or(0), self.step());
-        (0..count).map(move |index| first + index * step)
+        self.positions_among(args.len(), |at| args.get(at).map(AsRef::as_ref))
     }
 
-    fn counted_range<A: AsRef<[u8]>>(&self, args: &[A]) -> std::ops::Range<usize> {
-        let at = usize::from(self.first);
-        let count = args.get(at).and_then(|count| std::str::from_utf8(count.as_ref()).ok()?.parse().ok());
-        at + 1..(at + 1).saturating_add(count.unwrap_or(0usize)).min(args.len())
+    /// Where the keys are among `len` arguments, of which `argument` gives any; it is called for at most one.
+    pub fn positions_among<'a>(
+        &self,
+        len: usize,
+        argument: impl FnOnce(usize) -> Option<&'a [u8]>,
+    ) -> StepBy<Range<usize>> {
+        self.range_among(len, argument).step_by(self.step())
+    }
+
+    /// From the first key to one behind the last.
+    fn range_among<'a>(&self, len: usize, argument: impl FnOnce(usize) -> Option<&'a [u8]>) -> Range<usize> {
+        let first = usize::from(self.first);
+        let (start, end) = match self.step {
+            0 => (first + 1, counted_end(first, argument(first)).min(len)),
+            _ => (first, self.end(len)),
+        };
+        start.min(end)..end
     }
 
     /// Where the command goes whose `args`, its name among them, are these.
@@ -101,6 +111,12 @@ impl KeySpec {
         };
         if self.first == 0 { 0 } else { end.min(len) }
     }
+}
+
+/// One behind the last key, if argument `at` says that `count` keys follow it.
+fn counted_end(at: usize, count: Option<&[u8]>) -> usize {
+    let count = count.and_then(|count| std::str::from_utf8(count).ok()?.parse().ok());
+    (at + 1).saturating_add(count.unwrap_or(0usize))
 }
 
 #[cfg(test)]

@@ -14,6 +14,8 @@ use std::fmt;
 
 use dfly_client::FlowId;
 use dfly_journal::Lsn;
+use dfly_translate::{CommandFacts, CommandKind};
+use dfly_wire::DbIndex;
 use redis_resp::{CommandBatch, Reply, ServerError};
 use redis_sink::TargetError;
 
@@ -43,6 +45,12 @@ const REPLACE: &str = "local function is(field,value) return redis.call('HGET',K
      if new then return 1 end if not old then return 0 end \
      redis.call('HSET',KEYS[1],'source',ARGV[2]) \
      for i=3,#ARGV,3 do redis.call('HSET',KEYS[1],ARGV[i],ARGV[i+2]) end return 1";
+
+/// The tag of a command that sets fields of [`KEY`].
+pub(crate) const SETS_FIELDS: u64 = CommandFacts::side_key(DbIndex(0)).idempotent().tag();
+
+/// The tag of a command that begins or ends a transaction.
+pub(crate) const CONTROL: u64 = CommandFacts::new(CommandKind::Control, DbIndex(0)).tag();
 
 /// How many commands [`open_guarded`] writes.
 pub(crate) const GUARD_COMMANDS: usize = 3;
@@ -236,7 +244,7 @@ impl Checkpoint {
     /// All of it in one command, for a target that was just flushed.
     pub(crate) fn write(&self, beside: (&str, &Lasting), out: &mut CommandBatch) {
         let words = self.request(beside);
-        out.push(&words.iter().map(Vec::as_slice).collect::<Vec<_>>());
+        out.push_keyed(&words.iter().map(Vec::as_slice).collect::<Vec<_>>(), 1..2, SETS_FIELDS);
     }
 
     /// The command of [`Self::write`].
@@ -255,9 +263,9 @@ impl Checkpoint {
 /// A flow's first position, with what belongs to all flows.
 pub(crate) fn write_entry(source: (&str, u16), (flow, at): (FlowId, Position), out: &mut CommandBatch) {
     let mut command = out.start(8);
-    command.arg(b"HSET").arg(KEY.as_bytes());
+    command.arg(b"HSET").key(KEY.as_bytes());
     command.arg(b"source").arg(source.0.as_bytes()).arg(b"flows").int(i64::from(source.1));
-    command.arg(field(flow).as_bytes()).arg(at.to_string().as_bytes()).finish();
+    command.arg(field(flow).as_bytes()).arg(at.to_string().as_bytes()).finish_with(SETS_FIELDS);
 }
 
 /// A flow's position in a cluster, with who knows of it.
@@ -268,31 +276,33 @@ pub(crate) fn write_witnessed(
     out: &mut CommandBatch,
 ) {
     let mut command = out.start(10);
-    command.arg(b"HSET").arg(KEY.as_bytes());
+    command.arg(b"HSET").key(KEY.as_bytes());
     command.arg(b"source").arg(source.0.as_bytes()).arg(b"flows").int(i64::from(source.1));
     command.arg(witness::field(flow).as_bytes()).arg(witnesses.as_bytes());
-    command.arg(field(flow).as_bytes()).arg(at.to_string().as_bytes()).finish();
+    command.arg(field(flow).as_bytes()).arg(at.to_string().as_bytes()).finish_with(SETS_FIELDS);
 }
 
 /// How the source spreads its keys.
 pub(crate) fn write_sharding(sharding: Sharding, out: &mut CommandBatch) {
-    out.push(&[b"HSET", KEY.as_bytes(), lasting::SHARDING.as_bytes(), sharding.name().as_bytes()]);
+    let words = [b"HSET", KEY.as_bytes(), lasting::SHARDING.as_bytes(), sharding.name().as_bytes()];
+    out.push_keyed(&words, 1..2, SETS_FIELDS);
 }
 
 /// The head of a transaction that is carried out only if the flow stands at `expected`. The connection is in database 0.
 pub(crate) fn open_guarded(parties: &Parties, (flow, expected): (FlowId, Position), out: &mut CommandBatch) {
     let guard = format!("{GUARD}{flow}");
-    out.push(&[b"WATCH", guard.as_bytes()]);
+    out.push_keyed(&[b"WATCH", guard.as_bytes()], 1..2, CONTROL);
     let mut check = out.start(9);
-    check.arg(b"EVAL").arg(CHECK.as_bytes()).int(2).arg(KEY.as_bytes()).arg(guard.as_bytes());
+    check.arg(b"EVAL").arg(CHECK.as_bytes()).int(2).key(KEY.as_bytes()).key(guard.as_bytes());
     check.arg(field(flow).as_bytes()).arg(expected.to_string().as_bytes());
-    check.arg(parties.source_id.as_bytes()).arg(parties.owner.as_bytes()).finish();
-    out.push(&[b"MULTI"]);
+    check.arg(parties.source_id.as_bytes()).arg(parties.owner.as_bytes()).finish_with(CONTROL);
+    out.push_keyed(&[b"MULTI"], 0..0, CONTROL);
 }
 
 /// A flow's position.
 pub(crate) fn write_position(flow: FlowId, at: Position, out: &mut CommandBatch) {
-    out.push(&[b"HSET", KEY.as_bytes(), field(flow).as_bytes(), at.to_string().as_bytes()]);
+    let (field, at) = (field(flow), at.to_string());
+    out.push_keyed(&[b"HSET", KEY.as_bytes(), field.as_bytes(), at.as_bytes()], 1..2, SETS_FIELDS);
 }
 
 async fn ask(target: &mut TargetConnection, request: &[&str]) -> Result<Reply, Error> {
@@ -348,14 +358,15 @@ fn whole(fields: &BTreeMap<String, String>) -> Option<Checkpoint> {
 
 #[cfg(test)]
 mod tests {
-    use redis_resp::arguments;
-
     use super::*;
 
     fn after(batch: &CommandBatch) -> Stored {
         let mut held = BTreeMap::new();
         for i in 0..batch.len() {
-            let words: Vec<String> = arguments(batch.command(i).unwrap())
+            let words: Vec<String> = batch
+                .command(i)
+                .unwrap()
+                .arguments()
                 .map(|word| String::from_utf8_lossy(word).into_owned())
                 .collect();
             assert_eq!(words[..2], ["HSET", KEY]);

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use dfly_translate::ReservedNames;
 use dfly_wire::DbIndex;
 use redis_resp::Reply;
 use redis_resp::connection::{Endpoint, Peer};
@@ -10,7 +11,7 @@ use redis_resp::connection::{Endpoint, Peer};
 use crate::checkpoint::KEY;
 use crate::config::{EngineConfig, TargetMode};
 use crate::error::Error;
-use crate::sweep::{Keys, RESERVED};
+use crate::sweep::Keys;
 use crate::target::{TargetConnection, connect_target, databases, others};
 
 /// What is to be cleaned up.
@@ -55,10 +56,10 @@ pub type Found = BTreeMap<Owned, u64>;
 impl Owned {
     /// By the key's name.
     fn of(key: &[u8]) -> Self {
-        let rest = key.strip_prefix(RESERVED).unwrap_or_default();
+        let rest = ReservedNames::kind_of(key).unwrap_or_default();
         let kind = rest.split(|byte| *byte == b':').next().unwrap_or_default();
         match kind {
-            _ if key == KEY.as_bytes() => Self::Positions,
+            b"checkpoint" => Self::Positions,
             _ if kind.starts_with(b"{") => Self::SlotPositions,
             b"due" | b"expiry" => Self::MemberExpiries,
             b"reread" => Self::Wanted,
@@ -81,7 +82,7 @@ impl Cleanup {
         let source = Endpoint { peer: Peer::Source, ..self.target.clone() };
         let config = EngineConfig { target_mode: self.target_mode, ..EngineConfig::new(source, self.target) };
         let (mut target, _) = connect_target(&config).await?;
-        let connections = writers(&mut target).await?;
+        let connections = writers(&mut target, &config.rules.names.connection()).await?;
         if connections > 0 && !self.force {
             return Err(Error::InUse { connections });
         }
@@ -97,8 +98,8 @@ impl Cleanup {
     }
 }
 
-/// How many connections other than this have this tool's name.
-async fn writers(target: &mut TargetConnection) -> Result<usize, Error> {
+/// How many connections other than this have this name.
+async fn writers(target: &mut TargetConnection, name: &str) -> Result<usize, Error> {
     let mut count = 0;
     for part in target.parts() {
         let own = match target.ask_part(&part, &["CLIENT", "ID"]).await? {
@@ -106,7 +107,7 @@ async fn writers(target: &mut TargetConnection) -> Result<usize, Error> {
             _ => continue,
         };
         if let Reply::Bulk(list) = target.ask_part(&part, &["CLIENT", "LIST"]).await? {
-            count += others(&String::from_utf8_lossy(&list), &own).len();
+            count += others(&String::from_utf8_lossy(&list), name, &own).len();
         }
     }
     Ok(count)

@@ -12,20 +12,17 @@ use crate::error::Error;
 use crate::sweep::Keys;
 use crate::target::{TargetConnection, databases, demand, strange};
 
-/// The set in each database that names them.
-const KEY: &str = "df2redis:kept";
-
 /// Notes every key that is there.
 pub(crate) async fn note(target: &mut TargetConnection, config: &Arc<EngineConfig>) -> Result<Kept, Error> {
-    let mut kept = Kept::new(config.on_conflict == OnConflict::Panic);
+    let (mut kept, set) = (Kept::new(config.on_conflict == OnConflict::Panic), config.rules.names.kept());
     for db in databases(target).await? {
         target.select(db).await?;
-        demand(target, "DEL", &["DEL", KEY]).await?;
+        demand(target, "DEL", &["DEL", &set]).await?;
         let mut keys = Keys::of(config, db).await?;
         while let Some(found) = keys.next().await? {
             if !found.is_empty() {
                 let names = found.iter().map(|key| &key[..]);
-                let words: Vec<&[u8]> = [&b"SADD"[..], KEY.as_bytes()].into_iter().chain(names).collect();
+                let words: Vec<&[u8]> = [&b"SADD"[..], set.as_bytes()].into_iter().chain(names).collect();
                 demand(target, "SADD", &words).await?;
             }
             found.into_iter().for_each(|key| kept.add(db, key));
@@ -37,12 +34,12 @@ pub(crate) async fn note(target: &mut TargetConnection, config: &Arc<EngineConfi
 
 /// Those that a run before has noted.
 pub(crate) async fn load(target: &mut TargetConnection, config: &EngineConfig) -> Result<Kept, Error> {
-    let mut kept = Kept::new(config.on_conflict == OnConflict::Panic);
+    let (mut kept, set) = (Kept::new(config.on_conflict == OnConflict::Panic), config.rules.names.kept());
     for db in databases(target).await? {
         target.select(db).await?;
         let mut cursor = bytes::Bytes::from_static(b"0");
         loop {
-            let request = [&b"SSCAN"[..], KEY.as_bytes(), &cursor, b"COUNT", b"512"];
+            let request = [&b"SSCAN"[..], set.as_bytes(), &cursor, b"COUNT", b"512"];
             let reply = demand(target, "SSCAN", &request).await?;
             let Reply::Array(parts) = &reply else { return Err(strange("SSCAN", &reply)) };
             let [Reply::Bulk(next), Reply::Array(names)] = parts.as_slice() else {

@@ -181,10 +181,10 @@ impl Engine {
             return Ok(Stored::Nothing);
         }
         Checkpoint::claim(target, &self.owner()).await?;
-        target::evict_others(target).await?;
+        target::evict_others(target, &self.config.rules.names.connection()).await?;
         cluster::flush::finish(target, (&self.owner(), self.config.wait_replicas)).await?;
         match Checkpoint::load(target).await? {
-            Stored::Whole(at) if !cluster::witness::agree(target, &at).await? => {
+            Stored::Whole(at) if !cluster::witness::agree(target, &self.config.rules.names, &at).await? => {
                 warn!(
                     "a primary of the target has lost data that it had acknowledged (was it restarted without an append-only file, or replaced by a replica that lacked some?): synchronising fully"
                 );
@@ -349,7 +349,7 @@ impl Engine {
             Stored::Unfinished => Self::anew(&mut target).await,
             Stored::Refused(reason) => Err(Error::RefusedBefore { reason }),
             // Of a cluster it may have been the node alone that had the positions.
-            Stored::Nothing if cluster::passed::is_any(&mut target).await? => {
+            Stored::Nothing if cluster::passed::is_any(&mut target, &self.config.rules.names).await? => {
                 let keeps = self.config.on_start == OnStart::Merge;
                 Ok(Opening::Full(if keeps { Others::Keep } else { Others::Remove }))
             }

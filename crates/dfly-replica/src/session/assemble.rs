@@ -124,7 +124,7 @@ pub(crate) async fn open(
     }
     // One that lost something since the target was claimed would be taken for what it was.
     if let Opening::Partial(at) = opening
-        && !witness::agree(&mut target, at).await?
+        && !witness::agree(&mut target, &config.rules.names, at).await?
     {
         return Err(Error::Replaced("it has lost what it had answered".to_owned()));
     }
@@ -134,7 +134,7 @@ pub(crate) async fn open(
         (Plan::Full(plan), Opening::Full(_), None) => {
             // Nothing may resume from before this synchronisation, however it ends.
             Checkpoint::begin(&mut target, owner, &running.lasting).await?;
-            notes::forget(&mut target, running.session.flows).await?;
+            notes::forget(&mut target, &config.rules.names, running.session.flows).await?;
             // The flows are read before SYNC is asked for: bytes come before its reply does.
             running.spawn_all(agreed.flows, (Form::Snapshot, &shared)).await?;
             running.begin_sync(plan).await?;
@@ -277,7 +277,10 @@ impl Running {
         let ahead = target::clock_ahead(&mut connection, &self.config.clock).await?;
         let (most, span) = (self.config.expiries, 6 * self.config.expiry_horizon);
         let expiries = match position {
-            Some(at) => notes::expiries(&mut connection, (flow.id, at), (most, span)).await?,
+            Some(at) => {
+                let key = self.config.rules.names.expiries(flow.id.0);
+                notes::expiries(&mut connection, &key, at, (most, span)).await?
+            }
             None => Expiries::new(most, span),
         };
         self.unknown_expiries |= expiries.is_unknown();
@@ -334,9 +337,9 @@ impl Running {
         mut target: TargetConnection,
         (flow, position): (FlowId, Option<Position>),
     ) -> Result<(Sink, Option<Keeping>, Passed), Error> {
-        let (mut units, mut passed) = (Units::new(flow), Passed::default());
+        let (mut units, mut passed) = (Units::new(self.config.rules.names.clone(), flow), Passed::default());
         if position.is_some() && target.is_cluster() {
-            for (slot, position) in passed::positions(&mut target, flow).await? {
+            for (slot, position) in passed::positions(&mut target, &self.config.rules.names, flow).await? {
                 units.hold(slot, position);
                 passed.add(slot, position);
             }

@@ -6,28 +6,31 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use dfly_client::FlowId;
-use dfly_translate::Translator;
+use dfly_translate::{ReservedNames, Translator};
 use dfly_wire::DbIndex;
 use redis_resp::Reply;
-use redis_sink::cluster::position_key;
-use redis_slots::{SLOTS, Slot, tag_of};
+use redis_slots::{SLOTS, Slot};
 
 use crate::checkpoint::Position;
 use crate::error::Error;
 use crate::expiries::Expiries;
-use crate::flow::{Expiring, Wanted};
+use crate::flow::Wanted;
 use crate::target::{Question, TargetConnection, databases, demand, members, members_of, strange};
 
 /// What runs before have kept beside the keys says nothing of the values that come now.
-pub(super) async fn forget(target: &mut TargetConnection, flows: u16) -> Result<(), Error> {
+pub(super) async fn forget(
+    target: &mut TargetConnection,
+    names: &ReservedNames,
+    flows: u16,
+) -> Result<(), Error> {
     if target.is_cluster() {
-        return forget_in_slots(target, flows).await;
+        return forget_in_slots(target, names, flows).await;
     }
     for db in databases(target).await? {
         target.select(db).await?;
         for flow in 0..flows {
-            let names =
-                ["due", "left-out", "reread", "expiries"].map(|kind| format!("df2redis:{kind}:{flow}"));
+            let (due, left_out) = (names.due(flow, None), names.left_out(flow, None));
+            let names = [due, left_out, names.reread(flow, None), names.expiries(flow)];
             let request = ["DEL".to_owned()].into_iter().chain(names).collect::<Vec<_>>();
             demand(target, "DEL", &request).await?;
         }
@@ -39,12 +42,12 @@ pub(super) async fn forget(target: &mut TargetConnection, flows: u16) -> Result<
 /// The expiries that the target holds, if a session before has left them with its last transaction.
 pub(super) async fn expiries(
     target: &mut TargetConnection,
-    (flow, at): (FlowId, Position),
+    key: &str,
+    at: Position,
     limits: (usize, Duration),
 ) -> Result<Expiries, Error> {
-    let key = Expiring::key(flow);
-    let stored = demand(target, "GET", &["GET", &key]).await?;
-    demand(target, "DEL", &["DEL", &key]).await?;
+    let stored = demand(target, "GET", &["GET", key]).await?;
+    demand(target, "DEL", &["DEL", key]).await?;
     let restored = match &stored {
         Reply::Bulk(value) => Expiries::restore(value, at.transaction, limits),
         _ => None,
@@ -73,7 +76,7 @@ pub(super) async fn adopt(
         }
     }
     target.select(DbIndex(0)).await?;
-    let key = Wanted::set(flow, None);
+    let key = translator.rules().names.reread(flow.0, None);
     for member in members(target, "SMEMBERS", &[&b"SMEMBERS"[..], key.as_bytes()]).await? {
         wanted.adopt(&member);
     }
@@ -97,8 +100,9 @@ async fn adopt_from_slots(
     for key in all_members(target, ("SMEMBERS", left_out.collect())).await? {
         translator.adopt_left_out(DbIndex(0), &key);
     }
-    let read_again =
-        slots().map(|slot| Question::new(&[b"SMEMBERS", Wanted::set(flow, Some(slot)).as_bytes()]));
+    let read_again = slots().map(|slot| {
+        Question::new(&[b"SMEMBERS", translator.rules().names.reread(flow.0, Some(slot)).as_bytes()])
+    });
     for member in all_members(target, ("SMEMBERS", read_again.collect())).await? {
         wanted.adopt(&member);
     }
@@ -114,7 +118,8 @@ async fn noted_slots(
     // One key a question: of several, none of which is there, a slot on its way says TRYAGAIN for as long as it is.
     let names = |slot: Slot| {
         let (due, left_out) = (translator.due_registry(Some(slot)), translator.left_out_registry(Some(slot)));
-        [due, left_out, Wanted::set(flow, Some(slot)).into_bytes()].map(|name| (slot, name))
+        [due, left_out, translator.rules().names.reread(flow.0, Some(slot)).into_bytes()]
+            .map(|name| (slot, name))
     };
     let names: Vec<(Slot, Vec<u8>)> = (0..SLOTS).map(Slot).flat_map(names).collect();
     let questions: Vec<Question> = names.iter().map(|(_, name)| Question::new(&[b"EXISTS", name])).collect();
@@ -142,20 +147,24 @@ async fn all_members(
 }
 
 /// Everything of this tool that lies in a slot for its own sake, the positions among it.
-async fn forget_in_slots(target: &mut TargetConnection, flows: u16) -> Result<(), Error> {
+async fn forget_in_slots(
+    target: &mut TargetConnection,
+    names: &ReservedNames,
+    flows: u16,
+) -> Result<(), Error> {
     // There is the hash of the positions alone, which was written just now.
     if target.sizes().await?.iter().sum::<u64>() <= 1 {
         return Ok(());
     }
-    let names = |slot: Slot| {
-        let tag = tag_of(slot);
-        let kinds = ["due", "left-out", "reread"];
-        let names =
-            (0..flows).flat_map(move |flow| kinds.map(|kind| format!("df2redis:{kind}:{flow}:{{{tag}}}")));
-        names.map(String::into_bytes).chain([position_key(slot)])
+    let in_slot = |slot: Slot| {
+        let of_flow = move |flow| {
+            let slot = Some(slot);
+            [names.due(flow, slot), names.left_out(flow, slot), names.reread(flow, slot)]
+        };
+        (0..flows).flat_map(of_flow).map(String::into_bytes).chain([names.slot_position(slot)])
     };
-    let expiries = (0..flows).map(|flow| Expiring::key(FlowId(flow)).into_bytes());
-    let names = (0..SLOTS).map(Slot).flat_map(names).chain(expiries);
+    let expiries = (0..flows).map(|flow| names.expiries(flow).into_bytes());
+    let names = (0..SLOTS).map(Slot).flat_map(in_slot).chain(expiries);
     let questions: Vec<Question> = names.map(|name| Question::new(&[b"DEL", &name])).collect();
     for reply in target.ask_many(&questions).await? {
         if let Reply::Error(error) = reply {

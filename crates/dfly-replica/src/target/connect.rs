@@ -27,9 +27,6 @@ use crate::cluster::{self, flush::Behind};
 use crate::config::{Clock, EngineConfig, TargetMode};
 use crate::error::Error;
 
-/// The name of every connection to the target, as `CLIENT LIST` shows it.
-pub(crate) const NAME: &str = "df2redis";
-
 /// Why a target is not written to that keeps it to itself.
 const UNSAID: &str =
     "does not say whether it is a single server or a cluster (is it a proxy?); say so with --target-mode";
@@ -53,7 +50,10 @@ pub(crate) async fn connect_target(config: &EngineConfig) -> Result<(TargetConne
         return Ok((TargetConnection::Cluster(Box::new(cluster)), target.in_cluster()));
     }
     // Only a name: a user that may not set it can still write.
-    connection.ask(&["CLIENT", "SETNAME", NAME]).await.map_err(TargetError::from)?;
+    connection
+        .ask(&["CLIENT", "SETNAME", &config.rules.names.connection()])
+        .await
+        .map_err(TargetError::from)?;
     let target = known.into_iter().fold(plain(&info), Target::with);
     Ok((TargetConnection::Server(connection), target))
 }
@@ -94,7 +94,7 @@ async fn oldest(cluster: &mut ClusterConnection) -> Result<TargetInfo, Error> {
 
 /// Closes the connections of sessions before: what they sent and the target has not read yet is never carried out. The
 /// guard of a transaction sees to that too; values of a snapshot have none.
-pub(crate) async fn evict_others(target: &mut TargetConnection) -> Result<(), Error> {
+pub(crate) async fn evict_others(target: &mut TargetConnection, name: &str) -> Result<(), Error> {
     for part in target.parts() {
         let own = match target.ask_part(&part, &["CLIENT", "ID"]).await? {
             Reply::Integer(id) => id.to_string(),
@@ -102,7 +102,7 @@ pub(crate) async fn evict_others(target: &mut TargetConnection) -> Result<(), Er
             _ => continue,
         };
         let Reply::Bulk(list) = target.ask_part(&part, &["CLIENT", "LIST"]).await? else { continue };
-        for id in others(&String::from_utf8_lossy(&list), &own) {
+        for id in others(&String::from_utf8_lossy(&list), name, &own) {
             if let Reply::Error(error) = target.ask_part(&part, &["CLIENT", "KILL", "ID", &id]).await? {
                 debug!(%error, "a connection of a session before could not be closed");
             }
@@ -111,12 +111,12 @@ pub(crate) async fn evict_others(target: &mut TargetConnection) -> Result<(), Er
     Ok(())
 }
 
-/// The connections of this tool but `own`, in the text of `CLIENT LIST`.
-pub(crate) fn others(list: &str, own: &str) -> Vec<String> {
-    let field = |client: &str, name: &str| {
-        client.split(' ').find_map(|field| field.strip_prefix(name)).map(str::to_owned)
+/// The connections with this name but `own`, in the text of `CLIENT LIST`.
+pub(crate) fn others(list: &str, name: &str, own: &str) -> Vec<String> {
+    let field = |client: &str, prefix: &str| {
+        client.split(' ').find_map(|field| field.strip_prefix(prefix)).map(str::to_owned)
     };
-    let ours = list.lines().filter(|client| field(client, "name=").as_deref() == Some(NAME));
+    let ours = list.lines().filter(|client| field(client, "name=").as_deref() == Some(name));
     ours.filter_map(|client| field(client, "id=")).filter(|id| id != own).collect()
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use dfly_translate::ReservedNames;
 use dfly_wire::DbIndex;
 use redis_resp::Reply;
 use redis_sink::cluster::Shape;
@@ -21,9 +22,6 @@ const COUNT: &str = "512";
 
 /// Where a SCAN begins, and what it answers at its end.
 const START: Bytes = Bytes::from_static(b"0");
-
-/// What the tool's own keys begin with.
-pub(crate) const RESERVED: &[u8] = b"df2redis:";
 
 /// Between two walks through a cluster where it cannot be told what the first has missed.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -73,7 +71,7 @@ impl Keys {
             (None, Some(slot)) => self.target.keys_in(slot).await?.into_iter().collect(),
             (None, None) => return Ok(None),
         };
-        Ok(Some(found.into_iter().filter(|key| key.starts_with(RESERVED) == self.own).collect()))
+        Ok(Some(found.into_iter().filter(|key| ReservedNames::is_reserved(key) == self.own).collect()))
     }
 
     async fn scan(&mut self, part: &Part) -> Result<Vec<Bytes>, Error> {

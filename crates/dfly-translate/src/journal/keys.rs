@@ -6,6 +6,7 @@ use dfly_wire::{DbIndex, UnixMillis};
 
 use super::{Received, number};
 use crate::error::{TranslateError, shown};
+use crate::facts::CommandFacts;
 use crate::policy::Loss;
 use crate::reread::Reason;
 use crate::script::{self, Script};
@@ -49,7 +50,7 @@ impl Translator {
     /// The source deletes a key that is to expire in the past, and says so; the time 0 stands for never.
     pub(super) fn pexpireat(&mut self, r: &Received<'_>, out: &mut Output<'_>) -> Effect {
         match r.arg(2) {
-            b"0" => self.push(r, &[b"PERSIST", r.arg(1)], out),
+            b"0" => self.push(r, &[b"PERSIST", r.arg(1)], 1..2, out),
             _ => self.verbatim(r, out),
         }
     }
@@ -88,12 +89,12 @@ impl Translator {
         let beside = self.notes.beside(key);
         self.notes.unwatch(from, key);
         self.notes.watch(to, key);
-        self.select(from, out.commands);
         let keys = [&b"EVAL"[..], script::MOVE.as_bytes(), b"3", key, &beside.expiry, &beside.registry];
-        out.commands.push(&[&keys[..], &[r.arg(2), &beside.member]].concat());
+        let words = [&keys[..], &[r.arg(2), &beside.member]].concat();
+        self.write(CommandFacts::data(from), &words, 3..6, out.commands);
         // The next sweep finds out when the first member is due.
-        self.select(to, out.commands);
-        out.commands.push(&[b"ZADD", &beside.registry, b"0", &beside.member]);
+        let words = [&b"ZADD"[..], &beside.registry, b"0", &beside.member];
+        self.write(CommandFacts::side_key(to), &words, 1..2, out.commands);
         Ok(Effect::Written)
     }
 
@@ -101,13 +102,13 @@ impl Translator {
     pub(super) fn delex(&mut self, r: &Received<'_>, out: &mut Output<'_>) -> Result<Effect, TranslateError> {
         let condition = r.arg(2).to_ascii_uppercase();
         let equal: &[u8] = match (r.args().len(), condition.as_slice()) {
-            (2, _) => return Ok(self.push(r, &[b"DEL", r.arg(1)], out)),
+            (2, _) => return Ok(self.push(r, &[b"DEL", r.arg(1)], 1..2, out)),
             (4, b"IFEQ") => b"1",
             (4, b"IFNE") => b"0",
             _ => return self.again_or_lose(Reason::Form, Loss::Form, r),
         };
         let script = script::DELEX.text.as_bytes();
-        Ok(self.push(r, &[b"EVAL", script, b"1", r.arg(1), equal, r.arg(3)], out))
+        Ok(self.push(r, &[b"EVAL", script, b"1", r.arg(1), equal, r.arg(3)], 3..4, out))
     }
 
     /// `RESTORE key ttl payload [REPLACE] [ABSTTL] [STICK] [IDLETIME s] [FREQ n]`. The payload may come from any
@@ -133,7 +134,7 @@ impl Translator {
             }
         };
         if !self.rules.selection.takes_kind(value.kind()) {
-            return Ok(self.push(r, &[b"DEL", key], out));
+            return Ok(self.push(r, &[b"DEL", key], 1..2, out));
         }
         let baseline = Baseline { db, key, expire_at };
         let effect = match scalar(&value) {

@@ -6,6 +6,7 @@ use redis_resp::CommandBatch;
 
 use super::{Received, number};
 use crate::error::TranslateError;
+use crate::facts::CommandFacts;
 use crate::notes::Beside;
 use crate::policy::Loss;
 use crate::reread::Reason;
@@ -59,8 +60,9 @@ impl Translator {
             let beside = self.notes.beside(key);
             self.select(db, out.commands);
             let mut sweep = out.commands.start(8);
-            sweep.arg(b"EVAL").arg(script::SWEEP.as_bytes()).int(3).arg(key);
-            sweep.arg(&beside.expiry).arg(&beside.registry).arg(&beside.member).int(out.now.0).finish();
+            sweep.arg(b"EVAL").arg(script::SWEEP.as_bytes()).int(3);
+            sweep.key(key).key(&beside.expiry).key(&beside.registry).arg(&beside.member);
+            sweep.int(out.now.0).finish_with(CommandFacts::data(db).tag());
         }
     }
 
@@ -77,10 +79,10 @@ impl Translator {
         }
         let (old, new) = (self.notes.beside(from), self.notes.beside(to));
         let only_new: &[u8] = if r.spec.rule == Rule::RenameNx { b"1" } else { b"0" };
-        self.select(db, out.commands);
         let keys = [from, to, &old.expiry, &new.expiry, &old.registry, &new.registry];
         let head = [&b"EVAL"[..], script::MOVE_MEMBERS.as_bytes(), b"6"];
-        out.commands.push(&[&head[..], &keys[..], &[&old.member, &new.member, only_new]].concat());
+        let words = [&head[..], &keys[..], &[&old.member, &new.member, only_new]].concat();
+        self.write(CommandFacts::data(db), &words, 3..9, out.commands);
         // Under both names: a rename that was none leaves them where they were.
         self.notes.watch(db, to);
     }
@@ -115,7 +117,7 @@ impl Translator {
             let beside = self.notes.beside(r.arg(1));
             let members = r.args().iter().skip(2).step_by(step);
             let words: Vec<&[u8]> = [&b"ZREM"[..], &beside.expiry].into_iter().chain(members).collect();
-            self.push(r, &words, out);
+            self.write(CommandFacts::side_key(r.db()), &words, 1..2, out.commands);
         }
     }
 
@@ -125,7 +127,7 @@ impl Translator {
             let beside = self.notes.beside(r.arg(1));
             let rest = r.args().iter().skip(2);
             let words: Vec<&[u8]> = [r.arg(0), &beside.expiry].into_iter().chain(rest).collect();
-            self.push(r, &words, out);
+            self.write(CommandFacts::side_key(r.db()), &words, 1..2, out.commands);
         }
     }
 
@@ -143,7 +145,7 @@ impl Translator {
         };
         if !self.emulates() {
             let effect = self.lose(Loss::MemberTtl, &r.place())?;
-            self.push(r, &[&[&b"SADD"[..], r.arg(1)], &members[..]].concat(), out);
+            self.push(r, &[&[&b"SADD"[..], r.arg(1)], &members[..]].concat(), 1..2, out);
             return Ok(effect);
         }
         let beside = self.watch_members((r.db(), r.arg(1)), out.commands);
@@ -167,7 +169,7 @@ impl Translator {
             let plain = set.condition.is_empty();
             let effect = self.lose(if plain { Loss::MemberTtl } else { Loss::Form }, &r.place())?;
             if plain {
-                self.push(r, &[&[&b"HSET"[..], r.arg(1)], &set.pairs[..]].concat(), out);
+                self.push(r, &[&[&b"HSET"[..], r.arg(1)], &set.pairs[..]].concat(), 1..2, out);
             }
             return Ok(effect);
         }
@@ -261,15 +263,15 @@ impl Translator {
     ) {
         self.select(r.db(), out);
         let mut command = out.start(7 + options.len() + members.len());
-        command.arg(b"EVAL").arg(script.as_bytes()).int(3).arg(r.arg(1));
-        command.arg(&beside.expiry).arg(&beside.registry).arg(&beside.member);
+        command.arg(b"EVAL").arg(script.as_bytes()).int(3);
+        command.key(r.arg(1)).key(&beside.expiry).key(&beside.registry).arg(&beside.member);
         for option in options {
             command.arg(option);
         }
         for member in members {
             command.arg(member);
         }
-        command.finish();
+        command.finish_with(CommandFacts::data(r.db()).tag());
     }
 }
 

@@ -8,12 +8,16 @@ mod slots;
 mod streams;
 mod strings;
 
+use std::ops::Range;
+
 use dfly_journal::{Args, Command};
 use dfly_wire::DbIndex;
+use redis_resp::CommandWriter;
 
 pub(crate) use modules::loss_without;
 
 use crate::error::TranslateError;
+use crate::facts::CommandFacts;
 use crate::policy::Loss;
 use crate::reread::{Reason, Reread};
 use crate::script::{self, Script};
@@ -126,17 +130,24 @@ impl Translator {
             self.last_del = Some((r.origin.txid, r.arg(1).to_vec()));
         }
         self.select(r.db(), out.commands);
-        let mut command = out.commands.start(r.args().len());
-        for arg in r.args() {
-            command.arg(arg);
+        let command = out.commands.start(r.args().len());
+        let facts = CommandFacts::data(r.db()).of_words(r.args());
+        match r.spec.stores() {
+            false => write_args(command, r.args(), r.key_positions(), facts),
+            true => write_args(command, r.args(), r.spec.key_positions(&r.words()), facts),
         }
-        command.finish();
         Effect::Written
     }
 
-    fn push(&mut self, r: &Received<'_>, words: &[&[u8]], out: &mut Output<'_>) -> Effect {
-        self.select(r.db(), out.commands);
-        out.commands.push(words);
+    /// Writes a command with these words, those at the positions `keys` being its keys, in the record's database.
+    fn push(
+        &mut self,
+        r: &Received<'_>,
+        words: &[&[u8]],
+        keys: Range<usize>,
+        out: &mut Output<'_>,
+    ) -> Effect {
+        self.write(CommandFacts::data(r.db()), words, keys, out.commands);
         Effect::Written
     }
 
@@ -144,11 +155,15 @@ impl Translator {
     fn script(&mut self, script: &Script, r: &Received<'_>, out: &mut Output<'_>) -> Effect {
         self.select(r.db(), out.commands);
         let mut command = out.commands.start(r.args().len() + 2);
-        command.arg(b"EVAL").arg(script.text.as_bytes()).int(script.keys);
-        for arg in r.args().iter().skip(1) {
+        command.arg(b"EVAL").arg(script.text.as_bytes()).int(i64::from(script.keys));
+        let mut args = r.args().iter().skip(1);
+        for key in args.by_ref().take(usize::from(script.keys)) {
+            command.key(key);
+        }
+        for arg in args {
             command.arg(arg);
         }
-        command.finish();
+        command.finish_with(CommandFacts::data(r.db()).tag());
         Effect::Written
     }
 
@@ -205,6 +220,11 @@ impl<'a> Received<'a> {
         self.record.args.get(index).unwrap_or_default()
     }
 
+    /// Where its keys are, unless its command [`stores`](CommandSpec::stores) a result.
+    fn key_positions(&self) -> impl Iterator<Item = usize> + use<> {
+        self.spec.keys.positions_among(self.args().len(), |at| self.args().get(at))
+    }
+
     fn words(&self) -> Vec<&'a [u8]> {
         self.record.args.iter().collect()
     }
@@ -219,6 +239,26 @@ impl<'a> Received<'a> {
     fn place(&self) -> Place<'a> {
         place(self.origin, Some(self.spec))
     }
+}
+
+/// Writes the arguments of a record, and marks those at the ascending positions `keys` as keys.
+fn write_args(
+    mut command: CommandWriter<'_>,
+    args: &Args,
+    keys: impl IntoIterator<Item = usize>,
+    facts: CommandFacts,
+) {
+    let mut keys = keys.into_iter();
+    let mut next = keys.next();
+    for (at, arg) in args.iter().enumerate() {
+        if next == Some(at) {
+            command.key(arg);
+            next = keys.next();
+        } else {
+            command.arg(arg);
+        }
+    }
+    command.finish_with(facts.tag());
 }
 
 fn place<'a>(record: &'a Command, spec: Option<&CommandSpec>) -> Place<'a> {

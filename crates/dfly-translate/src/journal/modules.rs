@@ -32,11 +32,11 @@ impl Translator {
             return self.json(r, out);
         }
         if as_string {
-            return Ok(self.push(r, &[b"SET", r.arg(1), r.arg(3), b"KEEPTTL"], out));
+            return Ok(self.push(r, &[b"SET", r.arg(1), r.arg(3), b"KEEPTTL"], 1..2, out));
         }
         // What the key held before is gone on the source.
         let effect = self.lose(Loss::Json, &r.place())?;
-        self.push(r, &[b"DEL", r.arg(1)], out);
+        self.push(r, &[b"DEL", r.arg(1)], 1..2, out);
         Ok(effect)
     }
 

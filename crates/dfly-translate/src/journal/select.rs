@@ -5,6 +5,7 @@ use dfly_wire::DbIndex;
 
 use super::{Received, number};
 use crate::error::TranslateError;
+use crate::facts::CommandFacts;
 use crate::policy::Loss;
 use crate::reread::Reason;
 use crate::table::{CommandSpec, Rule};
@@ -99,8 +100,7 @@ impl Translator {
             return Ok(Effect::Nothing);
         }
         let key = self.rules.selection.renamed(r.arg(1)).unwrap_or_else(|| r.arg(1).to_vec());
-        self.select(db, out.commands);
-        out.commands.push(&[b"DEL", &key]);
+        self.write(CommandFacts::data(db), &[b"DEL", &key], 1..2, out.commands);
         Ok(Effect::Written)
     }
 }

@@ -13,7 +13,7 @@ impl Translator {
         let timed = words.iter().skip(6).any(|word| is(word, b"TIME"));
         // What XREADGROUP leaves names its consumer in a record of its own.
         if !timed {
-            self.push(r, &[b"XGROUP", b"CREATECONSUMER", r.arg(1), r.arg(2), r.arg(3)], out);
+            self.push(r, &[b"XGROUP", b"CREATECONSUMER", r.arg(1), r.arg(2), r.arg(3)], 2..3, out);
         }
         if timed || r.args().name() == b"XAUTOCLAIM" {
             return self.verbatim(r, out);
@@ -25,7 +25,7 @@ impl Translator {
         if !idle {
             claim.extend([&b"TIME"[..], now.as_bytes()]);
         }
-        self.push(r, &claim, out)
+        self.push(r, &claim, 1..2, out)
     }
 
     /// XGROUP. The source takes no notice of the counter in CREATE.
@@ -34,7 +34,7 @@ impl Translator {
             return self.stream_counters(r, out);
         }
         let words = without_counters(r, 5);
-        self.push(r, &words, out)
+        self.push(r, &words, 2..3, out)
     }
 
     /// A Redis before 7.0 counts neither what a group has read nor what a stream ever had.
@@ -43,8 +43,8 @@ impl Translator {
             return self.verbatim(r, out);
         }
         // `XGROUP SUBCOMMAND key group id` and `XSETID key id` stand before any option.
-        let words = without_counters(r, if r.args().name() == b"XGROUP" { 5 } else { 3 });
-        self.push(r, &words, out)
+        let (fixed, key) = if r.args().name() == b"XGROUP" { (5, 2) } else { (3, 1) };
+        self.push(r, &without_counters(r, fixed), key..key + 1, out)
     }
 }
 

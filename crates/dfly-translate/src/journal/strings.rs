@@ -29,7 +29,7 @@ impl Translator {
                 _ => return self.again_or_lose(Reason::Form, Loss::Form, r),
             }
         }
-        self.push(r, &words, out);
+        self.push(r, &words, 1..2, out);
         Ok(effect)
     }
 

@@ -8,8 +8,9 @@ use dfly_rdb::payload::{Plan, plan, write_dump};
 use dfly_rdb::{Element, Entry, IntBuffer, KeyHeader, RawValue, ValueError, ValueKind};
 use dfly_wire::{DbIndex, UnixMillis};
 
-use crate::elements;
+use crate::elements::{self, Destination};
 use crate::error::{TranslateError, shown};
+use crate::facts::CommandFacts;
 use crate::journal::loss_without;
 use crate::policy::Loss;
 use crate::target::Ability;
@@ -31,6 +32,10 @@ pub(crate) struct Baseline<'a> {
 impl<'a> Baseline<'a> {
     pub(crate) fn place(&self) -> Place<'a> {
         Place { what: "the value", key: self.key, db: self.db }
+    }
+
+    fn destination(&self) -> Destination<'a> {
+        Destination::data(self.db, self.key)
     }
 
     fn damaged(&self, error: ValueError) -> TranslateError {
@@ -85,7 +90,9 @@ impl Translator {
     pub fn function(&mut self, source: &[u8], out: &mut Output<'_>) -> bool {
         let known = self.target.has(Ability::Functions);
         if known {
-            out.commands.push(&[b"FUNCTION", b"LOAD", b"REPLACE", source]);
+            // Functions belong to the server, not to a database.
+            let tag = CommandFacts::data(DbIndex(0)).tag();
+            out.commands.push_keyed(&[b"FUNCTION", b"LOAD", b"REPLACE", source], 0..0, tag);
         }
         known
     }
@@ -127,8 +134,7 @@ impl Translator {
         }
         self.forget_members((baseline.db, baseline.key), out.commands);
         if is_due(baseline.expire_at, out.now) {
-            self.select(baseline.db, out.commands);
-            out.commands.push(&[b"DEL", baseline.key]);
+            self.delete(baseline, out);
             return Ok(Effect::Written);
         }
         let is_string = value.kind() == ValueKind::String;
@@ -161,12 +167,12 @@ impl Translator {
     /// A string of these bytes.
     pub(crate) fn text(&mut self, baseline: &Baseline<'_>, text: &[u8], out: &mut Output<'_>) -> Effect {
         self.select(baseline.db, out.commands);
-        match baseline.expire_at {
-            Some(at) => {
-                out.commands.start(5).arg(b"SET").arg(baseline.key).arg(text).arg(b"PXAT").int(at.0).finish();
-            }
-            None => out.commands.push(&[b"SET", baseline.key, text]),
+        let mut set = out.commands.start(if baseline.expire_at.is_some() { 5 } else { 3 });
+        set.arg(b"SET").key(baseline.key).arg(text);
+        if let Some(at) = baseline.expire_at {
+            set.arg(b"PXAT").int(at.0);
         }
+        set.finish_with(CommandFacts::data(baseline.db).idempotent().tag());
         Effect::Written
     }
 
@@ -186,12 +192,12 @@ impl Translator {
         let mut restore = out.commands.start(6);
         restore
             .arg(b"RESTORE")
-            .arg(baseline.key)
+            .key(baseline.key)
             .int(expire_at)
             .arg(&payload)
             .arg(b"REPLACE")
             .arg(b"ABSTTL")
-            .finish();
+            .finish_with(CommandFacts::data(baseline.db).idempotent().tag());
         Ok(Effect::Written)
     }
 
@@ -211,8 +217,7 @@ impl Translator {
     ) -> Result<Effect, TranslateError> {
         let effect = self.lose(loss, &baseline.place())?;
         // What the target has under that name is not what the source has.
-        self.select(baseline.db, out.commands);
-        out.commands.push(&[b"DEL", baseline.key]);
+        self.delete(baseline, out);
         let held = Ability::OF_MODULES.iter().any(|(a, _)| self.target.has(*a) && loss_without(*a) == loss);
         if held {
             self.note_left_out((baseline.db, baseline.key), out.commands);
@@ -233,14 +238,14 @@ impl Translator {
                 text.extend_from_slice(part.as_bytes(&mut IntBuffer::new()));
             }
         }
-        self.select(baseline.db, out.commands);
+        let facts = CommandFacts::data(baseline.db);
         if self.target.has(Ability::Json) {
-            out.commands.push(&[b"DEL", baseline.key]);
-            out.commands.push(&[b"JSON.SET", baseline.key, b"$", &text]);
+            self.delete(baseline, out);
+            self.write(facts, &[b"JSON.SET", baseline.key, b"$", &text], 1..2, out.commands);
         } else {
-            out.commands.push(&[b"SET", baseline.key, &text]);
+            self.write(facts, &[b"SET", baseline.key, &text], 1..2, out.commands);
         }
-        elements::write_expiry(baseline.key, baseline.expire_at, out.commands);
+        elements::write_expiry(baseline.destination(), baseline.expire_at, out.commands);
         Ok(Effect::Written)
     }
 
@@ -258,11 +263,12 @@ impl Translator {
         }
         self.select(baseline.db, out.commands);
         let start = out.commands.len();
-        out.commands.push(&[b"DEL", baseline.key]);
+        self.delete(baseline, out);
         let place = (baseline.db, baseline.key);
         let beside = (expires && self.emulates()).then(|| self.watch_members(place, out.commands));
-        let rules = self.element_rules(beside.as_ref().map(|beside| beside.expiry.as_slice()), out.now);
-        let written = elements::write(baseline.key, value.elements(), rules, out.commands);
+        let due = beside.as_ref().map(|beside| Destination::side_key(baseline.db, &beside.expiry));
+        let rules = self.element_rules(due, out.now);
+        let written = elements::write(baseline.destination(), value.elements(), rules, out.commands);
         let earliest = match written {
             Ok(earliest) => earliest,
             Err(error) => {
@@ -271,14 +277,23 @@ impl Translator {
             }
         };
         if let Some(beside) = &beside {
-            elements::write_expiry(&beside.expiry, baseline.expire_at, out.commands);
-            elements::write_due(beside, earliest, out.commands);
+            let due = Destination::side_key(baseline.db, &beside.expiry);
+            elements::write_expiry(due, baseline.expire_at, out.commands);
+            elements::write_due(baseline.db, beside, earliest, out.commands);
         }
-        elements::write_expiry(baseline.key, baseline.expire_at, out.commands);
+        elements::write_expiry(baseline.destination(), baseline.expire_at, out.commands);
         Ok(effect)
     }
 
-    pub(crate) fn element_rules<'a>(&self, beside: Option<&'a [u8]>, now: UnixMillis) -> elements::Rules<'a> {
+    fn delete(&mut self, baseline: &Baseline<'_>, out: &mut Output<'_>) {
+        self.write(CommandFacts::data(baseline.db), &[b"DEL", baseline.key], 1..2, out.commands);
+    }
+
+    pub(crate) fn element_rules<'a>(
+        &self,
+        beside: Option<Destination<'a>>,
+        now: UnixMillis,
+    ) -> elements::Rules<'a> {
         elements::Rules {
             now,
             field_ttl: self.has_field_ttl(),
@@ -304,7 +319,7 @@ mod tests {
     use dfly_rdb::payload::TargetFormat;
     use dfly_rdb::{Family, KeyHeader, TypeId};
     use dfly_wire::UnixMillis;
-    use redis_resp::{CommandBatch, arguments};
+    use redis_resp::{CommandBatch, EncodedCommand};
 
     use super::*;
     use crate::policy::Policy;
@@ -322,9 +337,7 @@ mod tests {
         let entry = Entry { header, value: RawValue::new(type_id, Bytes::from_static(payload)) };
         let mut out = Output { commands: &mut commands, now: UnixMillis(0) };
         assert_eq!(translator.entry(&entry, &mut out), Ok(Effect::Written));
-        let name =
-            |index| arguments(commands.command(index).unwrap()).next().unwrap().escape_ascii().to_string();
-        (0..commands.len()).map(name).collect()
+        commands.iter().map(EncodedCommand::name).collect()
     }
 
     #[test]
@@ -351,7 +364,7 @@ mod tests {
         assert!(!Translator::new(redis(6, 2), Rules::from(Policy::Fail)).function(source, &mut out));
         assert!(Translator::new(redis(7, 0), Rules::from(Policy::Fail)).function(source, &mut out));
         assert_eq!(commands.len(), 1);
-        let words: Vec<&[u8]> = arguments(commands.command(0).unwrap()).collect();
+        let words: Vec<&[u8]> = commands.command(0).unwrap().arguments().collect();
         assert_eq!(words, [&b"FUNCTION"[..], b"LOAD", b"REPLACE", source]);
     }
 }

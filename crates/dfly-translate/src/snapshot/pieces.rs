@@ -9,10 +9,9 @@ use dfly_rdb::{Element, KeyHeader, Piece, RawValue, TypeId, ValueId, ValueKind};
 use dfly_wire::{DbIndex, UnixMillis};
 
 use super::Baseline;
-use redis_slots::beside;
-
-use crate::elements;
+use crate::elements::{self, Destination};
 use crate::error::{TranslateError, shown};
+use crate::facts::CommandFacts;
 use crate::notes::Beside;
 use crate::policy::Loss;
 use crate::translator::{Effect, Output, Translator, is_due};
@@ -20,9 +19,6 @@ use crate::translator::{Effect, Output, Translator, is_due};
 /// A stream of at most this size is restored whole, in bytes. Beyond it commands rebuild it, which cannot set when a
 /// consumer was last seen, nor what is pending of deleted entries.
 const WHOLE_STREAM: usize = 32 << 20;
-
-/// What the names begin with under which values grow. Keys that begin with `df2redis:` are this tool's own.
-const GROWING: &str = "df2redis:growing:";
 
 /// A value that is not complete.
 #[derive(Debug)]
@@ -70,6 +66,10 @@ impl OpenValue {
     fn baseline(&self) -> Baseline<'_> {
         Baseline { db: self.db, key: &self.key, expire_at: self.expire_at }
     }
+
+    fn growing(&self) -> Destination<'_> {
+        Destination::side_key(self.db, &self.growing)
+    }
 }
 
 impl Translator {
@@ -89,17 +89,20 @@ impl Translator {
         if chosen.is_some() {
             self.check_db(&baseline.place())?;
         }
-        let growing = beside(GROWING, &key);
+        let growing = self.rules.names.growing(&key);
         let (effect, progress) = match self.unheld(type_id.kind()) {
             _ if chosen.is_none() => (Effect::Unselected, Progress::LeftOut),
             Some(loss) => (self.leave_out(loss, &baseline, out)?, Progress::LeftOut),
             None => {
                 self.attributes(header, &baseline)?;
                 self.forget_members((db, &key), out.commands);
-                self.select(db, out.commands);
-                let due = is_due(header.expire_at, out.now);
-                out.commands.push(&[b"DEL", if due { &key } else { &growing }]);
-                (Effect::Written, if due { Progress::LeftOut } else { Progress::begin(type_id) })
+                if is_due(header.expire_at, out.now) {
+                    self.delete(&baseline, out);
+                    (Effect::Written, Progress::LeftOut)
+                } else {
+                    self.write(CommandFacts::side_key(db), &[b"DEL", &growing], 1..2, out.commands);
+                    (Effect::Written, Progress::begin(type_id))
+                }
             }
         };
         let (key, expire_at) = (Bytes::copy_from_slice(&key), header.expire_at);
@@ -155,11 +158,13 @@ impl Translator {
     ) -> Result<(), TranslateError> {
         self.select(value.db, out.commands);
         let expiry = match &value.progress {
-            Progress::Writing(Members::Beside(beside, _)) => Some(beside.expiry.as_slice()),
+            Progress::Writing(Members::Beside(beside, _)) => {
+                Some(Destination::side_key(value.db, &beside.expiry))
+            }
             _ => None,
         };
         let rules = self.element_rules(expiry, out.now);
-        let earliest = elements::write(&value.growing, piece.elements(), rules, out.commands)
+        let earliest = elements::write(value.growing(), piece.elements(), rules, out.commands)
             .map_err(|error| value.baseline().damaged(error))?;
         if let Progress::Writing(Members::Beside(_, first)) = &mut value.progress {
             *first = [*first, earliest].into_iter().flatten().min();
@@ -205,11 +210,13 @@ impl Translator {
             Progress::Writing(members) => {
                 self.select(value.db, out.commands);
                 if let Members::Beside(beside, earliest) = members {
-                    elements::write_expiry(&beside.expiry, value.expire_at, out.commands);
-                    elements::write_due(beside, *earliest, out.commands);
+                    let due = Destination::side_key(value.db, &beside.expiry);
+                    elements::write_expiry(due, value.expire_at, out.commands);
+                    elements::write_due(value.db, beside, *earliest, out.commands);
                 }
-                elements::write_expiry(&value.growing, value.expire_at, out.commands);
-                out.commands.push(&[b"RENAME", &value.growing, &value.key]);
+                elements::write_expiry(value.growing(), value.expire_at, out.commands);
+                let words = [&b"RENAME"[..], &value.growing, &value.key];
+                self.write(CommandFacts::data(value.db), &words, 1..3, out.commands);
                 Ok(Effect::Written)
             }
         }

@@ -161,14 +161,16 @@ pub fn lookup(name: &[u8]) -> Option<&'static CommandSpec> {
 }
 
 impl CommandSpec {
+    /// Whether it may store a result under a key that [`Self::keys`] does not tell.
+    pub fn stores(&self) -> bool {
+        matches!(self.rule, Rule::Store | Rule::SortStore)
+    }
+
     /// Where the keys of a record are among its words, the one behind `STORE` too. Ascending.
     pub fn key_positions(&self, words: &[&[u8]]) -> Vec<usize> {
         let mut positions: Vec<usize> = self.keys.positions(words).collect();
-        match self.rule {
-            Rule::Store | Rule::SortStore if words.len() > 2 => {
-                store_positions(self.name, words, &mut positions);
-            }
-            _ => {}
+        if self.stores() && words.len() > 2 {
+            store_positions(self.name, words, &mut positions);
         }
         positions
     }

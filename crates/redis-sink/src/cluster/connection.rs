@@ -314,6 +314,11 @@ impl ClusterConnection {
         Ok(replies)
     }
 
+    /// The hash in `slot` that holds its positions, under the prefix of the options.
+    pub fn position_key(&self, slot: Slot) -> Vec<u8> {
+        position_key(&self.options.reserved_prefix, slot)
+    }
+
     /// The position that each of `slots` holds; 0 for one that holds none.
     ///
     /// # Errors
@@ -325,7 +330,7 @@ impl ClusterConnection {
         let mut positions = BTreeMap::new();
         let field = self.options.field.clone().into_bytes();
         for slot in slots {
-            let key = position_key(slot);
+            let key = self.position_key(slot);
             let reply = self.ask(&key, &[b"HGET".as_slice(), &key, &field]).await?;
             positions.insert(slot, position(reply)?);
         }

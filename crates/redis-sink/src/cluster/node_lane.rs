@@ -1,9 +1,9 @@
-//! What goes to one node, and whose replies come from it.
+//! What is sent to one node, and which replies are due from it.
 
 use std::collections::VecDeque;
 
-use bytes::{Bytes, BytesMut};
-use redis_resp::ServerError;
+use bytes::BytesMut;
+use redis_resp::{CommandBatch, ServerError};
 use redis_slots::Slot;
 
 use crate::cluster::piece::Piece;
@@ -54,7 +54,8 @@ impl NodeLane {
     }
 
     pub(super) fn asking_refused(error: ServerError) -> WindowError {
-        let command = Bytes::from_static(ASKING);
-        WindowError::Refused(Box::new(Refusal { command, error, db: None, rest: Bytes::new() }))
+        let mut asking = CommandBatch::default();
+        asking.push(&[b"ASKING"]);
+        WindowError::Refused(Box::new(Refusal::new(asking.take(), error)))
     }
 }

@@ -18,20 +18,22 @@ pub struct ClusterOptions {
     pub endpoint: Endpoint,
     /// The name that all connections go by (`CLIENT SETNAME`).
     pub name: String,
-    /// The field of `df2redis:{tag}` in which transactions write their position.
+    /// What the names of the hashes begin with that hold positions of slots, as in [`position_key`]. It holds no braces.
+    pub reserved_prefix: String,
+    /// The field of [`position_key`] in which transactions write their position.
     pub field: String,
-    /// Who may write; asked of the cluster behind the naming of each connection for writing.
+    /// Who may write. It is asked for after each connection for writing was named.
     pub claim: Option<Claim>,
-    /// What is noted in its slot about a command that is given up.
+    /// What the target keeps about a command that is given up.
     pub memo: Option<Memo>,
     /// Between attempts.
     pub pauses: Pauses,
-    /// Comes on top of pauses between attempts to reach a node, and of those between looks at the topology; other for each
-    /// of those who write to the same cluster, so that they do not all come at once.
+    /// Added to pauses between attempts to reach a node, and to those between reads of the topology. It differs among
+    /// those who write to the same cluster, so that they do not all come at once.
     pub jitter: Duration,
-    /// How long a question is asked again that is refused in a way that passes, or whose connection broke.
+    /// How long a request is retried that is refused for a while only, or whose connection broke.
     pub patience: Duration,
-    /// How often the topology is read although nothing hints at a change; the jitter comes on top.
+    /// How often the topology is read although nothing hints at a change; the jitter is added.
     pub look_every: Duration,
 }
 
@@ -71,7 +73,7 @@ pub enum ClusterError {
     /// The topology cannot be relied on.
     #[error(transparent)]
     Topology(#[from] TopologyError),
-    /// What came is no RESP.
+    /// What the node sent is not RESP.
     #[error("the target does not speak RESP: {0}")]
     Reply(#[from] ReplyError),
     /// A node refused a command for good, or answered one that was not sent.
@@ -101,7 +103,7 @@ impl ClusterError {
     }
 }
 
-/// The hash in `slot` that holds its positions.
-pub fn position_key(slot: Slot) -> Vec<u8> {
-    format!("df2redis:{{{}}}", tag_of(slot)).into_bytes()
+/// The hash in `slot` that holds its positions: the prefix, and a tag of the slot in braces.
+pub fn position_key(prefix: &str, slot: Slot) -> Vec<u8> {
+    format!("{prefix}{{{}}}", tag_of(slot)).into_bytes()
 }

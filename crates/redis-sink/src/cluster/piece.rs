@@ -1,11 +1,11 @@
 //! What is sent of a slot in one go, and what was answered to it.
 
-use redis_resp::{CommandBatch, ErrorCode, Outcome, ServerError};
+use redis_resp::{CommandBatch, EncodedCommands, ErrorCode, Outcome, ServerError};
 
 use crate::cluster::map::NodeId;
 use crate::cluster::unit::Form;
 use crate::cluster::verdict::{Verdict, reason};
-use crate::refusal::{Commands, Refusal};
+use crate::refusal::Refusal;
 use crate::window::WindowError;
 
 /// Where a piece goes.
@@ -20,12 +20,12 @@ pub(super) enum Way {
 /// A unit, or what is left of one: a command of it that was refused.
 #[derive(Debug)]
 pub(super) struct Piece {
-    pub commands: Commands,
+    pub commands: EncodedCommands,
     pub form: Form,
     /// The number of its batch.
     pub batch: usize,
     pub way: Way,
-    /// Commands whose reply is in; at most all of them.
+    /// How many commands have their reply; at most all of them.
     answered: usize,
     /// Places of the commands that were refused, ascending. A transaction is refused at place 0.
     refused: Vec<(usize, Fate)>,
@@ -58,14 +58,14 @@ pub(super) enum Answer {
 }
 
 impl Piece {
-    pub(super) fn new(commands: Commands, (form, batch, way): (Form, usize, Way)) -> Self {
+    pub(super) fn new(commands: EncodedCommands, form: Form, batch: usize, way: Way) -> Self {
         Self { commands, form, batch, way, answered: 0, refused: Vec::new(), unqueued: None }
     }
 
     /// The commands of `batch`, if there are any, each of which may be carried out again.
     pub(super) fn plain(batch: &mut CommandBatch, number: usize) -> Option<Self> {
         let is_any = !batch.is_empty();
-        is_any.then(|| Self::new(Commands::take(batch), (Form::Plain, number, Way::Owner)))
+        is_any.then(|| Self::new(batch.take(), Form::Plain, number, Way::Owner))
     }
 
     /// Takes the reply to the oldest command without one.
@@ -90,7 +90,7 @@ impl Piece {
             Verdict::Fatal => Err(self.fatal(place, error)),
             Verdict::Refused => {
                 self.refused.push((place, Fate::Dropped));
-                Ok(Answer::Dropped(vec![self.commands.refusal(place, error)]))
+                Ok(Answer::Dropped(vec![self.refusal(place, error)]))
             }
             _ => Ok(Answer::Passing(place, error)),
         }
@@ -110,13 +110,13 @@ impl Piece {
             Outcome::RefusedInside { count, errors } if is_exec => {
                 // The commands of a transaction stand before its EXEC, which this reply answers.
                 let at = |index: usize| (place + index).saturating_sub(count);
-                let refusals =
-                    errors.into_iter().map(|(index, error)| self.commands.refusal(at(index), error));
+                let refusals = errors.into_iter().map(|(index, error)| self.refusal(at(index), error));
                 Ok(Answer::Dropped(refusals.collect()))
             }
-            _ => Ok(self.unqueued.take_if(|_| is_exec).map_or(Answer::Taken, |(place, error)| {
-                Answer::Dropped(vec![self.commands.refusal(place, error)])
-            })),
+            _ => Ok(self
+                .unqueued
+                .take_if(|_| is_exec)
+                .map_or(Answer::Taken, |(place, error)| Answer::Dropped(vec![self.refusal(place, error)]))),
         }
     }
 
@@ -133,9 +133,13 @@ impl Piece {
         }
     }
 
-    /// The end of it all, for what was refused at `place`.
+    /// The end of the run, for what was refused at `place`.
     pub(super) fn fatal(&self, place: usize, error: ServerError) -> WindowError {
-        WindowError::Refused(Box::new(self.commands.refusal(place, error)))
+        WindowError::Refused(Box::new(self.refusal(place, error)))
+    }
+
+    fn refusal(&self, place: usize, error: ServerError) -> Refusal {
+        Refusal::at(&self.commands, place, error)
     }
 
     /// The command at `place`, or the transaction, goes again `way`.
@@ -174,12 +178,12 @@ impl Piece {
     /// The command at `place`, or the transaction, to be sent by itself.
     pub(super) fn part(&self, place: usize, way: Way) -> Self {
         let commands =
-            if self.is_transaction() { self.commands.clone() } else { self.commands.single(place) };
-        Self::new(commands, (self.form, self.batch, way))
+            if self.is_transaction() { self.commands.clone() } else { self.commands.part(place, 1) };
+        Self::new(commands, self.form, self.batch, way)
     }
 
     /// The commands from `place` on, or the transaction, to be sent to the owner.
     pub(super) fn rest(&self, place: usize) -> Self {
-        Self::new(self.commands.tail(place), (self.form, self.batch, Way::Owner))
+        Self::new(self.commands.part(place, usize::MAX), self.form, self.batch, Way::Owner)
     }
 }

@@ -3,8 +3,7 @@
 use std::collections::VecDeque;
 use std::hash::Hasher;
 
-use bytes::Bytes;
-use redis_resp::{CommandBatch, Outcome, ServerError};
+use redis_resp::{CommandBatch, EncodedCommand, Outcome, ServerError};
 use redis_slots::Slot;
 
 use crate::cluster::map::NodeId;
@@ -118,9 +117,9 @@ impl SlotQueue {
         answered.and_then(|piece| Piece::plain(about, piece.batch)).into_iter().collect()
     }
 
-    /// The commands of each piece, the oldest first.
-    pub(super) fn wires(&self) -> impl Iterator<Item = &Bytes> {
-        self.sent.iter().chain(&self.waiting).map(|piece| piece.commands.wire())
+    /// The commands of all pieces, the oldest first.
+    pub(super) fn commands(&self) -> impl Iterator<Item = EncodedCommand<'_>> {
+        self.sent.iter().chain(&self.waiting).flat_map(|piece| piece.commands.iter())
     }
 
     /// What was just refused at `place` goes again: this way, or behind a pause.
@@ -273,7 +272,7 @@ fn left_before(sent: &VecDeque<Piece>, end: Spot) -> Vec<Piece> {
 /// The commands whose order is lost: all from `first` on but those that the caller was given before.
 fn lost_from(sent: &VecDeque<Piece>, first: Spot, slot: Slot) -> Vec<Lost> {
     let is_lost = |(spot, fate): &(Spot, Fate)| *spot >= first && *fate != Fate::Dropped;
-    let command = |(number, place): Spot| sent.get(number).map(|piece| piece.commands.command(place));
+    let command = |(number, place): Spot| sent.get(number).map(|piece| piece.commands.part(place, 1));
     fates(sent)
         .filter(is_lost)
         .filter_map(|(spot, _)| command(spot))

@@ -1,11 +1,11 @@
-//! What is in flight to a cluster, and what waits. Pure: replies and times are given in, bytes and tags come out.
+//! What is in flight to a cluster, and what waits. Pure: it takes replies and times, and gives bytes and tags back.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::BuildHasherDefault;
 use std::time::{Duration, Instant};
 
-use bytes::{Bytes, BytesMut};
-use redis_resp::{ErrorCode, Outcome, ServerError};
+use bytes::BytesMut;
+use redis_resp::{EncodedCommand, ErrorCode, Outcome, ServerError};
 use redis_slots::{Redirect, Slot, Topology};
 
 use crate::cluster::ledger::Ledger;
@@ -45,7 +45,7 @@ impl Pauses {
 /// How often in a row a slot is refused before that is more than a key on its way: some five seconds.
 const STUCK: u32 = 12;
 
-/// Batches of units in flight to the nodes of a cluster. `T` is what the caller wants back when a batch has settled.
+/// Batches of units in flight to the nodes of a cluster. `T` is what the caller gets back when a batch has settled.
 ///
 /// Units of a slot are carried out in the order of their batches. Whoever drives it opens connections to the nodes that
 /// are [`wanted`](Self::wanted), writes what is [`outgoing`](Self::outgoing), and gives in every reply.
@@ -91,7 +91,7 @@ impl<T> ClusterWindow<T> {
         }
     }
 
-    /// The same, but what is given up is noted in its slot.
+    /// The same, but with a memo about each command that is given up.
     #[must_use]
     pub fn with_memo(self, memo: Option<Memo>) -> Self {
         Self { memo, ..self }
@@ -100,8 +100,8 @@ impl<T> ClusterWindow<T> {
     /// Takes a batch. One without commands settles when everything before it has.
     pub fn push(&mut self, units: impl IntoIterator<Item = Unit>, tag: T) {
         let number = self.ledger.begin(tag);
-        for unit in units.into_iter().filter(|unit| unit.commands.len() > 0) {
-            let piece = Piece::new(unit.commands, (unit.form, number, Way::Owner));
+        for unit in units.into_iter().filter(|unit| !unit.commands.is_empty()) {
+            let piece = Piece::new(unit.commands, unit.form, number, Way::Owner);
             self.ledger.count(&piece);
             let spare = &mut self.spare;
             let queue = self.slots.entry(unit.slot).or_insert_with(|| spare.pop().unwrap_or_default());
@@ -150,7 +150,7 @@ impl<T> ClusterWindow<T> {
             Answer::Taken => queue.is_piece_answered(),
             Answer::Dropped(refusals) => {
                 if let Some(memo) = &self.memo {
-                    let mut about = memo.of(refusals.iter().map(|refusal| &refusal.command));
+                    let mut about = memo.of(refusals.iter().map(Refusal::command));
                     let note = queue.note(&mut about);
                     note.iter().for_each(|piece| self.ledger.count(piece));
                     queue.put_back(note);
@@ -229,7 +229,7 @@ impl<T> ClusterWindow<T> {
         let Some(queue) = self.slots.get_mut(&slot) else { return };
         let Resolved { sent, mut again, lost } = queue.resolve(slot);
         if let (Some(memo), Some(oldest)) = (&self.memo, sent.front()) {
-            let mut about = memo.of(lost.iter().map(|lost| &lost.command));
+            let mut about = memo.of(lost.iter().map(Lost::command));
             again.extend(Piece::plain(&mut about, oldest.batch));
         }
         again.iter().for_each(|piece| self.ledger.count(piece));
@@ -370,14 +370,14 @@ impl<T> ClusterWindow<T> {
         self.ledger.settled()
     }
 
-    /// Commands that were refused for themselves, since the last call. The others of their transactions were carried
-    /// out, and they are not sent again.
+    /// Commands that were refused for themselves, since the last call. They are not retried; the other commands of their
+    /// transactions were carried out.
     pub fn take_refusals(&mut self) -> Vec<Refusal> {
         std::mem::take(&mut self.refusals)
     }
 
-    /// Commands whose place in the order of their slot was lost, since the last call: those that were refused are not
-    /// sent again. What their keys should hold has to be found out in another way.
+    /// Commands whose place in the order of their slot was lost, since the last call. They are not retried: what their keys
+    /// should hold has to be found out in another way.
     pub fn take_lost(&mut self) -> Vec<Lost> {
         std::mem::take(&mut self.lost)
     }
@@ -401,8 +401,8 @@ impl<T> ClusterWindow<T> {
     }
 
     /// The commands that are not settled; those of a slot the oldest first.
-    pub fn wires(&self) -> impl Iterator<Item = &Bytes> {
-        self.slots.values().flat_map(|queue| queue.wires())
+    pub fn in_flight(&self) -> impl Iterator<Item = EncodedCommand<'_>> {
+        self.slots.values().flat_map(|queue| queue.commands())
     }
 
     /// Whether another batch may be pushed.

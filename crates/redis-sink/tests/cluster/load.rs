@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use dfly_testkit::{RedisClient, RedisCluster, Reply};
+use redis_resp::CommandBatch;
 use redis_resp::connection::{Endpoint, Peer};
-use redis_resp::{CommandBatch, arguments};
 use redis_sink::WindowLimits;
 use redis_sink::cluster::{ClusterOptions, ClusterPipeline, Pauses, Unit, position_key};
 use redis_slots::Slot;
@@ -15,6 +15,7 @@ use tokio::time::timeout;
 const LONG: Duration = Duration::from_secs(30);
 
 pub(crate) const FIELD: &str = "flow:0";
+pub(crate) const PREFIX: &str = "tool:";
 
 /// A slot that is written to.
 #[derive(Debug)]
@@ -48,6 +49,7 @@ pub(crate) fn options(cluster: &RedisCluster) -> ClusterOptions {
     ClusterOptions {
         endpoint,
         name: "df2redis".to_owned(),
+        reserved_prefix: PREFIX.to_owned(),
         field: FIELD.to_owned(),
         claim: None,
         pauses: Pauses { longest: Duration::from_millis(100), ..Pauses::default() },
@@ -87,7 +89,7 @@ impl Load {
         let written = |number: usize| {
             let tag = format!("t{number}");
             let slot = Slot::of(tag.as_bytes());
-            Written { tag, slot, position_key: position_key(slot), transactions: Vec::new(), text: 0 }
+            Written { tag, slot, position_key: position_key(PREFIX, slot), transactions: Vec::new(), text: 0 }
         };
         let slots: BTreeMap<Slot, Written> =
             (0..count).map(written).map(|written| (written.slot, written)).collect();
@@ -113,7 +115,8 @@ impl Load {
         let mut batch = CommandBatch::default();
         if !is_transaction {
             written.text = position;
-            batch.push(&[b"SET", format!("{{{tag}}}text").as_bytes(), value.as_bytes()]);
+            let key = format!("{{{tag}}}text");
+            batch.push_keyed(&[b"SET", key.as_bytes(), value.as_bytes()], 1..2, position);
             return Unit::plain(written.slot, &mut batch);
         }
         written.transactions.push(position);
@@ -150,7 +153,7 @@ impl Load {
         timeout(LONG, self.pipeline.progress()).await.unwrap().unwrap();
         assert_eq!(self.pipeline.take_refusals(), []);
         for lost in self.pipeline.take_lost() {
-            let key = arguments(&lost.command).nth(1).unwrap().to_vec();
+            let key = lost.keys().next().unwrap().to_vec();
             assert!(key.ends_with(b"text"), "a transaction lost its place: {}", key.escape_ascii());
             self.lost.insert(key);
         }

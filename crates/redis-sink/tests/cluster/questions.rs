@@ -7,7 +7,7 @@ use redis_sink::WindowLimits;
 use redis_sink::cluster::{Claim, ClusterConnection, ClusterError, ClusterPipeline, Unit, position_key};
 use redis_slots::Slot;
 
-use crate::load::{FIELD, options, run, text};
+use crate::load::{FIELD, PREFIX, options, run, text};
 
 /// Questions find their node while a slot is on its way and behind it, and reach every primary.
 #[tokio::test]
@@ -47,7 +47,7 @@ async fn positions_are_read_wherever_their_slots_are() {
     let cluster = RedisCluster::start(&ClusterOptions::default()).unwrap();
     let mut expected = BTreeMap::new();
     for slot in [3u16, 5000, 6000, 16000] {
-        let key = position_key(Slot(slot));
+        let key = position_key(PREFIX, Slot(slot));
         let value = format!("{slot}7");
         cluster
             .client_for(&key)

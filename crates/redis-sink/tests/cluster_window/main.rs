@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
 use proptest::sample::Index;
-use redis_resp::{CommandBatch, arguments, commands};
+use redis_resp::{CommandBatch, EncodedCommand, commands};
 use redis_sink::WindowLimits;
 use redis_sink::cluster::{ClusterMap, ClusterWindow, NodeId, Pauses, Unit, position_key};
 use redis_slots::Slot;
@@ -26,6 +26,7 @@ use redis_slots::Slot;
 use simulated::{Cluster, Store, Words, carry_out, keys};
 
 const NODES: usize = 3;
+const PREFIX: &str = "tool:";
 const TAGS: [&str; 3] = ["a", "b", "c"];
 const FAULTS: [&str; 7] = [
     "LOADING Redis is loading the dataset in memory",
@@ -125,7 +126,11 @@ impl Planned {
 
     fn unit(&self, position: u64) -> Unit {
         let mut batch = CommandBatch::default();
-        let mut push = |words: &Words| batch.push(&words.iter().map(Vec::as_slice).collect::<Vec<_>>());
+        let mut push = |words: &Words| {
+            let words: Vec<&[u8]> = words.iter().map(Vec::as_slice).collect();
+            let keys = if words[0] == b"DEL" { words.len() } else { 2 };
+            batch.push_keyed(&words, 1..keys, position);
+        };
         let slot = slot_of(self.tag);
         if !self.is_transaction {
             self.words().iter().for_each(push);
@@ -133,12 +138,24 @@ impl Planned {
         }
         push(&words("MULTI"));
         self.words().iter().for_each(&mut push);
-        let write =
-            vec![b"HSET".to_vec(), position_key(slot), b"f".to_vec(), position.to_string().into_bytes()];
+        let write = vec![
+            b"HSET".to_vec(),
+            position_key(PREFIX, slot),
+            b"f".to_vec(),
+            position.to_string().into_bytes(),
+        ];
         push(&write);
         push(&words("EXEC"));
         Unit::transaction(slot, &mut batch, position)
     }
+}
+
+/// The keys of a command, which are the ones that its words name.
+fn marked_keys(command: EncodedCommand<'_>) -> Vec<Vec<u8>> {
+    let words: Words = command.arguments().map(<[u8]>::to_vec).collect();
+    let marked: Vec<Vec<u8>> = command.keys().map(<[u8]>::to_vec).collect();
+    assert_eq!(marked, keys(&words));
+    marked
 }
 
 impl Bench {
@@ -240,13 +257,11 @@ impl Bench {
 
     fn take(&mut self) {
         for lost in self.window.take_lost() {
-            let words: Words = arguments(&lost.command).map(<[u8]>::to_vec).collect();
-            assert_ne!(words[0], b"MULTI", "a transaction lost its place");
-            self.handed_out.extend(keys(&words));
+            assert_ne!(lost.name(), "MULTI", "a transaction lost its place");
+            self.handed_out.extend(marked_keys(lost.command()));
         }
         for refusal in self.window.take_refusals() {
-            let words: Words = arguments(&refusal.command).map(<[u8]>::to_vec).collect();
-            self.handed_out.extend(keys(&words));
+            self.handed_out.extend(marked_keys(refusal.command()));
         }
         while let Some(tag) = self.window.settled() {
             assert_eq!(tag, self.settled);
@@ -278,7 +293,7 @@ impl Bench {
     fn check(&mut self) {
         assert_eq!(self.settled, self.pushed);
         let kept = |store: &Store| -> Store {
-            let is_ours = |key: &[u8]| key.starts_with(b"df2redis:") || self.handed_out.contains(key);
+            let is_ours = |key: &[u8]| key.starts_with(PREFIX.as_bytes()) || self.handed_out.contains(key);
             store
                 .iter()
                 .filter(|(key, _)| !is_ours(key))

@@ -1,16 +1,18 @@
 //! Notes about what is given up.
 
-use redis_resp::arguments;
 use redis_sink::cluster::Memo;
 
-use crate::rows::{A, Window};
+use crate::rows::{A, TAG, Window};
 
 /// What is given up is noted before anything else of the slot, a transaction above all, and until then nothing settles.
 #[test]
 fn what_is_given_up_is_noted_first() {
     let mut window = Window::new();
     let memo = Memo::new(|command, out| {
-        out.push(&[b"SADD", b"noted", arguments(command).nth(1).unwrap_or_default()]);
+        assert_eq!(command.tag(), TAG);
+        for key in command.keys() {
+            out.push_keyed(&[b"SADD", b"noted", key], 1..2, 0);
+        }
     });
     window.inner = window.inner.with_memo(Some(memo));
     window.plain(1, &["SET a 1", "SET b 1"]);

@@ -4,11 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use redis_resp::{CommandBatch, Outcome, ServerError, arguments, commands};
-use redis_sink::cluster::{ClusterMap, ClusterWindow, NodeId, Pauses, Unit};
+use redis_sink::cluster::{ClusterMap, ClusterWindow, Lost, NodeId, Pauses, Unit};
 use redis_sink::{WindowError, WindowLimits};
 use redis_slots::Slot;
 
 use crate::simulated::Cluster;
+
+/// Of every command.
+pub(crate) const TAG: u64 = 42;
 
 pub(crate) const A: NodeId = NodeId(0);
 const B: NodeId = NodeId(1);
@@ -70,8 +73,8 @@ impl Window {
     }
 
     pub(crate) fn lost(&mut self) -> Vec<String> {
-        let text = |wire: &[u8]| arguments(wire).nth(1).unwrap_or_default().escape_ascii().to_string();
-        self.inner.take_lost().iter().map(|lost| text(&lost.command)).collect()
+        let text = |lost: &Lost| lost.keys().next().unwrap_or_default().escape_ascii().to_string();
+        self.inner.take_lost().iter().map(text).collect()
     }
 
     pub(crate) fn refusals(&mut self) -> Vec<String> {
@@ -88,7 +91,7 @@ impl Window {
 fn batch(lines: &[&str]) -> CommandBatch {
     let mut batch = CommandBatch::default();
     for line in lines {
-        batch.push(&line.split(' ').map(str::as_bytes).collect::<Vec<_>>());
+        batch.push_keyed(&line.split(' ').map(str::as_bytes).collect::<Vec<_>>(), 1..2, TAG);
     }
     batch
 }

@@ -15,6 +15,7 @@ fn options(cluster: &RedisCluster, certificates: &Certificates) -> ClusterOption
     ClusterOptions {
         endpoint: endpoint(cluster.node(0).unwrap().tls_address().unwrap(), certificates),
         name: "df2redis".to_owned(),
+        reserved_prefix: "df2redis:".to_owned(),
         field: "flow:0".to_owned(),
         claim: None,
         pauses: Pauses { longest: Duration::from_millis(100), ..Pauses::default() },

@@ -74,7 +74,7 @@ fn assert_holds_all(redis: &RedisServer) {
     for number in 0..BATCHES {
         let wire = batch(number);
         let value = client.expect(&[b"GET", format!("big:{number}").as_bytes()]).unwrap().bytes().unwrap();
-        let text = wire.command(0).unwrap();
+        let text = wire.command(0).unwrap().wire();
         assert!(text.ends_with(&[&value[..], b"\r\n"].concat()), "{number}");
     }
 }

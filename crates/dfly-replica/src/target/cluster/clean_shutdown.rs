@@ -5,7 +5,7 @@
 use dfly_client::FlowId;
 use redis_resp::{CommandBatch, Reply};
 
-use crate::checkpoint::{Checkpoint, KEY, Position};
+use crate::checkpoint::{Checkpoint, KEY, Position, SETS_FIELDS};
 use crate::error::Error;
 use crate::target::{TargetConnection, demand, strange};
 
@@ -16,7 +16,8 @@ fn field(flow: FlowId) -> String {
 
 /// The flow has sent nothing behind `at`.
 pub(crate) fn write(flow: FlowId, at: Position, out: &mut CommandBatch) {
-    out.push(&[b"HSET", KEY.as_bytes(), field(flow).as_bytes(), at.to_string().as_bytes()]);
+    let (field, at) = (field(flow), at.to_string());
+    out.push_keyed(&[b"HSET", KEY.as_bytes(), field.as_bytes(), at.as_bytes()], 1..2, SETS_FIELDS);
 }
 
 /// Whether that holds for all flows.

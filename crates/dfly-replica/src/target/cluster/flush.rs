@@ -61,7 +61,7 @@ pub(crate) async fn empty_covered(
     let TargetConnection::Cluster(cluster) = target else { return Ok(()) };
     let runs = confirm::runs(cluster).await?;
     sweep::empty(config, db).await?;
-    super::passed::forget(target).await?;
+    super::passed::forget(target, &config.rules.names).await?;
     settle(target, behind, runs).await
 }
 

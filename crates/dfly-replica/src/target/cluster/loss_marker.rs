@@ -4,8 +4,9 @@
 
 use dfly_client::FlowId;
 use dfly_journal::Lsn;
+use dfly_translate::ReservedNames;
 use redis_resp::Reply;
-use redis_sink::cluster::{ClusterConnection, position_key};
+use redis_sink::cluster::ClusterConnection;
 use redis_slots::{Address, Slot};
 
 use crate::checkpoint::{Checkpoint, KEY};
@@ -35,7 +36,7 @@ pub(crate) async fn tell(
     (flow, next, sync): (FlowId, Lsn, &str),
 ) -> Result<Result<Option<Slot>, String>, Error> {
     let Some(slot) = cluster.a_slot_of(address) else { return Ok(Ok(None)) };
-    let (key, field, next) = (position_key(slot), told(flow), format!("{next} {sync}"));
+    let (key, field, next) = (cluster.position_key(slot), told(flow), format!("{next} {sync}"));
     match cluster.ask_at(address, &[&b"HSET"[..], &key, field.as_bytes(), next.as_bytes()]).await? {
         Reply::Error(error) => Ok(Err(error.to_string())),
         _ => Ok(Ok(Some(slot))),
@@ -43,7 +44,11 @@ pub(crate) async fn tell(
 }
 
 /// Whether all witnesses of these positions know of them; always so on a single server.
-pub(crate) async fn agree(target: &mut TargetConnection, at: &Checkpoint) -> Result<bool, Error> {
+pub(crate) async fn agree(
+    target: &mut TargetConnection,
+    names: &ReservedNames,
+    at: &Checkpoint,
+) -> Result<bool, Error> {
     if !target.is_cluster() {
         return Ok(true);
     }
@@ -55,7 +60,8 @@ pub(crate) async fn agree(target: &mut TargetConnection, at: &Checkpoint) -> Res
             other => return Err(strange("HGET", &other)),
         };
         for slot in named.split_whitespace().filter_map(|slot| slot.parse().ok()).map(Slot) {
-            if !knows(target, slot, (*flow, position.next, &sync)).await? {
+            let key = names.slot_position(slot);
+            if !knows(target, &key, (*flow, position.next, &sync)).await? {
                 return Ok(false);
             }
         }
@@ -65,11 +71,11 @@ pub(crate) async fn agree(target: &mut TargetConnection, at: &Checkpoint) -> Res
 
 async fn knows(
     target: &mut TargetConnection,
-    slot: Slot,
+    key: &[u8],
     (flow, next, sync): (FlowId, Lsn, &str),
 ) -> Result<bool, Error> {
-    let (key, field) = (position_key(slot), told(flow));
-    match demand(target, "HGET", &[&b"HGET"[..], &key, field.as_bytes()]).await? {
+    let field = told(flow);
+    match demand(target, "HGET", &[&b"HGET"[..], key, field.as_bytes()]).await? {
         Reply::Nil => Ok(false),
         Reply::Bulk(text) => {
             let text = String::from_utf8_lossy(&text);

@@ -19,7 +19,6 @@ use redis_sink::cluster::{Claim, ClusterOptions, Memo, Pauses};
 
 use crate::checkpoint::KEY;
 use crate::config::EngineConfig;
-use crate::target::NAME;
 
 /// How often the topology is read without a hint.
 const LOOK_EVERY: Duration = Duration::from_secs(15);
@@ -28,7 +27,8 @@ const LOOK_EVERY: Duration = Duration::from_secs(15);
 pub(crate) fn options(config: &EngineConfig) -> ClusterOptions {
     ClusterOptions {
         endpoint: config.target.clone(),
-        name: NAME.to_owned(),
+        name: config.rules.names.connection(),
+        reserved_prefix: config.rules.names.prefix().to_owned(),
         field: String::new(),
         claim: None,
         memo: None,

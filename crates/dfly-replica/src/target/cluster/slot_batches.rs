@@ -1,15 +1,13 @@
 //! A batch of commands into units, one for each slot. Pure.
 
-use bytes::Bytes;
 use dfly_client::FlowId;
 use dfly_journal::Lsn;
-use dfly_translate::{lookup, sets_cells};
-use redis_resp::{CommandBatch, arguments};
-use redis_sink::cluster::{Cut, Unit, position_key};
+use dfly_translate::{CommandFacts, ReservedNames};
+use redis_resp::{CommandBatch, EncodedCommand, EncodedCommands};
+use redis_sink::cluster::{Cut, Unit};
 use redis_slots::{SLOTS, Slot};
 
 use super::field;
-use crate::flow::is_check;
 
 /// What positions of the journal have and those of the snapshot have not.
 const JOURNAL: u64 = 1 << 63;
@@ -43,6 +41,7 @@ impl SlotPosition {
 /// Makes units for one flow.
 #[derive(Debug)]
 pub(crate) struct Units {
+    names: ReservedNames,
     field: String,
     /// The last position of each slot.
     last: Vec<SlotPosition>,
@@ -54,15 +53,15 @@ pub(crate) struct Units {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Place {
     slot: Slot,
-    start: usize,
-    end: usize,
-    sets_cells: bool,
+    index: usize,
+    idempotent: bool,
 }
 
 impl Units {
     /// For a flow of which no slot holds a position.
-    pub(crate) fn new(flow: FlowId) -> Self {
+    pub(crate) fn new(names: ReservedNames, flow: FlowId) -> Self {
         Self {
+            names,
             field: field(flow),
             last: vec![SlotPosition::default(); usize::from(SLOTS)],
             places: Vec::new(),
@@ -84,43 +83,44 @@ impl Units {
         batch: &mut CommandBatch,
         next: Option<Lsn>,
     ) -> impl Iterator<Item = Unit> + use<> {
-        let (wire, ends) = batch.take();
+        let commands = batch.take();
         let mut places = std::mem::take(&mut self.places);
-        let mut start = 0;
-        for end in &ends {
-            let command = wire.get(start..*end).unwrap_or_default();
-            let sets_cells = sets_cells(command) || is_check(command);
-            places.push(Place { slot: slot_of(command), start, end: *end, sets_cells });
-            start = *end;
-        }
-        batch.recycle(ends);
+        places.extend(commands.iter().enumerate().map(|(index, command)| Place {
+            slot: slot_of(command),
+            index,
+            idempotent: CommandFacts::of(command).idempotent,
+        }));
         places.sort_unstable();
         let at_least = next.map(SlotPosition::behind).unwrap_or_default();
         let (mut out, mut cuts) = (CommandBatch::default(), Vec::new());
         for places in places.chunk_by(|one, other| one.slot == other.slot) {
-            cuts.push(self.unit((&wire, places), at_least, &mut out));
+            cuts.push(self.unit(&commands, places, at_least, &mut out));
         }
         places.clear();
         self.places = places;
+        if let Some(spare) = commands.into_spare() {
+            batch.recycle(spare);
+        }
         Unit::cut(&mut out, cuts)
     }
 
     /// Writes the commands of one slot.
     fn unit(
         &mut self,
-        (wire, places): (&Bytes, &[Place]),
+        commands: &EncodedCommands,
+        places: &[Place],
         at_least: SlotPosition,
         out: &mut CommandBatch,
     ) -> Cut {
         let slot = places.first().map_or(Slot(0), |place| place.slot);
-        if places.iter().all(|place| place.sets_cells) {
-            push(out, wire, places);
+        if places.iter().all(|place| place.idempotent) {
+            push(out, commands, places);
             return Cut { slot, count: places.len(), position: None };
         }
         let position = self.following(slot, at_least);
         out.push(&[b"MULTI"]);
-        push(out, wire, places);
-        let (key, text) = (position_key(slot), position.0.to_string());
+        push(out, commands, places);
+        let (key, text) = (self.names.slot_position(slot), position.0.to_string());
         out.push(&[b"HSET", &key, self.field.as_bytes(), text.as_bytes()]);
         out.push(&[b"EXEC"]);
         Cut { slot, count: places.len() + 3, position: Some(position.0) }
@@ -133,34 +133,31 @@ impl Units {
     }
 }
 
-fn push(batch: &mut CommandBatch, wire: &Bytes, places: &[Place]) {
-    for place in places {
-        batch.push_encoded(wire.get(place.start..place.end).unwrap_or_default());
-    }
+fn push(batch: &mut CommandBatch, commands: &EncodedCommands, places: &[Place]) {
+    places.iter().filter_map(|place| commands.command(place.index)).for_each(|it| batch.push_encoded(it));
 }
 
-/// The slot of a command for the target; all its keys lie in one.
-pub(crate) fn slot_of(command: &[u8]) -> Slot {
-    let mut words = arguments(command);
-    let at = match words.next() {
-        Some(b"SET" | b"RESTORE" | b"SADD" | b"DEL") => 1,
-        Some(b"EVAL") => 3,
-        Some(name) => lookup(name).and_then(|spec| spec.keys.first()).unwrap_or(1),
-        None => 1,
-    };
-    Slot::of(words.nth(at - 1).unwrap_or_default())
+/// The slot of a command for the target. It has at least one key, and all of its keys lie in one slot.
+fn slot_of(command: EncodedCommand<'_>) -> Slot {
+    Slot::of(command.keys().next().unwrap_or_default())
 }
 
 #[cfg(test)]
 mod tests {
-    use redis_resp::commands;
+    use dfly_wire::DbIndex;
+    use redis_resp::{arguments, commands};
 
     use super::*;
 
     fn units(units: &mut Units, lines: &[&str], next: Option<u64>) -> Vec<Vec<String>> {
         let mut batch = CommandBatch::default();
         for line in lines {
-            batch.push(&line.split(' ').map(str::as_bytes).collect::<Vec<_>>());
+            let words: Vec<&[u8]> = line.split(' ').map(str::as_bytes).collect();
+            let facts = CommandFacts::data(DbIndex(0));
+            let is_repeatable = matches!(words[0], b"SET" | b"DEL");
+            let facts = if is_repeatable { facts.idempotent() } else { facts };
+            let key = if words[0] == b"XGROUP" { 2 } else { 1 };
+            batch.push_keyed(&words, key..key + 1, facts.tag());
         }
         let made: Vec<Unit> = units.of(&mut batch, next.map(Lsn)).collect();
         assert!(batch.is_empty());
@@ -172,9 +169,9 @@ mod tests {
 
     #[test]
     fn a_transaction_where_one_must_not_be_repeated() {
-        let mut made = Units::new(FlowId(2));
+        let mut made = Units::new(ReservedNames::default(), FlowId(2));
         let position = |next: u64, turn: u64| {
-            let key = position_key(Slot::of(b"foo")).escape_ascii().to_string();
+            let key = ReservedNames::default().slot_position(Slot::of(b"foo")).escape_ascii().to_string();
             format!("HSET {key} flow:2 {}", JOURNAL | (next << 16) | turn)
         };
         let lines = ["SET bar 1", "SET foo 1", "INCR {foo}n", "DEL bar", "XGROUP CREATE {bar}s g 0"];
@@ -197,7 +194,6 @@ mod tests {
         let behind = units(&mut made, &["INCR foo"], Some(9));
         assert_eq!(behind[0][2], position(20, 1), "a slot's position never falls");
         assert_eq!(units(&mut made, &lines[4..], Some(9)).len(), 1);
-        assert_eq!(slot_of(b"*3\r\n$6\r\nXGROUP\r\n$6\r\nCREATE\r\n$3\r\nfoo\r\n"), Slot::of(b"foo"));
     }
 
     #[test]

@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use bytes::Bytes;
 use dfly_client::FlowId;
 use dfly_journal::Lsn;
+use dfly_translate::ReservedNames;
 use redis_resp::Reply;
-use redis_sink::cluster::position_key;
 use redis_slots::{SLOTS, Slot};
 
 use super::field;
@@ -75,11 +75,13 @@ impl Passed {
 /// The positions that the slots of the cluster hold of a flow.
 pub(crate) async fn positions(
     target: &mut TargetConnection,
+    names: &ReservedNames,
     flow: FlowId,
 ) -> Result<Vec<(Slot, SlotPosition)>, Error> {
     let field = Bytes::from(field(flow));
-    let question =
-        |slot| Question(vec![Bytes::from_static(b"HGET"), position_key(Slot(slot)).into(), field.clone()]);
+    let question = |slot| {
+        Question(vec![Bytes::from_static(b"HGET"), names.slot_position(Slot(slot)).into(), field.clone()])
+    };
     let questions: Vec<Question> = (0..SLOTS).map(question).collect();
     let replies = target.ask_many(&questions).await?;
     let mut positions = Vec::new();
@@ -97,20 +99,20 @@ pub(crate) async fn positions(
 }
 
 /// Whether any slot holds a position of any flow.
-pub(crate) async fn is_any(target: &mut TargetConnection) -> Result<bool, Error> {
+pub(crate) async fn is_any(target: &mut TargetConnection, names: &ReservedNames) -> Result<bool, Error> {
     if !target.is_cluster() {
         return Ok(false);
     }
     let questions: Vec<Question> =
-        (0..SLOTS).map(|slot| Question::new(&[b"EXISTS", &position_key(Slot(slot))])).collect();
+        (0..SLOTS).map(|slot| Question::new(&[b"EXISTS", &names.slot_position(Slot(slot))])).collect();
     let replies = target.ask_many(&questions).await?;
     Ok(replies.iter().any(|reply| matches!(reply, Reply::Integer(count) if *count > 0)))
 }
 
 /// Removes the positions of all flows from all slots.
-pub(crate) async fn forget(target: &mut TargetConnection) -> Result<(), Error> {
+pub(crate) async fn forget(target: &mut TargetConnection, names: &ReservedNames) -> Result<(), Error> {
     let questions: Vec<Question> =
-        (0..SLOTS).map(|slot| Question::new(&[b"DEL", &position_key(Slot(slot))])).collect();
+        (0..SLOTS).map(|slot| Question::new(&[b"DEL", &names.slot_position(Slot(slot))])).collect();
     for reply in target.ask_many(&questions).await? {
         if matches!(reply, Reply::Error(_)) {
             return Err(strange("DEL", &reply));

@@ -1,13 +1,11 @@
 //! What a flow writes through: one connection to a server, or one to each node of a cluster.
 
 use redis_resp::connection::Connection;
-use redis_resp::{CommandBatch, ServerError};
+use redis_resp::{CommandBatch, EncodedCommand, ServerError};
 use redis_sink::cluster::{ClusterError, ClusterPipeline, Lost};
 use redis_sink::{Pipeline, Refusal, SinkError};
 use redis_slots::Address;
 use std::time::Instant;
-
-use bytes::Bytes;
 
 use super::Mark;
 use crate::cluster::units::Units;
@@ -119,10 +117,10 @@ impl Sink {
     }
 
     /// The commands in flight: all in order to a server, those of a slot in order to a cluster.
-    pub(super) fn wires(&self) -> Box<dyn Iterator<Item = &Bytes> + '_> {
+    pub(super) fn in_flight(&self) -> Box<dyn Iterator<Item = EncodedCommand<'_>> + '_> {
         match self {
-            Self::Server(pipeline) => Box::new(pipeline.wires()),
-            Self::Cluster(cluster) => Box::new(cluster.pipeline.window().wires()),
+            Self::Server(pipeline) => Box::new(pipeline.in_flight()),
+            Self::Cluster(cluster) => Box::new(cluster.pipeline.window().in_flight()),
         }
     }
 

@@ -1,16 +1,16 @@
-//! Which commands for the target may be carried out again over what they, and commands like them, have left.
-
-use redis_resp::arguments;
+//! Which commands for the target may be retried after they, and commands behind them, were carried out.
 
 /// Options of ZADD that make what it does depend on what is there.
 const CONDITIONS: [&[u8]; 6] = [b"NX", b"XX", b"GT", b"LT", b"CH", b"INCR"];
 
-/// Whether a command, as it goes on the wire, only sets cells (a key, a field, a member, a bit) to what it names, whatever
-/// was there. A sequence of such commands, carried out again from its start over any prefix of itself, leaves what it left
-/// the first time. Not SREM, HDEL and ZREM: one that removes the last member removes the key, with its expiry, and the first
-/// time it need not have been the last. Not PEXPIREAT, which sets a cell that DEL and its like remove.
-pub fn sets_cells(command: &[u8]) -> bool {
-    let mut words = arguments(command);
+/// Whether a command with these words, name first, only sets what it names (a key, a field, a member, a bit), whatever
+/// was there. A sequence of such commands that is retried from its start after any part of it was carried out leaves the
+/// same data.
+///
+/// SREM, HDEL and ZREM are not among them: the one that removes the last member removes the key with its expiry, and when
+/// it was first carried out it need not have been the last. PEXPIREAT is not: it sets what DEL and its like remove.
+pub(crate) fn is_idempotent<'a>(words: impl IntoIterator<Item = &'a [u8]>) -> bool {
+    let mut words = words.into_iter();
     match words.next().unwrap_or_default() {
         b"DEL" | b"UNLINK" | b"SADD" | b"HSET" | b"PERSIST" | b"SETBIT" | b"PFADD" | b"MSET" => true,
         b"SET" => is_absolute(words.skip(2)),
@@ -34,26 +34,22 @@ fn is_absolute<'a>(mut options: impl Iterator<Item = &'a [u8]>) -> bool {
 
 /// `RESTORE key time payload REPLACE [ABSTTL]`, the time being absolute or none.
 fn is_replacing<'a>(mut words: impl Iterator<Item = &'a [u8]>) -> bool {
-    let is_endless = words.nth(1) == Some(b"0");
-    let options: Vec<&[u8]> = words.skip(1).collect();
-    let has = |name: &[u8]| options.iter().any(|option| option.eq_ignore_ascii_case(name));
-    has(b"REPLACE") && (is_endless || has(b"ABSTTL"))
+    let mut is_fixed = words.nth(1) == Some(b"0");
+    let mut replaces = false;
+    for option in words.skip(1) {
+        is_fixed |= option.eq_ignore_ascii_case(b"ABSTTL");
+        replaces |= option.eq_ignore_ascii_case(b"REPLACE");
+    }
+    is_fixed && replaces
 }
 
 #[cfg(test)]
 mod tests {
-    use redis_resp::CommandBatch;
-
     use super::*;
 
-    fn holds(line: &str) -> bool {
-        let mut batch = CommandBatch::default();
-        batch.push(&line.split(' ').map(str::as_bytes).collect::<Vec<_>>());
-        sets_cells(batch.command(0).unwrap())
-    }
-
     #[test]
-    fn what_sets_cells() {
+    fn which_commands_are_idempotent() {
+        let holds = |line: &str| is_idempotent(line.split(' ').map(str::as_bytes));
         for line in [
             "SET k v",
             "SET k v PXAT 5",
@@ -90,5 +86,6 @@ mod tests {
         ] {
             assert!(!holds(line), "{line}");
         }
+        assert!(!is_idempotent([]));
     }
 }

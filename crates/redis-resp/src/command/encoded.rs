@@ -1,0 +1,142 @@
+//! Encoded commands: one, borrowed, and many, owned.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::marks::{KeyRange, Marks};
+use super::parse::arguments;
+
+/// At most this many characters of a key are shown.
+const SHOWN: usize = 200;
+
+/// One encoded command, with what is known of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct EncodedCommand<'a> {
+    pub(super) wire: &'a [u8],
+    pub(super) keys: &'a [KeyRange],
+    pub(super) tag: u64,
+}
+
+impl<'a> EncodedCommand<'a> {
+    /// The command as it goes on the wire.
+    pub fn wire(self) -> &'a [u8] {
+        self.wire
+    }
+
+    /// The arguments that were marked as keys, in their order.
+    pub fn keys(self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+        self.keys.iter().filter_map(move |range| range.of(self.wire))
+    }
+
+    /// What the caller gave with it.
+    pub fn tag(self) -> u64 {
+        self.tag
+    }
+
+    /// The arguments, name first. They are parsed from the wire: for messages and tests.
+    pub fn arguments(self) -> impl Iterator<Item = &'a [u8]> {
+        arguments(self.wire)
+    }
+
+    /// The command's name, escaped.
+    pub fn name(self) -> String {
+        self.arguments().next().unwrap_or_default().escape_ascii().to_string()
+    }
+
+    /// The command's name and its first key, for messages. A command without keys is shown with its first argument. No
+    /// value is ever shown.
+    pub fn describe(self) -> String {
+        let shown = |word: &[u8]| word.escape_ascii().to_string().chars().take(SHOWN).collect::<String>();
+        let (name, key) = (self.name(), self.keys().next());
+        match (name.as_str(), key.or_else(|| self.arguments().nth(1))) {
+            ("EVAL", _) => key.map_or("a script".into(), |key| format!("a script on key \"{}\"", shown(key))),
+            (_, Some(word)) => format!("{name} \"{}\"", shown(word)),
+            (_, None) => name,
+        }
+    }
+}
+
+/// Commands one behind the other, as they go on the wire: a whole batch, or a part of one. Clones and parts share the
+/// memory of the batch.
+#[derive(Debug, Clone, Default)]
+pub struct EncodedCommands {
+    wire: Bytes,
+    /// Of the whole batch.
+    marks: Arc<Marks>,
+    /// Which command of the batch is the first of these, and how many these are.
+    first: usize,
+    count: usize,
+}
+
+impl EncodedCommands {
+    pub(super) fn new(wire: Bytes, marks: Arc<Marks>) -> Self {
+        Self { wire, first: 0, count: marks.len(), marks }
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.count
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// All of them, as they go on the wire.
+    pub fn wire(&self) -> &Bytes {
+        &self.wire
+    }
+
+    /// Command `index`.
+    pub fn command(&self, index: usize) -> Option<EncodedCommand<'_>> {
+        let index = (index < self.count).then(|| self.first + index)?;
+        self.marks.command(index, &self.wire, self.marks.start(self.first))
+    }
+
+    /// All commands in their order.
+    pub fn iter(&self) -> impl Iterator<Item = EncodedCommand<'_>> {
+        (0..self.count).filter_map(|index| self.command(index))
+    }
+
+    /// `count` commands from `place` on, or as many of these as there are.
+    #[must_use]
+    pub fn part(&self, place: usize, count: usize) -> Self {
+        let place = place.min(self.count);
+        let (first, count) = (self.first + place, count.min(self.count - place));
+        let base = self.marks.start(self.first);
+        let range = self.marks.start(first) - base..self.marks.start(first + count) - base;
+        Self { wire: self.wire.slice(range), marks: Arc::clone(&self.marks), first, count }
+    }
+
+    /// The allocations that hold what is known of the commands, unless a clone or a part uses them too. See
+    /// [`CommandBatch::recycle`](super::CommandBatch::recycle).
+    pub fn into_spare(self) -> Option<SpareMarks> {
+        let mut marks = self.marks;
+        Arc::get_mut(&mut marks)?.clear();
+        Some(SpareMarks(marks))
+    }
+}
+
+/// Equal commands with equal keys and tags.
+impl PartialEq for EncodedCommands {
+    fn eq(&self, other: &Self) -> bool {
+        self.iter().eq(other.iter())
+    }
+}
+
+impl Eq for EncodedCommands {}
+
+/// Allocations without content, for another batch to use.
+#[derive(Debug, Clone, Default)]
+pub struct SpareMarks(Arc<Marks>);
+
+impl SpareMarks {
+    /// Moves `marks` in, and leaves empty ones with an allocation in their place.
+    pub(super) fn fill(self, marks: &mut Marks) -> Arc<Marks> {
+        let mut shared = self.0;
+        std::mem::swap(Arc::make_mut(&mut shared), marks);
+        shared
+    }
+}

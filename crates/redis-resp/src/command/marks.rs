@@ -1,0 +1,93 @@
+//! What is kept beside encoded commands.
+
+use std::ops::Range;
+
+use super::EncodedCommand;
+
+/// Where a key stands in its command, in bytes from the command's start. No server takes a command of 4 GiB.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct KeyRange {
+    start: u32,
+    end: u32,
+}
+
+impl KeyRange {
+    pub(super) fn of(self, command: &[u8]) -> Option<&[u8]> {
+        command.get(usize::try_from(self.start).ok()?..usize::try_from(self.end).ok()?)
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+struct CommandMark {
+    /// Where the command ends in the bytes.
+    end: usize,
+    /// Where its keys end in [`Marks::keys`].
+    keys_end: usize,
+    tag: u64,
+}
+
+/// The marks of the commands that stand one behind the other in some bytes. Each begins where the one before ends.
+#[derive(Debug, Default, Clone)]
+pub(super) struct Marks {
+    commands: Vec<CommandMark>,
+    keys: Vec<KeyRange>,
+}
+
+impl Marks {
+    pub(super) fn len(&self) -> usize {
+        self.commands.len()
+    }
+
+    /// Marks a key of the command that is being written.
+    pub(super) fn key(&mut self, range: Range<usize>) {
+        let (start, end) = (u32::try_from(range.start), u32::try_from(range.end));
+        debug_assert!(end.is_ok(), "a command of 4 GiB");
+        if let (Ok(start), Ok(end)) = (start, end) {
+            self.keys.push(KeyRange { start, end });
+        }
+    }
+
+    /// The command that was being written ends at `end`.
+    pub(super) fn finish(&mut self, end: usize, tag: u64) {
+        self.commands.push(CommandMark { end, keys_end: self.keys.len(), tag });
+    }
+
+    /// The bytes of `command` were copied and end at `end`.
+    pub(super) fn copy(&mut self, command: EncodedCommand<'_>, end: usize) {
+        self.keys.extend_from_slice(command.keys);
+        self.finish(end, command.tag());
+    }
+
+    /// Where command `index` starts, or the last one ends.
+    pub(super) fn start(&self, index: usize) -> usize {
+        self.before(index).map_or(0, |mark| mark.end)
+    }
+
+    /// Command `index` in `bytes`, the first of which is byte `base` of all that these marks are about.
+    pub(super) fn command<'a>(
+        &'a self,
+        index: usize,
+        bytes: &'a [u8],
+        base: usize,
+    ) -> Option<EncodedCommand<'a>> {
+        let mark = self.commands.get(index)?;
+        let (start, keys_start) = self.before(index).map_or((0, 0), |before| (before.end, before.keys_end));
+        let wire = bytes.get(start.checked_sub(base)?..mark.end.checked_sub(base)?)?;
+        Some(EncodedCommand { wire, keys: self.keys.get(keys_start..mark.keys_end)?, tag: mark.tag })
+    }
+
+    pub(super) fn truncate(&mut self, len: usize) {
+        self.keys.truncate(self.before(len).map_or(0, |mark| mark.keys_end));
+        self.commands.truncate(len);
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.commands.clear();
+        self.keys.clear();
+    }
+
+    /// The mark before `index`, or the last one.
+    fn before(&self, index: usize) -> Option<&CommandMark> {
+        self.commands.get(index.min(self.commands.len()).checked_sub(1)?)
+    }
+}
