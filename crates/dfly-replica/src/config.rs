@@ -1,14 +1,15 @@
 //! What the engine needs to know, as plain data.
 
-use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use dfly_translate::Rules;
-use dfly_wire::{Limits, UnixMillis};
+use dfly_wire::Limits;
 use redis_resp::connection::Endpoint;
 use redis_sink::WindowLimits;
+
+use crate::clock::Clock;
 
 /// Settings of one replication.
 #[derive(Debug, Clone)]
@@ -19,7 +20,7 @@ pub struct EngineConfig {
     pub target: Endpoint,
     /// Whether the target is a cluster.
     pub target_mode: TargetMode,
-    /// In a cluster, how many replicas of each primary must have what a position stands behind, or all that it has if it has
+    /// Replicas per primary of a cluster that must acknowledge before a checkpoint is stored, or all that it has if it has
     /// fewer.
     pub wait_replicas: u16,
     /// What reaches the target, under which names, and what to do with what it cannot hold.
@@ -33,9 +34,9 @@ pub struct EngineConfig {
     /// How many commands are sent to the target in a second, over all flows.
     pub target_ops_per_second: Option<u64>,
     /// The most memory, in bytes, for what is on its way from the source to the target, over all flows: read ahead, in
-    /// flight, waiting for the disk, and one value that has to be held whole. The sizes that follow are made smaller to keep
-    /// within it. Not in it are names of keys that are to be read again, or that have members with an expiry, and some
-    /// 16 MiB of the program itself.
+    /// flight, waiting for the disk, refetched values, and one value that has to be held whole. The sizes that follow are
+    /// made smaller to keep within it. Not in it are names of keys that are to be refetched, or that have members with an
+    /// expiry, and some 16 MiB of the program itself.
     pub memory_limit: usize,
     /// What may be in flight to the target for one flow.
     pub window: WindowLimits,
@@ -46,9 +47,12 @@ pub struct EngineConfig {
     pub read_ahead: usize,
     /// The size from which a frame of the relay log is written, in bytes.
     pub relay_frame: usize,
-    /// The most bytes of records of one flow that wait for their key to be read again. Beyond it the key is read later.
+    /// The most bytes of records of one flow that wait for their key to be refetched. Beyond it the key is read later.
     pub parked: usize,
-    /// How many expiries of one flow's keys are kept in mind, by some 10 bytes each, so that few records have to be checked
+    /// The most bytes of refetched values, over all flows: a value counts as it arrives and as it is written. A larger value
+    /// cannot be refetched.
+    pub refetch_memory: usize,
+    /// How many expiries of one flow's keys are remembered, by some 10 bytes each, so that few records have to be checked
     /// for keys that the target has let expire too early. Beyond it every record is.
     pub expiries: usize,
     /// How long the target may let records wait until it is looked at again which of their keys may have expired.
@@ -65,6 +69,8 @@ pub struct EngineConfig {
     pub drain_timeout: Duration,
     /// A target that answers nothing for this long while something is in flight counts as gone.
     pub target_timeout: Duration,
+    /// How long a connection to the target is unused at the most, so that no server and no load balancer closes it for that.
+    pub target_keepalive: Duration,
     /// How often members and fields are removed that are due.
     pub sweep_interval: Duration,
     /// What to do when the source or the target is gone.
@@ -140,31 +146,6 @@ impl Default for Reconnect {
     }
 }
 
-/// The wall clock, as an argument.
-#[derive(Clone, Copy)]
-pub struct Clock(pub fn() -> UnixMillis);
-
-impl Clock {
-    /// The system's clock.
-    pub fn system() -> Self {
-        Self(|| {
-            let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-            UnixMillis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
-        })
-    }
-
-    /// The time now.
-    pub fn now(&self) -> UnixMillis {
-        (self.0)()
-    }
-}
-
-impl fmt::Debug for Clock {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Clock")
-    }
-}
-
 /// Values up to this size are written as one command, which is several times cheaper for the target than growing them.
 const PIECE: usize = 512 << 10;
 
@@ -187,6 +168,7 @@ impl EngineConfig {
             read_ahead: 64 << 20,
             relay_frame: 1 << 20,
             parked: 4 << 20,
+            refetch_memory: 1 << 30,
             expiries: 100 << 20,
             expiry_horizon: Duration::from_secs(10),
             ack_interval: Duration::from_secs(1),
@@ -195,6 +177,7 @@ impl EngineConfig {
             state_interval: Duration::from_secs(5),
             drain_timeout: Duration::from_secs(30),
             target_timeout: Duration::from_secs(30),
+            target_keepalive: Duration::from_secs(1),
             sweep_interval: Duration::from_secs(1),
             reconnect: Reconnect::default(),
             force_resync: false,

@@ -12,9 +12,8 @@ use redis_sink::cluster::ClusterError;
 use redis_sink::{Refusal, SinkError, TargetError};
 use thiserror::Error;
 
-use crate::barrier::Mismatch;
-use crate::state_file::StateFileError;
-use crate::target::{self, Remedy};
+use crate::run::state_file::StateFileError;
+use crate::session::barriers::Mismatch;
 
 /// Why a replication ended before it was told to.
 #[derive(Debug, Error)]
@@ -54,7 +53,7 @@ pub enum Error {
     },
     /// The keys of the snapshot lie on other flows than by any formula that is known.
     #[error(
-        "it does not show how the source spreads its keys over its shards, so keys that it does not have are left on the target; --on-start flush removes them"
+        "it does not show how the source spreads its keys over its shards, so keys that it does not have are left on the target; a start that flushes the target removes them"
     )]
     UnknownSharding,
     /// The source will not resume from our positions.
@@ -73,7 +72,7 @@ pub enum Error {
     AheadOfSource,
     /// The stored positions are of another source.
     #[error(
-        "{why}: they are of {was}, this is {is}; if this is the right one, run with --force-resync: it synchronises fully, and replaces or removes what the target holds"
+        "{why}: they are of {was}, this is {is}; if this is the right one, force a full synchronisation, which replaces or removes what the target holds"
     )]
     OtherSource {
         /// What does not fit.
@@ -85,7 +84,7 @@ pub enum Error {
     },
     /// What the target holds was written with other settings.
     #[error(
-        "the target was written with other settings ({was}) than this run has ({is}): run with those, or with --force-resync, which synchronises fully"
+        "the target was written with other settings ({was}) than this run has ({is}): run with those, or force a full synchronisation"
     )]
     OtherSettings {
         /// Those of the run before.
@@ -107,13 +106,13 @@ pub enum Error {
     #[error("the positions at the target (key {key}) cannot be used: {reason}")]
     Checkpoint {
         /// The reserved key.
-        key: &'static str,
+        key: String,
         /// What the target answered.
         reason: String,
     },
     /// A run before has noted that the target refused something.
     #[error(
-        "a run before ended because the target refused something ({reason}); mend the cause and run with --force-resync"
+        "a run before ended because the target refused something ({reason}); mend the cause and force a full synchronisation"
     )]
     RefusedBefore {
         /// What was refused.
@@ -129,7 +128,7 @@ pub enum Error {
     },
     /// Something of the target is to be removed that a run needs.
     #[error(
-        "df2redis writes to the target ({connections} connections); stop it first, or run with --force: it starts over then"
+        "df2redis writes to the target ({connections} connections); stop it first"
     )]
     InUse {
         /// How many it has.
@@ -137,7 +136,7 @@ pub enum Error {
     },
     /// A first start finds keys, and was not told what to do with them.
     #[error(
-        "the target holds {keys} keys and no positions of a run before; say what becomes of them: --on-start merge keeps those that the source does not have, mirror removes them when the snapshot is complete, flush empties the target first"
+        "the target holds {keys} keys and no positions of a run before; say what becomes of them"
     )]
     NotEmpty {
         /// How many.
@@ -152,6 +151,34 @@ pub enum Error {
     /// The state directory cannot be used.
     #[error(transparent)]
     State(#[from] StateFileError),
+    /// The source refuses a question, or answers it with something else.
+    #[error("the source answers {request} with: {answer}")]
+    SourceAnswer {
+        /// What was asked.
+        request: &'static str,
+        /// What it answered.
+        answer: String,
+    },
+    /// The relay log of a flow cannot be opened.
+    #[error("the relay log in {path} cannot be used: {reason}")]
+    RelayLog {
+        /// Its folder.
+        path: std::path::PathBuf,
+        /// What the system, or the log, says.
+        reason: String,
+    },
+    /// Another task of the same tool has positions of this source here.
+    #[error(
+        "the target holds positions of this source under {}; this run has {}: go on under that name, or clean up after it first",
+        task(theirs),
+        task(ours)
+    )]
+    OtherTask {
+        /// The task that the positions are of.
+        theirs: String,
+        /// The task of this run.
+        ours: String,
+    },
     /// A part of the engine is gone without a word.
     #[error("a part of the engine stopped unexpectedly: {0}")]
     Internal(String),
@@ -159,6 +186,10 @@ pub enum Error {
 
 fn ahead(records: Option<u64>) -> String {
     records.map_or_else(String::new, |records| format!(": one shard is {records} records ahead"))
+}
+
+fn task(name: &str) -> String {
+    if name.is_empty() { "no task name".to_owned() } else { format!("the task name \"{name}\"") }
 }
 
 /// What ended a flow.
@@ -176,7 +207,7 @@ pub enum FlowError {
     Journal(#[from] dfly_journal::Error),
     /// Something has to be held whole and is too large for it.
     #[error(
-        "{error}: a record, an element or a document of more than {limit} bytes cannot be held whole within --memory-limit; raise it if the source has such values"
+        "{error}: a record, an element or a document of more than {limit} bytes cannot be held whole within the memory limit; raise it if the source has such values"
     )]
     TooLarge {
         /// What is held at most, in bytes.
@@ -243,6 +274,16 @@ pub enum FlowError {
         /// Its database.
         db: u32,
     },
+    /// A key has to be read again from the source, which refuses.
+    #[error("key \"{key}\" in database {db} has to be read again from the source, and cannot be: {reason}")]
+    Unreadable {
+        /// The key.
+        key: String,
+        /// Its database.
+        db: u32,
+        /// What the source says.
+        reason: String,
+    },
     /// The source was flushed while its snapshot was read (protocol section 4.5).
     #[error("the source was flushed during the full synchronisation")]
     FlushedInSync(Flush),
@@ -252,19 +293,6 @@ pub enum FlowError {
     /// The session ended while the flow waited for it.
     #[error("the session is gone")]
     SessionGone,
-}
-
-impl FlowError {
-    /// Whether the target is gone in a way that passes: another session can go on from what it holds.
-    pub(crate) fn is_target_lost(&self) -> bool {
-        match self {
-            Self::Sink(error) => target::remedy(error) == Remedy::Again,
-            Self::TargetForgot => true,
-            Self::Cluster(error) => error.is_passing(),
-            Self::Target(error) => target::is_passing(error),
-            _ => false,
-        }
-    }
 }
 
 /// Whose fault an error is; decides the exit code.
@@ -299,6 +327,7 @@ impl Error {
             | Self::TargetAnswer { .. }
             | Self::NotEmpty { .. }
             | Self::InUse { .. }
+            | Self::OtherTask { .. }
             | Self::Overtaken
             | Self::Flow {
                 error:
@@ -322,6 +351,8 @@ impl Error {
             | Self::UnknownSharding
             | Self::GaveUp { .. }
             | Self::Barrier(_)
+            | Self::SourceAnswer { .. }
+            | Self::RelayLog { .. }
             | Self::State(_)
             | Self::Internal(_) => Blame::Source,
         }

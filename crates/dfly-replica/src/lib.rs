@@ -1,8 +1,9 @@
 //! The replication engine: flows of a Dragonfly master in, writes to a Redis target out.
 //!
 //! What it is: [`Engine::run`] performs the handshake, reads the snapshot and the journal of every flow at once, and
-//! writes them through one bounded pipeline a flow. Three positions are kept for each flow ([`Progress`]): received,
-//! dispatched and durable; only durable ones are acknowledged. What it does is published as a [`Report`].
+//! writes them through one bounded writer a flow. Each flow has three positions: received, sent and durable. Only durable
+//! ones are acknowledged. [`Report`] says what a run is doing, and [`Control`] asks it for something; nothing else of the
+//! engine is a door for what is built on it.
 //!
 //! What it is not: it parses no wire format itself (`dfly-rdb`, `dfly-journal`), decides nothing about what a record
 //! becomes (`dfly-translate`), and reads no flag or file of the user.
@@ -24,43 +25,35 @@
 //! ```
 
 mod backoff;
-mod barrier;
-mod budget;
 mod checkpoint;
-mod cleanup;
-mod cluster;
+mod clock;
 mod config;
-mod engine;
 mod error;
-mod expiries;
-mod expiry_scan;
 mod flow;
-mod ghosts;
-mod kept;
-mod lasting;
-mod look;
-mod owner;
-mod pace;
-mod progress;
-mod reader;
-mod report;
-mod reread;
+mod keys;
+mod maintenance;
+mod memory_budget;
+mod rate_limiter;
+mod run;
 mod session;
-mod state_file;
-mod stop;
-mod sweep;
+mod source;
 mod target;
 
 pub use backoff::Backoff;
-pub use barrier::{CutBarrier, FlushBarrier, Mismatch};
-pub use checkpoint::{Checkpoint, KEY as CHECKPOINT_KEY, Others, Parties, Position, Stored};
-pub use cleanup::{Cleanup, Found, Owned};
-pub use config::{Clock, EngineConfig, OnConflict, OnStart, Reconnect, TargetMode};
-pub use engine::Engine;
+pub use checkpoint::{Checkpoint, ExtraKeys, Position, Stored, WriterIdentity};
+pub use clock::Clock;
+pub use config::{EngineConfig, OnConflict, OnStart, Reconnect, TargetMode};
 pub use error::{Blame, Error, FlowError};
-pub use owner::{OwnerCheck, Sharding};
-pub use progress::Progress;
-pub use report::{FlowReport, Phase, Report};
-pub use state_file::{SavedFlow, SavedState, StateFile, StateFileError};
-pub use stop::Stop;
-pub use target::TargetConnection;
+pub use flow::core::RefetchOutcome;
+pub use keys::{SourceKey, TargetKey};
+pub use maintenance::cleanup::{Cleanup, Found, Owned};
+pub use run::control::{Control, ControlError, RateLimits};
+pub use run::engine::Engine;
+pub use run::events::Event;
+pub use run::latency::Latency;
+pub use run::report::{FlowLsns, FlowReport, Lag, Phase, Report, SourceLsn};
+pub use run::state_file::{SavedFlow, SavedState, StateFile, StateFileError};
+pub use run::stop::Stop;
+pub use session::barriers::{CutBarrier, FlushBarrier, Mismatch};
+pub use source::sharding::{OwnerCheck, Sharding};
+pub use target::questions::TargetConnection;

@@ -17,9 +17,9 @@ impl EngineConfig {
     /// [`EngineConfig::memory_limit`].
     ///
     /// What a flow reads ahead takes up to twice its size while its buffer grows, what the window holds is held once, a
-    /// frame of the relay log up to three times. Together that is a fourth of the flow's share; an eighth is kept for
-    /// expiries of keys. Five sixteenths are the largest value that is held whole: once as it arrives, once as the command
-    /// that is written.
+    /// frame of the relay log up to three times. Together that is a fourth of the flow's share; a sixteenth is for expiries
+    /// of keys. An eighth of the whole is for refetched values. A fourth is the largest value that is held whole: once as it
+    /// arrives, once as the command that is written.
     pub(crate) fn for_flows(&self, flows: u16) -> Self {
         let share = self.memory_limit / usize::from(flows.max(1));
         let part = |most: usize, divisor: usize| most.min((share / divisor).max(LEAST));
@@ -28,10 +28,11 @@ impl EngineConfig {
         config.window.bytes = part(self.window.bytes, 64);
         config.relay_frame = part(self.relay_frame, 64);
         config.parked = part(self.parked, 64);
-        config.expiries = self.expiries.min(share / 8 / EXPIRY);
+        config.expiries = self.expiries.min(share / 16 / EXPIRY);
+        config.refetch_memory = self.refetch_memory.min(self.memory_limit / 8);
         config.limits.piece = part(self.limits.piece, 128);
-        config.limits.string = self.limits.string.min(self.memory_limit / 16 * 5);
-        config.limits.blob = self.limits.blob.min(self.memory_limit / 16 * 5);
+        config.limits.string = self.limits.string.min(self.memory_limit / 4);
+        config.limits.blob = self.limits.blob.min(self.memory_limit / 4);
         config
     }
 }
@@ -83,7 +84,7 @@ mod tests {
                 + config.parked
                 + EXPIRY * config.expiries
                 + config.limits.piece;
-            let all = usize::from(flows) * flow + 2 * config.limits.string;
+            let all = usize::from(flows) * flow + config.refetch_memory + 2 * config.limits.string;
             assert!(all <= limit, "{flows} flows take {all} of {limit}");
         }
     }

@@ -83,11 +83,13 @@ pub enum Loss {
     /// A record whose keys lie in different slots of the target, or only in part in the selection, and that cannot be
     /// split.
     Torn,
+    /// A key that has to be read again from the source, which refuses to give it.
+    Unreadable,
 }
 
 impl Loss {
     /// All of them, in the order of reports.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::Json,
         Self::Bloom,
         Self::Cuckoo,
@@ -106,6 +108,7 @@ impl Loss {
         Self::Unknown,
         Self::Malformed,
         Self::Torn,
+        Self::Unreadable,
     ];
 
     /// What a value of this kind would lose on any Redis without modules.
@@ -148,6 +151,7 @@ impl Loss {
             Self::Unknown => "unknown-command",
             Self::Malformed => "malformed-record",
             Self::Torn => "torn-record",
+            Self::Unreadable => "unreadable-key",
         }
     }
 }

@@ -57,6 +57,14 @@ impl CommandBatch {
         self.marks.copy(command, self.bytes.len());
     }
 
+    /// Moves all commands of `other` behind those of this batch.
+    pub fn append(&mut self, other: &mut Self) {
+        self.marks.append(&other.marks, self.bytes.len());
+        self.bytes.put_slice(&other.bytes);
+        other.bytes.clear();
+        other.marks.clear();
+    }
+
     /// The tag that commands get from here on whose caller names none. At first it is 0.
     pub fn set_default_tag(&mut self, tag: u64) {
         self.default_tag = tag;
@@ -221,6 +229,21 @@ mod tests {
         assert_eq!(batch.iter().map(EncodedCommand::tag).collect::<Vec<_>>(), [0, 7, 7, 9]);
         let keys: Vec<&[u8]> = batch.iter().flat_map(EncodedCommand::keys).collect();
         assert_eq!(keys, [b"a", b"b"]);
+    }
+
+    #[test]
+    fn appended_commands_keep_their_keys_and_tags() {
+        let mut head = CommandBatch::default();
+        head.push_keyed(&[b"A", b"k"], 1..2, 1);
+        let mut body = CommandBatch::default();
+        body.push_keyed(&[b"B", b"x", b"y"], 1..3, 2);
+        body.push_keyed(&[b"C", b"z"], 1..2, 3);
+        head.append(&mut body);
+        assert!(body.is_empty() && body.byte_len() == 0);
+        let keys: Vec<Vec<&[u8]>> = head.iter().map(|command| command.keys().collect()).collect();
+        assert_eq!(keys, [vec![&b"k"[..]], vec![b"x", b"y"], vec![b"z"]]);
+        assert_eq!(head.iter().map(EncodedCommand::tag).collect::<Vec<_>>(), [1, 2, 3]);
+        assert_eq!(head.command(2).unwrap().wire(), b"*2\r\n$1\r\nC\r\n$1\r\nz\r\n");
     }
 
     #[test]

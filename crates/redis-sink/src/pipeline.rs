@@ -103,7 +103,11 @@ impl<T> Pipeline<T> {
         poll_fn(|context| self.poll_progress(context)).await
     }
 
-    fn poll_progress(&mut self, context: &mut Context<'_>) -> Poll<Result<(), SinkError>> {
+    /// [`Self::progress`] for callers that poll several things at once. Ready when something moved.
+    ///
+    /// # Errors
+    /// [`SinkError`]; the connection is of no use then.
+    pub fn poll_progress(&mut self, context: &mut Context<'_>) -> Poll<Result<(), SinkError>> {
         let read = self.socket.poll_read(context, |outcome| self.window.on_outcome(outcome))?;
         let written = self.poll_write(context)?;
         if read.is_ready() { Poll::Ready(Ok(())) } else { written.map(Ok) }

@@ -1,23 +1,34 @@
-//! What holds for all sessions of one full synchronisation and of what follows it. It stands beside the positions.
+//! What holds for all sessions of one full synchronisation and of what follows it. It is stored beside the positions.
 
 use redis_resp::Reply;
 
-use crate::checkpoint::{KEY, Others};
+use super::fields::SHARDING;
 use crate::config::{EngineConfig, OnConflict};
 use crate::error::Error;
-use crate::owner::Sharding;
-use crate::target::{TargetConnection, demand, strange};
+use crate::source::sharding::Sharding;
+use crate::target::questions::{TargetConnection, demand};
+use crate::target::replies::strange;
 
 pub(crate) const SWEEP: &str = "sweep";
-pub(crate) const SHARDING: &str = "sharding";
 const KEEP: &str = "keep";
 const SETTINGS: &str = "settings";
 const RELEASE: &str = "version";
 const SYNC: &str = "sync";
 
+/// What becomes of keys of the target that the source does not have, in a full synchronisation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ExtraKeys {
+    /// There are none: the target is empty.
+    None,
+    /// They stay, in later synchronisations too.
+    Keep,
+    /// They are removed when the snapshot is complete (P17).
+    Remove,
+}
+
 /// Fields of the hash that holds the positions.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Lasting {
+pub(crate) struct SyncMetadata {
     /// Keys that the source does not have are still to be removed.
     pub sweep: bool,
     /// Such keys stay, in later synchronisations too.
@@ -32,15 +43,14 @@ pub(crate) struct Lasting {
     pub release: String,
 }
 
-impl Lasting {
-    /// At the start of a full synchronisation.
-    pub(crate) fn of(others: Others, config: &EngineConfig, (release, owner): (String, &str)) -> Self {
-        let settings = Some(settings(config));
+impl SyncMetadata {
+    /// At the start of a full synchronisation that the session `owner` begins.
+    pub(crate) fn begin(keys: ExtraKeys, config: &EngineConfig, release: String, owner: &str) -> Self {
         Self {
-            sweep: others == Others::Remove,
-            keep: others == Others::Keep,
+            sweep: keys == ExtraKeys::Remove,
+            keep: keys == ExtraKeys::Keep,
             sharding: None,
-            settings,
+            settings: Some(settings(config)),
             sync: owner.to_owned(),
             release,
         }
@@ -51,7 +61,8 @@ impl Lasting {
     /// # Errors
     /// The target's refusal: what is not known is not taken for unset.
     pub(crate) async fn load(target: &mut TargetConnection) -> Result<Self, Error> {
-        let request = ["HMGET", KEY, SWEEP, KEEP, SHARDING, SETTINGS, RELEASE, SYNC];
+        let key = target.names().checkpoint().to_owned();
+        let request = ["HMGET", &key, SWEEP, KEEP, SHARDING, SETTINGS, RELEASE, SYNC];
         let found = match demand(target, "HMGET", &request).await? {
             Reply::Array(found) => found,
             other => return Err(strange("HMGET", &other)),

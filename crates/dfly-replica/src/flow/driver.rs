@@ -11,12 +11,14 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{sleep, sleep_until, timeout};
 use tracing::warn;
 
-use super::core::{Action, Course, FlowCore, Order, Signal, Want};
+use super::core::{Action, Course, FlowCore, FlowRequest, Order, RefetchOutcome, Signal, Want};
 use super::relay_disk::RelayDisk;
 use super::scan_events::ScanEvent;
 use crate::clock::Clock;
 use crate::error::FlowError;
+use crate::keys::SourceKey;
 use crate::source::reader::{ReadAnswer, ReadLine};
+use crate::target::retry_policy::is_target_lost;
 use crate::target::writer::{TargetEvent, TargetWriter};
 
 /// While the target has plenty to do the flow rests this long, so that it is not woken for every few replies and every
@@ -42,6 +44,8 @@ pub(crate) struct Lines {
     pub orders: mpsc::Receiver<Order>,
     pub scans: mpsc::Receiver<ScanEvent>,
     pub scan_settled: mpsc::Sender<FlowId>,
+    pub requests: mpsc::Receiver<FlowRequest>,
+    pub refetched: mpsc::Sender<(SourceKey, RefetchOutcome)>,
     pub stop: watch::Receiver<bool>,
 }
 
@@ -75,7 +79,10 @@ impl FlowDriver {
     pub(crate) async fn run(mut self) -> Result<FlowEnd, FlowError> {
         let ended = self.follow().await;
         self.disk.close().await;
-        ended
+        match ended {
+            Err(error) if is_target_lost(&error) => Ok(FlowEnd::TargetLost(error)),
+            ended => ended,
+        }
     }
 
     async fn follow(&mut self) -> Result<FlowEnd, FlowError> {
@@ -119,8 +126,9 @@ impl FlowDriver {
                 Action::Tell(signal) => self.tell(signal)?,
                 Action::Ask(question) => self.reads.ask(question),
                 Action::Relay(work) => self.disk.begin(work),
-                // A scan that is gone has no use for it.
+                // Who is gone has no use for it.
                 Action::ScanSettled => drop(self.lines.scan_settled.try_send(self.id)),
+                Action::Refetched(key, outcome) => drop(self.lines.refetched.send((key, outcome)).await),
             }
         }
         Ok(Waited::Moved)
@@ -153,6 +161,9 @@ impl FlowDriver {
             event = self.lines.scans.recv(), if scans => {
                 let event = event.ok_or(FlowError::SessionGone)?;
                 self.core.on_scan(event, &mut *self.target);
+            }
+            Some(request) = self.lines.requests.recv() => {
+                self.core.on_request(request, &*self.target, Instant::now());
             }
             answer = self.reads.answered() => self.on_answer(answer)?,
             done = self.disk.done() => self.core.on_relay(done?, Instant::now()),

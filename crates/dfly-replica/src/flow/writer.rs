@@ -90,7 +90,7 @@ impl FlowWriter {
             Event::Entry(entry) => self.translator.entry(entry, &mut out),
             Event::Open { id, header, type_id } => self.translator.open((*id, *type_id), header, &mut out),
             Event::Piece { id, piece } => self.translator.piece(*id, piece, &mut out),
-            Event::Close { id } => self.translator.close(*id, &mut out).map(|()| Effect::Written),
+            Event::Close { id } => self.translator.close(*id, &mut out),
             _ => Ok(Effect::Nothing),
         }
     }

@@ -1,18 +1,19 @@
 //! Removes what replications have left beside the keys on a target.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
-use dfly_translate::ReservedNames;
+use dfly_translate::{ReservedNames, Rules, TaskName};
 use dfly_wire::DbIndex;
-use redis_resp::Reply;
 use redis_resp::connection::{Endpoint, Peer};
 
-use crate::checkpoint::KEY;
 use crate::config::{EngineConfig, TargetMode};
 use crate::error::Error;
-use crate::sweep::Keys;
-use crate::target::{TargetConnection, connect_target, databases, others};
+use crate::target::tasks;
+use crate::target::connect::connect_target;
+use crate::target::databases::databases;
+use crate::target::eviction::count_others;
+use crate::target::keyspace_scan::KeyspaceScan;
+use crate::target::questions::demand;
 
 /// What is to be cleaned up.
 #[derive(Debug, Clone)]
@@ -21,6 +22,8 @@ pub struct Cleanup {
     pub target: Endpoint,
     /// Which of the two.
     pub target_mode: TargetMode,
+    /// Whose keys: those of other tasks are spared.
+    pub task: TaskName,
     /// Whether what is found is removed.
     pub removes: bool,
     /// Also while a run writes to the target.
@@ -36,12 +39,12 @@ pub enum Owned {
     SlotPositions,
     /// Expiries of members and fields that the target itself does not remove.
     MemberExpiries,
-    /// Names of keys that are to be read again.
-    Wanted,
+    /// Names of keys that are to be refetched.
+    Refetch,
     /// Names of keys that were left out.
     LeftOut,
     /// Names of keys that the target had before the first start.
-    Kept,
+    Protected,
     /// The expiries that a session has left for the next one.
     Expiries,
     /// A large value that was not complete.
@@ -62,9 +65,9 @@ impl Owned {
             b"checkpoint" => Self::Positions,
             _ if kind.starts_with(b"{") => Self::SlotPositions,
             b"due" | b"expiry" => Self::MemberExpiries,
-            b"reread" => Self::Wanted,
+            b"reread" => Self::Refetch,
             b"left-out" => Self::LeftOut,
-            b"kept" => Self::Kept,
+            b"kept" => Self::Protected,
             b"expiries" => Self::Expiries,
             b"growing" => Self::Growing,
             _ => Self::Other,
@@ -80,52 +83,36 @@ impl Cleanup {
     pub async fn run(self) -> Result<Found, Error> {
         // There is no source in it.
         let source = Endpoint { peer: Peer::Source, ..self.target.clone() };
-        let config = EngineConfig { target_mode: self.target_mode, ..EngineConfig::new(source, self.target) };
+        let rules = Rules { names: ReservedNames::new(&self.task), ..Rules::default() };
+        let plain = EngineConfig::new(source, self.target);
+        let config = EngineConfig { target_mode: self.target_mode, rules: rules.into(), ..plain };
         let (mut target, _) = connect_target(&config).await?;
-        let connections = writers(&mut target, &config.rules.names.connection()).await?;
+        let connections = count_others(&mut target).await?;
         if connections > 0 && !self.force {
             return Err(Error::InUse { connections });
         }
-        let (config, mut found) = (Arc::new(config), Found::new());
+        let mut found = Found::new();
         for db in databases(&mut target).await? {
-            clean(&config, (db, self.removes), &mut found).await?;
+            clean(&config, db, self.removes, &mut found).await?;
         }
         if self.removes {
             target.select(DbIndex(0)).await?;
-            target.ask(&["DEL", KEY]).await?;
+            demand(&mut target, "DEL", &["DEL", config.rules.names.checkpoint()]).await?;
+            tasks::unregister(&mut target).await?;
         }
         Ok(found)
     }
 }
 
-/// How many connections other than this have this name.
-async fn writers(target: &mut TargetConnection, name: &str) -> Result<usize, Error> {
-    let mut count = 0;
-    for part in target.parts() {
-        let own = match target.ask_part(&part, &["CLIENT", "ID"]).await? {
-            Reply::Integer(id) => id.to_string(),
-            _ => continue,
-        };
-        if let Reply::Bulk(list) = target.ask_part(&part, &["CLIENT", "LIST"]).await? {
-            count += others(&String::from_utf8_lossy(&list), name, &own).len();
-        }
-    }
-    Ok(count)
-}
-
-async fn clean(
-    config: &Arc<EngineConfig>,
-    (db, removes): (DbIndex, bool),
-    found: &mut Found,
-) -> Result<(), Error> {
-    let mut keys = Keys::reserved(config, db).await?;
-    while let Some(mut names) = keys.next().await? {
+async fn clean(config: &EngineConfig, db: DbIndex, removes: bool, found: &mut Found) -> Result<(), Error> {
+    let mut scan = KeyspaceScan::reserved(config, db).await?;
+    while let Some(mut names) = scan.next().await? {
         for name in &names {
             *found.entry(Owned::of(name)).or_default() += 1;
         }
-        names.retain(|name| name != KEY);
+        names.retain(|name| name != config.rules.names.checkpoint());
         if removes {
-            keys.remove(&names).await?;
+            scan.remove(&names).await?;
         }
     }
     Ok(())
@@ -142,9 +129,9 @@ mod tests {
             ("df2redis:{12}", Owned::SlotPositions),
             ("df2redis:due:0", Owned::MemberExpiries),
             ("df2redis:expiry:{k}", Owned::MemberExpiries),
-            ("df2redis:reread:1:{12}", Owned::Wanted),
+            ("df2redis:reread:1:{12}", Owned::Refetch),
             ("df2redis:left-out:0", Owned::LeftOut),
-            ("df2redis:kept", Owned::Kept),
+            ("df2redis:kept", Owned::Protected),
             ("df2redis:expiries:3", Owned::Expiries),
             ("df2redis:growing:{k}", Owned::Growing),
             ("df2redis:what", Owned::Other),

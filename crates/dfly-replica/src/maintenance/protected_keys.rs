@@ -1,7 +1,5 @@
-//! Keys that the target held before the first start, where they are not to be overwritten. Their names are kept in the
+//! Keys that the target held before the first start, where they are not to be overwritten. Their names are stored in the
 //! target too, so that later runs know them.
-
-use std::sync::Arc;
 
 use dfly_translate::Kept;
 use dfly_wire::DbIndex;
@@ -9,17 +7,19 @@ use redis_resp::Reply;
 
 use crate::config::{EngineConfig, OnConflict};
 use crate::error::Error;
-use crate::sweep::Keys;
-use crate::target::{TargetConnection, databases, demand, strange};
+use crate::target::databases::databases;
+use crate::target::keyspace_scan::KeyspaceScan;
+use crate::target::questions::{TargetConnection, demand};
+use crate::target::replies::strange;
 
 /// Notes every key that is there.
-pub(crate) async fn note(target: &mut TargetConnection, config: &Arc<EngineConfig>) -> Result<Kept, Error> {
+pub(crate) async fn note(target: &mut TargetConnection, config: &EngineConfig) -> Result<Kept, Error> {
     let (mut kept, set) = (Kept::new(config.on_conflict == OnConflict::Panic), config.rules.names.kept());
     for db in databases(target).await? {
         target.select(db).await?;
         demand(target, "DEL", &["DEL", &set]).await?;
-        let mut keys = Keys::of(config, db).await?;
-        while let Some(found) = keys.next().await? {
+        let mut scan = KeyspaceScan::of(config, db).await?;
+        while let Some(found) = scan.next().await? {
             if !found.is_empty() {
                 let names = found.iter().map(|key| &key[..]);
                 let words: Vec<&[u8]> = [&b"SADD"[..], set.as_bytes()].into_iter().chain(names).collect();

@@ -1,5 +1,5 @@
-//! What all looks at the whole target have in common: they go on beside the flows, tell them what they find, and begin anew
-//! when a server was gone meanwhile.
+//! What all scans of the target have in common: they go on beside the flows, tell them what they find, and begin anew when a
+//! server was gone meanwhile.
 
 use std::collections::BTreeMap;
 
@@ -10,22 +10,22 @@ use tracing::debug;
 
 use crate::config::EngineConfig;
 use crate::error::Error;
-use crate::flow::Finding;
-use crate::target;
+use crate::flow::scan_events::ScanEvent;
+use crate::target::retry_policy::is_passing;
 
 /// A line to each flow.
-pub(crate) type Lines = BTreeMap<FlowId, mpsc::Sender<Finding>>;
+pub(crate) type ScanLines = BTreeMap<FlowId, mpsc::Sender<ScanEvent>>;
 
-/// Looks until it succeeds, or fails in a way that does not pass.
-pub(crate) async fn until_done<F, L>(config: &EngineConfig, look: F) -> Result<(), Error>
+/// Scans until that succeeds, or fails in a way that does not pass.
+pub(crate) async fn until_done<F, L>(config: &EngineConfig, scan: F) -> Result<(), Error>
 where
     F: Fn() -> L + Send,
     L: Future<Output = Result<(), Error>> + Send,
 {
     loop {
-        match look().await {
-            Err(error) if error.is_passing() || target::is_passing(&error) => {
-                debug!(%error, "the target is looked at again");
+        match scan().await {
+            Err(error) if error.is_passing() || is_passing(&error) => {
+                debug!(%error, "the target is scanned again");
                 sleep(config.reconnect.longest_delay).await;
             }
             ended => return ended,
@@ -34,10 +34,11 @@ where
 }
 
 /// Waits for room: a flow at a flush takes nothing.
-pub(crate) async fn tell(line: &mpsc::Sender<Finding>, finding: Finding) -> Result<(), Error> {
-    line.send(finding).await.map_err(|_gone| gone())
+pub(crate) async fn tell(line: &mpsc::Sender<ScanEvent>, event: ScanEvent) -> Result<(), Error> {
+    line.send(event).await.map_err(|_gone| flow_is_gone())
 }
 
-pub(crate) fn gone() -> Error {
+/// The session ends.
+pub(crate) fn flow_is_gone() -> Error {
     Error::Internal("the flow is gone".to_owned())
 }

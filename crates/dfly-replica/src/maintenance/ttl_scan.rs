@@ -5,57 +5,62 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use dfly_client::FlowId;
+use dfly_journal::Lsn;
 use dfly_wire::{DbIndex, UnixMillis};
 use redis_resp::Reply;
 use tracing::warn;
 
+use super::scan::{self, ScanLines};
+use crate::checkpoint::SyncMetadata;
 use crate::config::EngineConfig;
 use crate::error::Error;
-use crate::expiries::KeyDigest;
-use crate::flow::Finding;
-use crate::lasting::Lasting;
-use crate::look::{self, Lines};
-use crate::owner::Sharding;
-use crate::reader::SourceReader;
-use crate::sweep::Keys;
-use crate::target::{Question, TargetConnection, connect_target, databases, strange};
+use crate::flow::admission::ttl_index::KeyDigest;
+use crate::flow::scan_events::ScanEvent;
+use crate::source::reader::SourceReader;
+use crate::source::sharding::Sharding;
+use crate::target::connect::connect_target;
+use crate::target::databases::databases;
+use crate::target::keyspace_scan::KeyspaceScan;
+use crate::target::questions::{Question, TargetConnection};
+use crate::target::replies::strange;
 
-/// A look at all keys of the target.
-pub(crate) struct Task {
+/// The scan for expiries.
+pub(crate) struct TtlScan {
     pub config: Arc<EngineConfig>,
-    pub findings: Lines,
+    pub lines: ScanLines,
     /// Whether there is a flow that does not know what expires; otherwise they are only told where the source stands.
     pub unknown: bool,
 }
 
-impl Task {
+impl TtlScan {
     /// Until it succeeds, flows check every record.
     pub(crate) async fn run(self) {
-        if let Err(error) = look::until_done(&self.config, || self.look()).await {
-            warn!(%error, "it is not known which keys expire on the target, so every record is checked there, which costs it time");
+        if let Err(error) = scan::until_done(&self.config, || self.scan()).await {
+            warn!(%error, "the keys that expire on the target could not be listed, so the target checks every record's key, which costs it time");
         }
     }
 
-    async fn look(&self) -> Result<(), Error> {
+    async fn scan(&self) -> Result<(), Error> {
         if self.unknown {
-            self.look_at_keys().await?;
+            self.scan_keys().await?;
         }
         let lsns = SourceReader::new(Arc::clone(&self.config)).lsns().await?;
-        for line in self.findings.values() {
-            look::tell(line, Finding::AllExpiries(lsns.clone())).await?;
+        for (flow, line) in &self.lines {
+            let from = lsns.get(usize::from(flow.0)).copied().unwrap_or(Lsn(u64::MAX));
+            scan::tell(line, ScanEvent::AllExpiries(from)).await?;
         }
         Ok(())
     }
 
-    async fn look_at_keys(&self) -> Result<(), Error> {
+    async fn scan_keys(&self) -> Result<(), Error> {
         let (mut target, _) = connect_target(&self.config).await?;
-        let sharding = Lasting::load(&mut target).await?.sharding;
+        let sharding = SyncMetadata::load(&mut target).await?.sharding;
         for db in databases(&mut target).await? {
-            let mut keys = Keys::of(&self.config, db).await?;
+            let mut keys = KeyspaceScan::of(&self.config, db).await?;
             target.select(db).await?;
             while let Some(found) = keys.next().await? {
                 let expiring = self.expiring(&mut target, &found).await?;
-                self.tell((db, &expiring), sharding).await?;
+                self.tell(db, &expiring, sharding).await?;
             }
         }
         Ok(())
@@ -83,22 +88,23 @@ impl Task {
     /// Tells the flow that owns a key, or all if that is not known.
     async fn tell(
         &self,
-        (db, found): (DbIndex, &[(Bytes, UnixMillis)]),
+        db: DbIndex,
+        found: &[(Bytes, UnixMillis)],
         sharding: Option<Sharding>,
     ) -> Result<(), Error> {
-        let flows = u16::try_from(self.findings.len()).unwrap_or(u16::MAX);
+        let flows = u16::try_from(self.lines.len()).unwrap_or(u16::MAX);
         let mut by_flow: BTreeMap<FlowId, Vec<(KeyDigest, UnixMillis)>> = BTreeMap::new();
         for (key, at) in found {
             for (origin, name) in self.config.rules.selection.origins(db, key) {
                 let owner = sharding.map(|sharding| sharding.owner(&name, flows));
-                for flow in self.findings.keys().filter(|flow| owner.is_none_or(|owner| owner == **flow)) {
+                for flow in self.lines.keys().filter(|flow| owner.is_none_or(|owner| owner == **flow)) {
                     by_flow.entry(*flow).or_default().push((KeyDigest::of(origin, &name), *at));
                 }
             }
         }
         for (flow, expiries) in by_flow {
-            if let Some(line) = self.findings.get(&flow) {
-                look::tell(line, Finding::Expiries(expiries)).await?;
+            if let Some(line) = self.lines.get(&flow) {
+                scan::tell(line, ScanEvent::Expiries(expiries)).await?;
             }
         }
         Ok(())

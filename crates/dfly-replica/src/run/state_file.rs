@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::report::{Phase, Report};
+use crate::run::report::{Phase, Report};
 
 const NAME: &str = "state.json";
 

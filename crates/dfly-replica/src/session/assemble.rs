@@ -1,61 +1,74 @@
 //! How a session comes about: handshake, flows, what each resumes from, and a task for each.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use dfly_client::driver::{AckConn, ControlConn, FlowConn};
 use dfly_client::{
-    AckSchedule, FlowId, FlowRequest, FlowStart, FullPlan, HandshakeError, PartialPlan, PartialStart, Plan,
-    Resume, Session,
+    FlowId, FlowRequest as OpenFlowRequest, FlowStart, FullPlan, HandshakeError, PartialPlan, PartialStart,
+    Plan, Resume, Session,
 };
 use dfly_journal::Lsn;
 use dfly_translate::Translator;
-use redis_resp::CommandBatch;
-use redis_sink::Pipeline;
-use redis_sink::cluster::ClusterPipeline;
+use relay_log::RelayLog;
 use tokio::sync::{mpsc, watch};
-use tokio::task::JoinSet;
+use tokio::time::sleep;
 use tracing::{debug, info};
 
-use super::resume::{self, Known, Resumed, open_log};
-use super::{Running, notes};
-use crate::barrier::{CutBarrier, FlushBarrier};
-use crate::checkpoint::{Checkpoint, Others, Parties, Position};
-use crate::cluster;
-use crate::cluster::confirm::{self, Runs};
-use crate::cluster::passed::{self, Passed};
-use crate::cluster::units::Units;
-use crate::cluster::{drained, witness};
+use super::coordinator::{FlowLines, HelperEnd, Incoming, Running, SessionParts};
+use super::resume::{self, Known, LogOwner, Resumed};
+use crate::checkpoint::{Checkpoint, ExtraKeys, SyncMetadata, WriterIdentity};
 use crate::config::EngineConfig;
-use crate::error::{Error, FlowError};
-use crate::expiries::Expiries;
-use crate::expiry_scan;
-use crate::flow::{
-    AtFlush, ClusterSink, Expiring, Flow, Keeping, Lines, Link, Signal, Sink, Spill, Stage, Stale, Suspects,
-    Wanted,
-};
-use crate::lasting::Lasting;
-use crate::owner::OwnerCheck;
-use crate::pace::Pace;
-use crate::progress::Progress;
-use crate::reader::{self, ReadRequest, SourceReader};
-use crate::report::{Counters, Phase};
-use crate::target::{self, TargetConnection, connect_target};
+use crate::error::Error;
+use crate::flow::admission::ttl_index::{TtlIndex, TtlLimits};
+use crate::flow::admission::{Admission, EarlyExpiry, OmittedDeletes, Ownership, UnsyncedKeys};
+use crate::flow::core::{FlowCore, FlowParts, FlowSettings, RefetchOutcome, Signal};
+use crate::flow::driver::{FlowDriver, Lines};
+use crate::flow::intake::relay::Relay;
+use crate::flow::intake::snapshot::Stage;
+use crate::flow::intake::{Intake, IntakeLimits};
+use crate::flow::positions::FlowPositions;
+use crate::flow::refetch::Refetch;
+use crate::flow::relay_disk::RelayDisk;
+use crate::flow::writer::FlowWriter;
+use crate::keys::SourceKey;
+use crate::maintenance::ttl_scan::TtlScan;
+use crate::rate_limiter::RateLimiter;
+use crate::run::counters::Counters;
+use crate::run::report::Phase;
+use crate::source::reader::{self, QUESTIONS, ReadLine, ReadRequest, SourceReader};
+use crate::target::clock::clock_ahead;
+use crate::target::connect::connect_target;
+use crate::target::handover::{self, Heir};
+use crate::target::opening::{Resumption, SessionTarget};
+use crate::target::questions::TargetConnection;
+use crate::target::tasks;
 
-/// How many requests to read a key may wait, over all flows.
-const READ_REQUESTS: usize = 64;
+/// How many batches of what a scan has found may wait for a flow.
+const SCAN_EVENTS: usize = 2;
 
-/// How many batches of findings may wait for a flow.
-const FINDINGS: usize = 2;
+/// How many requests from outside may wait for a flow.
+const REQUESTS: usize = 16;
+
+/// How often the source is asked for its positions.
+const ASK_EVERY: Duration = Duration::from_secs(1);
 
 /// What a session begins with.
 #[derive(Debug, Clone)]
 pub(crate) enum Opening {
     /// The snapshot.
-    Full(Others),
+    Full(ExtraKeys),
     /// The journal, from these positions of the target on.
     Partial(Checkpoint),
+}
+
+/// Who opens a session.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Opener<'a> {
+    /// What the source knows this run by.
+    pub replica_id: &'a str,
+    /// What the target knows the session by.
+    pub owner: &'a str,
 }
 
 /// An open flow before its task runs.
@@ -70,7 +83,7 @@ struct OpenFlow {
 
 /// What a flow's bytes are, from `DFLY SYNC` or `DFLY STARTSTABLE` on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Form {
+enum StreamForm {
     /// A snapshot, or the form of one, then the journal.
     Snapshot,
     /// The journal.
@@ -80,8 +93,13 @@ enum Form {
 /// What the flows' tasks share.
 struct Shared {
     signals: mpsc::Sender<(FlowId, Signal)>,
+    scan_settled: mpsc::Sender<FlowId>,
+    refetched: mpsc::Sender<(SourceKey, RefetchOutcome)>,
     stop: watch::Receiver<bool>,
-    requests: mpsc::Sender<ReadRequest>,
+    reads: mpsc::Sender<ReadRequest>,
+    target: SessionTarget,
+    /// Whether the target may hold other values when the session begins.
+    is_over_data: bool,
 }
 
 /// What the source has agreed to.
@@ -97,51 +115,52 @@ struct Agreed {
 /// Shakes hands, opens every flow and starts its task.
 pub(crate) async fn open(
     config: &Arc<EngineConfig>,
-    (replica_id, owner): (&str, &str),
+    opener: Opener<'_>,
     opening: &Opening,
     counters: impl FnOnce(u16) -> Arc<Counters>,
 ) -> Result<Running, Error> {
-    let (mut control, session) = ControlConn::open(&config.source, replica_id).await?;
+    let (mut control, session) = ControlConn::open(&config.source, opener.replica_id).await?;
     info!(flows = session.flows, version = session.version.0, source = %session.replication_id, "the source accepts us as a replica");
-    let agreed = agree(config, opening, (&mut control, &session)).await?;
+    let agreed = agree(config, opening, &mut control, &session).await?;
     let counters = counters(session.flows);
-    let (mut running, shared) = running(config, (control, session), (counters, owner));
+    counters.forget_source();
     let (mut target, _) = connect_target(config).await?;
-    running.lasting = match opening {
-        Opening::Full(others) => Lasting::of(*others, config, (agreed.release, owner)),
-        Opening::Partial(_) => Lasting::load(&mut target).await?,
-    };
-    if let TargetConnection::Cluster(cluster) = &mut target {
-        running.runs = confirm::runs(cluster).await?;
-    }
-    if let (Opening::Partial(at), Some(known)) = (opening, &agreed.known)
-        && target.is_cluster()
-    {
-        if known.is_of_another() && !drained::is_all(&mut target, at).await? {
-            return Err(Error::AheadOfSource);
+    let metadata = match opening {
+        Opening::Full(extra) => {
+            tasks::check_others(&mut target, &session.replication_id.to_string()).await?;
+            SyncMetadata::begin(*extra, config, agreed.release, opener.owner)
         }
-        drained::forget(&mut target, at).await?;
-    }
-    // One that lost something since the target was claimed would be taken for what it was.
-    if let Opening::Partial(at) = opening
-        && !witness::agree(&mut target, &config.rules.names, at).await?
-    {
-        return Err(Error::Replaced("it has lost what it had answered".to_owned()));
-    }
-    running.over_data = running.lasting.sweep || running.lasting.keep;
-    running.counters.set_sweeping(running.lasting.sweep);
+        Opening::Partial(_) => SyncMetadata::load(&mut target).await?,
+    };
+    let session_target = SessionTarget {
+        config: Arc::new(config.for_flows(session.flows)),
+        identity: WriterIdentity {
+            source_id: session.replication_id.to_string(),
+            owner: opener.owner.to_owned(),
+        },
+        flows: session.flows,
+        sync: metadata.sync.clone(),
+        safety: crate::target::cluster::durability::Safety::default(),
+    };
+    let resumption = agreed.known.as_ref().map(|known| Resumption {
+        at: known.checkpoint(),
+        is_of_another_master: known.is_of_another(),
+    });
+    let session_target = session_target.meet(&mut target, resumption).await?;
+    let (mut running, shared) = assemble((control, session), counters, session_target, metadata);
     match (agreed.plan, opening, agreed.known) {
         (Plan::Full(plan), Opening::Full(_), None) => {
             // Nothing may resume from before this synchronisation, however it ends.
-            Checkpoint::begin(&mut target, owner, &running.lasting).await?;
-            notes::forget(&mut target, &config.rules.names, running.session.flows).await?;
+            Checkpoint::begin(&mut target, opener.owner, &running.metadata).await?;
+            tasks::register(&mut target).await?;
+            handover::forget(&mut target, running.session.flows).await?;
             // The flows are read before SYNC is asked for: bytes come before its reply does.
-            running.spawn_all(agreed.flows, (Form::Snapshot, &shared)).await?;
+            running.spawn_all(agreed.flows, StreamForm::Snapshot, &shared).await?;
             running.begin_sync(plan).await?;
         }
         (Plan::Partial(plan), Opening::Partial(_), Some(known)) => {
             let mut resumed = agreed.resumed;
-            known.take_over(config, &mut target, (&running.session, &mut resumed)).await?;
+            known.take_over(config, &mut target, &running.session, &mut resumed).await?;
             let with = |(flow, resumed)| OpenFlow { resume: Some(resumed), ..flow };
             let flows = agreed.flows.into_iter().zip(resumed).map(with).collect();
             running.begin_partial(plan, flows, &shared).await?;
@@ -162,16 +181,17 @@ async fn cannot_resume(config: &Arc<EngineConfig>, asked: &[Resumed]) -> Error {
 async fn agree(
     config: &Arc<EngineConfig>,
     opening: &Opening,
-    (control, session): (&mut ControlConn, &Session),
+    control: &mut ControlConn,
+    session: &Session,
 ) -> Result<Agreed, Error> {
     let release = resume::release(control).await?;
     let known = match opening {
-        Opening::Partial(at) => Some(Known::find(at, (&release, session))?),
+        Opening::Partial(at) => Some(Known::find(at, &release, session)?),
         Opening::Full(_) => None,
     };
     let (resumed, requests) = match &known {
         Some(known) => {
-            let resumed = known.with_logs(config)?;
+            let resumed = known.with_logs(config).await?;
             let requests = known.requests(&resumed);
             (resumed, requests)
         }
@@ -191,44 +211,71 @@ async fn agree(
     Ok(Agreed { plan, release, known, resumed, flows })
 }
 
-/// A session without tasks.
-fn running(
-    config: &Arc<EngineConfig>,
+/// A session without flows.
+fn assemble(
     (control, session): (ControlConn, Session),
-    (counters, owner): (Arc<Counters>, &str),
+    counters: Arc<Counters>,
+    target: SessionTarget,
+    metadata: SyncMetadata,
 ) -> (Running, Shared) {
-    let (signals_in, signals) = mpsc::channel(usize::from(session.flows) * 4);
+    let config = Arc::clone(&target.config);
+    let flows = usize::from(session.flows);
+    let (signals_in, signals) = mpsc::channel(flows * 4);
+    let (scan_settled_in, scan_settled) = mpsc::channel(flows.max(1));
+    let (refetched_in, refetched) = mpsc::channel(QUESTIONS);
+    let (lsns_in, source_lsns) = mpsc::channel(1);
     let (stop_flows, stop) = watch::channel(false);
-    let (requests, requested) = mpsc::channel(READ_REQUESTS);
-    tokio::spawn(reader::serve(Arc::clone(config), requested));
-    let running = Running {
-        config: Arc::new(config.for_flows(session.flows)),
+    let (reads, requested) = mpsc::channel(QUESTIONS);
+    counters.set_removing_extra_keys(metadata.sweep);
+    let is_over_data = metadata.sweep || metadata.keep;
+    let incoming = Incoming { signals, refetched, scan_settled: Some(scan_settled), source_lsns };
+    let parts = SessionParts {
+        config: Arc::clone(&config),
         control,
-        phase: Phase::FullSync,
-        tasks: JoinSet::new(),
-        signals,
-        orders: BTreeMap::new(),
-        findings: BTreeMap::new(),
-        stop_flows,
-        cut: CutBarrier::new(session.flows),
-        flush: FlushBarrier::new(session.flows),
-        start_stable: None,
-        stable: 0,
-        ends: BTreeMap::new(),
-        lost: None,
-        target_lost: None,
-        flushed: None,
-        lasting: Lasting::default(),
-        over_data: false,
-        runs: Runs::default(),
-        unknown_expiries: false,
-        sweep: None,
-        scan: None,
-        counters,
-        owner: owner.to_owned(),
         session,
+        counters,
+        incoming,
+        stop_flows,
     };
-    (running, Shared { signals: signals_in, stop, requests })
+    let mut running = Running::new(parts);
+    running.metadata = metadata;
+    running.helpers.spawn({
+        let config = Arc::clone(&config);
+        async move {
+            reader::serve(config, requested).await;
+            HelperEnd::Other
+        }
+    });
+    running.helpers.spawn(async move {
+        ask_for_positions(config, lsns_in).await;
+        HelperEnd::Other
+    });
+    let shared = Shared {
+        signals: signals_in,
+        scan_settled: scan_settled_in,
+        refetched: refetched_in,
+        stop,
+        reads,
+        target,
+        is_over_data,
+    };
+    (running, shared)
+}
+
+/// Asks the source for the next record of each flow, now and then, so that the lag can be told.
+async fn ask_for_positions(config: Arc<EngineConfig>, lsns: mpsc::Sender<Vec<Lsn>>) {
+    let mut reader = SourceReader::new(config);
+    loop {
+        sleep(ASK_EVERY).await;
+        match reader.lsns().await {
+            Ok(found) => {
+                if lsns.send(found).await.is_err() {
+                    return;
+                }
+            }
+            Err(error) => debug!(%error, "the source does not tell its positions"),
+        }
+    }
 }
 
 async fn open_flows(
@@ -238,7 +285,7 @@ async fn open_flows(
 ) -> Result<Vec<OpenFlow>, Error> {
     let mut flows = Vec::with_capacity(requests.len());
     for (id, resume) in (0..).map(FlowId).zip(requests) {
-        let request = FlowRequest { session, flow: id, resume };
+        let request = OpenFlowRequest { session, flow: id, resume };
         let (conn, acks, start) = FlowConn::open(&config.source, &request).await?;
         debug!(flow = id.0, kind = ?start.kind, "flow open");
         flows.push(OpenFlow { id, conn, acks, start, resume: None });
@@ -246,154 +293,172 @@ async fn open_flows(
     Ok(flows)
 }
 
+/// A flow's intake, and the log that belongs to it.
+struct Source {
+    intake: Intake,
+    log: Option<RelayLog>,
+    positions: FlowPositions,
+}
+
+/// What a flow knows of expiries, and whether the target has to be scanned for them.
+struct Expiry {
+    known: EarlyExpiry,
+    is_unknown: bool,
+}
+
 impl Running {
     /// No flow runs before each can: what one writes must not be undone by starting over with another.
     async fn spawn_all(
         &mut self,
         flows: Vec<OpenFlow>,
-        (form, shared): (Form, &Shared),
-    ) -> Result<(), Error> {
-        let mut tasks = Vec::with_capacity(flows.len());
+        form: StreamForm,
+        shared: &Shared,
+    ) -> Result<bool, Error> {
+        let mut drivers = Vec::with_capacity(flows.len());
+        let mut has_unknown_expiries = false;
         for flow in flows {
-            tasks.push(self.prepare(flow, (form, shared)).await?);
+            let (driver, is_unknown) = self.prepare(flow, form, shared).await?;
+            has_unknown_expiries |= is_unknown;
+            drivers.push(driver);
         }
-        for task in tasks {
-            self.tasks.spawn(async move { (task.id, task.run().await) });
+        for driver in drivers {
+            self.flows.spawn(async move { (driver.id, driver.run().await) });
         }
-        Ok(())
+        Ok(has_unknown_expiries)
     }
 
-    async fn prepare(&mut self, flow: OpenFlow, (form, shared): (Form, &Shared)) -> Result<Flow, Error> {
-        let (mut connection, target) = connect_target(&self.config).await?;
+    async fn prepare(
+        &mut self,
+        flow: OpenFlow,
+        form: StreamForm,
+        shared: &Shared,
+    ) -> Result<(FlowDriver, bool), Error> {
+        let (config, id, now) = (Arc::clone(&self.config), flow.id, Instant::now());
+        let (mut connection, target) = connect_target(&config).await?;
         let position = flow.resume.as_ref().map(|resumed| resumed.position);
-        let mut translator = Translator::new(target, Arc::clone(&self.config.rules))
-            .for_flow(flow.id.0)
-            .holding(self.config.limits.string);
-        let mut wanted = Wanted::new(shared.requests.clone(), self.config.parked);
+        let mut translator =
+            Translator::new(target, Arc::clone(&config.rules)).for_flow(id.0).holding(config.limits.string);
+        let mut refetch = Refetch::new(config.parked);
         if position.is_some() {
-            notes::adopt(&mut connection, flow.id, (&mut translator, &mut wanted)).await?;
+            let mut heir = Heir { translator: &mut translator, refetch: &mut refetch, now };
+            handover::adopt(&mut connection, id, &mut heir).await?;
         }
-        let (stage, spill) = self.intake((&flow.start, form), (flow.id, flow.resume))?;
-        let ahead = target::clock_ahead(&mut connection, &self.config.clock).await?;
-        let (most, span) = (self.config.expiries, 6 * self.config.expiry_horizon);
-        let expiries = match position {
-            Some(at) => {
-                let key = self.config.rules.names.expiries(flow.id.0);
-                notes::expiries(&mut connection, &key, at, (most, span)).await?
-            }
-            None => Expiries::new(most, span),
+        let source = self.source_of(&flow.start, form, id, flow.resume).await?;
+        let expiry = self.expiry_of(&mut connection, id, position).await?;
+        let writer = shared.target.writer(connection, id, position).await?;
+        let ownership = Ownership::new(id, self.session.flows, self.metadata.sharding);
+        let rate = |per_second| RateLimiter::new(per_second, self.session.flows, now);
+        let parts = FlowParts {
+            id,
+            rules: Arc::clone(&config.rules),
+            settings: FlowSettings {
+                sweep_interval: config.sweep_interval,
+                ack_interval: config.ack_interval,
+                longest_rest: config.report_interval.max(config.ack_interval),
+            },
+            positions: source.positions,
+            intake: source.intake,
+            admission: Admission {
+                omitted: OmittedDeletes::default(),
+                unsynced: shared.is_over_data.then(UnsyncedKeys::default),
+                expiry: expiry.known,
+                ownership,
+            },
+            refetch,
+            writer: FlowWriter::new(id.0, Arc::clone(&config.rules), translator, rate(config.target_ops_per_second)),
+            reading: rate(config.snapshot_bytes_per_second),
+            counters: Arc::clone(&self.counters),
         };
-        self.unknown_expiries |= expiries.is_unknown();
-        let (order, orders) = mpsc::channel(1);
-        let (finding, findings) = mpsc::channel(FINDINGS);
-        self.orders.insert(flow.id, order);
-        self.findings.insert(flow.id, finding);
-        let zero = Position { transaction: 0, next: Lsn::default() };
-        let (sink, keeping, passed) = self.sink(connection, (flow.id, position)).await?;
-        Ok(Flow {
-            id: flow.id,
-            sink,
-            keeping,
-            passed,
-            link: Link::Up(Instant::now()),
-            translator,
-            config: Arc::clone(&self.config),
+        let driver = FlowDriver {
+            id,
+            core: FlowCore::new(parts, now),
             conn: flow.conn,
             acks: flow.acks,
-            lines: Lines { signals: shared.signals.clone(), orders, findings, stop: shared.stop.clone() },
-            counters: Arc::clone(&self.counters),
-            source: (self.source_id(), self.session.flows),
-            parties: Parties { source_id: self.source_id(), owner: self.owner.clone() },
-            progress: position.map(|at| Progress::at(at.next)),
-            sent: position.unwrap_or(zero),
-            written: position.unwrap_or(zero),
-            entered: position.is_some(),
-            announced: matches!(stage, Stage::Stable(_)),
-            journal_from: stage.next_lsn().unwrap_or_default(),
-            stage,
-            ack_schedule: AckSchedule::new(self.config.ack_interval),
-            batch: CommandBatch::default(),
-            needed: 0,
-            backlogged: false,
-            arrived: self.config.clock.now(),
-            at_flush: AtFlush::No,
-            wanted,
-            suspects: Suspects::default(),
-            stale: self.over_data.then(Stale::default),
-            looked: None,
-            expiring: Expiring::new(expiries, ahead),
-            owners: OwnerCheck::default(),
-            sharding: self.lasting.sharding,
-            spill,
-            sweep_at: Instant::now(),
-            reading: Pace::new(self.config.snapshot_bytes_per_second, self.session.flows, Instant::now()),
-            writing: Pace::new(self.config.target_ops_per_second, self.session.flows, Instant::now()),
-        })
+            target: writer,
+            disk: RelayDisk::new(source.log),
+            reads: ReadLine::new(id, shared.reads.clone()),
+            lines: self.lines_of(id, shared),
+            clock: config.clock,
+            drain_timeout: config.drain_timeout,
+            is_backlogged: false,
+        };
+        Ok((driver, expiry.is_unknown))
     }
 
-    /// Where the flow's commands go, and what a cluster holds of them.
-    async fn sink(
-        &self,
-        mut target: TargetConnection,
-        (flow, position): (FlowId, Option<Position>),
-    ) -> Result<(Sink, Option<Keeping>, Passed), Error> {
-        let (mut units, mut passed) = (Units::new(self.config.rules.names.clone(), flow), Passed::default());
-        if position.is_some() && target.is_cluster() {
-            for (slot, position) in passed::positions(&mut target, &self.config.rules.names, flow).await? {
-                units.hold(slot, position);
-                passed.add(slot, position);
-            }
-        }
-        match target {
-            TargetConnection::Server(connection) => {
-                let pipeline = Pipeline::new(connection, self.config.window);
-                Ok((Sink::Server(Box::new(pipeline)), None, passed))
-            }
-            TargetConnection::Cluster(questions) => {
-                let memo = Wanted::memo(Arc::clone(&self.config.rules), flow);
-                let options = cluster::writing(&self.config, (flow, &self.owner), memo);
-                let pipeline = ClusterPipeline::open(options, self.config.window).await?;
-                let safety = (self.runs.clone(), self.config.wait_replicas);
-                let keeping = Keeping::new(questions, safety, (flow, position, self.lasting.sync.clone()));
-                Ok((Sink::Cluster(Box::new(ClusterSink { pipeline, units })), Some(keeping), passed))
-            }
+    fn lines_of(&mut self, id: FlowId, shared: &Shared) -> Lines {
+        let (order, orders) = mpsc::channel(1);
+        let (scan, scans) = mpsc::channel(SCAN_EVENTS);
+        let (request, requests) = mpsc::channel(REQUESTS);
+        self.lines.insert(id, FlowLines { orders: order, requests: request });
+        self.scans.insert(id, scan);
+        Lines {
+            signals: shared.signals.clone(),
+            orders,
+            scans,
+            scan_settled: shared.scan_settled.clone(),
+            requests,
+            refetched: shared.refetched.clone(),
+            stop: shared.stop.clone(),
         }
     }
 
-    /// Where the flow's records come from.
-    fn intake(
+    /// Where the flow's records come from, and how far it has come.
+    async fn source_of(
         &self,
-        (start, form): (&FlowStart, Form),
-        (id, resume): (FlowId, Option<Resumed>),
-    ) -> Result<(Stage, Spill), Error> {
-        let failed = |error| Error::Flow { flow: id, error: FlowError::Relay(error) };
-        match resume {
-            None => {
-                let source_id = self.source_id();
-                let mut log = open_log(&self.config, (&source_id, self.session.flows), id)?;
-                if let Some(log) = &mut log {
-                    log.clear().map_err(failed)?;
-                }
-                Ok((Stage::snapshot(start, &self.config), Spill::new(log)))
+        start: &FlowStart,
+        form: StreamForm,
+        flow: FlowId,
+        resume: Option<Resumed>,
+    ) -> Result<Source, Error> {
+        let config = &self.config;
+        let sizes = IntakeLimits {
+            limits: config.limits,
+            read_ahead: config.read_ahead,
+            relay_frame: config.relay_frame,
+        };
+        let Some(Resumed { position, log, ask }) = resume else {
+            let of = LogOwner { source_id: self.source_id(), flows: self.session.flows, flow };
+            let log = resume::open_empty_log(config, of).await?;
+            let stage = Stage::snapshot(start, config.limits);
+            let intake = Intake::new(stage, Relay::new(log.is_some()), sizes);
+            return Ok(Source { intake, log, positions: FlowPositions::default() });
+        };
+        let (stage, journal_from) = match form {
+            StreamForm::Snapshot => (Stage::backlog(start, ask, config.limits), None),
+            StreamForm::Journal => (Stage::journal(ask, config.limits), Some(ask)),
+        };
+        let (log, relay) = match log {
+            Some(log) if ask > position.next => resume::relay_from(log, flow, config).await?,
+            log => {
+                let relay = Relay::new(log.is_some());
+                (log, relay)
             }
-            Some(Resumed { position, log, ask }) => {
-                let stage = match form {
-                    Form::Snapshot => Stage::backlog((start, ask), &self.config),
-                    Form::Journal => Stage::stable(ask, &self.config),
-                };
-                let spill = match log {
-                    Some(log) if ask > position.next => Spill::resumed(log, &self.config).map_err(failed)?,
-                    log => Spill::new(log),
-                };
-                Ok((stage, spill))
-            }
-        }
+        };
+        let positions = FlowPositions::resumed(position, journal_from);
+        Ok(Source { intake: Intake::new(stage, relay, sizes), log, positions })
+    }
+
+    async fn expiry_of(
+        &self,
+        connection: &mut TargetConnection,
+        flow: FlowId,
+        position: Option<crate::checkpoint::Position>,
+    ) -> Result<Expiry, Error> {
+        let config = &self.config;
+        let ahead = clock_ahead(connection, &config.clock).await?;
+        let limits = TtlLimits { most: config.expiries, span: 6 * config.expiry_horizon };
+        let index = match position {
+            Some(at) => handover::ttl_index(connection, flow, at, limits).await?,
+            None => TtlIndex::new(limits),
+        };
+        let is_unknown = index.is_unknown();
+        Ok(Expiry { known: EarlyExpiry::new(index, ahead, config.expiry_horizon), is_unknown })
     }
 
     /// Asks for the snapshot. A session that is lost by then has flows that run, so it ends as any other.
     async fn begin_sync(&mut self, plan: FullPlan) -> Result<(), Error> {
         match self.ask_sync(plan).await {
-            Err(error) if error.is_passing() => self.lose(error.to_string()),
+            Err(error) if error.is_passing() => self.lose_source(error.to_string()),
             asked => asked?,
         }
         Ok(())
@@ -416,30 +481,31 @@ impl Running {
         let reply = self.control.ask(&plan.request()).await?;
         // The positions count from here on, whatever the form.
         self.phase = Phase::StableSync;
-        match plan.on_reply(&reply)? {
+        let has_unknown_expiries = match plan.on_reply(&reply)? {
             // No flow may acknowledge before the journal is granted, so they start behind STARTSTABLE.
             PartialStart::Journal => {
-                self.spawn_all(flows, (Form::Journal, shared)).await?;
+                let is_unknown = self.spawn_all(flows, StreamForm::Journal, shared).await?;
                 self.stable = usize::from(self.session.flows);
                 self.enter_stable();
+                is_unknown
             }
             PartialStart::Snapshot(plan) => {
-                self.spawn_all(flows, (Form::Snapshot, shared)).await?;
+                let is_unknown = self.spawn_all(flows, StreamForm::Snapshot, shared).await?;
                 self.begin_sync(plan).await?;
+                is_unknown
             }
-        }
+        };
         info!("resumed from where the target stands");
-        self.scan_expiries();
+        self.scan_ttls(has_unknown_expiries);
         Ok(())
     }
 
-    /// The flows do not know what expires on the target until it was looked at, unless a session before has told them.
-    fn scan_expiries(&mut self) {
-        let scan = expiry_scan::Task {
-            config: Arc::clone(&self.config),
-            findings: self.findings.clone(),
-            unknown: self.unknown_expiries,
-        };
-        self.scan = Some(tokio::spawn(scan.run()));
+    /// The flows do not know what expires on the target until it was scanned, unless a session before has told them.
+    fn scan_ttls(&mut self, unknown: bool) {
+        let scan = TtlScan { config: Arc::clone(&self.config), lines: self.scans.clone(), unknown };
+        self.helpers.spawn(async move {
+            scan.run().await;
+            HelperEnd::Other
+        });
     }
 }

@@ -6,7 +6,7 @@ use dfly_client::FlowId;
 use dfly_translate::Flush;
 use thiserror::Error;
 
-use crate::checkpoint::Position;
+use crate::checkpoint::position::Position;
 
 /// Knows when every flow has shown the end of its snapshot: only then may the stable stream be asked for (I4, P20).
 #[derive(Debug, Clone)]

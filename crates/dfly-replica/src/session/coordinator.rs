@@ -1,47 +1,74 @@
-//! One session with the source: the control connection, and a task for each flow.
-
-mod notes;
-mod open;
-mod resume;
+//! A running session: the control connection, a task for each flow, and what flows wait for each other for.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use dfly_client::driver::ControlConn;
 use dfly_client::{FlowId, Session, StartStable};
 use dfly_journal::Lsn;
 use dfly_translate::Flush;
 use tokio::sync::mpsc::error::TrySendError;
-use tokio::sync::{mpsc, watch};
-use tokio::task::JoinSet;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::sync::{Mutex, mpsc, watch};
+use tokio::task::{JoinError, JoinSet};
+use tokio::time::{Interval, MissedTickBehavior, interval};
 use tracing::{debug, info, warn};
 
-use crate::barrier::{CutBarrier, FlushBarrier};
-use crate::checkpoint::Checkpoint;
-use crate::cluster::confirm::Runs;
+use super::barriers::{CutBarrier, FlushBarrier};
+use crate::checkpoint::{Checkpoint, SyncMetadata};
 use crate::config::EngineConfig;
 use crate::error::{Error, FlowError};
-use crate::flow::{FlowEnd, Order, Signal};
-use crate::ghosts;
-use crate::lasting::Lasting;
-use crate::look::Lines;
-use crate::report::{Counters, Phase};
-use crate::stop::{Stop, told};
-
-pub(crate) use open::{Opening, open};
+use crate::flow::core::{FlowRequest, Order, RefetchOutcome, Signal};
+use crate::flow::driver::FlowEnd;
+use crate::keys::SourceKey;
+use crate::maintenance::extra_keys::ExtraKeysScan;
+use crate::maintenance::scan::ScanLines;
+use crate::run::control::{ControlDesk, Deed};
+use crate::run::counters::Counters;
+use crate::run::report::Phase;
+use crate::run::stop::{Stop, told};
 
 /// How a session ended without an error.
 #[derive(Debug)]
 pub(crate) enum SessionEnd {
     /// It was told to stop.
     Stopped,
-    /// The source is gone; `true`: in stable sync.
-    SourceLost(bool, String),
+    /// The source is gone; `is_stable`: in stable sync.
+    SourceLost { is_stable: bool, cause: String },
     /// The target is gone, or holds less than it had answered.
     TargetLost(String),
     /// The source was flushed while its snapshot was read: the target is to be flushed and the sync to be repeated.
     Flushed(Flush),
+}
+
+/// Why a session is coming to its end. The first cause counts, but for one that is more than a loss.
+#[derive(Debug, Default)]
+enum Ending {
+    #[default]
+    Running,
+    Stopped,
+    SourceLost(String),
+    TargetLost(String),
+    Flushed(Flush),
+}
+
+impl Ending {
+    fn lose_source(&mut self, cause: String) {
+        if let Self::Running = self {
+            *self = Self::SourceLost(cause);
+        }
+    }
+
+    /// A target that is lost outlasts a source that is: what is on its way there is not durable.
+    fn lose_target(&mut self, cause: String) {
+        if let Self::Running | Self::SourceLost(_) = self {
+            *self = Self::TargetLost(cause);
+        }
+    }
+
+    fn is_source_lost(&self) -> bool {
+        matches!(self, Self::SourceLost(_))
+    }
 }
 
 /// Where reports go while a session runs.
@@ -50,50 +77,91 @@ pub(crate) trait Observer {
     fn publish(&mut self, phase: Phase, counters: &Counters);
 }
 
+/// The session's side of a flow's lines.
+#[derive(Debug)]
+pub(crate) struct FlowLines {
+    pub orders: mpsc::Sender<Order>,
+    pub requests: mpsc::Sender<FlowRequest>,
+}
+
+/// What the tasks of a session tell it.
+#[derive(Debug)]
+pub(crate) struct Incoming {
+    pub signals: mpsc::Receiver<(FlowId, Signal)>,
+    pub refetched: mpsc::Receiver<(SourceKey, RefetchOutcome)>,
+    /// Taken by the scan for extra keys.
+    pub scan_settled: Option<mpsc::Receiver<FlowId>>,
+    /// What the source has said of its positions.
+    pub source_lsns: mpsc::Receiver<Vec<Lsn>>,
+}
+
+/// How a task beside the flows ended.
+#[derive(Debug)]
+pub(crate) enum HelperEnd {
+    ExtraKeys(Result<(), Error>),
+    Other,
+}
+
 /// A running session.
 pub(crate) struct Running {
-    config: Arc<EngineConfig>,
-    control: ControlConn,
-    session: Session,
-    counters: Arc<Counters>,
-    /// What the target knows this session by.
-    owner: String,
-    phase: Phase,
-    tasks: JoinSet<(FlowId, Result<FlowEnd, FlowError>)>,
-    signals: mpsc::Receiver<(FlowId, Signal)>,
-    orders: BTreeMap<FlowId, mpsc::Sender<Order>>,
-    findings: Lines,
-    stop_flows: watch::Sender<bool>,
-    cut: CutBarrier,
-    flush: FlushBarrier,
+    pub(super) config: Arc<EngineConfig>,
+    pub(super) control: ControlConn,
+    pub(super) session: Session,
+    pub(super) counters: Arc<Counters>,
+    pub(super) phase: Phase,
+    pub(super) flows: JoinSet<(FlowId, Result<FlowEnd, FlowError>)>,
+    /// Tasks beside the flows. They end with the session.
+    pub(super) helpers: JoinSet<HelperEnd>,
+    pub(super) incoming: Incoming,
+    pub(super) lines: BTreeMap<FlowId, FlowLines>,
+    pub(super) scans: ScanLines,
+    pub(super) stop_flows: watch::Sender<bool>,
+    pub(super) cut: CutBarrier,
+    pub(super) flush: FlushBarrier,
     /// Taken when the stable stream is asked for.
-    start_stable: Option<StartStable>,
-    stable: usize,
-    ends: BTreeMap<FlowId, Option<Lsn>>,
-    lost: Option<String>,
-    target_lost: Option<String>,
-    flushed: Option<Flush>,
+    pub(super) start_stable: Option<StartStable>,
+    /// How many flows are stable.
+    pub(super) stable: usize,
+    /// Where each flow stood that has ended.
+    pub(super) ends: BTreeMap<FlowId, Option<Lsn>>,
+    ending: Ending,
     /// What a flush must not take with it.
-    lasting: Lasting,
-    /// The primaries of a cluster when the session begins.
-    runs: Runs,
-    /// Whether the target may hold other values when the session begins.
-    over_data: bool,
-    /// Whether a flow does not know what expires there.
-    unknown_expiries: bool,
-    /// What finds out what expires on a target that was written to before.
-    scan: Option<tokio::task::JoinHandle<()>>,
-    /// What looks for them.
-    sweep: Option<tokio::task::JoinHandle<Result<(), Error>>>,
+    pub(super) metadata: SyncMetadata,
+}
+
+/// What a session begins with.
+pub(crate) struct SessionParts {
+    pub config: Arc<EngineConfig>,
+    pub control: ControlConn,
+    pub session: Session,
+    pub counters: Arc<Counters>,
+    pub incoming: Incoming,
+    pub stop_flows: watch::Sender<bool>,
 }
 
 impl Running {
-    async fn ask_stable(&mut self) -> Result<(), Error> {
-        if let Some(start) = self.start_stable.take() {
-            let reply = self.control.ask(&start.request()).await?;
-            start.on_reply(&reply)?;
+    pub(super) fn new(parts: SessionParts) -> Self {
+        let flows = parts.session.flows;
+        Self {
+            config: parts.config,
+            control: parts.control,
+            session: parts.session,
+            counters: parts.counters,
+            phase: Phase::FullSync,
+            flows: JoinSet::new(),
+            helpers: JoinSet::new(),
+            incoming: parts.incoming,
+            lines: BTreeMap::new(),
+            scans: BTreeMap::new(),
+            stop_flows: parts.stop_flows,
+            cut: CutBarrier::new(flows),
+            flush: FlushBarrier::new(flows),
+            start_stable: None,
+            stable: 0,
+            ends: BTreeMap::new(),
+            ending: Ending::Running,
+            metadata: SyncMetadata::default(),
         }
-        Ok(())
     }
 
     /// The source's replication id.
@@ -101,49 +169,83 @@ impl Running {
         self.session.replication_id.to_string()
     }
 
-    /// Runs until every flow has ended.
+    /// Runs until every flow has ended, and ends every task of the session on every path.
     pub(crate) async fn run(
         mut self,
         stop: &mut watch::Receiver<Stop>,
+        desk: &mut ControlDesk,
         observer: &mut (impl Observer + Send),
     ) -> Result<SessionEnd, Error> {
-        let mut ping = ticks(self.config.ping_interval);
-        let mut report = ticks(self.config.report_interval);
-        let mut stopped = false;
+        desk.begin_session(self.lines.iter().map(|(flow, lines)| (*flow, lines.requests.clone())));
+        let ended = self.until_all_flows_ended(stop, desk, observer).await;
+        desk.end_session();
+        self.helpers.shutdown().await;
+        self.flows.shutdown().await;
+        observer.publish(self.phase, &self.counters);
+        ended.map(|()| self.end())
+    }
+
+    async fn until_all_flows_ended(
+        &mut self,
+        stop: &mut watch::Receiver<Stop>,
+        desk: &mut ControlDesk,
+        observer: &mut (impl Observer + Send),
+    ) -> Result<(), Error> {
+        let (mut ping, mut report) = (ticks(self.config.ping_interval), ticks(self.config.report_interval));
         loop {
+            let is_running = !matches!(self.ending, Ending::Stopped);
             tokio::select! {
-                () = told(stop), if !stopped => {
-                    stopped = true;
-                    info!("stopping: waiting for the target to answer what is in flight");
-                    self.stop_flows.send_replace(true);
-                }
-                Some((flow, signal)) = self.signals.recv() => self.on_signal(flow, signal).await?,
-                ended = self.tasks.join_next() => match ended {
+                () = told(stop), if is_running => self.stop("stopping: waiting for the target to answer what is in flight"),
+                Some((flow, signal)) = self.incoming.signals.recv() => self.on_signal(flow, signal).await?,
+                ended = self.flows.join_next() => match ended {
                     // What is in flight when the run is told to stop is to become durable.
-                    Some(Ok((flow, Ok(FlowEnd::TargetLost(error))))) if stopped => {
+                    Some(Ok((flow, Ok(FlowEnd::TargetLost(error))))) if !is_running => {
                         return Err(Error::Flow { flow, error });
                     }
-                    Some(Ok((flow, end))) => self.on_end(flow, end)?,
+                    Some(Ok((flow, end))) => self.on_end(flow, end).await?,
                     Some(Err(error)) => return Err(Error::Internal(error.to_string())),
-                    None => break,
+                    None => return Ok(()),
                 },
-                ended = swept(&mut self.sweep) => self.on_sweep(ended),
-                _ = ping.tick(), if self.lost.is_none() && !stopped => self.ping(stop).await,
-                _ = report.tick() => observer.publish(self.phase, &self.counters),
+                Some(ended) = self.helpers.join_next() => self.on_helper(ended),
+                Some((key, outcome)) = self.incoming.refetched.recv() => desk.refetched(&key, outcome),
+                Some(lsns) = self.incoming.source_lsns.recv() => self.counters.set_source(&lsns, Instant::now()),
+                deed = desk.next_deed() => self.on_deed(deed, desk),
+                _ = ping.tick(), if is_running && !self.ending.is_source_lost() => self.ping(stop).await,
+                _ = report.tick() => {
+                    observer.publish(self.phase, &self.counters);
+                    if desk.is_drained(&self.counters) {
+                        self.stop("stopping: the target holds everything up to the agreed positions");
+                    }
+                }
             }
         }
-        observer.publish(self.phase, &self.counters);
-        Ok(self.end(stopped))
+    }
+
+    fn stop(&mut self, why: &str) {
+        info!("{why}");
+        self.ending = match std::mem::take(&mut self.ending) {
+            flushed @ Ending::Flushed(_) => flushed,
+            _ => Ending::Stopped,
+        };
+        self.stop_flows.send_replace(true);
+    }
+
+    fn on_deed(&mut self, deed: Deed, desk: &mut ControlDesk) {
+        match deed {
+            Deed::Pause(is_paused) => self.counters.set_paused(is_paused),
+            Deed::Refetch => {
+                let sharding = self.metadata.sharding.or_else(|| self.counters.owners().certain());
+                desk.route_refetches(sharding, self.session.flows);
+            }
+            Deed::Nothing => {}
+        }
     }
 
     async fn on_signal(&mut self, flow: FlowId, signal: Signal) -> Result<(), Error> {
         match signal {
             Signal::Cut if self.cut.reach(flow) => {
                 info!("every flow has shown the end of its snapshot; asking for the journal");
-                match self.ask_stable().await {
-                    Err(error) if error.is_passing() => self.lose(error.to_string()),
-                    other => other?,
-                }
+                self.ask_stable_unless_lost().await?;
             }
             Signal::Cut => {}
             Signal::Stable => {
@@ -156,9 +258,8 @@ impl Running {
             Signal::AtFlush(flush, next) => {
                 if let Some(executor) = self.flush.arrive(flow, flush, next)? {
                     let (source_id, flows) = (self.source_id(), self.flush.positions());
-                    let order =
-                        Order::Execute(Checkpoint { source_id, flows }, Box::new(self.lasting.clone()));
-                    self.order(executor, order)?;
+                    let checkpoint = Checkpoint { source_id, flows };
+                    self.order(executor, Order::Execute(checkpoint, Box::new(self.metadata.clone())))?;
                 }
             }
             Signal::Flushed => {
@@ -170,22 +271,60 @@ impl Running {
         Ok(())
     }
 
-    /// Every flow follows the journal: from here on the target's other keys can be looked at.
-    fn enter_stable(&mut self) {
-        self.phase = Phase::StableSync;
-        if self.lasting.sweep {
-            let task = ghosts::Task {
-                config: Arc::clone(&self.config),
-                findings: self.findings.clone(),
-                counters: Arc::clone(&self.counters),
-            };
-            self.sweep = Some(tokio::spawn(task.run()));
+    /// A refusal of STARTSTABLE may be the consequence of something else: a flow that has ended says what (the cause wins over
+    /// its consequences, whichever task hears it first).
+    async fn ask_stable_unless_lost(&mut self) -> Result<(), Error> {
+        let Some(start) = self.start_stable.take() else { return Ok(()) };
+        let reply = match self.control.ask(&start.request()).await {
+            Ok(reply) => reply,
+            Err(error) => {
+                self.lose_source(error.to_string());
+                return Ok(());
+            }
+        };
+        match start.on_reply(&reply).map_err(Error::from) {
+            Err(error) if error.is_passing() => {
+                self.lose_source(error.to_string());
+                Ok(())
+            }
+            Err(error) => Err(self.cause_of(error).await),
+            Ok(()) => Ok(()),
         }
     }
 
-    /// A flow that is gone by now ends the session by itself.
+    /// The error of a flow that has failed before, or fails within a moment; otherwise `consequence`.
+    async fn cause_of(&mut self, consequence: Error) -> Error {
+        let settled = tokio::time::timeout(FIRST_CAUSE, async {
+            while let Some(ended) = self.flows.join_next().await {
+                if let Ok((flow, Err(error))) = ended
+                    && !matches!(error, FlowError::Source(_) | FlowError::SessionGone)
+                {
+                    return Some(Error::Flow { flow, error });
+                }
+            }
+            None
+        });
+        settled.await.ok().flatten().unwrap_or(consequence)
+    }
+
+    /// Every flow follows the journal: from here on the target can be scanned for keys that the source does not have.
+    pub(super) fn enter_stable(&mut self) {
+        self.phase = Phase::StableSync;
+        self.counters.events.push(self.config.clock.now(), "every flow follows the journal");
+        if let Some(settled) = self.incoming.scan_settled.take().filter(|_| self.metadata.sweep) {
+            let scan = ExtraKeysScan {
+                config: Arc::clone(&self.config),
+                lines: self.scans.clone(),
+                settled: Mutex::new(settled),
+                counters: Arc::clone(&self.counters),
+            };
+            self.helpers.spawn(async move { HelperEnd::ExtraKeys(scan.run().await) });
+        }
+    }
+
+    /// A flow that is gone ends the session by itself.
     fn order(&self, flow: FlowId, order: Order) -> Result<(), Error> {
-        match self.orders.get(&flow).map(|line| line.try_send(order)) {
+        match self.lines.get(&flow).map(|lines| lines.orders.try_send(order)) {
             Some(Err(TrySendError::Full(order))) => {
                 Err(Error::Internal(format!("flow {flow} was given another order before {order:?}")))
             }
@@ -197,34 +336,34 @@ impl Running {
         }
     }
 
-    fn on_end(&mut self, flow: FlowId, end: Result<FlowEnd, FlowError>) -> Result<(), Error> {
+    async fn on_end(&mut self, flow: FlowId, end: Result<FlowEnd, FlowError>) -> Result<(), Error> {
         match end {
             Ok(FlowEnd::Drained(durable)) => {
                 self.ends.insert(flow, durable);
             }
             Ok(FlowEnd::SourceLost(durable, error)) => {
                 self.ends.insert(flow, durable);
-                self.lose(error.to_string());
+                self.lose_source(error.to_string());
             }
             Ok(FlowEnd::TargetLost(error)) => {
-                self.target_lost.get_or_insert(error.to_string());
+                self.ending.lose_target(error.to_string());
                 self.stop_flows.send_replace(true);
             }
             Err(FlowError::FlushedInSync(flush)) => {
-                self.flushed = Some(flush);
+                self.ending = Ending::Flushed(flush);
                 self.stop_flows.send_replace(true);
             }
             // Another flow has said why.
             Err(FlowError::Sink(_) | FlowError::DrainTimeout(_) | FlowError::SessionGone)
-                if self.target_lost.is_some() => {}
+                if matches!(self.ending, Ending::TargetLost(_)) => {}
             Err(error) => return Err(Error::Flow { flow, error }),
         }
         Ok(())
     }
 
     /// The session is over; the flows end what they have.
-    fn lose(&mut self, cause: String) {
-        self.lost.get_or_insert(cause);
+    pub(super) fn lose_source(&mut self, cause: String) {
+        self.ending.lose_source(cause);
         self.stop_flows.send_replace(true);
     }
 
@@ -240,56 +379,44 @@ impl Running {
             }
         };
         if let Err(error) = answer {
-            self.lose(error.to_string());
+            self.lose_source(error.to_string());
         }
     }
 
-    fn end(mut self, stopped: bool) -> SessionEnd {
-        if let Some(sweep) = self.sweep.take() {
-            sweep.abort();
-        }
-        if let Some(scan) = self.scan.take() {
-            scan.abort();
-        }
-        match (self.flushed, self.target_lost, self.lost) {
-            (Some(flush), _, _) => SessionEnd::Flushed(flush),
-            (None, Some(cause), _) if !stopped => SessionEnd::TargetLost(cause),
-            (None, _, Some(cause)) if !stopped => {
+    fn end(self) -> SessionEnd {
+        match self.ending {
+            Ending::Flushed(flush) => SessionEnd::Flushed(flush),
+            Ending::TargetLost(cause) => SessionEnd::TargetLost(cause),
+            Ending::SourceLost(cause) => {
                 // A flow has a position only behind its snapshot, which is durable then.
                 let flows = usize::from(self.session.flows);
-                let stable = self.ends.len() == flows && self.ends.values().all(Option::is_some);
-                SessionEnd::SourceLost(stable, cause)
+                let is_stable = self.ends.len() == flows && self.ends.values().all(Option::is_some);
+                SessionEnd::SourceLost { is_stable, cause }
             }
-            _ => SessionEnd::Stopped,
+            Ending::Running | Ending::Stopped => SessionEnd::Stopped,
         }
     }
 
-    /// The look at the target's other keys has ended.
-    fn on_sweep(&mut self, ended: Result<Result<(), Error>, tokio::task::JoinError>) {
-        self.sweep = None;
+    fn on_helper(&mut self, ended: Result<HelperEnd, JoinError>) {
         match ended {
-            Ok(Ok(())) => {
-                self.lasting.sweep = false;
-                self.counters.set_sweeping(false);
+            Ok(HelperEnd::ExtraKeys(Ok(()))) => {
+                self.metadata.sweep = false;
+                self.counters.set_removing_extra_keys(false);
+                self.counters.events.push(self.config.clock.now(), "keys that the source does not have are removed");
             }
-            Ok(Err(error)) => {
+            Ok(HelperEnd::ExtraKeys(Err(error))) => {
                 warn!(%error, "keys that the source does not have are not all removed; the next run goes on with it");
             }
-            Err(error) => warn!(%error, "looking for keys that the source does not have was broken off"),
+            Ok(HelperEnd::Other) => {}
+            Err(error) => warn!(%error, "a task beside the flows has failed"),
         }
     }
 }
 
-async fn swept(
-    task: &mut Option<tokio::task::JoinHandle<Result<(), Error>>>,
-) -> Result<Result<(), Error>, tokio::task::JoinError> {
-    match task {
-        Some(task) => task.await,
-        None => std::future::pending().await,
-    }
-}
+/// How long the first cause is waited for behind one of its consequences.
+const FIRST_CAUSE: Duration = Duration::from_secs(2);
 
-fn ticks(every: std::time::Duration) -> tokio::time::Interval {
+fn ticks(every: Duration) -> Interval {
     let mut ticks = interval(every);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     ticks

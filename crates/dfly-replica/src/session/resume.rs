@@ -1,24 +1,32 @@
 //! What a session resumes from: the target's positions, what the relay log adds to them, and whether they are of this
 //! master, or of the one that it was promoted from.
 
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
 use dfly_client::driver::ControlConn;
 use dfly_client::{Claim, FlowId, NoClaim, Release, ReplicationId, Resume, Session};
 use dfly_journal::Lsn;
 use redis_resp::Reply;
-use relay_log::{Identity, Options, RelayLog};
+use relay_log::{Identity, LogError, Options, RelayLog};
+use tokio::task::spawn_blocking;
 use tracing::{info, warn};
 
 use crate::checkpoint::{Checkpoint, Position};
 use crate::config::EngineConfig;
 use crate::error::{Error, FlowError};
-use crate::flow::folder;
-use crate::target::TargetConnection;
+use crate::flow::intake::relay::Relay;
+use crate::target::questions::TargetConnection;
+
+/// How long a log is waited for that a session before has not closed yet.
+const CLOSING: Duration = Duration::from_secs(5);
 
 /// The largest frame of the relay log: one record of any size, and a little more.
 const MAX_FRAME: u32 = 1 << 30;
 
 /// Positions that the session's master may resume from.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Known {
     at: Checkpoint,
     /// Who they were reached with, if it was another master.
@@ -39,7 +47,7 @@ impl Known {
     ///
     /// # Errors
     /// [`Error::OtherSource`] if they are of no use to this master.
-    pub(super) fn find(at: &Checkpoint, (release, session): (&str, &Session)) -> Result<Self, Error> {
+    pub(super) fn find(at: &Checkpoint, release: &str, session: &Session) -> Result<Self, Error> {
         let takes = || Release::from_info(release).is_some_and(Release::takes_last_master);
         let last_master = match session.claim(&at.source_id, at.flows.len()) {
             Claim::Own => None,
@@ -61,9 +69,15 @@ impl Known {
         self.last_master.as_ref().map(|_| other_source(&self.at, session, NoClaim::Refused))
     }
 
-    /// Opens each flow's relay log, and adds what it holds.
-    pub(super) fn with_logs(&self, config: &EngineConfig) -> Result<Vec<Resumed>, Error> {
-        self.at.flows.keys().map(|flow| self.resumed(config, *flow)).collect()
+    /// The positions.
+    pub(super) fn checkpoint(&self) -> &Checkpoint {
+        &self.at
+    }
+
+    /// Opens each flow's relay log, and adds what it holds. Up to gigabytes are read for that, on a thread that may wait.
+    pub(super) async fn with_logs(&self, config: &Arc<EngineConfig>) -> Result<Vec<Resumed>, Error> {
+        let (known, config) = (self.clone(), Arc::clone(config));
+        on_disk(move || known.at.flows.keys().map(|flow| known.resumed(&config, *flow)).collect()).await
     }
 
     /// What each flow asks for.
@@ -82,7 +96,8 @@ impl Known {
             self.at.flows.get(&id).copied().unwrap_or(Position { transaction: 0, next: Lsn::default() });
         let flows = u16::try_from(self.at.flows.len()).unwrap_or(u16::MAX);
         // The log of another master belongs to the positions that were reached with it.
-        let mut log = open_log(config, (&self.at.source_id, flows), id)?;
+        let of = LogOwner { source_id: self.at.source_id.clone(), flows, flow: id };
+        let mut log = open_log(config, &of)?;
         let held = log.as_ref().and_then(RelayLog::positions);
         let ask = match held.filter(|held| held.start <= position.next.0 && position.next.0 < held.end) {
             Some(held) => {
@@ -109,9 +124,10 @@ impl Known {
     /// older process takes effect, and what is killed behind this point finds positions of the new master.
     pub(super) async fn take_over(
         &self,
-        config: &EngineConfig,
+        config: &Arc<EngineConfig>,
         target: &mut TargetConnection,
-        (session, flows): (&Session, &mut [Resumed]),
+        session: &Session,
+        flows: &mut [Resumed],
     ) -> Result<(), Error> {
         let Some(was) = &self.last_master else { return Ok(()) };
         let source_id = session.replication_id.to_string();
@@ -125,7 +141,8 @@ impl Known {
             if resumed.ask == position.next {
                 // What is written from here on is the new master's.
                 resumed.log = None;
-                resumed.log = open_log(config, (&source_id, session.flows), *flow)?;
+                let of = LogOwner { source_id: source_id.clone(), flows: session.flows, flow: *flow };
+                resumed.log = open_log_on_disk(config, of).await?;
             }
         }
         Ok(())
@@ -149,18 +166,78 @@ pub(super) async fn release(control: &mut ControlConn) -> Result<String, Error> 
     Ok(named.unwrap_or_default().trim().to_owned())
 }
 
-/// The flow's log, if one is to be used. One of another source is of no use and is removed.
-pub(super) fn open_log(
-    config: &EngineConfig,
-    (source_id, flows): (&str, u16),
-    id: FlowId,
+/// Whose log it is.
+#[derive(Debug, Clone)]
+pub(super) struct LogOwner {
+    pub source_id: String,
+    /// How many flows the source has.
+    pub flows: u16,
+    pub flow: FlowId,
+}
+
+/// Does something that may wait for a disk.
+async fn on_disk<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Error> + Send + 'static,
+) -> Result<T, Error> {
+    spawn_blocking(work).await.map_err(|error| Error::Internal(error.to_string()))?
+}
+
+/// [`open_log`] on a thread that may wait.
+pub(super) async fn open_log_on_disk(
+    config: &Arc<EngineConfig>,
+    of: LogOwner,
 ) -> Result<Option<RelayLog>, Error> {
-    let Some(dir) = folder(config, id) else { return Ok(None) };
-    let failed = |error: String| Error::Internal(format!("the relay log in {}: {error}", dir.display()));
-    let identity = Identity::new(source_id, id.0, flows).map_err(|error| failed(error.to_string()))?;
+    let config = Arc::clone(config);
+    on_disk(move || open_log(&config, &of)).await
+}
+
+/// The same log, empty.
+pub(super) async fn open_empty_log(
+    config: &Arc<EngineConfig>,
+    of: LogOwner,
+) -> Result<Option<RelayLog>, Error> {
+    let config = Arc::clone(config);
+    on_disk(move || {
+        let mut log = open_log(&config, &of)?;
+        if let Some(log) = &mut log {
+            log.clear().map_err(|error| Error::Flow { flow: of.flow, error: FlowError::Relay(error) })?;
+        }
+        Ok(log)
+    })
+    .await
+}
+
+/// A relay log that holds what the target lacks is read from its start.
+pub(super) async fn relay_from(
+    mut log: RelayLog,
+    flow: FlowId,
+    config: &EngineConfig,
+) -> Result<(Option<RelayLog>, Relay), Error> {
+    let first = log.positions().map_or(0, |held| held.start);
+    let log = on_disk(move || {
+        log.seek(first).map_err(|error| Error::Flow { flow, error: FlowError::Relay(error) })?;
+        Ok(log)
+    })
+    .await?;
+    Ok((Some(log), Relay::resumed(Lsn(first), config.limits, config.clock.now())))
+}
+
+/// The folder of a flow's log.
+fn folder(config: &EngineConfig, flow: FlowId) -> Option<PathBuf> {
+    let dir = config.state_dir.as_ref().filter(|_| config.relay_max_bytes > 0)?;
+    Some(dir.join("relay").join(flow.to_string()))
+}
+
+/// The flow's log, if one is to be used. One of another source is of no use and is removed.
+fn open_log(config: &EngineConfig, of: &LogOwner) -> Result<Option<RelayLog>, Error> {
+    let Some(dir) = folder(config, of.flow) else { return Ok(None) };
+    let failed = |reason: String| Error::RelayLog { path: dir.clone(), reason };
+    let identity =
+        Identity::new(&of.source_id, of.flow.0, of.flows).map_err(|error| failed(error.to_string()))?;
     let options = Options { max_bytes: config.relay_max_bytes, frame_bytes: MAX_FRAME, ..Options::default() };
     std::fs::create_dir_all(&dir).map_err(|error| failed(error.to_string()))?;
-    match RelayLog::open(&dir, identity.clone(), options) {
+    let opened = once_closed(|| RelayLog::open(&dir, identity.clone(), options));
+    match opened {
         Ok((log, _)) => Ok(Some(log)),
         Err(error) if error.is_content() => {
             warn!(%error, "what the relay log holds is of no use and is removed");
@@ -170,5 +247,18 @@ pub(super) fn open_log(
             reopened.map(|(log, _)| Some(log)).map_err(|error| failed(error.to_string()))
         }
         Err(error) => Err(failed(error.to_string())),
+    }
+}
+
+/// A session that was broken off may still be writing for a moment.
+fn once_closed<T>(open: impl Fn() -> Result<T, LogError>) -> Result<T, LogError> {
+    let started = Instant::now();
+    loop {
+        match open() {
+            Err(LogError::Locked { .. }) if Instant::now() < started + CLOSING => {
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            opened => return opened,
+        }
     }
 }

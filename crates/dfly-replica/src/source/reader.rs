@@ -1,53 +1,225 @@
-//! Reads values from the source on a connection of its own, for keys that are read again and for keys that may be gone.
+//! Reads from the source on a connection of its own: values of keys that are refetched, and which of many keys it has.
 
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use bytes::Bytes;
 use dfly_client::FlowId;
 use dfly_client::driver::OpenError;
 use dfly_journal::Lsn;
-use dfly_rdb::RawValue;
 use dfly_rdb::payload::parse_dump;
 use dfly_wire::{DbIndex, UnixMillis};
-use redis_resp::Reply;
 use redis_resp::connection::{Connection, ConnectionError};
-use tokio::sync::mpsc;
+use redis_resp::{CommandBatch, Reply, ServerError};
+use tokio::sync::{Semaphore, mpsc};
 use tracing::debug;
 
 use crate::config::EngineConfig;
 use crate::error::Error;
-use crate::reread::{Answer, Found, Place};
+use crate::flow::refetch::{Answer, Fetched, MemoryHold, Presence, Question, Reading, Ticket};
+use crate::keys::SourceKey;
+use crate::target::retry_policy::passes;
 
 const OFFSET: &str = "DFLY REPLICAOFFSET";
 
-/// A key to be read, and where the answer goes.
+/// How many questions may wait, over all flows.
+pub(crate) const QUESTIONS: usize = 64;
+
+/// How many values are read between two looks at the flow's LSN.
+const READ_AT_ONCE: usize = 64;
+
+/// How many keys are asked about in one go.
+const ASKED_AT_ONCE: usize = 2048;
+
+/// The unit in which memory is shared out, in bytes.
+const UNIT: u64 = 1024;
+
+/// A question of one flow, and where the answer goes.
 #[derive(Debug)]
 pub(crate) struct ReadRequest {
-    pub flow: FlowId,
-    pub place: Place,
-    pub ticket: u64,
-    pub answers: mpsc::Sender<ReadAnswer>,
+    flow: FlowId,
+    question: Question,
+    answers: mpsc::Sender<ReadAnswer>,
 }
 
-/// `None`: the source could not be asked; it may be later.
-pub(crate) type ReadAnswer = (Place, u64, Option<Answer>);
+/// The answer to a question.
+#[derive(Debug)]
+pub(crate) enum ReadAnswer {
+    Value(SourceKey, Ticket, Answer),
+    Presence(Ticket, Option<Presence>),
+}
 
-/// Serves requests, one at a time, until nobody can make any more.
-pub(crate) async fn serve(config: Arc<EngineConfig>, mut requests: mpsc::Receiver<ReadRequest>) {
-    let mut reader = SourceReader::new(config);
-    while let Some(ReadRequest { flow, place, ticket, answers }) = requests.recv().await {
-        let answer = match reader.read(flow, &place).await {
-            Ok(answer) => Some(answer),
-            Err(error) => {
-                debug!(flow = flow.0, %error, "a key could not be read from the source");
-                None
+/// One flow's line to who asks the source.
+#[derive(Debug)]
+pub(crate) struct ReadLine {
+    flow: FlowId,
+    requests: mpsc::Sender<ReadRequest>,
+    /// Questions that there was no room for. The flow has at most so many at a time.
+    waiting: VecDeque<Question>,
+    answer_to: mpsc::Sender<ReadAnswer>,
+    answers: mpsc::Receiver<ReadAnswer>,
+}
+
+impl ReadLine {
+    pub(crate) fn new(flow: FlowId, requests: mpsc::Sender<ReadRequest>) -> Self {
+        let (answer_to, answers) = mpsc::channel(QUESTIONS);
+        Self { flow, requests, waiting: VecDeque::new(), answer_to, answers }
+    }
+
+    /// Asks, as soon as there is room.
+    pub(crate) fn ask(&mut self, question: Question) {
+        self.waiting.push_back(question);
+    }
+
+    /// Waits for the next answer. Safe to cancel.
+    pub(crate) async fn answered(&mut self) -> ReadAnswer {
+        loop {
+            if self.waiting.is_empty() {
+                if let Some(answer) = self.answers.recv().await {
+                    return answer;
+                }
+                std::future::pending::<()>().await;
             }
-        };
-        // A flow that is gone has no use for it.
-        if answers.send((place, ticket, answer)).await.is_err() {
-            debug!(flow = flow.0, "the flow is gone");
+            tokio::select! {
+                Some(answer) = self.answers.recv() => return answer,
+                Ok(permit) = self.requests.reserve() => {
+                    if let Some(question) = self.waiting.pop_front() {
+                        let answers = self.answer_to.clone();
+                        permit.send(ReadRequest { flow: self.flow, question, answers });
+                    }
+                }
+                // Nobody reads any more: the session ends.
+                else => std::future::pending::<()>().await,
+            }
         }
     }
+}
+
+/// Serves questions until nobody can ask any more. All values that are read and not written yet take at most the memory
+/// that the settings allow.
+pub(crate) async fn serve(config: Arc<EngineConfig>, mut requests: mpsc::Receiver<ReadRequest>) {
+    let mut server = Server::new(config);
+    let mut batch = Vec::with_capacity(READ_AT_ONCE);
+    while requests.recv_many(&mut batch, READ_AT_ONCE).await > 0 {
+        let mut by_flow: BTreeMap<FlowId, Vec<ReadRequest>> = BTreeMap::new();
+        for request in batch.drain(..) {
+            by_flow.entry(request.flow).or_default().push(request);
+        }
+        for (flow, requests) in by_flow {
+            server.serve(flow, requests).await;
+        }
+    }
+}
+
+/// A value that is to be read.
+#[derive(Debug)]
+struct Wanted {
+    key: SourceKey,
+    ticket: Ticket,
+    answers: mpsc::Sender<ReadAnswer>,
+}
+
+impl Wanted {
+    async fn answer(self, answer: Answer) {
+        let Self { key, ticket, answers } = self;
+        if answers.send(ReadAnswer::Value(key, ticket, answer)).await.is_err() {
+            debug!("the flow that has asked is gone");
+        }
+    }
+}
+
+struct Server {
+    reader: SourceReader,
+    memory: Arc<Semaphore>,
+    /// All of the memory, in units.
+    units: u32,
+}
+
+impl Server {
+    fn new(config: Arc<EngineConfig>) -> Self {
+        let units = u32::try_from(config.refetch_memory as u64 / UNIT).unwrap_or(u32::MAX).max(1);
+        let memory = Arc::new(Semaphore::new(units as usize));
+        Self { reader: SourceReader::new(config), memory, units }
+    }
+
+    async fn serve(&mut self, flow: FlowId, requests: Vec<ReadRequest>) {
+        let mut values = Vec::new();
+        for ReadRequest { question, answers, .. } in requests {
+            match question {
+                Question::Value(key, ticket) => values.push(Wanted { key, ticket, answers }),
+                Question::Presence(keys, ticket) => {
+                    let presence = self.reader.presence(flow, &keys).await;
+                    let presence = presence.inspect_err(|error| debug!(%error, "no answer")).ok();
+                    drop(answers.send(ReadAnswer::Presence(ticket, presence)).await);
+                }
+            }
+        }
+        if !values.is_empty() {
+            self.serve_values(flow, values).await;
+        }
+    }
+
+    /// Small values are read together, as many as fit into the memory that is free.
+    async fn serve_values(&mut self, flow: FlowId, wanted: Vec<Wanted>) {
+        let keys: Vec<&SourceKey> = wanted.iter().map(|wanted| &wanted.key).collect();
+        let sizes = match self.reader.sizes(&keys).await {
+            Ok(sizes) => sizes,
+            Err(error) => return answer_all(wanted, &error).await,
+        };
+        let (mut together, mut units) = (Vec::new(), 0u32);
+        for (wanted, size) in wanted.into_iter().zip(sizes) {
+            let needed = size.map_or(self.units, |bytes| self.units_of(bytes));
+            if needed > self.units {
+                let reason = too_large(size.unwrap_or_default(), u64::from(self.units) * UNIT);
+                wanted.answer(Answer::Refused(reason)).await;
+                continue;
+            }
+            if units + needed > self.units {
+                self.read_together(flow, std::mem::take(&mut together), units).await;
+                units = 0;
+            }
+            units += needed;
+            together.push(wanted);
+        }
+        self.read_together(flow, together, units).await;
+    }
+
+    /// A value counts twice: as it arrives, and as the command that is written.
+    fn units_of(&self, bytes: u64) -> u32 {
+        u32::try_from(bytes.saturating_mul(2) / UNIT + 1).unwrap_or(u32::MAX)
+    }
+
+    async fn read_together(&mut self, flow: FlowId, wanted: Vec<Wanted>, units: u32) {
+        if wanted.is_empty() {
+            return;
+        }
+        let Ok(share) = Arc::clone(&self.memory).acquire_many_owned(units).await else { return };
+        let memory = MemoryHold::new(share);
+        let keys: Vec<&SourceKey> = wanted.iter().map(|wanted| &wanted.key).collect();
+        match self.reader.values(flow, &keys, &memory).await {
+            Ok(answers) => {
+                for (wanted, answer) in wanted.into_iter().zip(answers) {
+                    wanted.answer(answer).await;
+                }
+            }
+            Err(error) => answer_all(wanted, &error).await,
+        }
+    }
+}
+
+async fn answer_all(wanted: Vec<Wanted>, error: &ReadError) {
+    debug!(%error, "keys could not be read from the source");
+    for wanted in wanted {
+        wanted.answer(error.answer()).await;
+    }
+}
+
+fn too_large(bytes: u64, memory: u64) -> String {
+    format!(
+        "its value takes some {} MiB, and {} MiB of the memory limit are for such values: raise the limit",
+        bytes >> 20,
+        memory >> 21
+    )
 }
 
 /// An ordinary client of the source.
@@ -57,20 +229,44 @@ pub(crate) struct SourceReader {
     connection: Option<(Connection, DbIndex)>,
 }
 
-/// Why the source could not be asked.
+/// Why the source has not answered.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ReadError {
     #[error(transparent)]
     Connection(#[from] ConnectionError),
+    #[error("the source refuses {request}: {error}")]
+    Refused { request: &'static str, error: ServerError },
     #[error("the source answers {request} with: {answer}")]
-    Answer { request: &'static str, answer: String },
+    Strange { request: &'static str, answer: String },
+}
+
+impl ReadError {
+    fn refused(request: &'static str, error: ServerError) -> Self {
+        Self::Refused { request, error }
+    }
+
+    fn strange(request: &'static str, answer: &Reply) -> Self {
+        Self::Strange { request, answer: format!("{answer:?}").chars().take(200).collect() }
+    }
+
+    /// What it means for a key that was to be read.
+    fn answer(&self) -> Answer {
+        match self {
+            Self::Connection(_) => Answer::Later,
+            Self::Refused { error, .. } if passes(error) => Answer::Later,
+            Self::Refused { .. } | Self::Strange { .. } => Answer::Refused(self.to_string()),
+        }
+    }
 }
 
 impl From<ReadError> for Error {
     fn from(error: ReadError) -> Self {
         match error {
             ReadError::Connection(error) => Self::Source(OpenError::Connection(error)),
-            ReadError::Answer { .. } => Self::Internal(error.to_string()),
+            ReadError::Refused { request, error } => {
+                Self::SourceAnswer { request, answer: error.to_string() }
+            }
+            ReadError::Strange { request, answer } => Self::SourceAnswer { request, answer },
         }
     }
 }
@@ -80,77 +276,120 @@ impl SourceReader {
         Self { config, connection: None }
     }
 
-    /// The value of a key, between two looks at the flow's LSN.
-    async fn read(&mut self, flow: FlowId, (db, key): &Place) -> Result<Answer, ReadError> {
-        let before = self.lsn(flow).await?;
-        let found = self.value(*db, key).await?;
-        let behind = self.lsn(flow).await?;
-        Ok(Answer { before, behind, found })
-    }
-
-    async fn lsn(&mut self, flow: FlowId) -> Result<Lsn, ReadError> {
-        let lsns = self.lsns().await?;
-        let missing = || ReadError::Answer { request: OFFSET, answer: format!("{} LSNs", lsns.len()) };
-        lsns.get(usize::from(flow.0)).copied().ok_or_else(missing)
-    }
-
     /// The next LSN of every flow.
     pub(crate) async fn lsns(&mut self) -> Result<Vec<Lsn>, ReadError> {
-        let reply = self.ask(DbIndex(0), OFFSET, &[&b"DFLY"[..], b"REPLICAOFFSET"]).await?;
+        let reply = self.ask(OFFSET, &[&b"DFLY"[..], b"REPLICAOFFSET"]).await?;
         let lsn = |offset: &Reply| match offset {
             Reply::Integer(lsn) if *lsn >= 0 => Some(Lsn(lsn.unsigned_abs())),
             _ => None,
         };
-        let lsns = match &reply {
-            Reply::Array(offsets) => offsets.iter().map(lsn).collect(),
+        let Reply::Array(offsets) = &reply else { return Err(ReadError::strange(OFFSET, &reply)) };
+        let lsns: Option<Vec<Lsn>> = offsets.iter().map(lsn).collect();
+        lsns.ok_or_else(|| ReadError::strange(OFFSET, &reply))
+    }
+
+    async fn lsn(&mut self, flow: FlowId) -> Result<Lsn, ReadError> {
+        let lsns = self.lsns().await?;
+        let missing = || ReadError::Strange { request: OFFSET, answer: format!("{} LSNs", lsns.len()) };
+        lsns.get(usize::from(flow.0)).copied().ok_or_else(missing)
+    }
+
+    /// Which of these keys the source does not have, between two looks at the flow's LSN.
+    async fn presence(&mut self, flow: FlowId, keys: &[SourceKey]) -> Result<Presence, ReadError> {
+        let before = self.lsn(flow).await?;
+        let keys: Vec<&SourceKey> = keys.iter().collect();
+        let there = self.exist(&keys).await?;
+        let behind = self.lsn(flow).await?;
+        let missing = keys.into_iter().zip(there).filter(|(_, there)| !there);
+        Ok(Presence { before, behind, missing: missing.map(|(key, _)| key.clone()).collect() })
+    }
+
+    /// Which of these keys are there.
+    pub(crate) async fn exist(&mut self, keys: &[&SourceKey]) -> Result<Vec<bool>, ReadError> {
+        let replies = self.ask_each("EXISTS", keys, |key, out| out.push(&[b"EXISTS", key])).await?;
+        let there = |reply: Reply| match reply {
+            Reply::Integer(count) => Ok(count > 0),
+            Reply::Error(error) => Err(ReadError::refused("EXISTS", error)),
+            other => Err(ReadError::strange("EXISTS", &other)),
+        };
+        replies.into_iter().map(there).collect()
+    }
+
+    /// What these keys take on the source, in bytes; `None` where it does not say. A key that is not there takes nothing.
+    async fn sizes(&mut self, keys: &[&SourceKey]) -> Result<Vec<Option<u64>>, ReadError> {
+        let ask = |key: &Bytes, out: &mut CommandBatch| out.push(&[b"MEMORY", b"USAGE", key]);
+        let replies = self.ask_each("MEMORY USAGE", keys, ask).await?;
+        let size = |reply: Reply| match reply {
+            Reply::Integer(bytes) => Some(bytes.unsigned_abs()),
+            Reply::Nil => Some(0),
             _ => None,
         };
-        lsns.ok_or_else(|| ReadError::Answer { request: OFFSET, answer: format!("{reply:?}") })
+        Ok(replies.into_iter().map(size).collect())
     }
 
-    async fn value(&mut self, db: DbIndex, key: &Bytes) -> Result<Option<Found>, ReadError> {
-        let payload = match self.ask(db, "DUMP", &[b"DUMP", key]).await? {
-            Reply::Bulk(payload) => payload,
-            Reply::Nil => return Ok(None),
-            other => return Err(ReadError::Answer { request: "DUMP", answer: format!("{other:?}") }),
+    /// The values of these keys, between two looks at the flow's LSN.
+    async fn values(
+        &mut self,
+        flow: FlowId,
+        keys: &[&SourceKey],
+        memory: &MemoryHold,
+    ) -> Result<Vec<Answer>, ReadError> {
+        let before = self.lsn(flow).await?;
+        let dumps = self.ask_each("DUMP", keys, |key, out| out.push(&[b"DUMP", key])).await?;
+        let times = self.ask_each("PEXPIRETIME", keys, |key, out| out.push(&[b"PEXPIRETIME", key])).await?;
+        let behind = self.lsn(flow).await?;
+        let answer = |(dump, time)| match fetched(dump, time, memory) {
+            Ok(value) => Answer::Read(Reading { before, behind, value }),
+            Err(error) => error.answer(),
         };
-        let value: RawValue = parse_dump(payload)
-            .map_err(|error| ReadError::Answer { request: "DUMP", answer: error.to_string() })?;
-        let expire_at = match self.ask(db, "PEXPIRETIME", &[b"PEXPIRETIME", key]).await? {
-            Reply::Integer(at) if at >= 0 => Some(UnixMillis(at)),
-            // -2: it went meanwhile; its DEL is a record then, and the value is not used.
-            Reply::Integer(_) => None,
-            other => return Err(ReadError::Answer { request: "PEXPIRETIME", answer: format!("{other:?}") }),
-        };
-        Ok(Some(Found { value, expire_at }))
+        Ok(dumps.into_iter().zip(times).map(answer).collect())
     }
 
-    /// Which of these keys of one database are there.
-    pub(crate) async fn exist(&mut self, db: DbIndex, keys: &[Bytes]) -> Result<Vec<bool>, ReadError> {
-        let mut found = Vec::with_capacity(keys.len());
-        for key in keys {
-            match self.ask(db, "EXISTS", &[b"EXISTS", key]).await? {
-                Reply::Integer(count) => found.push(count > 0),
-                other => {
-                    return Err(ReadError::Answer { request: "EXISTS", answer: format!("{other:?}") });
+    /// Asks about each key in its database, many at once, and gives the replies in the order of the keys.
+    async fn ask_each(
+        &mut self,
+        name: &'static str,
+        keys: &[&SourceKey],
+        write: impl Fn(&Bytes, &mut CommandBatch),
+    ) -> Result<Vec<Reply>, ReadError> {
+        let mut replies = Vec::with_capacity(keys.len());
+        for keys in keys.chunk_by(|one, other| one.db == other.db) {
+            let db = keys.first().map_or(DbIndex(0), |key| key.db);
+            for keys in keys.chunks(ASKED_AT_ONCE) {
+                let mut batch = CommandBatch::default();
+                keys.iter().for_each(|key| write(&key.name, &mut batch));
+                let mut connection = self.connected(db).await?;
+                let found = connection.ask_all(&mut batch).await?;
+                self.connection = Some((connection, db));
+                if found.len() != keys.len() {
+                    let answer = format!("{} replies to {} questions", found.len(), keys.len());
+                    return Err(ReadError::Strange { request: name, answer });
                 }
+                replies.extend(found);
             }
         }
-        Ok(found)
+        Ok(replies)
     }
 
-    /// Asks in a database; a connection that fails is opened anew for the next request.
-    async fn ask(&mut self, db: DbIndex, name: &'static str, request: &[&[u8]]) -> Result<Reply, ReadError> {
-        let mut connection = match self.connection.take() {
-            Some((connection, at)) if at == db => connection,
-            Some((connection, _)) => select(connection, db).await?,
-            None => select(self.open().await?, db).await?,
-        };
+    async fn ask(&mut self, name: &'static str, request: &[&[u8]]) -> Result<Reply, ReadError> {
+        let mut connection = self.connected(DbIndex(0)).await?;
         let reply = connection.ask(request).await?;
-        self.connection = Some((connection, db));
+        self.connection = Some((connection, DbIndex(0)));
         match reply {
-            Reply::Error(error) => Err(ReadError::Answer { request: name, answer: error.to_string() }),
+            Reply::Error(error) => Err(ReadError::refused(name, error)),
             reply => Ok(reply),
+        }
+    }
+
+    /// The connection, in database `db`. It is put back when it has answered; one that failed is opened anew.
+    async fn connected(&mut self, db: DbIndex) -> Result<Connection, ReadError> {
+        match self.connection.take() {
+            Some((connection, at)) if at == db => Ok(connection),
+            Some((connection, _)) => select(connection, db).await,
+            None => {
+                let connection = self.open().await?;
+                if db == DbIndex(0) { Ok(connection) } else { select(connection, db).await }
+            }
         }
     }
 
@@ -160,15 +399,34 @@ impl SourceReader {
         if let Some(credentials) = &endpoint.credentials
             && let Reply::Error(error) = connection.ask(&credentials.request()).await?
         {
-            return Err(ReadError::Answer { request: "AUTH", answer: error.to_string() });
+            return Err(ReadError::refused("AUTH", error));
         }
         Ok(connection)
     }
 }
 
+/// A key that went between the two questions has a DEL record, so its value is not used.
+fn fetched(dump: Reply, time: Reply, memory: &MemoryHold) -> Result<Option<Fetched>, ReadError> {
+    let payload = match dump {
+        Reply::Bulk(payload) => payload,
+        Reply::Nil => return Ok(None),
+        Reply::Error(error) => return Err(ReadError::refused("DUMP", error)),
+        other => return Err(ReadError::strange("DUMP", &other)),
+    };
+    let value = parse_dump(payload)
+        .map_err(|error| ReadError::Strange { request: "DUMP", answer: error.to_string() })?;
+    let expire_at = match time {
+        Reply::Integer(at) if at >= 0 => Some(UnixMillis(at)),
+        Reply::Integer(_) => None,
+        Reply::Error(error) => return Err(ReadError::refused("PEXPIRETIME", error)),
+        other => return Err(ReadError::strange("PEXPIRETIME", &other)),
+    };
+    Ok(Some(Fetched { value, expire_at, memory: memory.clone() }))
+}
+
 async fn select(mut connection: Connection, db: DbIndex) -> Result<Connection, ReadError> {
     match connection.ask(&["SELECT", &db.to_string()]).await? {
-        Reply::Error(error) => Err(ReadError::Answer { request: "SELECT", answer: error.to_string() }),
+        Reply::Error(error) => Err(ReadError::refused("SELECT", error)),
         _ => Ok(connection),
     }
 }

@@ -1,7 +1,6 @@
-//! Keys of the target that are not the source's: looked for with SCAN, which never holds the target up for long.
+//! Walks through the keys of a target with SCAN, which never holds the target up for long.
 
 use std::collections::{BTreeSet, VecDeque};
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -13,9 +12,12 @@ use redis_slots::Slot;
 use tokio::time::sleep;
 use tracing::debug;
 
+use super::connect::connect_target;
+use super::databases::databases;
+use super::questions::{Part, Question, TargetConnection};
+use super::replies::{answered, strange};
 use crate::config::EngineConfig;
 use crate::error::Error;
-use crate::target::{Part, Question, TargetConnection, answered, connect_target, databases, strange};
 
 /// How many keys one SCAN looks at.
 const COUNT: &str = "512";
@@ -26,36 +28,52 @@ const START: Bytes = Bytes::from_static(b"0");
 /// Between two walks through a cluster where it cannot be told what the first has missed.
 const PAUSE: Duration = Duration::from_millis(100);
 
+/// Which keys a scan gives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wanted {
+    /// All but those that any task of this tool has reserved.
+    Others,
+    /// Those that this task has reserved.
+    Own,
+}
+
 /// Walks through the keys of one database. In a cluster keys may be on their way from one node to another: those of such
 /// slots are looked for again at the end.
-pub(crate) struct Keys {
+pub(crate) struct KeyspaceScan {
     target: TargetConnection,
-    /// What is still to be walked through; the first of it is.
+    /// What is still to be walked through. The walk is in the first.
     parts: VecDeque<Part>,
     cursor: Bytes,
     /// A cluster as it was when the walk began.
     shape: Option<Shape>,
     unsettled: BTreeSet<Slot>,
-    /// Whether the tool's own keys are looked for, or all others.
-    own: bool,
+    wanted: Wanted,
 }
 
-impl Keys {
+impl KeyspaceScan {
     /// All keys but the tool's own.
-    pub(crate) async fn of(config: &Arc<EngineConfig>, db: DbIndex) -> Result<Self, Error> {
-        Self::begin(config, db, false).await
+    pub(crate) async fn of(config: &EngineConfig, db: DbIndex) -> Result<Self, Error> {
+        Self::begin(config, db, Wanted::Others).await
     }
 
-    /// The tool's own keys.
-    pub(crate) async fn reserved(config: &Arc<EngineConfig>, db: DbIndex) -> Result<Self, Error> {
-        Self::begin(config, db, true).await
+    /// This task's own keys.
+    pub(crate) async fn reserved(config: &EngineConfig, db: DbIndex) -> Result<Self, Error> {
+        Self::begin(config, db, Wanted::Own).await
     }
 
-    async fn begin(config: &Arc<EngineConfig>, db: DbIndex, own: bool) -> Result<Self, Error> {
+    async fn begin(config: &EngineConfig, db: DbIndex, wanted: Wanted) -> Result<Self, Error> {
         let (mut target, _) = connect_target(config).await?;
         target.select(db).await?;
         let shape = target.shape().await?;
-        Ok(Self { parts: target.parts(), target, cursor: START, shape, unsettled: BTreeSet::new(), own })
+        let parts = target.parts();
+        Ok(Self { parts, target, cursor: START, shape, unsettled: BTreeSet::new(), wanted })
+    }
+
+    fn is_wanted(&self, key: &[u8]) -> bool {
+        match self.wanted {
+            Wanted::Others => !ReservedNames::is_reserved(key),
+            Wanted::Own => self.target.names().is_own(key),
+        }
     }
 
     /// The next keys; `None` behind the last. In a cluster keys may come twice.
@@ -71,7 +89,7 @@ impl Keys {
             (None, Some(slot)) => self.target.keys_in(slot).await?.into_iter().collect(),
             (None, None) => return Ok(None),
         };
-        Ok(Some(found.into_iter().filter(|key| ReservedNames::is_reserved(key) == self.own).collect()))
+        Ok(Some(found.into_iter().filter(|key| self.is_wanted(key)).collect()))
     }
 
     async fn scan(&mut self, part: &Part) -> Result<Vec<Bytes>, Error> {
@@ -113,18 +131,17 @@ impl Keys {
     }
 }
 
-/// Removes the source's keys from one database of the target, or from all that the source feeds; what belongs to others
-/// stays.
-pub(crate) async fn empty(config: &Arc<EngineConfig>, db: Option<DbIndex>) -> Result<(), Error> {
+/// Removes the source's keys from one database of the target, or from all that the source feeds. Keys of others stay.
+pub(crate) async fn remove_covered(config: &EngineConfig, db: Option<DbIndex>) -> Result<(), Error> {
     let selection = &config.rules.selection;
     let (mut connection, _) = connect_target(config).await?;
     let mut dbs = databases(&mut connection).await?;
     dbs.retain(|found| db.is_none_or(|db| db == *found) && selection.dbs.feeds(*found));
     for db in dbs {
-        let mut keys = Keys::of(config, db).await?;
-        while let Some(mut found) = keys.next().await? {
+        let mut scan = KeyspaceScan::of(config, db).await?;
+        while let Some(mut found) = scan.next().await? {
             found.retain(|key| selection.covers(db, key));
-            keys.remove(&found).await?;
+            scan.remove(&found).await?;
         }
     }
     Ok(())

@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, VecDeque};
 
 use bytes::Bytes;
+use dfly_translate::ReservedNames;
 use dfly_wire::DbIndex;
 use redis_resp::Reply;
 use redis_resp::connection::{Connection, ConnectionError};
@@ -10,21 +11,29 @@ use redis_sink::TargetError;
 use redis_sink::cluster::{ClusterConnection, ClusterError, Request, Shape};
 use redis_slots::{Address, Slot};
 
-use super::{demand, strange};
+use super::replies::{answered, members_of, strange};
 use crate::error::Error;
 
-/// A connection for questions.
+/// A connection for questions, and the names of the tool's own keys there.
 #[derive(Debug)]
-pub enum TargetConnection {
-    /// To a single server.
+pub struct TargetConnection {
+    link: Link,
+    names: ReservedNames,
+}
+
+/// Whom the questions go to.
+#[derive(Debug)]
+enum Link {
+    /// A single server.
     Server(Connection),
-    /// To every node of a cluster.
+    /// Every node of a cluster.
     Cluster(Box<ClusterConnection>),
 }
 
 impl From<Connection> for TargetConnection {
+    /// A single server that the task without a name writes to.
     fn from(connection: Connection) -> Self {
-        Self::Server(connection)
+        Self::server(connection, ReservedNames::default())
     }
 }
 
@@ -55,16 +64,53 @@ fn key_of<A: AsRef<[u8]>>(request: &[A]) -> &[u8] {
 }
 
 impl TargetConnection {
-    /// Whether it is a cluster.
-    pub fn is_cluster(&self) -> bool {
-        matches!(self, Self::Cluster(_))
+    pub(crate) fn server(connection: Connection, names: ReservedNames) -> Self {
+        Self { link: Link::Server(connection), names }
+    }
+
+    pub(crate) fn of_cluster(cluster: Box<ClusterConnection>, names: ReservedNames) -> Self {
+        Self { link: Link::Cluster(cluster), names }
+    }
+
+    /// The names of the tool's own keys.
+    pub(crate) fn names(&self) -> &ReservedNames {
+        &self.names
+    }
+
+    /// The connection to a single server.
+    pub(crate) fn into_server(self) -> Option<Connection> {
+        match self.link {
+            Link::Server(connection) => Some(connection),
+            Link::Cluster(_) => None,
+        }
+    }
+
+    /// The cluster, if the target is one.
+    pub(crate) fn cluster(&mut self) -> Option<&mut ClusterConnection> {
+        match &mut self.link {
+            Link::Server(_) => None,
+            Link::Cluster(cluster) => Some(cluster),
+        }
+    }
+
+    /// The cluster itself, if the target is one; the server's connection otherwise.
+    pub(crate) fn into_cluster(self) -> Result<Box<ClusterConnection>, Connection> {
+        match self.link {
+            Link::Server(connection) => Err(connection),
+            Link::Cluster(cluster) => Ok(cluster),
+        }
+    }
+
+    /// Whether the tool's own keys lie in the slots of what they are about.
+    pub(crate) fn has_slots(&self) -> bool {
+        matches!(self.link, Link::Cluster(_))
     }
 
     /// Sends a request with one key; in a cluster it may be carried out more than once.
     pub(crate) async fn ask<A: AsRef<[u8]> + Sync>(&mut self, request: &[A]) -> Result<Reply, Error> {
-        match self {
-            Self::Server(connection) => connection.ask(request).await.map_err(of_server),
-            Self::Cluster(cluster) => cluster.ask(key_of(request), request).await.map_err(Error::from),
+        match &mut self.link {
+            Link::Server(connection) => connection.ask(request).await.map_err(of_server),
+            Link::Cluster(cluster) => cluster.ask(key_of(request), request).await.map_err(Error::from),
         }
     }
 
@@ -73,9 +119,9 @@ impl TargetConnection {
         &mut self,
         request: &[A],
     ) -> Result<Vec<Reply>, Error> {
-        match self {
-            Self::Server(connection) => Ok(vec![connection.ask(request).await.map_err(of_server)?]),
-            Self::Cluster(cluster) => {
+        match &mut self.link {
+            Link::Server(connection) => Ok(vec![connection.ask(request).await.map_err(of_server)?]),
+            Link::Cluster(cluster) => {
                 let replies = cluster.ask_all(request).await?;
                 Ok(replies.into_iter().map(|(_, reply)| reply).collect())
             }
@@ -84,8 +130,8 @@ impl TargetConnection {
 
     /// Sends many requests with one key each, and gives the replies in their order.
     pub(crate) async fn ask_many(&mut self, questions: &[Question]) -> Result<Vec<Reply>, Error> {
-        match self {
-            Self::Server(connection) => {
+        match &mut self.link {
+            Link::Server(connection) => {
                 let mut replies = Vec::with_capacity(questions.len());
                 for questions in questions.chunks(512) {
                     let mut batch = redis_resp::CommandBatch::default();
@@ -94,23 +140,22 @@ impl TargetConnection {
                 }
                 Ok(replies)
             }
-            Self::Cluster(cluster) => Ok(cluster.ask_many(questions).await?),
+            Link::Cluster(cluster) => Ok(cluster.ask_many(questions).await?),
         }
     }
 
     /// Goes over to another database; a cluster has database 0 alone.
     pub(crate) async fn select(&mut self, db: DbIndex) -> Result<(), Error> {
-        if !self.is_cluster() {
-            demand(self, "SELECT", &["SELECT", &db.to_string()]).await?;
-        }
-        Ok(())
+        let Link::Server(connection) = &mut self.link else { return Ok(()) };
+        let reply = connection.ask(&["SELECT", &db.to_string()]).await.map_err(of_server)?;
+        answered("SELECT", reply).map(drop)
     }
 
     /// A part of the target's keys each: the server, or every primary.
     pub(crate) fn parts(&self) -> VecDeque<Part> {
-        match self {
-            Self::Server(_) => [Part::Server].into(),
-            Self::Cluster(cluster) => cluster.primaries().cloned().map(Part::Node).collect(),
+        match &self.link {
+            Link::Server(_) => [Part::Server].into(),
+            Link::Cluster(cluster) => cluster.primaries().cloned().map(Part::Node).collect(),
         }
     }
 
@@ -120,25 +165,25 @@ impl TargetConnection {
         part: &Part,
         request: &[A],
     ) -> Result<Reply, Error> {
-        match (self, part) {
-            (Self::Cluster(cluster), Part::Node(address)) => Ok(cluster.ask_at(address, request).await?),
-            (target, _) => target.ask(request).await,
+        match (&mut self.link, part) {
+            (Link::Cluster(cluster), Part::Node(address)) => Ok(cluster.ask_at(address, request).await?),
+            _ => self.ask(request).await,
         }
     }
 
     /// As [`ClusterConnection::shape`]; a server has none.
     pub(crate) async fn shape(&mut self) -> Result<Option<Shape>, Error> {
-        match self {
-            Self::Server(_) => Ok(None),
-            Self::Cluster(cluster) => Ok(Some(cluster.shape().await?)),
+        match &mut self.link {
+            Link::Server(_) => Ok(None),
+            Link::Cluster(cluster) => Ok(Some(cluster.shape().await?)),
         }
     }
 
     /// As [`ClusterConnection::keys_in`]; a server has no slots.
     pub(crate) async fn keys_in(&mut self, slot: Slot) -> Result<BTreeSet<Bytes>, Error> {
-        match self {
-            Self::Server(_) => Ok(BTreeSet::new()),
-            Self::Cluster(cluster) => Ok(cluster.keys_in(slot).await?),
+        match &mut self.link {
+            Link::Server(_) => Ok(BTreeSet::new()),
+            Link::Cluster(cluster) => Ok(cluster.keys_in(slot).await?),
         }
     }
 
@@ -151,6 +196,24 @@ impl TargetConnection {
         };
         sizes.iter().map(size).collect()
     }
+}
+
+/// Sends a request whose refusal nothing can mend.
+pub(crate) async fn demand<A: AsRef<[u8]> + Sync>(
+    target: &mut TargetConnection,
+    name: &'static str,
+    request: &[A],
+) -> Result<Reply, Error> {
+    answered(name, target.ask(request).await?)
+}
+
+/// What a set, or a sorted set, holds; `request` asks for it.
+pub(crate) async fn members<A: AsRef<[u8]> + Sync>(
+    target: &mut TargetConnection,
+    name: &'static str,
+    request: &[A],
+) -> Result<Vec<Bytes>, Error> {
+    members_of(name, demand(target, name, request).await?)
 }
 
 /// A server that holds a part of the target's keys, or all of them.

@@ -1,17 +1,17 @@
-//! What the failures of a target call for.
+//! What each failure of a target calls for.
 
 use redis_resp::connection::ConnectionError;
 use redis_resp::{ErrorCode, ServerError};
 use redis_sink::cluster::ClusterError;
 use redis_sink::{SinkError, TargetError, WindowError};
 
-use crate::error::Error;
+use crate::error::{Error, FlowError};
 
-/// What a broken or refusing target calls for.
+/// What to do about a target that broke off or refuses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Remedy {
+pub(crate) enum RetryPolicy {
     /// Connect again, find out where it stands, and send what it has not carried out.
-    Again,
+    Reconnect,
     /// The same; but it is not worth beginning a full synchronisation anew for it.
     Wait,
     /// Nobody but a person can mend it.
@@ -20,25 +20,25 @@ pub(crate) enum Remedy {
 
 /// One decision for each way in which writing can fail. A transaction that is refused when it is queued, or aborted, was
 /// not carried out, nor was any behind it (the guard of each sees to that), so it can be sent again.
-pub(crate) fn remedy(error: &SinkError) -> Remedy {
+pub(crate) fn retry_policy(error: &SinkError) -> RetryPolicy {
     match error {
-        SinkError::Broken(_) | SinkError::Window(WindowError::Aborted) => Remedy::Again,
-        SinkError::Reply(_) | SinkError::Window(WindowError::Unasked) => Remedy::Stop,
-        SinkError::Window(WindowError::Refused(refusal)) => remedy_of(&refusal.error.code),
+        SinkError::Broken(_) | SinkError::Window(WindowError::Aborted) => RetryPolicy::Reconnect,
+        SinkError::Reply(_) | SinkError::Window(WindowError::Unasked) => RetryPolicy::Stop,
+        SinkError::Window(WindowError::Refused(refusal)) => policy_of(&refusal.error.code),
         // A kind of failure that this version does not know.
-        _ => Remedy::Stop,
+        _ => RetryPolicy::Stop,
     }
 }
 
-fn remedy_of(code: &ErrorCode) -> Remedy {
+fn policy_of(code: &ErrorCode) -> RetryPolicy {
     match code {
         ErrorCode::Loading
         | ErrorCode::ReadOnly
         | ErrorCode::MasterDown
         | ErrorCode::Busy
         | ErrorCode::ClusterDown
-        | ErrorCode::TryAgain => Remedy::Again,
-        ErrorCode::OutOfMemory | ErrorCode::MisConf | ErrorCode::NoReplicas => Remedy::Wait,
+        | ErrorCode::TryAgain => RetryPolicy::Reconnect,
+        ErrorCode::OutOfMemory | ErrorCode::MisConf | ErrorCode::NoReplicas => RetryPolicy::Wait,
         ErrorCode::Generic
         | ErrorCode::WrongType
         | ErrorCode::Moved(_)
@@ -49,13 +49,24 @@ fn remedy_of(code: &ErrorCode) -> Remedy {
         | ErrorCode::NoPermission
         | ErrorCode::BusyKey
         | ErrorCode::NoScript
-        | ErrorCode::ExecAbort => Remedy::Stop,
+        | ErrorCode::ExecAbort => RetryPolicy::Stop,
     }
 }
 
 /// Whether a question that is refused so may be answered later.
 pub(crate) fn passes(error: &ServerError) -> bool {
-    remedy_of(&error.code) != Remedy::Stop
+    policy_of(&error.code) != RetryPolicy::Stop
+}
+
+/// Whether a flow ended because the target is gone in a way that passes: another session can go on from what it holds.
+pub(crate) fn is_target_lost(error: &FlowError) -> bool {
+    match error {
+        FlowError::Sink(error) => retry_policy(error) == RetryPolicy::Reconnect,
+        FlowError::TargetForgot => true,
+        FlowError::Cluster(error) => error.is_passing(),
+        FlowError::Target(error) => is_passing(error),
+        _ => false,
+    }
 }
 
 /// Whether another attempt to connect to the target can go better.

@@ -13,7 +13,6 @@ use redis_slots::Slot;
 
 use crate::checkpoint::{Checkpoint, Position, SyncMetadata};
 use crate::error::FlowError;
-use crate::flow::admission::Held;
 use crate::keys::TargetKey;
 use crate::source::sharding::Sharding;
 
@@ -26,6 +25,17 @@ pub(crate) enum BatchTag {
     Entry(Position),
     /// Records of the journal, and the position behind them.
     Journal(Position),
+}
+
+/// Whether the target has a record already, as the places where its keys lie tell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Held {
+    /// No place of its keys has it.
+    No,
+    /// All of them have.
+    Yes,
+    /// Some have.
+    Partly,
 }
 
 /// A flush that is to be carried out for all flows.

@@ -58,6 +58,14 @@ impl Marks {
         self.finish(end, command.tag());
     }
 
+    /// The commands of `other` were copied behind the first `base` bytes.
+    pub(super) fn append(&mut self, other: &Self, base: usize) {
+        let keys = self.keys.len();
+        let moved = |mark: &CommandMark| CommandMark { end: base + mark.end, keys_end: keys + mark.keys_end, ..*mark };
+        self.commands.extend(other.commands.iter().map(moved));
+        self.keys.extend_from_slice(&other.keys);
+    }
+
     /// Where command `index` starts, or the last one ends.
     pub(super) fn start(&self, index: usize) -> usize {
         self.before(index).map_or(0, |mark| mark.end)

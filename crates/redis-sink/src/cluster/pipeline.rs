@@ -113,7 +113,11 @@ impl<T> ClusterPipeline<T> {
         poll_fn(|context| self.poll_progress(context)).await
     }
 
-    fn poll_progress(&mut self, context: &mut Context<'_>) -> Poll<Result<(), ClusterError>> {
+    /// [`Self::progress`] for callers that poll several things at once. Ready when something moved.
+    ///
+    /// # Errors
+    /// [`ClusterError`] that no other node and no later time mends; the pipeline is of no use then.
+    pub fn poll_progress(&mut self, context: &mut Context<'_>) -> Poll<Result<(), ClusterError>> {
         let now = tokio::time::Instant::now().into_std();
         let mut moved = self.window.on_time(now);
         if self.fresh_until <= now {

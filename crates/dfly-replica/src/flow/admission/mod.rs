@@ -17,6 +17,7 @@ pub(crate) use unsynced_keys::UnsyncedKeys;
 
 use crate::flow::refetch::Refetch;
 use crate::keys::{RecordKeys, SourceKey};
+use crate::target::writer::Held;
 
 /// What a flow knows of its keys that may keep a record from being applied.
 #[derive(Debug)]
@@ -26,17 +27,6 @@ pub(crate) struct Admission {
     pub unsynced: Option<UnsyncedKeys>,
     pub expiry: EarlyExpiry,
     pub ownership: Ownership,
-}
-
-/// Whether the target has a record already, as the places where its keys lie tell.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Held {
-    /// No place of its keys has it.
-    No,
-    /// All of them have.
-    Yes,
-    /// Some have.
-    Partly,
 }
 
 /// What becomes of a record.

@@ -3,7 +3,7 @@ use std::time::{Duration, Instant};
 use dfly_client::FlowId;
 use dfly_journal::{Args, Command, TxId};
 
-use super::ttl_index::TtlIndex;
+use super::ttl_index::{TtlIndex, TtlLimits};
 use super::*;
 
 fn key(name: &'static str) -> SourceKey {
@@ -11,7 +11,7 @@ fn key(name: &'static str) -> SourceKey {
 }
 
 fn admission() -> Admission {
-    let index = TtlIndex::new(100, Duration::from_secs(60));
+    let index = TtlIndex::new(TtlLimits { most: 100, span: Duration::from_secs(60) });
     Admission {
         omitted: OmittedDeletes::default(),
         unsynced: None,

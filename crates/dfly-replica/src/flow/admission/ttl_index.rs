@@ -33,6 +33,15 @@ impl KeyDigest {
     }
 }
 
+/// What an index may hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct TtlLimits {
+    /// The most index.
+    pub most: usize,
+    /// Expiries within so long are not told apart.
+    pub span: Duration,
+}
+
 /// How much is known of the expiries that the target holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Known {
@@ -74,9 +83,9 @@ pub(crate) struct TtlIndex {
 }
 
 impl TtlIndex {
-    /// Of a target that holds no other expiry than those that will come by; at most so many are kept in mind, by spans of that
-    /// length.
-    pub(crate) fn new(most: usize, span: Duration) -> Self {
+    /// Of a target that holds no other expiry than those that will come by.
+    pub(crate) fn new(limits: TtlLimits) -> Self {
+        let TtlLimits { most, span } = limits;
         Self {
             known: Known::All,
             span: i64::try_from(span.as_millis()).unwrap_or(i64::MAX).max(1),
@@ -92,8 +101,8 @@ impl TtlIndex {
     }
 
     /// Of a target that holds others.
-    pub(crate) fn unknown(most: usize, span: Duration) -> Self {
-        Self { known: Known::Some, ..Self::new(most, span) }
+    pub(crate) fn unknown(limits: TtlLimits) -> Self {
+        Self { known: Known::Some, ..Self::new(limits) }
     }
 
     /// Whether the target may hold expiries that have not come by.
@@ -208,16 +217,20 @@ mod tests {
     const HOUR: i64 = 60 * MINUTE;
     const SPAN: Duration = Duration::from_secs(60);
 
+    fn limits(most: usize) -> TtlLimits {
+        TtlLimits { most, span: SPAN }
+    }
+
     fn mark(name: &str) -> KeyDigest {
         KeyDigest::of(DbIndex(0), name.as_bytes())
     }
 
     #[test]
     fn near_for_a_while() {
-        let mut expiries = TtlIndex::new(100, SPAN);
-        let turn = |expiries: &mut TtlIndex, now| expiries.turn(UnixMillis(now), UnixMillis(now + 1));
-        turn(&mut expiries, 0);
-        expiries.learn(mark("k"), UnixMillis(HOUR));
+        let mut index = TtlIndex::new(limits(100));
+        let turn = |index: &mut TtlIndex, now| index.turn(UnixMillis(now), UnixMillis(now + 1));
+        turn(&mut index, 0);
+        index.learn(mark("k"), UnixMillis(HOUR));
         for (now, at_risk) in [
             (0, false),
             (HOUR - MINUTE - 2, false),
@@ -225,33 +238,33 @@ mod tests {
             (HOUR + 9 * MINUTE, true),
             (2 * HOUR, false),
         ] {
-            turn(&mut expiries, now);
-            assert_eq!((expiries.is_at_risk(mark("k")), expiries.is_quiet()), (at_risk, !at_risk), "{now}");
+            turn(&mut index, now);
+            assert_eq!((index.is_at_risk(mark("k")), index.is_quiet()), (at_risk, !at_risk), "{now}");
         }
-        expiries.learn(mark("k"), UnixMillis(2 * HOUR));
-        assert!(expiries.is_at_risk(mark("k")) && !expiries.is_at_risk(mark("other")));
-        expiries.forget(mark("k"));
-        expiries.carry(mark("l"));
-        assert!(!expiries.is_at_risk(mark("k")) && expiries.is_at_risk(mark("l")));
-        expiries.clear();
-        assert!(expiries.is_quiet());
+        index.learn(mark("k"), UnixMillis(2 * HOUR));
+        assert!(index.is_at_risk(mark("k")) && !index.is_at_risk(mark("other")));
+        index.forget(mark("k"));
+        index.carry(mark("l"));
+        assert!(!index.is_at_risk(mark("k")) && index.is_at_risk(mark("l")));
+        index.clear();
+        assert!(index.is_quiet());
     }
 
     #[test]
     fn every_key_where_it_is_not_known() {
-        let mut expiries = TtlIndex::unknown(1, SPAN);
-        assert!(expiries.is_at_risk(mark("k")) && !expiries.is_quiet());
-        expiries.reach(Lsn(100));
-        assert!(expiries.is_at_risk(mark("k")));
-        expiries.complete(Lsn(101));
-        expiries.reach(Lsn(100));
-        assert!(expiries.is_at_risk(mark("k")));
-        expiries.reach(Lsn(101));
-        assert!(!expiries.is_at_risk(mark("k")));
-        assert!(!expiries.learn(mark("a"), UnixMillis(HOUR)) && expiries.learn(mark("b"), UnixMillis(HOUR)));
-        assert!(!expiries.learn(mark("c"), UnixMillis(HOUR)) && expiries.is_at_risk(mark("k")));
-        expiries.complete(Lsn(0));
-        assert!(!expiries.is_quiet(), "too many stay too many");
+        let mut index = TtlIndex::unknown(limits(1));
+        assert!(index.is_at_risk(mark("k")) && !index.is_quiet());
+        index.reach(Lsn(100));
+        assert!(index.is_at_risk(mark("k")));
+        index.complete(Lsn(101));
+        index.reach(Lsn(100));
+        assert!(index.is_at_risk(mark("k")));
+        index.reach(Lsn(101));
+        assert!(!index.is_at_risk(mark("k")));
+        assert!(!index.learn(mark("a"), UnixMillis(HOUR)) && index.learn(mark("b"), UnixMillis(HOUR)));
+        assert!(!index.learn(mark("c"), UnixMillis(HOUR)) && index.is_at_risk(mark("k")));
+        index.complete(Lsn(0));
+        assert!(!index.is_quiet(), "too many stay too many");
     }
 
     proptest! {
@@ -260,26 +273,26 @@ mod tests {
         fn none_is_missed(
             steps in prop::collection::vec((0u8..4, 0u8..5, 0i64..200 * MINUTE), 1..100),
         ) {
-            let (mut expiries, mut model) = (TtlIndex::new(1000, SPAN), BTreeMap::new());
+            let (mut index, mut model) = (TtlIndex::new(limits(1000)), BTreeMap::new());
             let (mut now, horizon) = (0, 10_000);
             for (kind, key, by) in steps {
                 let name = mark(&key.to_string());
                 match kind {
                     0 => {
-                        expiries.learn(name, UnixMillis(now + by));
+                        index.learn(name, UnixMillis(now + by));
                         model.insert(key, now + by);
                     }
                     1 => {
-                        expiries.forget(name);
+                        index.forget(name);
                         model.remove(&key);
                     }
                     _ => now += by / 40,
                 }
-                expiries.turn(UnixMillis(now), UnixMillis(now + horizon));
+                index.turn(UnixMillis(now), UnixMillis(now + horizon));
                 for (key, at) in &model {
                     let passed = *at <= now + horizon && *at > now - PAST;
                     let name = mark(&key.to_string());
-                    prop_assert!(!passed || expiries.is_at_risk(name), "{} at {} of {}", key, at, now);
+                    prop_assert!(!passed || index.is_at_risk(name), "{} at {} of {}", key, at, now);
                 }
             }
         }

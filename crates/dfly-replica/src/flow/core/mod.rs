@@ -5,6 +5,7 @@ mod ending;
 mod parts;
 mod records;
 mod refetching;
+mod requests;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -17,6 +18,10 @@ use dfly_translate::{Flush, Policy, Rules};
 use tracing::{debug, info, warn};
 
 pub(crate) use parts::{FlowParts, FlowSettings};
+pub(crate) use requests::FlowRequest;
+pub use requests::RefetchOutcome;
+
+use requests::Requests;
 
 use crate::checkpoint::{Checkpoint, Position, SyncMetadata};
 use crate::clock::Now;
@@ -30,8 +35,9 @@ use crate::flow::positions::FlowPositions;
 use crate::flow::refetch::{Question, Refetch};
 use crate::flow::scan_events::{ScanEnd, ScanEvent};
 use crate::flow::writer::FlowWriter;
+use crate::keys::SourceKey;
 use crate::rate_limiter::RateLimiter;
-use crate::run::report::{Counters, FlowCounters};
+use crate::run::counters::{Counters, FlowCounters};
 use crate::target::writer::{BatchTag, FlushPlan, TargetEvent, TargetWriter};
 
 /// What a flow tells its session.
@@ -79,6 +85,8 @@ pub(crate) enum Action {
     Relay(RelayWork),
     /// What the scan for extra keys found is durable on the target.
     ScanSettled,
+    /// A key that was asked for from outside was refetched.
+    Refetched(SourceKey, RefetchOutcome),
 }
 
 /// How a flow goes on after something has become of its batches.
@@ -107,6 +115,10 @@ pub(crate) struct FlowCore {
     sweep_at: Instant,
     /// How fast the snapshot is read.
     reading: RateLimiter,
+    /// When each batch in flight was committed, the oldest first.
+    committed: VecDeque<Instant>,
+    /// What the flow was asked for from outside.
+    requests: Requests,
     counters: Arc<Counters>,
     actions: VecDeque<Action>,
 }
@@ -141,7 +153,7 @@ impl FlowCore {
         target: &mut dyn TargetWriter,
         now: Now,
     ) -> Result<Want, FlowError> {
-        if self.flush.is_reached() {
+        if self.flush.is_reached() || self.requests.holds(self.positions.received()) {
             return Ok(Want::Room);
         }
         self.write_refetched(target, now)?;
@@ -158,7 +170,7 @@ impl FlowCore {
                 Pulled::Record(record, next, received) => {
                     let received = received.unwrap_or(now.wall);
                     self.on_record(&record, next, target, Now { wall: received, ..now })?;
-                    if self.flush.is_reached() {
+                    if self.flush.is_reached() || self.requests.holds(self.positions.received()) {
                         return Ok(Want::Room);
                     }
                 }
@@ -187,7 +199,7 @@ impl FlowCore {
             target.learn_sharding(sharding);
         }
         self.writer.note_refetches(&mut self.refetch, target);
-        self.admission.expiry.submitted(now.instant);
+        self.on_committed(now.instant);
         self.writer.commit(BatchTag::Entry(first), target, now);
     }
 
@@ -204,7 +216,7 @@ impl FlowCore {
             false if !self.writer.is_empty() => BatchTag::Baseline,
             true | false => return,
         };
-        self.admission.expiry.submitted(now.instant);
+        self.on_committed(now.instant);
         self.writer.commit(tag, target, now);
     }
 
@@ -292,12 +304,13 @@ impl FlowCore {
         now: Now,
     ) -> Result<Course, FlowError> {
         match event {
-            TargetEvent::Carried(_) => self.admission.expiry.settled(),
-            TargetEvent::Durable(position) => self.settle(position),
+            TargetEvent::Carried(_) => self.on_carried(now.instant),
+            TargetEvent::Durable(position) => self.settle(position, now.instant),
             TargetEvent::Refused(refusal) => self.on_refusal(&refusal, target, now)?,
             TargetEvent::Reordered(keys) => self.on_reordered(keys, target, now),
             TargetEvent::Stalled(reason) => {
                 self.counters.stalled(self.id, Some(&reason));
+                self.counters.retry("target connection");
                 warn!(flow = self.id.0, reason, "the target takes nothing for now; the source is read on");
             }
             TargetEvent::Resumed => {
@@ -311,13 +324,28 @@ impl FlowCore {
         Ok(Course::On)
     }
 
-    fn settle(&mut self, position: Position) {
+    fn on_carried(&mut self, now: Instant) {
+        self.admission.expiry.settled();
+        if let Some(committed) = self.committed.pop_front() {
+            self.counters.latency.count(now.saturating_duration_since(committed));
+        }
+        if let Some(counters) = self.counters.flow(self.id) {
+            counters.set_in_flight(self.committed.len());
+        }
+    }
+
+    fn on_committed(&mut self, now: Instant) {
+        self.admission.expiry.submitted(now);
+        self.committed.push_back(now);
+    }
+
+    fn settle(&mut self, position: Position, now: Instant) {
         self.positions.settle(position);
         if let (Some(at), Some(counters)) = (self.positions.advance(), self.counters.flow(self.id))
             && self.positions.has_entered()
         {
-            counters.set_positions(at.received, at.durable.next);
-            counters.set_waiting(self.refetch.len(), self.writer.expiring_keys());
+            counters.set_positions(at.received, at.durable.next, now);
+            counters.set_waiting(self.refetch.len(), self.refetch.oldest(), self.writer.expiring_keys());
         }
         self.confirm_scan();
     }
@@ -332,7 +360,7 @@ impl FlowCore {
             }
             Order::Pass => {
                 if let Some((flush, next)) = self.flush.obey(FlushOrder::Pass) {
-                    self.pass_flush(flush, next, target);
+                    self.pass_flush(flush, next, target, now.instant);
                 }
             }
         }
@@ -366,7 +394,7 @@ impl FlowCore {
     }
 
     /// The flush is durable: the position moves behind it, as the flow that carried it out has written.
-    fn pass_flush(&mut self, flush: Flush, next: Lsn, target: &mut dyn TargetWriter) {
+    fn pass_flush(&mut self, flush: Flush, next: Lsn, target: &mut dyn TargetWriter, now: Instant) {
         self.positions.pass_flush(next);
         target.pass_flush(self.positions.sent());
         self.writer.flushed(flush);
@@ -375,7 +403,7 @@ impl FlowCore {
             self.admission.unsynced = None;
             self.admission.expiry.flushed();
         }
-        self.settle(self.positions.sent());
+        self.settle(self.positions.sent(), now);
     }
 
     /// A scan of the target has found something.
@@ -491,6 +519,3 @@ impl FlowCore {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

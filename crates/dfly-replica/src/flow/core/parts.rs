@@ -8,6 +8,7 @@ use dfly_client::FlowId;
 use dfly_translate::Rules;
 
 use super::FlowCore;
+use super::requests::Requests;
 use crate::flow::acknowledgements::Acknowledgements;
 use crate::flow::admission::Admission;
 use crate::flow::flush::FlushState;
@@ -16,7 +17,7 @@ use crate::flow::positions::FlowPositions;
 use crate::flow::refetch::Refetch;
 use crate::flow::writer::FlowWriter;
 use crate::rate_limiter::RateLimiter;
-use crate::run::report::Counters;
+use crate::run::counters::Counters;
 
 /// Times of one flow.
 #[derive(Debug, Clone, Copy)]
@@ -61,6 +62,8 @@ impl FlowCore {
             scan: None,
             sweep_at: now,
             reading: parts.reading,
+            committed: VecDeque::new(),
+            requests: Requests::default(),
             counters: parts.counters,
             actions: VecDeque::new(),
         };

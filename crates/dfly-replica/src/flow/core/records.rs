@@ -6,13 +6,13 @@ use dfly_rdb::{Entry, Event};
 use dfly_translate::{Effect, Emptied, Flush};
 use tracing::debug;
 
-use super::{FlowCore, Signal};
+use super::{FlowCore, RefetchOutcome, Signal};
 use crate::clock::Now;
 use crate::error::FlowError;
-use crate::flow::admission::{Candidate, Decision, Held, Skipped};
+use crate::flow::admission::{Candidate, Decision, Skipped};
 use crate::keys::{RecordKeys, SourceKey, TargetKey};
-use crate::run::report::FlowCounters;
-use crate::target::writer::TargetWriter;
+use crate::run::counters::FlowCounters;
+use crate::target::writer::{Held, TargetWriter};
 
 /// How much of a payload is looked at for what a HyperLogLog begins with, in bytes.
 const HEAD: usize = 16;
@@ -108,6 +108,7 @@ impl FlowCore {
             Decision::Apply { settled, checked } => {
                 for key in settled {
                     self.refetch.remove(&key);
+                    self.tell_not_refetched(&key, RefetchOutcome::Superseded);
                 }
                 checked.iter().for_each(|key| self.writer.check(key, target));
                 return self.apply_record(&record, lsn, target, now);

@@ -11,7 +11,7 @@ use redis_sink::Refusal;
 use tracing::{debug, info, warn};
 
 use super::records::note_loss;
-use super::{Action, FlowCore};
+use super::{Action, FlowCore, RefetchOutcome};
 use crate::clock::Now;
 use crate::error::FlowError;
 use crate::flow::admission::omitted_deletes::Suspects;
@@ -116,6 +116,7 @@ impl FlowCore {
             );
         }
         self.refetch.remove(key);
+        self.tell_not_refetched(key, RefetchOutcome::Refused);
         self.write_notes(target);
         Ok(())
     }
@@ -179,6 +180,7 @@ impl FlowCore {
     ) -> Result<(), FlowError> {
         let expire_at = value.as_ref().and_then(|value| value.expire_at);
         self.admission.see_value(key.db, &key.name, expire_at);
+        self.tell_refetched(key, value.as_ref());
         match value {
             Some(value) => {
                 let effect = self.writer.value(key, value, now.wall)?;

@@ -2,7 +2,6 @@
 //! the relay log is in use, records are applied from it, in order; what was received last stands at its end. Pure: this part
 //! says what is to be written and read ([`RelayWork`]), one order at a time, and takes what came of it ([`RelayDone`]).
 
-use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
@@ -329,6 +328,8 @@ fn encode_record(record: &Record, db: &mut Option<DbIndex>, body: &mut Vec<u8>) 
 
 #[cfg(test)]
 mod tests {
+    use std::collections::VecDeque;
+
     use dfly_journal::{Args, TxId};
 
     use super::*;

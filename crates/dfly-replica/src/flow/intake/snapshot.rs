@@ -1,6 +1,7 @@
 //! What a flow's bytes are at which stage: a snapshot with journal records in it, the token behind it, the journal. Pure.
 
 use std::collections::VecDeque;
+use std::num::NonZeroUsize;
 
 use bytes::{Buf, Bytes, BytesMut};
 use dfly_client::FlowStart;
@@ -117,7 +118,7 @@ impl Stage {
                         Ok(Step::Ready(Item::JournalBegins(next)))
                     }
                     Some(_) => Err(FlowError::Token),
-                    None => Ok(dfly_wire::need(TOKEN - buffer.len())),
+                    None => Ok(missing(TOKEN - buffer.len())),
                 }
             }
             Self::Journal(journal) => match journal.decode(buffer).map_err(of_journal)? {
@@ -126,6 +127,11 @@ impl Stage {
             },
         }
     }
+}
+
+/// More bytes are needed; one at the least.
+fn missing<T>(bytes: usize) -> Step<T> {
+    Step::Need(NonZeroUsize::new(bytes).unwrap_or(NonZeroUsize::MIN))
 }
 
 /// What a snapshot gives.

@@ -72,11 +72,11 @@ mod tests {
     fn members_read_back() {
         for (key, is_ambiguous, member) in [
             (SourceKey::new(DbIndex(0), "k"), false, &b"0:k"[..]),
-            (SourceKey::new(DbIndex(12), ":a:\xff"), true, "?12::a:\u{ff}".as_bytes()),
+            (SourceKey::new(DbIndex(12), &b":a:\xff"[..]), true, b"?12::a:\xff"),
             (SourceKey::new(DbIndex(3), ""), false, b"3:"),
         ] {
             let written = Noted::member(&key, is_ambiguous);
-            assert_eq!(written.len(), member.len());
+            assert_eq!(written, member);
             assert_eq!(Noted::parse(&written), Some(Noted { key, is_ambiguous }));
         }
         for foreign in [&b""[..], b"k", b"x:k", b"??0:k"] {

@@ -3,27 +3,31 @@
 //! records there.
 
 use dfly_client::FlowId;
+use dfly_translate::ReservedNames;
 use redis_resp::{CommandBatch, Reply};
 
-use crate::checkpoint::{Checkpoint, KEY, Position, SETS_FIELDS};
+use crate::checkpoint::{Checkpoint, Position, SETS_FIELDS};
 use crate::error::Error;
-use crate::target::{TargetConnection, demand, strange};
+use crate::target::questions::{TargetConnection, demand};
+use crate::target::replies::strange;
 
-/// The field that holds the position with which a session ended.
+/// The field that holds the position with which a session ended in order.
 fn field(flow: FlowId) -> String {
     format!("drained:{flow}")
 }
 
-/// The flow has sent nothing behind `at`.
-pub(crate) fn write(flow: FlowId, at: Position, out: &mut CommandBatch) {
+/// The flow has sent nothing behind `at`, and sends nothing more.
+pub(crate) fn write(names: &ReservedNames, flow: FlowId, at: Position, out: &mut CommandBatch) {
     let (field, at) = (field(flow), at.to_string());
-    out.push_keyed(&[b"HSET", KEY.as_bytes(), field.as_bytes(), at.as_bytes()], 1..2, SETS_FIELDS);
+    let words = [b"HSET", names.checkpoint().as_bytes(), field.as_bytes(), at.as_bytes()];
+    out.push_keyed(&words, 1..2, SETS_FIELDS);
 }
 
-/// Whether that holds for all flows.
-pub(crate) async fn is_all(target: &mut TargetConnection, at: &Checkpoint) -> Result<bool, Error> {
+/// Whether all flows have ended in order at these positions.
+pub(crate) async fn was_clean(target: &mut TargetConnection, at: &Checkpoint) -> Result<bool, Error> {
+    let key = target.names().checkpoint().to_owned();
     for (flow, position) in &at.flows {
-        match demand(target, "HGET", &["HGET", KEY, &field(*flow)]).await? {
+        match demand(target, "HGET", &["HGET", &key, &field(*flow)]).await? {
             Reply::Bulk(held) if held == position.to_string() => {}
             Reply::Bulk(_) | Reply::Nil => return Ok(false),
             other => return Err(strange("HGET", &other)),
@@ -32,10 +36,11 @@ pub(crate) async fn is_all(target: &mut TargetConnection, at: &Checkpoint) -> Re
     Ok(true)
 }
 
-/// From here on it does not.
+/// A session begins: from here on they have not.
 pub(crate) async fn forget(target: &mut TargetConnection, at: &Checkpoint) -> Result<(), Error> {
+    let key = target.names().checkpoint().to_owned();
     for flow in at.flows.keys() {
-        demand(target, "HDEL", &["HDEL", KEY, &field(*flow)]).await?;
+        demand(target, "HDEL", &["HDEL", &key, &field(*flow)]).await?;
     }
     Ok(())
 }

@@ -1,37 +1,44 @@
-//! Whether what a position stands behind would survive the loss of a primary: every primary is the server that it was when
-//! the session began, and its replicas have all that it has.
+//! Whether what the cluster has carried out would survive the loss of a primary: every primary is the server that it was when
+//! the session began, and the required replicas have acknowledged every write.
 
 use std::collections::BTreeMap;
 
-use dfly_client::FlowId;
-use dfly_journal::Lsn;
 use redis_resp::Reply;
 use redis_sink::cluster::ClusterConnection;
 use redis_slots::{Address, Slot};
 
-use crate::cluster::witness;
+use super::loss_marker::{self, Marked, MarkedPosition};
 use crate::error::Error;
-use crate::target::{passes, strange};
+use crate::target::replies::strange;
+use crate::target::retry_policy::passes;
 
 /// How long a primary waits for its replicas, in milliseconds.
 const PATIENCE: &str = "1000";
 
 /// The primaries at the beginning of a session, each with the name that it has for as long as it runs (`run_id` of INFO).
-pub(crate) type Runs = BTreeMap<Address, String>;
+pub(crate) type PrimaryRuns = BTreeMap<Address, String>;
+
+/// What makes a position safe.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Safety {
+    pub runs: PrimaryRuns,
+    /// How many replicas of each primary must have acknowledged, or all that it has if it has fewer.
+    pub replicas: u16,
+}
 
 /// Whether a position may be stored.
 #[derive(Debug)]
-pub(crate) enum Confirmed {
-    /// And these slots know of it.
-    Yes(Vec<Slot>),
-    /// Not now.
+pub(crate) enum Durability {
+    /// It may, and these slots are marked with it.
+    Safe(Vec<Slot>),
+    /// Not now, and why.
     NotYet(String),
     /// A primary was replaced, or was restarted: only another session knows what is there.
     Replaced(String),
 }
 
 /// Which primaries there are.
-pub(crate) async fn runs(cluster: &mut ClusterConnection) -> Result<Runs, Error> {
+pub(crate) async fn primary_runs(cluster: &mut ClusterConnection) -> Result<PrimaryRuns, Error> {
     let mut runs = BTreeMap::new();
     for (address, reply) in cluster.ask_all(&["INFO", "server"]).await? {
         runs.insert(address, text_of(&reply, "run_id")?);
@@ -39,84 +46,82 @@ pub(crate) async fn runs(cluster: &mut ClusterConnection) -> Result<Runs, Error>
     Ok(runs)
 }
 
-/// Asks every primary whether a flow's position behind a full synchronisation may be stored, all before which it had answered
-/// by then.
-pub(crate) async fn confirm(
+/// Asks every primary whether a position may be stored, everything before which they have answered.
+pub(crate) async fn check(
     cluster: &mut ClusterConnection,
-    safety: (&mut Runs, u16),
-    position: (FlowId, Lsn, &str),
-) -> Confirmed {
+    safety: &mut Safety,
+    position: &MarkedPosition,
+) -> Durability {
     match ask(cluster, safety, position).await {
-        Ok(confirmed) => confirmed,
-        Err(error) => Confirmed::NotYet(error.to_string()),
+        Ok(durability) => durability,
+        Err(error) => Durability::NotYet(error.to_string()),
     }
 }
 
 async fn ask(
     cluster: &mut ClusterConnection,
-    (runs, replicas): (&mut Runs, u16),
-    position: (FlowId, Lsn, &str),
-) -> Result<Confirmed, Error> {
+    safety: &mut Safety,
+    position: &MarkedPosition,
+) -> Result<Durability, Error> {
     cluster.refresh().await?;
     let now: Vec<Address> = cluster.primaries().cloned().collect();
-    if let Some(gone) = runs.keys().find(|address| !now.contains(address)) {
-        return Ok(Confirmed::Replaced(format!("{gone} is a primary no more")));
+    if let Some(gone) = safety.runs.keys().find(|address| !now.contains(address)) {
+        return Ok(Durability::Replaced(format!("{gone} is no primary any more")));
     }
-    let mut witnesses = Vec::new();
+    let mut marked = Vec::new();
     for address in &now {
-        // One that is new has taken slots from those that are there all the while.
-        if !runs.contains_key(address) {
+        // A new primary has taken its slots from primaries that were there all the time.
+        if !safety.runs.contains_key(address) {
             let server = cluster.ask_at(address, &["INFO", "server"]).await?;
-            runs.insert(address.clone(), text_of(&server, "run_id")?);
+            safety.runs.insert(address.clone(), text_of(&server, "run_id")?);
         }
-        let run = runs.get(address).map(String::as_str).unwrap_or_default();
-        match ask_primary(cluster, (address, run), replicas, position).await? {
-            Confirmed::Yes(witness) => witnesses.extend(witness),
-            confirmed @ (Confirmed::NotYet(_) | Confirmed::Replaced(_)) => return Ok(confirmed),
+        match ask_primary(cluster, address, safety, position).await? {
+            Durability::Safe(slot) => marked.extend(slot),
+            durability @ (Durability::NotYet(_) | Durability::Replaced(_)) => return Ok(durability),
         }
     }
-    Ok(Confirmed::Yes(witnesses))
+    Ok(Durability::Safe(marked))
 }
 
 async fn ask_primary(
     cluster: &mut ClusterConnection,
-    (address, run): (&Address, &str),
-    replicas: u16,
-    position: (FlowId, Lsn, &str),
-) -> Result<Confirmed, Error> {
+    address: &Address,
+    safety: &Safety,
+    position: &MarkedPosition,
+) -> Result<Durability, Error> {
     let server = cluster.ask_at(address, &["INFO", "server"]).await?;
-    if text_of(&server, "run_id")? != run {
-        return Ok(Confirmed::Replaced(format!("{address} was restarted")));
+    if safety.runs.get(address) != Some(&text_of(&server, "run_id")?) {
+        return Ok(Durability::Replaced(format!("{address} was restarted")));
     }
     let nodes = cluster.ask_at(address, &["CLUSTER", "NODES"]).await?;
     let Reply::Bulk(text) = &nodes else { return Err(strange("CLUSTER NODES", &nodes)) };
     let Some(known) = replicas_of_this(&String::from_utf8_lossy(text)) else {
-        return Ok(Confirmed::Replaced(format!("{address} is a replica by now")));
+        return Ok(Durability::Replaced(format!("{address} is a replica now")));
     };
-    let witness = match witness::tell(cluster, address, position).await? {
-        Ok(slot) => slot.into_iter().collect(),
-        Err(answer) => return Ok(Confirmed::NotYet(answer)),
+    let marked = match loss_marker::mark(cluster, address, position).await? {
+        Marked::Slot(slot) => slot.into_iter().collect(),
+        Marked::NotNow(answer) => return Ok(Durability::NotYet(answer)),
     };
-    let wanted = usize::from(replicas).min(known);
+    let wanted = usize::from(safety.replicas).min(known);
     if wanted == 0 {
-        return Ok(Confirmed::Yes(witness));
+        return Ok(Durability::Safe(marked));
     }
     // A question makes its connection's place in the replication stream the latest one (server `server.c`,
     // `processCommand`).
     match cluster.ask_at(address, &["WAIT", &wanted.to_string(), PATIENCE]).await? {
         Reply::Integer(count) if usize::try_from(count).is_ok_and(|count| count >= wanted) => {
-            Ok(Confirmed::Yes(witness))
+            Ok(Durability::Safe(marked))
         }
-        Reply::Integer(count) => {
-            Ok(Confirmed::NotYet(format!("{count} of {wanted} replicas of {address} have all that it has")))
-        }
-        Reply::Error(error) if passes(&error) => Ok(Confirmed::NotYet(error.to_string())),
+        Reply::Integer(count) => Ok(Durability::NotYet(format!(
+            "{count} of {wanted} replicas of {address} have acknowledged all of its writes"
+        ))),
+        Reply::Error(error) if passes(&error) => Ok(Durability::NotYet(error.to_string())),
         other => Err(strange("WAIT", &other)),
     }
 }
 
-/// How many replicas the primary that says this has; `None` if it is none. One that is not reached counts: it may come
-/// back, and be all that is left. Lines are `id address flags primary ..`.
+/// How many replicas the node has that answers CLUSTER NODES so; `None` if it is no primary. A replica that is not
+/// reached counts: it may come back, and be all that is left. Lines are `id address flags primary ..`.
 fn replicas_of_this(nodes: &str) -> Option<usize> {
     let lines = || nodes.lines().map(|line| line.split(' ').collect::<Vec<_>>());
     let is_this = |words: &Vec<&str>| {

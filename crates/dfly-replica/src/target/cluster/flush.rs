@@ -1,25 +1,30 @@
-//! Emptying a cluster. It is no one command: the positions behind the flush are stored first, with a note that it is being
-//! done, then every primary is flushed until no key can have gone past, then replicas are waited for, then the note is
-//! removed. A run that finds the note does the rest.
+//! Emptying a cluster takes several steps: the positions behind the flush are stored first, with a note that the flush is
+//! being carried out; then every primary is flushed until no key can have escaped; then the replicas have to follow; then
+//! the note is removed. A run that finds the note does the rest.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use dfly_client::FlowId;
-use dfly_journal::Lsn;
+use dfly_translate::Emptied;
+use dfly_wire::DbIndex;
 use redis_resp::{ErrorCode, Reply, ServerError};
 use redis_sink::cluster::ClusterConnection;
 use redis_slots::{Address, Slot};
 use tokio::time::{Duration, Instant, sleep};
 use tracing::info;
 
-use super::confirm::{self, Confirmed, Runs, confirm};
-use super::witness;
-use crate::checkpoint::{Checkpoint, KEY, Position, Stored};
+use super::durability::{self, Durability, Safety};
+use super::loss_marker::{self, MarkedPosition};
+use super::slot_positions;
+use crate::checkpoint::{Checkpoint, Position, Stored, SyncMetadata};
 use crate::config::EngineConfig;
 use crate::error::Error;
-use crate::lasting::Lasting;
-use crate::sweep;
-use crate::target::{TargetConnection, demand, passes, strange};
+use crate::target::connect::connect_target;
+use crate::target::keyspace_scan;
+use crate::target::questions::{TargetConnection, demand};
+use crate::target::replies::strange;
+use crate::target::retry_policy::passes;
 
 /// The field that says that a flush is not complete.
 const FLUSHING: &str = "flushing";
@@ -34,48 +39,79 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const TELL: &str = "local owner=redis.call('HGET',KEYS[1],'owner') \
      if owner and owner~=ARGV[1] then return 0 end redis.call('HSET',KEYS[1],unpack(ARGV,2)) return 1";
 
-/// What is to be there behind a flush.
-pub(crate) struct Behind<'a> {
+/// What has to be there behind a flush.
+#[derive(Debug)]
+pub(crate) struct Behind {
     /// The session that carries it out.
-    pub owner: &'a str,
-    /// Fields of [`KEY`] and their values.
+    pub owner: String,
+    /// Fields of the checkpoint's hash and their values.
     pub fields: Vec<Vec<u8>>,
     /// Where each flow stands then.
-    pub flows: &'a BTreeMap<FlowId, Position>,
+    pub flows: BTreeMap<FlowId, Position>,
     /// How many replicas of each primary have to follow.
     pub replicas: u16,
 }
 
+impl Behind {
+    /// Positions behind a flush. Nothing is marked with them yet.
+    pub(crate) fn of(at: &Checkpoint, metadata: &SyncMetadata, owner: &str, replicas: u16) -> Self {
+        let mut fields = at.request(owner, metadata);
+        for flow in at.flows.keys() {
+            fields.extend([loss_marker::field(*flow).into_bytes(), Vec::new()]);
+        }
+        Self { owner: owner.to_owned(), fields, flows: at.flows.clone(), replicas }
+    }
+}
+
+/// Carries out a flush of the source.
+pub(crate) async fn carry_out(config: Arc<EngineConfig>, emptied: Emptied, behind: Behind) -> Result<(), Error> {
+    let (mut target, _) = connect_target(&config).await?;
+    // A run that comes later closes these connections, or is seen by what is told first.
+    target.ask_all(&["PING"]).await?;
+    match emptied {
+        Emptied::All | Emptied::Db(_) => empty_all(&mut target, &behind).await,
+        Emptied::Covered(db) => empty_covered(&mut target, &config, db, &behind).await,
+        // Such a flush stops no flow.
+        Emptied::Nothing => Ok(()),
+    }
+}
+
 /// Empties every primary.
-pub(crate) async fn empty_all(target: &mut TargetConnection, behind: &Behind<'_>) -> Result<(), Error> {
-    tell(target, behind.owner, &[&behind.fields[..], &noted("1")].concat()).await?;
+pub(crate) async fn empty_all(target: &mut TargetConnection, behind: &Behind) -> Result<(), Error> {
+    tell(target, &behind.owner, &[&behind.fields[..], &noted("1")].concat()).await?;
     empty_noted(target, behind).await
 }
 
 /// Removes the source's keys alone, in one database or in all, and then the positions move.
-pub(crate) async fn empty_covered(
-    (target, config): (&mut TargetConnection, &std::sync::Arc<EngineConfig>),
-    db: Option<dfly_wire::DbIndex>,
-    behind: &Behind<'_>,
+async fn empty_covered(
+    target: &mut TargetConnection,
+    config: &EngineConfig,
+    db: Option<DbIndex>,
+    behind: &Behind,
 ) -> Result<(), Error> {
-    let TargetConnection::Cluster(cluster) = target else { return Ok(()) };
-    let runs = confirm::runs(cluster).await?;
-    sweep::empty(config, db).await?;
-    super::passed::forget(target, &config.rules.names).await?;
-    settle(target, behind, runs).await
+    let safety = safety(target, behind).await?;
+    keyspace_scan::remove_covered(config, db).await?;
+    slot_positions::forget(target).await?;
+    settle(target, behind, safety).await
+}
+
+/// The primaries as they are before the flush.
+async fn safety(target: &mut TargetConnection, behind: &Behind) -> Result<Safety, Error> {
+    let runs = match target.cluster() {
+        Some(cluster) => durability::primary_runs(cluster).await?,
+        None => BTreeMap::new(),
+    };
+    Ok(Safety { runs, replicas: behind.replicas })
 }
 
 /// Ends a flush that a run before has begun.
-pub(crate) async fn finish(
-    target: &mut TargetConnection,
-    (owner, replicas): (&str, u16),
-) -> Result<(), Error> {
-    let is_noted = ["HEXISTS", KEY, FLUSHING];
-    if !target.is_cluster() || demand(target, "HEXISTS", &is_noted).await? != Reply::Integer(1) {
+pub(crate) async fn finish(target: &mut TargetConnection, owner: &str, replicas: u16) -> Result<(), Error> {
+    let key = target.names().checkpoint().to_owned();
+    if demand(target, "HEXISTS", &["HEXISTS", &key, FLUSHING]).await? != Reply::Integer(1) {
         return Ok(());
     }
     info!("a run before has begun to empty the target, as the source was; doing the rest");
-    let reply = demand(target, "HGETALL", &["HGETALL", KEY]).await?;
+    let reply = demand(target, "HGETALL", &["HGETALL", &key]).await?;
     let Reply::Array(words) = &reply else { return Err(strange("HGETALL", &reply)) };
     let word = |word: &Reply| match word {
         Reply::Bulk(word) => Ok(word.to_vec()),
@@ -86,55 +122,58 @@ pub(crate) async fn finish(
         Stored::Whole(at) => at.flows,
         _ => BTreeMap::new(),
     };
-    empty_noted(target, &Behind { owner, fields, flows: &flows, replicas }).await
+    empty_noted(target, &Behind { owner: owner.to_owned(), fields, flows, replicas }).await
 }
 
 fn noted(value: &str) -> [Vec<u8>; 2] {
     [FLUSHING, value].map(|word| word.as_bytes().to_vec())
 }
 
-async fn empty_noted(target: &mut TargetConnection, behind: &Behind<'_>) -> Result<(), Error> {
-    let TargetConnection::Cluster(cluster) = target else { return Ok(()) };
-    let runs = confirm::runs(cluster).await?;
-    let hset = [b"HSET".to_vec(), KEY.as_bytes().to_vec()];
-    until_empty(cluster, &[&hset, &behind.fields[..], &noted("1")].concat()).await?;
-    settle(target, behind, runs).await?;
-    demand(target, "HDEL", &["HDEL", KEY, FLUSHING]).await?;
+async fn empty_noted(target: &mut TargetConnection, behind: &Behind) -> Result<(), Error> {
+    let key = target.names().checkpoint().to_owned();
+    let safety = safety(target, behind).await?;
+    let told = [&[b"HSET".to_vec(), key.as_bytes().to_vec()], &behind.fields[..], &noted("1")].concat();
+    if let Some(cluster) = target.cluster() {
+        until_empty(cluster, &key, &told).await?;
+    }
+    settle(target, behind, safety).await?;
+    demand(target, "HDEL", &["HDEL", &key, FLUSHING]).await?;
     Ok(())
 }
 
 /// The primaries are those that were flushed, and their replicas have followed: the positions hold.
-async fn settle(target: &mut TargetConnection, behind: &Behind<'_>, mut runs: Runs) -> Result<(), Error> {
-    let (mut fields, sync) = (behind.fields.clone(), Lasting::load(target).await?.sync);
-    if let TargetConnection::Cluster(cluster) = target {
-        for (flow, at) in behind.flows {
-            let witnesses =
-                until_safe(cluster, (&mut runs, behind.replicas), (*flow, at.next, &sync)).await?;
-            fields.extend([witness::field(*flow), witness::text(&witnesses)].map(String::into_bytes));
+async fn settle(target: &mut TargetConnection, behind: &Behind, mut safety: Safety) -> Result<(), Error> {
+    let (mut fields, sync) = (behind.fields.clone(), SyncMetadata::load(target).await?.sync);
+    if let Some(cluster) = target.cluster() {
+        for (flow, at) in &behind.flows {
+            let position = MarkedPosition { flow: *flow, next: at.next, sync: sync.clone() };
+            let marked = until_safe(cluster, &mut safety, &position).await?;
+            fields.extend([loss_marker::field(*flow), loss_marker::text(&marked)].map(String::into_bytes));
         }
     }
     // A move of this very key may have met a flush.
-    tell(target, behind.owner, &fields).await
+    tell(target, &behind.owner, &fields).await
 }
 
 async fn until_safe(
     cluster: &mut ClusterConnection,
-    (runs, replicas): (&mut Runs, u16),
-    position: (FlowId, Lsn, &str),
+    safety: &mut Safety,
+    position: &MarkedPosition,
 ) -> Result<Vec<Slot>, Error> {
     let began = Instant::now();
     loop {
-        match confirm(cluster, (runs, replicas), position).await {
-            Confirmed::Yes(witnesses) => return Ok(witnesses),
-            Confirmed::NotYet(reason) if began.elapsed() >= PATIENCE => return Err(Error::NotSafe(reason)),
-            Confirmed::NotYet(_) => sleep(PAUSE).await,
-            Confirmed::Replaced(why) => return Err(Error::Replaced(why)),
+        match durability::check(cluster, safety, position).await {
+            Durability::Safe(marked) => return Ok(marked),
+            Durability::NotYet(reason) if began.elapsed() >= PATIENCE => return Err(Error::NotSafe(reason)),
+            Durability::NotYet(_) => sleep(PAUSE).await,
+            Durability::Replaced(why) => return Err(Error::Replaced(why)),
         }
     }
 }
 
 async fn tell(target: &mut TargetConnection, owner: &str, fields: &[Vec<u8>]) -> Result<(), Error> {
-    let head = [&b"EVAL"[..], TELL.as_bytes(), b"1", KEY.as_bytes(), owner.as_bytes()];
+    let key = target.names().checkpoint().to_owned();
+    let head = [&b"EVAL"[..], TELL.as_bytes(), b"1", key.as_bytes(), owner.as_bytes()];
     let request: Vec<&[u8]> = head.into_iter().chain(fields.iter().map(Vec::as_slice)).collect();
     match demand(target, "EVAL", &request).await? {
         Reply::Integer(1) => Ok(()),
@@ -143,14 +182,18 @@ async fn tell(target: &mut TargetConnection, owner: &str, fields: &[Vec<u8>]) ->
 }
 
 /// Flushes until nothing moved meanwhile, or nothing is left.
-async fn until_empty(cluster: &mut ClusterConnection, told: &[Vec<u8>]) -> Result<(), Error> {
+async fn until_empty(
+    cluster: &mut ClusterConnection,
+    checkpoint: &str,
+    told: &[Vec<u8>],
+) -> Result<(), Error> {
     let began = Instant::now();
     loop {
         if began.elapsed() >= PATIENCE {
             return Err(Error::NotSafe("a primary takes no flush, or keys go from node to node".to_owned()));
         }
         let before = cluster.shape().await?;
-        let owner = cluster.owner(Slot::of(KEY.as_bytes())).cloned();
+        let owner = cluster.owner(Slot::of(checkpoint.as_bytes())).cloned();
         let mut is_done = true;
         for address in cluster.primaries().cloned().collect::<Vec<_>>() {
             is_done &= match owner.as_ref() == Some(&address) {

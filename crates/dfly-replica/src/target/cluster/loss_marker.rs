@@ -1,67 +1,77 @@
-//! Whether the primaries still hold what the positions stand behind. Before a position is stored, one slot of each primary
-//! is told of it; a primary that came back without its data, or whose replica lacked some when it took over, has a slot that
-//! does not know.
+//! Markers by which a primary that lost acknowledged writes is found. Before a position is stored, one slot of each primary is
+//! marked with it. A primary that came back without its data, or whose replica lacked some when it took over, has a slot
+//! without the marker.
 
 use dfly_client::FlowId;
 use dfly_journal::Lsn;
-use dfly_translate::ReservedNames;
 use redis_resp::Reply;
 use redis_sink::cluster::ClusterConnection;
 use redis_slots::{Address, Slot};
 
-use crate::checkpoint::{Checkpoint, KEY};
+use crate::checkpoint::{Checkpoint, SyncMetadata};
 use crate::error::Error;
-use crate::lasting::Lasting;
-use crate::target::{TargetConnection, demand, strange};
+use crate::target::questions::{TargetConnection, demand};
+use crate::target::replies::strange;
 
-/// The field, beside a flow's position, that names its witnesses: numbers of slots.
+/// A flow's position, and the full synchronisation that it goes back to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct MarkedPosition {
+    pub flow: FlowId,
+    pub next: Lsn,
+    pub sync: String,
+}
+
+/// The field, beside a flow's position, that names the marked slots.
 pub(crate) fn field(flow: FlowId) -> String {
     format!("witnesses:{flow}")
 }
 
-/// The field of the position that a slot was told of last.
-fn told(flow: FlowId) -> String {
+/// The field of a slot that holds the marker of a flow.
+fn marker(flow: FlowId) -> String {
     format!("stored:{flow}")
 }
 
-/// As the field holds them.
-pub(crate) fn text(witnesses: &[Slot]) -> String {
-    witnesses.iter().map(|slot| slot.0.to_string()).collect::<Vec<_>>().join(" ")
+/// The marked slots as [`field`] holds them.
+pub(crate) fn text(marked: &[Slot]) -> String {
+    marked.iter().map(|slot| slot.0.to_string()).collect::<Vec<_>>().join(" ")
 }
 
-/// Tells a slot of the primary at `address`, if it has any. `Err` with its answer: not now.
-pub(crate) async fn tell(
+/// Whether a primary could be marked.
+#[derive(Debug)]
+pub(crate) enum Marked {
+    /// This slot is; `None`: the primary has none.
+    Slot(Option<Slot>),
+    /// Not now: what the primary answers.
+    NotNow(String),
+}
+
+/// Marks a slot of the primary at `address`.
+pub(crate) async fn mark(
     cluster: &mut ClusterConnection,
     address: &Address,
-    (flow, next, sync): (FlowId, Lsn, &str),
-) -> Result<Result<Option<Slot>, String>, Error> {
-    let Some(slot) = cluster.a_slot_of(address) else { return Ok(Ok(None)) };
-    let (key, field, next) = (cluster.position_key(slot), told(flow), format!("{next} {sync}"));
-    match cluster.ask_at(address, &[&b"HSET"[..], &key, field.as_bytes(), next.as_bytes()]).await? {
-        Reply::Error(error) => Ok(Err(error.to_string())),
-        _ => Ok(Ok(Some(slot))),
+    position: &MarkedPosition,
+) -> Result<Marked, Error> {
+    let Some(slot) = cluster.a_slot_of(address) else { return Ok(Marked::Slot(None)) };
+    let (key, field) = (cluster.position_key(slot), marker(position.flow));
+    let value = format!("{} {}", position.next, position.sync);
+    match cluster.ask_at(address, &[&b"HSET"[..], &key, field.as_bytes(), value.as_bytes()]).await? {
+        Reply::Error(error) => Ok(Marked::NotNow(error.to_string())),
+        _ => Ok(Marked::Slot(Some(slot))),
     }
 }
 
-/// Whether all witnesses of these positions know of them; always so on a single server.
-pub(crate) async fn agree(
-    target: &mut TargetConnection,
-    names: &ReservedNames,
-    at: &Checkpoint,
-) -> Result<bool, Error> {
-    if !target.is_cluster() {
-        return Ok(true);
-    }
-    let sync = Lasting::load(target).await?.sync;
+/// Whether all slots that were marked with these positions have their markers.
+pub(crate) async fn are_all_there(target: &mut TargetConnection, at: &Checkpoint) -> Result<bool, Error> {
+    let (sync, names) = (SyncMetadata::load(target).await?.sync, target.names().clone());
     for (flow, position) in &at.flows {
-        let named = match demand(target, "HGET", &["HGET", KEY, &field(*flow)]).await? {
+        let marked = match demand(target, "HGET", &["HGET", names.checkpoint(), &field(*flow)]).await? {
             Reply::Nil => continue,
-            Reply::Bulk(named) => String::from_utf8_lossy(&named).into_owned(),
+            Reply::Bulk(marked) => String::from_utf8_lossy(&marked).into_owned(),
             other => return Err(strange("HGET", &other)),
         };
-        for slot in named.split_whitespace().filter_map(|slot| slot.parse().ok()).map(Slot) {
-            let key = names.slot_position(slot);
-            if !knows(target, &key, (*flow, position.next, &sync)).await? {
+        let wanted = MarkedPosition { flow: *flow, next: position.next, sync: sync.clone() };
+        for slot in marked.split_whitespace().filter_map(|slot| slot.parse().ok()).map(Slot) {
+            if !has_marker(target, &names.slot_position(slot), &wanted).await? {
                 return Ok(false);
             }
         }
@@ -69,18 +79,18 @@ pub(crate) async fn agree(
     Ok(true)
 }
 
-async fn knows(
+async fn has_marker(
     target: &mut TargetConnection,
     key: &[u8],
-    (flow, next, sync): (FlowId, Lsn, &str),
+    wanted: &MarkedPosition,
 ) -> Result<bool, Error> {
-    let field = told(flow);
+    let field = marker(wanted.flow);
     match demand(target, "HGET", &[&b"HGET"[..], key, field.as_bytes()]).await? {
         Reply::Nil => Ok(false),
         Reply::Bulk(text) => {
             let text = String::from_utf8_lossy(&text);
-            let (known, of) = text.split_once(' ').unwrap_or((&text, ""));
-            Ok(of == sync && known.parse().is_ok_and(|known: u64| known >= next.0))
+            let (next, sync) = text.split_once(' ').unwrap_or((&text, ""));
+            Ok(sync == wanted.sync && next.parse().is_ok_and(|next: u64| next >= wanted.next.0))
         }
         other => Err(strange("HGET", &other)),
     }

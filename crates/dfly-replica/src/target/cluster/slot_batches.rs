@@ -1,4 +1,4 @@
-//! A batch of commands into units, one for each slot. Pure.
+//! A batch of commands becomes one unit for each slot that it touches. Pure.
 
 use dfly_client::FlowId;
 use dfly_journal::Lsn;
@@ -7,16 +7,16 @@ use redis_resp::{CommandBatch, EncodedCommand, EncodedCommands};
 use redis_sink::cluster::{Cut, Unit};
 use redis_slots::{SLOTS, Slot};
 
-use super::field;
+use super::options::field;
 
-/// What positions of the journal have and those of the snapshot have not.
+/// The bit that positions of the journal have, and those of the snapshot have not.
 const JOURNAL: u64 = 1 << 63;
 
 /// How many bits tell transactions of a slot apart that stand behind the same record. It takes a sweep a second for 18 hours
 /// without a record to need them all, and a source pings more often.
 const TURN_BITS: u32 = 16;
 
-/// What a transaction stands behind, as it writes it in its slot: it grows from one transaction of the slot to the next.
+/// The position that a transaction writes in its slot. It grows from one transaction of the slot to the next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub(crate) struct SlotPosition(pub u64);
 
@@ -38,9 +38,9 @@ impl SlotPosition {
     }
 }
 
-/// Makes units for one flow.
+/// Makes the units of one flow.
 #[derive(Debug)]
-pub(crate) struct Units {
+pub(crate) struct SlotBatches {
     names: ReservedNames,
     field: String,
     /// The last position of each slot.
@@ -57,7 +57,7 @@ struct Place {
     idempotent: bool,
 }
 
-impl Units {
+impl SlotBatches {
     /// For a flow of which no slot holds a position.
     pub(crate) fn new(names: ReservedNames, flow: FlowId) -> Self {
         Self {
@@ -149,7 +149,7 @@ mod tests {
 
     use super::*;
 
-    fn units(units: &mut Units, lines: &[&str], next: Option<u64>) -> Vec<Vec<String>> {
+    fn units(units: &mut SlotBatches, lines: &[&str], next: Option<u64>) -> Vec<Vec<String>> {
         let mut batch = CommandBatch::default();
         for line in lines {
             let words: Vec<&[u8]> = line.split(' ').map(str::as_bytes).collect();
@@ -169,7 +169,7 @@ mod tests {
 
     #[test]
     fn a_transaction_where_one_must_not_be_repeated() {
-        let mut made = Units::new(ReservedNames::default(), FlowId(2));
+        let mut made = SlotBatches::new(ReservedNames::default(), FlowId(2));
         let position = |next: u64, turn: u64| {
             let key = ReservedNames::default().slot_position(Slot::of(b"foo")).escape_ascii().to_string();
             format!("HSET {key} flow:2 {}", JOURNAL | (next << 16) | turn)

@@ -1,40 +1,30 @@
-//! What slots hold of a flow that resumes: records that are passed over. Pure but for the question.
+//! Which records the slots of a cluster hold of a flow that resumes. Those are passed over.
 
 use std::collections::HashMap;
 
 use bytes::Bytes;
 use dfly_client::FlowId;
 use dfly_journal::Lsn;
-use dfly_translate::ReservedNames;
 use redis_resp::Reply;
 use redis_slots::{SLOTS, Slot};
 
-use super::field;
-use super::units::SlotPosition;
+use super::options::field;
+use super::slot_batches::SlotPosition;
 use crate::error::Error;
-use crate::target::{Question, TargetConnection, strange};
+use crate::target::questions::{Question, TargetConnection};
+use crate::target::replies::strange;
+use crate::target::writer::Held;
 
 /// The records that slots hold already.
 #[derive(Debug, Default)]
-pub(crate) struct Passed {
+pub(crate) struct SlotPositions {
     /// For each slot the first record that it lacks.
     until: HashMap<Slot, Lsn>,
     /// The largest of them.
     last: Lsn,
 }
 
-/// What becomes of a record.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Verdict {
-    /// No slot of its keys holds it.
-    Apply,
-    /// All of them do.
-    Pass,
-    /// Some do.
-    Torn,
-}
-
-impl Passed {
+impl SlotPositions {
     pub(crate) fn add(&mut self, slot: Slot, position: SlotPosition) {
         if let Some(next) = position.next() {
             self.last = self.last.max(next);
@@ -42,14 +32,14 @@ impl Passed {
         }
     }
 
-    /// Whether no record from `lsn` on is held.
+    /// Whether any record from `lsn` on may be held.
     #[inline]
-    pub(crate) fn is_behind(&self, lsn: Lsn) -> bool {
-        lsn >= self.last
+    pub(crate) fn may_hold(&self, lsn: Lsn) -> bool {
+        lsn < self.last
     }
 
-    /// What becomes of the record `lsn`, whose keys lie in `slots`.
-    pub(crate) fn verdict(&self, lsn: Lsn, slots: impl IntoIterator<Item = Slot>) -> Verdict {
+    /// Whether the record `lsn`, whose keys lie in `slots`, is held.
+    pub(crate) fn holds(&self, lsn: Lsn, slots: impl IntoIterator<Item = Slot>) -> Held {
         let is_held = |slot: Slot| self.until.get(&slot).is_some_and(|next| lsn < *next);
         let (mut held, mut lacking) = (false, false);
         for slot in slots {
@@ -60,9 +50,9 @@ impl Passed {
             }
         }
         match (held, lacking) {
-            (false, _) => Verdict::Apply,
-            (true, false) => Verdict::Pass,
-            (true, true) => Verdict::Torn,
+            (false, _) => Held::No,
+            (true, false) => Held::Yes,
+            (true, true) => Held::Partly,
         }
     }
 
@@ -75,9 +65,9 @@ impl Passed {
 /// The positions that the slots of the cluster hold of a flow.
 pub(crate) async fn positions(
     target: &mut TargetConnection,
-    names: &ReservedNames,
     flow: FlowId,
 ) -> Result<Vec<(Slot, SlotPosition)>, Error> {
+    let names = target.names().clone();
     let field = Bytes::from(field(flow));
     let question = |slot| {
         Question(vec![Bytes::from_static(b"HGET"), names.slot_position(Slot(slot)).into(), field.clone()])
@@ -99,10 +89,8 @@ pub(crate) async fn positions(
 }
 
 /// Whether any slot holds a position of any flow.
-pub(crate) async fn is_any(target: &mut TargetConnection, names: &ReservedNames) -> Result<bool, Error> {
-    if !target.is_cluster() {
-        return Ok(false);
-    }
+pub(crate) async fn is_any(target: &mut TargetConnection) -> Result<bool, Error> {
+    let names = target.names().clone();
     let questions: Vec<Question> =
         (0..SLOTS).map(|slot| Question::new(&[b"EXISTS", &names.slot_position(Slot(slot))])).collect();
     let replies = target.ask_many(&questions).await?;
@@ -110,7 +98,8 @@ pub(crate) async fn is_any(target: &mut TargetConnection, names: &ReservedNames)
 }
 
 /// Removes the positions of all flows from all slots.
-pub(crate) async fn forget(target: &mut TargetConnection, names: &ReservedNames) -> Result<(), Error> {
+pub(crate) async fn forget(target: &mut TargetConnection) -> Result<(), Error> {
+    let names = target.names().clone();
     let questions: Vec<Question> =
         (0..SLOTS).map(|slot| Question::new(&[b"DEL", &names.slot_position(Slot(slot))])).collect();
     for reply in target.ask_many(&questions).await? {
@@ -127,25 +116,25 @@ mod tests {
 
     #[test]
     fn each_slot_by_itself() {
-        let mut passed = Passed::default();
-        assert!(passed.is_behind(Lsn(0)));
+        let mut held = SlotPositions::default();
+        assert!(!held.may_hold(Lsn(0)));
         let at = |lsn: u64| SlotPosition(1 << 63 | lsn << 16 | 3);
-        passed.add(Slot(1), at(10));
-        passed.add(Slot(2), at(20));
-        passed.add(Slot(3), SlotPosition(99_999_999));
-        assert!(!passed.is_behind(Lsn(19)) && passed.is_behind(Lsn(20)));
-        for (lsn, slots, verdict) in [
-            (9, &[1][..], Verdict::Pass),
-            (10, &[1], Verdict::Apply),
-            (9, &[1, 2], Verdict::Pass),
-            (10, &[1, 2], Verdict::Torn),
-            (9, &[3], Verdict::Apply),
-            (9, &[], Verdict::Apply),
+        held.add(Slot(1), at(10));
+        held.add(Slot(2), at(20));
+        held.add(Slot(3), SlotPosition(99_999_999));
+        assert!(held.may_hold(Lsn(19)) && !held.may_hold(Lsn(20)));
+        for (lsn, slots, expected) in [
+            (9, &[1][..], Held::Yes),
+            (10, &[1], Held::No),
+            (9, &[1, 2], Held::Yes),
+            (10, &[1, 2], Held::Partly),
+            (9, &[3], Held::No),
+            (9, &[], Held::No),
         ] {
             let slots = slots.iter().copied().map(Slot);
-            assert_eq!(passed.verdict(Lsn(lsn), slots), verdict, "{lsn}");
+            assert_eq!(held.holds(Lsn(lsn), slots), expected, "{lsn}");
         }
-        passed.clear();
-        assert!(passed.is_behind(Lsn(0)));
+        held.clear();
+        assert!(!held.may_hold(Lsn(0)));
     }
 }

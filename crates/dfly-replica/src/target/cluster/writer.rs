@@ -1,149 +1,387 @@
-//! What a flow writes through: one connection to a server, or one to each node of a cluster.
+//! A cluster as the target: a connection to each node, batches cut by slot, and a position that is stored by itself.
 
-use redis_resp::connection::Connection;
-use redis_resp::{CommandBatch, EncodedCommand, ServerError};
-use redis_sink::cluster::{ClusterError, ClusterPipeline, Lost};
-use redis_sink::{Pipeline, Refusal, SinkError};
-use redis_slots::Address;
-use std::time::Instant;
+use std::collections::VecDeque;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
 
-use super::Mark;
-use crate::cluster::units::Units;
+use bytes::Bytes;
+use dfly_client::FlowId;
+use dfly_journal::Lsn;
+use dfly_wire::DbIndex;
+use redis_resp::{CommandBatch, EncodedCommand};
+use redis_sink::cluster::{ClusterConnection, ClusterError, ClusterPipeline};
+use redis_slots::{Address, Slot};
+use tracing::{info, warn};
 
-/// Batches in flight.
-#[derive(Debug)]
-pub(crate) enum Sink {
-    Server(Box<Pipeline<Mark>>),
-    Cluster(Box<ClusterSink>),
+use super::checkpointer::{Checkpointer, Outcome};
+use super::durability::{self, Durability, Safety};
+use super::flush::{self, Behind};
+use super::loss_marker::MarkedPosition;
+use super::slot_batches::SlotBatches;
+use super::slot_positions::SlotPositions;
+use super::{clean_shutdown, loss_marker};
+use crate::checkpoint::fields::{self, MarkedSlots, SourceFields};
+use crate::checkpoint::{Position, WriterIdentity};
+use crate::config::EngineConfig;
+use crate::error::{Error, FlowError};
+use crate::keys::TargetKey;
+use crate::source::sharding::Sharding;
+use crate::target::retry_policy::is_passing;
+use crate::target::writer::{BatchTag, FlushPlan, Held, TargetEvent, TargetWriter};
+
+/// Between two warnings that a node refuses what is sent again.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long a node may be gone before that is worth a warning.
+const UNNOTICED: Duration = Duration::from_secs(1);
+
+/// How often it is looked whether a node is gone.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+/// What is in flight.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Sent {
+    Batch(BatchTag),
+    /// That everything up to this position was carried out is being stored.
+    Stored(Position),
+    /// That nothing follows is being noted.
+    CleanShutdown,
 }
 
-/// Batches in flight to a cluster.
+/// Who asks whether a position is safe.
 #[derive(Debug)]
-pub(crate) struct ClusterSink {
-    pub pipeline: ClusterPipeline<Mark>,
-    pub units: Units,
+pub(crate) struct Inspector {
+    pub cluster: Box<ClusterConnection>,
+    pub safety: Safety,
+    /// The full synchronisation that all positions go back to.
+    pub sync: String,
 }
 
-/// Why nothing more can be written.
-#[derive(Debug)]
-pub(crate) enum SinkFailure {
-    Server(SinkError),
-    Cluster(ClusterError),
+type Asking = Pin<Box<dyn Future<Output = (Inspector, Durability)> + Send>>;
+
+/// Who asks, or what was asked.
+enum Inspection {
+    Idle(Box<Inspector>),
+    Asking(Asking),
 }
 
-impl Sink {
-    pub(super) fn has_room(&self) -> bool {
-        match self {
-            Self::Server(pipeline) => pipeline.has_room(),
-            Self::Cluster(cluster) => cluster.pipeline.window().has_room(),
+/// What a writer begins with.
+pub(crate) struct ClusterParts {
+    pub config: Arc<EngineConfig>,
+    pub flow: FlowId,
+    /// How many flows the source has.
+    pub flows: u16,
+    pub identity: WriterIdentity,
+    /// Where the flow stands, if it resumes.
+    pub position: Option<Position>,
+    pub batches: SlotBatches,
+    pub held: SlotPositions,
+    pub inspector: Inspector,
+}
+
+/// Writes one flow's batches to a cluster.
+pub(crate) struct ClusterWriter {
+    config: Arc<EngineConfig>,
+    flow: FlowId,
+    flows: u16,
+    identity: WriterIdentity,
+    pipeline: ClusterPipeline<Sent>,
+    batches: SlotBatches,
+    held: SlotPositions,
+    checkpointer: Checkpointer,
+    inspection: Option<Inspection>,
+    /// The last position that was committed.
+    sent: Position,
+    sharding: Option<Sharding>,
+    flush: Option<Pin<Box<dyn Future<Output = Result<(), Error>> + Send>>>,
+    events: VecDeque<TargetEvent>,
+    notices: Notices,
+}
+
+/// What was said of nodes, and when.
+#[derive(Debug)]
+struct Notices {
+    /// When it was last said that a node refuses.
+    refusal: Option<Instant>,
+    /// The node of which it was said that it is gone.
+    gone: Option<Address>,
+    /// When to look again.
+    look_at: Instant,
+}
+
+impl ClusterWriter {
+    pub(crate) fn new(pipeline: ClusterPipeline<Sent>, parts: ClusterParts, now: Instant) -> Self {
+        let checkpointer = Checkpointer::new(parts.position, parts.config.ack_interval, now);
+        Self {
+            config: parts.config,
+            flow: parts.flow,
+            flows: parts.flows,
+            identity: parts.identity,
+            pipeline,
+            batches: parts.batches,
+            held: parts.held,
+            checkpointer,
+            inspection: Some(Inspection::Idle(Box::new(parts.inspector))),
+            sent: parts.position.unwrap_or_default(),
+            sharding: None,
+            flush: None,
+            events: VecDeque::new(),
+            notices: Notices { refusal: None, gone: None, look_at: now },
         }
     }
 
-    pub(super) fn has_plenty(&self) -> bool {
-        match self {
-            Self::Server(pipeline) => pipeline.has_plenty(),
-            Self::Cluster(cluster) => cluster.pipeline.window().is_half_full(),
+    fn submit(&mut self, batch: &mut CommandBatch, next: Option<Lsn>, sent: Sent) {
+        let units = self.batches.of(batch, next);
+        self.pipeline.submit(units, sent);
+    }
+
+    /// Asks whether the position may be stored, if that is due.
+    fn ask_if_due(&mut self, at_once: bool, now: Instant) {
+        if !matches!(self.inspection, Some(Inspection::Idle(_))) {
+            return;
+        }
+        let is_idle = self.pipeline.window().is_empty();
+        let Some(position) = self.checkpointer.ask(is_idle, at_once, now) else { return };
+        if let Some(Inspection::Idle(inspector)) = self.inspection.take() {
+            self.inspection = Some(Inspection::Asking(inspector.ask(self.flow, position.next)));
         }
     }
 
-    pub(super) fn is_idle(&self) -> bool {
-        match self {
-            Self::Server(pipeline) => pipeline.is_idle(),
-            Self::Cluster(cluster) => cluster.pipeline.window().is_empty(),
+    fn poll_inspection(&mut self, context: &mut Context<'_>, now: Instant) -> Poll<()> {
+        let Some(Inspection::Asking(asking)) = &mut self.inspection else { return Poll::Pending };
+        let Poll::Ready((inspector, durability)) = asking.as_mut().poll(context) else { return Poll::Pending };
+        self.inspection = Some(Inspection::Idle(Box::new(inspector)));
+        match self.checkpointer.on_answer(durability, now) {
+            Outcome::Nothing => {}
+            Outcome::Store(position, marked) => self.store(position, &marked),
+            Outcome::Replaced(why) => self.lose(Error::Replaced(why)),
+        }
+        Poll::Ready(())
+    }
+
+    fn store(&mut self, position: Position, marked: &[Slot]) {
+        let (names, mut batch) = (&self.config.rules.names, CommandBatch::default());
+        let marked = MarkedSlots { field: loss_marker::field(self.flow), slots: loss_marker::text(marked) };
+        let source = SourceFields { id: &self.identity.source_id, flows: self.flows };
+        fields::write_marked(names, source, self.flow, position, &marked, &mut batch);
+        if let Some(sharding) = self.sharding {
+            fields::write_sharding(names, sharding, &mut batch);
+        }
+        self.submit(&mut batch, Some(position.next), Sent::Stored(position));
+    }
+
+    fn lose(&mut self, error: Error) {
+        self.events.push_back(TargetEvent::Lost(FlowError::Target(Box::new(error))));
+    }
+
+    fn poll_flush(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        let Some(flush) = &mut self.flush else { return Poll::Pending };
+        let Poll::Ready(flushed) = flush.as_mut().poll(context) else { return Poll::Pending };
+        self.flush = None;
+        match flushed {
+            Ok(()) => self.events.push_back(TargetEvent::Flushed),
+            Err(error) if is_passing(&error) => self.lose(error),
+            Err(error) => self.events.push_back(TargetEvent::Failed(FlowError::Target(Box::new(error)))),
+        }
+        Poll::Ready(())
+    }
+
+    fn on_error(&mut self, error: ClusterError) {
+        self.events.push_back(match error {
+            ClusterError::Overtaken => TargetEvent::Failed(FlowError::Target(Box::new(Error::Overtaken))),
+            ClusterError::Unclaimed => TargetEvent::Lost(FlowError::TargetForgot),
+            error if error.is_passing() => TargetEvent::Lost(FlowError::Cluster(error)),
+            error => TargetEvent::Failed(FlowError::Cluster(error)),
+        });
+    }
+
+    /// What is not as it should be comes first: positions are published with what was carried out.
+    fn collect(&mut self, now: Instant) {
+        let refusals = self.pipeline.take_refusals();
+        self.events.extend(refusals.into_iter().map(|refusal| TargetEvent::Refused(Box::new(refusal))));
+        let lost = self.pipeline.take_lost();
+        if !lost.is_empty() {
+            let keys = lost.iter().flat_map(|lost| lost.keys());
+            let keys = keys.map(|key| TargetKey::new(DbIndex(0), Bytes::copy_from_slice(key)));
+            self.events.push_back(TargetEvent::Reordered(keys.collect()));
+        }
+        self.tell_of_refusals(now);
+        if let Some(address) = self.pipeline.take_replaced().into_iter().next() {
+            self.lose(Error::Replaced(format!("{address} is no primary any more")));
+        }
+        if let Some(sent) = self.pipeline.settled() {
+            self.on_settled(sent);
         }
     }
 
-    /// Takes the batch's commands and leaves it empty.
-    pub(super) fn submit(&mut self, batch: &mut CommandBatch, mark: Mark) {
-        match self {
-            Self::Server(pipeline) => pipeline.submit(batch, mark),
-            Self::Cluster(cluster) => {
-                let next = match mark {
-                    Mark::Before(at) | Mark::Stored(at) => Some(at.next),
-                    Mark::Baseline | Mark::Entry => None,
-                };
-                let units = cluster.units.of(batch, next);
-                cluster.pipeline.submit(units, mark);
+    fn on_settled(&mut self, sent: Sent) {
+        match sent {
+            Sent::Batch(tag) => {
+                if let BatchTag::Entry(at) | BatchTag::Journal(at) = tag {
+                    self.checkpointer.carried(at);
+                }
+                self.events.push_back(TargetEvent::Carried(tag));
             }
-        }
-    }
-
-    pub(super) fn settled(&mut self) -> Option<Mark> {
-        match self {
-            Self::Server(pipeline) => pipeline.settled(),
-            Self::Cluster(cluster) => cluster.pipeline.settled(),
-        }
-    }
-
-    pub(super) fn take_refusals(&mut self) -> Vec<Refusal> {
-        match self {
-            Self::Server(pipeline) => pipeline.take_refusals(),
-            Self::Cluster(cluster) => cluster.pipeline.take_refusals(),
-        }
-    }
-
-    pub(super) fn take_lost(&mut self) -> Vec<Lost> {
-        match self {
-            Self::Server(_) => Vec::new(),
-            Self::Cluster(cluster) => cluster.pipeline.take_lost(),
-        }
-    }
-
-    /// The primaries that were replaced.
-    pub(super) fn take_replaced(&mut self) -> Vec<Address> {
-        match self {
-            Self::Server(_) => Vec::new(),
-            Self::Cluster(cluster) => cluster.pipeline.take_replaced(),
-        }
-    }
-
-    /// Why something waits that a node of a cluster refused for now.
-    pub(super) fn take_passing(&mut self) -> Option<ServerError> {
-        match self {
-            Self::Server(_) => None,
-            Self::Cluster(cluster) => cluster.pipeline.take_passing(),
-        }
-    }
-
-    /// The node that has been gone for longest, and since when.
-    pub(super) fn gone(&self) -> Option<(Address, Instant)> {
-        match self {
-            Self::Server(_) => None,
-            Self::Cluster(cluster) => {
-                let gone = cluster.pipeline.gone().min_by_key(|(_, since)| *since);
-                gone.map(|(address, since)| (address.clone(), since))
+            Sent::Stored(at) => {
+                self.checkpointer.on_stored(at);
+                self.events.push_back(TargetEvent::Durable(at));
             }
+            Sent::CleanShutdown => {}
         }
     }
 
-    /// The commands in flight: all in order to a server, those of a slot in order to a cluster.
-    pub(super) fn in_flight(&self) -> Box<dyn Iterator<Item = EncodedCommand<'_>> + '_> {
-        match self {
-            Self::Server(pipeline) => Box::new(pipeline.in_flight()),
-            Self::Cluster(cluster) => Box::new(cluster.pipeline.window().in_flight()),
+    /// Says so, now and then, when a node refuses what is sent again.
+    fn tell_of_refusals(&mut self, now: Instant) {
+        let Some(error) = self.pipeline.take_passing() else { return };
+        if self.notices.refusal.is_none_or(|at| now.saturating_duration_since(at) >= PATIENCE) {
+            self.notices.refusal = Some(now);
+            warn!(flow = self.flow.0, %error, "a node of the target takes nothing for now; what it refuses is sent again");
         }
     }
 
-    /// Waits until something moves. Safe to cancel.
-    pub(super) async fn progress(&mut self) -> Result<(), SinkFailure> {
-        match self {
-            Self::Server(pipeline) => pipeline.progress().await.map_err(SinkFailure::Server),
-            Self::Cluster(cluster) => cluster.pipeline.progress().await.map_err(SinkFailure::Cluster),
+    /// Says so when a node is gone for a while; if that is for too long, the run ends.
+    fn check_gone(&mut self, now: Instant) {
+        let gone = self.pipeline.gone().min_by_key(|(_, since)| *since);
+        let Some((address, since)) = gone.map(|(address, since)| (address.clone(), since)) else {
+            if let Some(address) = self.notices.gone.take() {
+                info!(flow = self.flow.0, node = %address, "the node of the target is back, or replaced");
+            }
+            return;
+        };
+        let after = now.saturating_duration_since(since);
+        if after >= UNNOTICED && self.notices.gone.as_ref() != Some(&address) {
+            warn!(flow = self.flow.0, node = %address, "a node of the target is not reached; what is for its slots waits, the rest is written");
+            self.notices.gone = Some(address.clone());
+        }
+        if self.config.reconnect.give_up_after.is_some_and(|limit| after >= limit) {
+            let last = format!("{address} is not reached");
+            let error = Error::GaveUp { peer: "target", after, last };
+            self.events.push_back(TargetEvent::Failed(FlowError::Target(Box::new(error))));
+        }
+    }
+}
+
+impl Inspector {
+    fn ask(mut self: Box<Self>, flow: FlowId, next: Lsn) -> Asking {
+        Box::pin(async move {
+            let position = MarkedPosition { flow, next, sync: self.sync.clone() };
+            let durability = durability::check(&mut self.cluster, &mut self.safety, &position).await;
+            (*self, durability)
+        })
+    }
+}
+
+impl TargetWriter for ClusterWriter {
+    fn has_room(&self) -> bool {
+        self.pipeline.window().has_room()
+    }
+
+    fn has_plenty(&self) -> bool {
+        self.pipeline.window().is_half_full()
+    }
+
+    fn is_idle(&self) -> bool {
+        self.flush.is_none() && self.pipeline.window().is_empty()
+    }
+
+    fn is_settled(&self) -> bool {
+        self.is_idle() && self.checkpointer.is_done()
+    }
+
+    fn commit(&mut self, batch: &mut CommandBatch, tag: BatchTag, _now: Instant) {
+        let next = match tag {
+            BatchTag::Entry(at) | BatchTag::Journal(at) => {
+                self.sent = at;
+                Some(at.next)
+            }
+            BatchTag::Baseline => None,
+        };
+        self.submit(batch, next, Sent::Batch(tag));
+    }
+
+    fn may_hold(&self, lsn: Lsn) -> bool {
+        self.held.may_hold(lsn)
+    }
+
+    fn holds(&self, lsn: Lsn, keys: &mut dyn Iterator<Item = TargetKey>) -> Held {
+        self.held.holds(lsn, keys.map(|key| Slot::of(&key.name)))
+    }
+
+    fn home(&self, key: &[u8]) -> Option<Slot> {
+        Some(Slot::of(key))
+    }
+
+    fn for_each_in_flight(&self, visit: &mut dyn FnMut(EncodedCommand<'_>)) {
+        self.pipeline.window().in_flight().for_each(visit);
+    }
+
+    fn learn_sharding(&mut self, sharding: Sharding) {
+        self.sharding = Some(sharding);
+    }
+
+    fn await_flush(&mut self, _at: Position) {
+        self.checkpointer.pause();
+    }
+
+    /// A flush is no part of a transaction here, and can be done again until it is complete.
+    fn flush(&mut self, plan: FlushPlan, _now: Instant) {
+        let owner = self.identity.owner.as_str();
+        let behind = Behind::of(&plan.checkpoint, &plan.metadata, owner, self.config.wait_replicas);
+        self.flush = Some(Box::pin(flush::carry_out(Arc::clone(&self.config), plan.emptied, behind)));
+    }
+
+    fn pass_flush(&mut self, at: Position) {
+        self.sent = at;
+        self.checkpointer.pass_flush(at);
+        self.held.clear();
+    }
+
+    fn checkpoint_now(&mut self, now: Instant) {
+        self.ask_if_due(true, now);
+    }
+
+    fn finish(&mut self, _now: Instant) {
+        if self.checkpointer.stored() == Some(self.sent) && self.is_settled() {
+            let mut batch = CommandBatch::default();
+            clean_shutdown::write(&self.config.rules.names, self.flow, self.sent, &mut batch);
+            self.submit(&mut batch, Some(self.sent.next), Sent::CleanShutdown);
         }
     }
 
-    /// Whether a batch with this mark is in flight.
-    pub(super) fn is_in_flight(&self, mark: Mark) -> bool {
-        match self {
-            Self::Server(pipeline) => pipeline.tags().any(|tag| *tag == mark),
-            Self::Cluster(cluster) => cluster.pipeline.window().tags().any(|tag| *tag == mark),
+    fn deadline(&self, _now: Instant) -> Option<Instant> {
+        let checkpoint = self.checkpointer.deadline(self.pipeline.window().is_empty());
+        [checkpoint, Some(self.notices.look_at)].into_iter().flatten().min()
+    }
+
+    fn on_deadline(&mut self, now: Instant) {
+        self.ask_if_due(false, now);
+        if now >= self.notices.look_at {
+            self.notices.look_at = now + LOOK_EVERY;
+            self.check_gone(now);
         }
     }
 
-    /// Goes on with another connection to the server, behind the batches for which `is_done` holds.
-    pub(super) fn resume(&mut self, connection: Connection, is_done: impl Fn(&Mark) -> bool) {
-        if let Self::Server(pipeline) = self {
-            pipeline.resume(connection, is_done);
+    fn poll_progress(&mut self, context: &mut Context<'_>, now: Instant) -> Poll<()> {
+        self.ask_if_due(false, now);
+        let mut moved = self.poll_inspection(context, now).is_ready();
+        moved |= self.poll_flush(context).is_ready();
+        match self.pipeline.poll_progress(context) {
+            Poll::Ready(Ok(())) => moved = true,
+            Poll::Ready(Err(error)) => {
+                self.on_error(error);
+                moved = true;
+            }
+            Poll::Pending => {}
         }
+        if moved { Poll::Ready(()) } else { Poll::Pending }
+    }
+
+    fn next_event(&mut self, now: Instant) -> Option<TargetEvent> {
+        if self.events.is_empty() {
+            self.collect(now);
+        }
+        self.events.pop_front()
     }
 }

@@ -14,8 +14,9 @@ use crate::checkpoint::SETS_FIELDS;
 use crate::config::EngineConfig;
 use crate::error::Error;
 use crate::flow::refetch::Noted;
-use crate::target::connect::{connect_target, members};
+use crate::target::connect::connect_target;
 use crate::target::keyspace_scan;
+use crate::target::questions::members;
 use crate::target::writer::{FlushPlan, Lasting};
 
 /// A flush on its way.

@@ -7,7 +7,8 @@ use dfly_translate::{CommandFacts, CommandKind, ReservedNames};
 use dfly_wire::DbIndex;
 use redis_resp::CommandBatch;
 
-use crate::checkpoint::{self, Position, WriterIdentity};
+use crate::checkpoint::fields;
+use crate::checkpoint::{Position, WriterIdentity};
 
 /// Touches the watched key (KEYS[2]) unless a flow's field (ARGV[1]), the source and the owner are as expected: then EXEC
 /// does nothing.
@@ -30,7 +31,7 @@ pub(crate) struct Guard {
 
 impl Guard {
     pub(crate) fn new(names: &ReservedNames, flow: FlowId, identity: WriterIdentity) -> Self {
-        let (watched, field) = (names.guard(flow.0), checkpoint::field(flow));
+        let (watched, field) = (names.guard(flow.0), fields::field(flow));
         Self { names: names.clone(), flow, identity, watched, field }
     }
 
@@ -57,7 +58,7 @@ impl Guard {
 
     /// The end of a transaction that moves the flow to `at`. The connection is in database 0.
     pub(crate) fn close(&self, at: Position, out: &mut CommandBatch) {
-        checkpoint::write_position(&self.names, self.flow, at, out);
+        fields::write_position(&self.names, self.flow, at, out);
         self.exec(out);
     }
 

@@ -4,6 +4,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use dfly_client::FlowId;
+use dfly_wire::DbIndex;
 use redis_resp::Reply;
 use redis_resp::connection::Connection;
 use tokio::time::{Instant, sleep};
@@ -13,8 +14,9 @@ use crate::backoff::Backoff;
 use crate::checkpoint::{Checkpoint, Position, WriterIdentity};
 use crate::config::EngineConfig;
 use crate::error::Error;
-use crate::target::connect::{connect_target, demand, strange};
-use crate::target::questions::TargetConnection;
+use crate::target::connect::connect_target;
+use crate::target::questions::{TargetConnection, demand};
+use crate::target::replies::strange;
 use crate::target::retry_policy::is_passing;
 
 /// What a flow knows of its connection, so that it can be told from another.
@@ -49,8 +51,8 @@ pub(crate) enum Found {
 pub(crate) enum Purpose {
     /// Where a flow stands whose position the server holds.
     Journal,
-    /// Whether the snapshot can go on.
-    Snapshot(Option<Incarnation>),
+    /// Whether the snapshot can go on, in this database.
+    Snapshot(Option<Incarnation>, DbIndex),
 }
 
 /// Whose connection it is.
@@ -98,8 +100,12 @@ impl Reconnect {
             Purpose::Journal => {
                 Found::Position(Checkpoint::position(&mut target, &self.identity, self.flow).await?)
             }
-            Purpose::Snapshot(None) => Found::Unknown,
-            Purpose::Snapshot(Some(was)) => self.look_for_snapshot(was, &mut target).await?,
+            Purpose::Snapshot(None, _) => Found::Unknown,
+            Purpose::Snapshot(Some(was), db) => {
+                let found = self.look_for_snapshot(was, &mut target).await?;
+                target.select(*db).await?;
+                found
+            }
         };
         let connection = target.into_server().ok_or_else(|| Error::Unfit {
             address: self.config.target.to_string(),

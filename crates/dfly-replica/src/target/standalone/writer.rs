@@ -21,14 +21,14 @@ use tracing::{info, warn};
 use super::flush::{self, FlushTask};
 use super::guard::Guard;
 use super::reconnect::{Found, Incarnation, Purpose, Reconnect, Reconnecting, Regained};
-use crate::checkpoint::{self, Position};
+use crate::checkpoint::Position;
+use crate::checkpoint::fields::{self, SourceFields};
 use crate::config::EngineConfig;
 use crate::error::{Error, FlowError};
-use crate::flow::admission::Held;
 use crate::keys::TargetKey;
 use crate::source::sharding::Sharding;
 use crate::target::retry_policy::{RetryPolicy, is_passing, retry_policy};
-use crate::target::writer::{BatchTag, FlushPlan, TargetEvent, TargetWriter};
+use crate::target::writer::{BatchTag, FlushPlan, Held, TargetEvent, TargetWriter};
 
 /// What is in flight.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -139,10 +139,10 @@ impl StandaloneWriter {
 
     fn submit_entry(&mut self, batch: &mut CommandBatch, first: Position, now: Instant) {
         let names = &self.config.rules.names;
-        let source_id = &self.guard.identity().source_id;
-        checkpoint::write_entry(names, source_id, self.flows, self.flow, first, batch);
+        let source = SourceFields { id: &self.guard.identity().source_id, flows: self.flows };
+        fields::write_entry(names, source, self.flow, first, batch);
         if let Some(sharding) = self.sharding {
-            checkpoint::write_sharding(names, sharding, batch);
+            fields::write_sharding(names, sharding, batch);
         }
         self.sent = first;
         self.submit(batch, Sent::Batch(BatchTag::Entry(first)), now);
@@ -168,6 +168,15 @@ impl StandaloneWriter {
         }
     }
 
+    /// What is wrong with a batch is told before it counts as carried out.
+    fn collect(&mut self) {
+        let refusals = self.pipeline.take_refusals();
+        self.events.extend(refusals.into_iter().map(|refusal| TargetEvent::Refused(Box::new(refusal))));
+        while let Some(sent) = self.pipeline.settled() {
+            self.on_settled(sent);
+        }
+    }
+
     fn on_error(&mut self, error: SinkError) {
         match (retry_policy(&error), self.durable) {
             (RetryPolicy::Stop, _) | (RetryPolicy::Wait, None) => {
@@ -177,7 +186,8 @@ impl StandaloneWriter {
                 self.events.push_back(TargetEvent::Lost(error.into()));
             }
             (RetryPolicy::Reconnect, None) => {
-                self.reconnect(Purpose::Snapshot(self.incarnation.clone()), &error.to_string());
+                let db = self.pipeline.in_flight().next().map_or(self.db, |first| CommandFacts::of(first).db);
+                self.reconnect(Purpose::Snapshot(self.incarnation.clone(), db), &error.to_string());
             }
             (RetryPolicy::Reconnect | RetryPolicy::Wait, Some(_)) => {
                 self.reconnect(Purpose::Journal, &error.to_string());
@@ -225,10 +235,8 @@ impl StandaloneWriter {
     /// are told, for it is not known whether they were carried out.
     fn resume_snapshot(&mut self, connection: Connection, incarnation: Incarnation) {
         let mut doubtful: Vec<TargetKey> = Vec::new();
-        let mut first_db = None;
         for command in self.pipeline.in_flight() {
             let facts = CommandFacts::of(command);
-            first_db.get_or_insert(facts.db);
             if !facts.idempotent && facts.kind != CommandKind::Control {
                 let key = |key| TargetKey::new(facts.db, Bytes::copy_from_slice(key));
                 doubtful.extend(command.keys().map(key));
@@ -236,10 +244,6 @@ impl StandaloneWriter {
         }
         info!(flow = self.flow.0, doubtful = doubtful.len(), "the target is back; what it has not answered of the snapshot is sent again");
         self.pipeline.resume(connection, |_| false);
-        let db = first_db.unwrap_or(self.db);
-        if db != DbIndex(0) {
-            self.pipeline.precede(&[&[b"SELECT", db.to_string().as_bytes()]]);
-        }
         self.incarnation = Some(incarnation);
         if !doubtful.is_empty() {
             self.events.push_back(TargetEvent::Reordered(doubtful));
@@ -255,6 +259,8 @@ impl StandaloneWriter {
                     Poll::Ready(())
                 }
                 Poll::Ready(Err(error)) => {
+                    // What was carried out before comes before what has failed.
+                    self.collect();
                     self.on_error(error);
                     Poll::Ready(())
                 }
@@ -395,11 +401,7 @@ impl TargetWriter for StandaloneWriter {
 
     fn next_event(&mut self, _now: Instant) -> Option<TargetEvent> {
         if self.events.is_empty() {
-            let refusals = self.pipeline.take_refusals();
-            self.events.extend(refusals.into_iter().map(|refusal| TargetEvent::Refused(Box::new(refusal))));
-            if let Some(sent) = self.pipeline.settled() {
-                self.on_settled(sent);
-            }
+            self.collect();
         }
         self.events.pop_front()
     }

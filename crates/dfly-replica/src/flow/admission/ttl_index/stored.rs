@@ -5,11 +5,10 @@
 //! three lists, each with its length: digests by span, digests that are near with their span, digests that were carried.
 
 use std::collections::HashMap;
-use std::time::Duration;
 
 use dfly_wire::UnixMillis;
 
-use super::{TtlIndex, KeyDigest, Keys, Known};
+use super::{KeyDigest, Keys, Known, TtlIndex, TtlLimits};
 
 /// Version 2: digests are XXH3. Those of version 1 depended on the compiler.
 const VERSION: u8 = 2;
@@ -45,27 +44,27 @@ impl TtlIndex {
     }
 
     /// What a session before has stored behind `transaction`; `None` if this is another one, or is damaged.
-    pub(crate) fn restore(bytes: &[u8], transaction: u64, (most, span): (usize, Duration)) -> Option<Self> {
+    pub(crate) fn restore(bytes: &[u8], transaction: u64, limits: TtlLimits) -> Option<Self> {
         let mut input = Input(bytes);
-        let mut expiries = Self::new(most, span);
+        let mut index = Self::new(limits);
         let fits = input.take::<1>()? == [VERSION] && u64::from_le_bytes(input.take()?) == transaction;
         let since = UnixMillis(i64::from_le_bytes(input.take()?));
-        if !fits || i64::from_le_bytes(input.take()?) != expiries.span {
+        if !fits || i64::from_le_bytes(input.take()?) != index.span {
             return None;
         }
         for _ in 0..u64::from_le_bytes(input.take()?) {
             let span = i64::from_le_bytes(input.take()?);
             let keys = input.keys()?;
-            expiries.held += keys.len();
-            expiries.ahead.insert(span, keys);
+            index.held += keys.len();
+            index.ahead.insert(span, keys);
         }
         let mut near = HashMap::default();
         for _ in 0..u64::from_le_bytes(input.take()?) {
             near.insert(KeyDigest(u32::from_le_bytes(input.take()?)), i64::from_le_bytes(input.take()?));
         }
-        (expiries.near, expiries.carried) = (near, input.keys()?);
-        expiries.since = Some(since);
-        (input.0.is_empty() && expiries.held + expiries.carried.len() <= most).then_some(expiries)
+        (index.near, index.carried) = (near, input.keys()?);
+        index.since = Some(since);
+        (input.0.is_empty() && index.held + index.carried.len() <= limits.most).then_some(index)
     }
 }
 
@@ -92,49 +91,51 @@ impl Input<'_> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use dfly_journal::Lsn;
     use dfly_wire::DbIndex;
 
     use super::*;
 
     const SPAN: Duration = Duration::from_secs(60);
-    const LIMITS: (usize, Duration) = (100, SPAN);
+    const LIMITS: TtlLimits = TtlLimits { most: 100, span: SPAN };
 
     fn mark(name: &str) -> KeyDigest {
         KeyDigest::of(DbIndex(0), name.as_bytes())
     }
 
     fn stored() -> Vec<u8> {
-        let mut expiries = TtlIndex::new(100, SPAN);
-        expiries.turn(UnixMillis(0), UnixMillis(1));
+        let mut index = TtlIndex::new(LIMITS);
+        index.turn(UnixMillis(0), UnixMillis(1));
         for (key, minute) in [("near", 0), ("a", 5), ("b", 5), ("c", 90)] {
-            expiries.learn(mark(key), UnixMillis(minute * 60_000));
+            index.learn(mark(key), UnixMillis(minute * 60_000));
         }
-        expiries.carry(mark("carried"));
-        expiries.store(7, UnixMillis(50)).unwrap()
+        index.carry(mark("carried"));
+        index.store(7, UnixMillis(50)).unwrap()
     }
 
     #[test]
     fn the_same_behind_the_same_transaction_alone() {
         let bytes = stored();
-        let mut expiries = TtlIndex::restore(&bytes, 7, LIMITS).unwrap();
+        let mut index = TtlIndex::restore(&bytes, 7, LIMITS).unwrap();
         assert_eq!(
-            TtlIndex::restore(&expiries.store(8, UnixMillis(60)).unwrap(), 8, LIMITS).unwrap().since,
+            TtlIndex::restore(&index.store(8, UnixMillis(60)).unwrap(), 8, LIMITS).unwrap().since,
             Some(UnixMillis(50))
         );
         // A day later the source's records of that time come, and then what it writes now.
         let day = 86_400_000;
-        expiries.turn(UnixMillis(day), UnixMillis(day + 1));
-        assert!(["near", "a", "b", "c", "carried"].iter().all(|key| expiries.is_at_risk(mark(key))));
-        assert!(!expiries.is_at_risk(mark("other")));
-        expiries.complete(Lsn(100));
-        expiries.reach(Lsn(100));
-        expiries.turn(UnixMillis(day + 60_000), UnixMillis(day + 60_001));
-        assert!(!["near", "a", "b", "c"].iter().any(|key| expiries.is_at_risk(mark(key))));
+        index.turn(UnixMillis(day), UnixMillis(day + 1));
+        assert!(["near", "a", "b", "c", "carried"].iter().all(|key| index.is_at_risk(mark(key))));
+        assert!(!index.is_at_risk(mark("other")));
+        index.complete(Lsn(100));
+        index.reach(Lsn(100));
+        index.turn(UnixMillis(day + 60_000), UnixMillis(day + 60_001));
+        assert!(!["near", "a", "b", "c"].iter().any(|key| index.is_at_risk(mark(key))));
         assert!(TtlIndex::restore(&bytes, 8, LIMITS).is_none());
         assert!(
-            TtlIndex::restore(&bytes, 7, (100, 2 * SPAN)).is_none()
-                && TtlIndex::restore(&bytes, 7, (3, SPAN)).is_none()
+            TtlIndex::restore(&bytes, 7, TtlLimits { most: 100, span: 2 * SPAN }).is_none()
+                && TtlIndex::restore(&bytes, 7, TtlLimits { most: 3, span: SPAN }).is_none()
         );
     }
 
@@ -152,8 +153,8 @@ mod tests {
 
     #[test]
     fn what_is_not_known_is_not_stored() {
-        assert!(TtlIndex::unknown(100, SPAN).store(1, UnixMillis(0)).is_none());
-        let mut full = TtlIndex::new(0, SPAN);
+        assert!(TtlIndex::unknown(LIMITS).store(1, UnixMillis(0)).is_none());
+        let mut full = TtlIndex::new(TtlLimits { most: 0, span: SPAN });
         full.learn(mark("a"), UnixMillis(0));
         assert!(full.store(1, UnixMillis(0)).is_none());
     }

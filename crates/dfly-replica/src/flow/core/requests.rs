@@ -1,0 +1,96 @@
+//! What is asked of a flow from outside: to refetch keys, to pause, to stop at a position, to keep other limits.
+
+use std::collections::BTreeSet;
+use std::time::Instant;
+
+use dfly_journal::Lsn;
+
+use super::{Action, FlowCore};
+use crate::flow::refetch::Fetched;
+use crate::keys::SourceKey;
+use crate::rate_limiter::RateLimiter;
+use crate::target::writer::TargetWriter;
+
+/// A request to one flow.
+#[derive(Debug, Clone)]
+pub(crate) enum FlowRequest {
+    /// Read these keys again, and tell what became of each.
+    Refetch(Vec<SourceKey>),
+    /// Apply nothing until told otherwise.
+    Pause,
+    /// Apply again.
+    Resume,
+    /// Apply nothing from this record on.
+    StopAt(Lsn),
+    /// Read the snapshot and write no faster than this.
+    Limit { reading: RateLimiter, writing: RateLimiter },
+}
+
+/// What became of a key that was to be refetched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RefetchOutcome {
+    /// Its value was written; it holds every record before this one.
+    Written(Lsn),
+    /// The source does not have it: it was removed.
+    Removed(Lsn),
+    /// A record has said what becomes of it before it was read.
+    Superseded,
+    /// The source refuses to give it.
+    Refused,
+}
+
+/// The requests that a flow keeps in mind.
+#[derive(Debug, Default)]
+pub(super) struct Requests {
+    is_paused: bool,
+    stop_at: Option<Lsn>,
+    /// Keys whose outcome somebody waits for.
+    awaited: BTreeSet<SourceKey>,
+}
+
+impl Requests {
+    /// Whether nothing is applied from `received` on.
+    #[inline]
+    pub(super) fn holds(&self, received: Option<Lsn>) -> bool {
+        self.is_paused || (self.stop_at.is_some() && received >= self.stop_at)
+    }
+
+    fn take(&mut self, key: &SourceKey) -> bool {
+        !self.awaited.is_empty() && self.awaited.remove(key)
+    }
+}
+
+impl FlowCore {
+    /// Something is asked of the flow.
+    pub(crate) fn on_request(&mut self, request: FlowRequest, target: &dyn TargetWriter, now: Instant) {
+        match request {
+            FlowRequest::Refetch(keys) => {
+                for key in keys {
+                    self.requests.awaited.insert(key.clone());
+                    self.refetch.add(key, now);
+                }
+                self.write_notes(target);
+            }
+            FlowRequest::Pause => self.requests.is_paused = true,
+            FlowRequest::Resume => self.requests.is_paused = false,
+            FlowRequest::StopAt(lsn) => self.requests.stop_at = Some(lsn),
+            FlowRequest::Limit { reading, writing } => self.set_rates(reading, writing),
+        }
+    }
+
+    /// A key was refetched: tells whoever waits.
+    pub(super) fn tell_refetched(&mut self, key: &SourceKey, value: Option<&Fetched>) {
+        if self.requests.take(key) {
+            let at = self.positions.received().unwrap_or_default();
+            let outcome = if value.is_some() { RefetchOutcome::Written(at) } else { RefetchOutcome::Removed(at) };
+            self.actions.push_back(Action::Refetched(key.clone(), outcome));
+        }
+    }
+
+    /// A key is not refetched after all: tells whoever waits.
+    pub(super) fn tell_not_refetched(&mut self, key: &SourceKey, outcome: RefetchOutcome) {
+        if self.requests.take(key) {
+            self.actions.push_back(Action::Refetched(key.clone(), outcome));
+        }
+    }
+}

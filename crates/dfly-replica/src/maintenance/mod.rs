@@ -1,0 +1,7 @@
+//! What goes on beside the flows, or without them: scans of the whole target, and what runs have left behind.
+
+pub(crate) mod cleanup;
+pub(crate) mod extra_keys;
+pub(crate) mod protected_keys;
+pub(crate) mod scan;
+pub(crate) mod ttl_scan;

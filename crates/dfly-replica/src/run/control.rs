@@ -1,0 +1,320 @@
+//! The one door for those who want something of a running replication: to refetch keys, to pause, to stop at given positions,
+//! to keep other limits.
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use dfly_client::FlowId;
+use dfly_journal::Lsn;
+use thiserror::Error;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::flow::core::{FlowRequest, RefetchOutcome};
+use crate::keys::SourceKey;
+use crate::rate_limiter::RateLimiter;
+use crate::run::counters::Counters;
+use crate::source::sharding::Sharding;
+
+/// How many requests may wait.
+const WAITING: usize = 16;
+
+/// The most keys of one request to refetch.
+pub const MOST_KEYS: usize = 4096;
+
+/// Why a request came to nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum ControlError {
+    /// The run has ended.
+    #[error("the run has ended")]
+    Ended,
+    /// There is no session with the source now, or it has ended before the answer came.
+    #[error("there is no session with the source now")]
+    NoSession,
+    /// Too many keys in one request.
+    #[error("at most {MOST_KEYS} keys can be refetched at a time")]
+    TooManyKeys,
+    /// It is not known which flow owns a key.
+    #[error("it is not known yet how the source spreads its keys over its shards")]
+    UnknownSharding,
+    /// Not a position for each flow.
+    #[error("the source has {flows} flows: name a position for each")]
+    WrongFlows {
+        /// How many flows there are.
+        flows: usize,
+    },
+}
+
+/// How fast a run may go; `None`: as fast as it can.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct RateLimits {
+    /// Bytes of the snapshot that are read in a second, over all flows.
+    pub snapshot_bytes_per_second: Option<u64>,
+    /// Commands that are sent to the target in a second, over all flows.
+    pub target_ops_per_second: Option<u64>,
+}
+
+type Refetched = Vec<(SourceKey, RefetchOutcome)>;
+
+/// A request.
+#[derive(Debug)]
+enum Request {
+    Refetch(Vec<SourceKey>, oneshot::Sender<Result<Refetched, ControlError>>),
+    Pause(bool),
+    StopAt(Vec<Lsn>, oneshot::Sender<Result<(), ControlError>>),
+    Limit(RateLimits),
+}
+
+/// A handle to a running replication.
+#[derive(Debug, Clone)]
+pub struct Control {
+    requests: mpsc::Sender<Request>,
+}
+
+impl Control {
+    /// Reads these keys again from the source, in step with the journal, and tells what became of each.
+    ///
+    /// # Errors
+    /// [`ControlError`].
+    pub async fn refetch(&self, keys: Vec<SourceKey>) -> Result<Refetched, ControlError> {
+        if keys.len() > MOST_KEYS {
+            return Err(ControlError::TooManyKeys);
+        }
+        let (answer, answered) = oneshot::channel();
+        self.ask(Request::Refetch(keys, answer)).await?;
+        answered.await.map_err(|_gone| ControlError::Ended)?
+    }
+
+    /// Applies nothing until [`Self::resume`]. The source is read on, as far as there is room.
+    ///
+    /// # Errors
+    /// [`ControlError::Ended`].
+    pub async fn pause(&self) -> Result<(), ControlError> {
+        self.ask(Request::Pause(true)).await
+    }
+
+    /// Applies again.
+    ///
+    /// # Errors
+    /// [`ControlError::Ended`].
+    pub async fn resume(&self) -> Result<(), ControlError> {
+        self.ask(Request::Pause(false)).await
+    }
+
+    /// Ends the run once the target holds every record before these positions, one for each flow. Nothing behind them is
+    /// applied. Answers when that is so.
+    ///
+    /// # Errors
+    /// [`ControlError`].
+    pub async fn stop_at(&self, positions: Vec<Lsn>) -> Result<(), ControlError> {
+        let (answer, answered) = oneshot::channel();
+        self.ask(Request::StopAt(positions, answer)).await?;
+        answered.await.map_err(|_gone| ControlError::Ended)?
+    }
+
+    /// Keeps other limits from now on.
+    ///
+    /// # Errors
+    /// [`ControlError::Ended`].
+    pub async fn limit(&self, limits: RateLimits) -> Result<(), ControlError> {
+        self.ask(Request::Limit(limits)).await
+    }
+
+    async fn ask(&self, request: Request) -> Result<(), ControlError> {
+        self.requests.send(request).await.map_err(|_gone| ControlError::Ended)
+    }
+}
+
+/// What a session has to do for a request.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Deed {
+    Pause(bool),
+    /// Keys are to be given to the flows that own them.
+    Refetch,
+    Nothing,
+}
+
+/// Keys that somebody waits for.
+#[derive(Debug)]
+struct Awaited {
+    left: Vec<SourceKey>,
+    done: Refetched,
+    answer: oneshot::Sender<Result<Refetched, ControlError>>,
+}
+
+/// Where the run is to end.
+#[derive(Debug)]
+struct Drain {
+    positions: Vec<Lsn>,
+    answer: oneshot::Sender<Result<(), ControlError>>,
+}
+
+/// The engine's side of [`Control`]. What lasts from one session to the next is kept here.
+#[derive(Debug)]
+pub(crate) struct ControlDesk {
+    requests: mpsc::Receiver<Request>,
+    /// A run whose handles are all gone is asked nothing more.
+    is_closed: bool,
+    flows: BTreeMap<FlowId, mpsc::Sender<FlowRequest>>,
+    is_paused: bool,
+    limits: Option<RateLimits>,
+    unrouted: Vec<(Vec<SourceKey>, oneshot::Sender<Result<Refetched, ControlError>>)>,
+    awaited: Vec<Awaited>,
+    drain: Option<Drain>,
+}
+
+/// A handle, and the engine's side of it.
+pub(crate) fn channel() -> (Control, ControlDesk) {
+    let (sender, requests) = mpsc::channel(WAITING);
+    let desk = ControlDesk {
+        requests,
+        is_closed: false,
+        flows: BTreeMap::new(),
+        is_paused: false,
+        limits: None,
+        unrouted: Vec::new(),
+        awaited: Vec::new(),
+        drain: None,
+    };
+    (Control { requests: sender }, desk)
+}
+
+impl ControlDesk {
+    /// A session begins with these flows.
+    pub(crate) fn begin_session(&mut self, flows: impl IntoIterator<Item = (FlowId, mpsc::Sender<FlowRequest>)>) {
+        self.flows = flows.into_iter().collect();
+        if self.is_paused {
+            self.tell_all(&FlowRequest::Pause);
+        }
+        if let Some(limits) = self.limits {
+            self.tell_limits(limits);
+        }
+        if let Some(drain) = &self.drain {
+            let positions = drain.positions.clone();
+            self.tell_stops(&positions);
+        }
+    }
+
+    /// The session is over: what it was asked for and has not done is answered so.
+    pub(crate) fn end_session(&mut self) {
+        self.flows.clear();
+        for awaited in self.awaited.drain(..) {
+            drop(awaited.answer.send(Err(ControlError::NoSession)));
+        }
+    }
+
+    /// Waits for the next request. Safe to cancel.
+    pub(crate) async fn next_deed(&mut self) -> Deed {
+        if self.is_closed {
+            std::future::pending::<()>().await;
+        }
+        match self.requests.recv().await {
+            Some(Request::Refetch(keys, answer)) => {
+                self.unrouted.push((keys, answer));
+                Deed::Refetch
+            }
+            Some(Request::Pause(is_paused)) => {
+                self.is_paused = is_paused;
+                self.tell_all(&if is_paused { FlowRequest::Pause } else { FlowRequest::Resume });
+                Deed::Pause(is_paused)
+            }
+            Some(Request::Limit(limits)) => {
+                self.limits = Some(limits);
+                self.tell_limits(limits);
+                Deed::Nothing
+            }
+            Some(Request::StopAt(positions, answer)) => {
+                self.begin_drain(positions, answer);
+                Deed::Nothing
+            }
+            None => {
+                self.is_closed = true;
+                Deed::Nothing
+            }
+        }
+    }
+
+    fn begin_drain(&mut self, positions: Vec<Lsn>, answer: oneshot::Sender<Result<(), ControlError>>) {
+        let flows = self.flows.len();
+        if positions.len() != flows {
+            drop(answer.send(Err(ControlError::WrongFlows { flows })));
+            return;
+        }
+        self.tell_stops(&positions);
+        self.drain = Some(Drain { positions, answer });
+    }
+
+    /// Gives keys to the flows that own them.
+    pub(crate) fn route_refetches(&mut self, sharding: Option<Sharding>, flows: u16) {
+        for (keys, answer) in std::mem::take(&mut self.unrouted) {
+            let Some(sharding) = sharding.or((flows <= 1).then_some(Sharding::Key)) else {
+                drop(answer.send(Err(ControlError::UnknownSharding)));
+                continue;
+            };
+            let mut by_flow: BTreeMap<FlowId, Vec<SourceKey>> = BTreeMap::new();
+            for key in &keys {
+                by_flow.entry(sharding.owner(&key.name, flows)).or_default().push(key.clone());
+            }
+            let are_told = by_flow.into_iter().all(|(flow, keys)| self.tell(flow, FlowRequest::Refetch(keys)));
+            match are_told {
+                true if keys.is_empty() => drop(answer.send(Ok(Vec::new()))),
+                true => self.awaited.push(Awaited { left: keys, done: Vec::new(), answer }),
+                false => drop(answer.send(Err(ControlError::NoSession))),
+            }
+        }
+    }
+
+    /// A key was refetched.
+    pub(crate) fn refetched(&mut self, key: &SourceKey, outcome: RefetchOutcome) {
+        for awaited in &mut self.awaited {
+            if let Some(at) = awaited.left.iter().position(|left| left == key) {
+                awaited.done.push((awaited.left.swap_remove(at), outcome));
+            }
+        }
+        for at in (0..self.awaited.len()).rev() {
+            if self.awaited.get(at).is_some_and(|awaited| awaited.left.is_empty()) {
+                let Awaited { done, answer, .. } = self.awaited.swap_remove(at);
+                drop(answer.send(Ok(done)));
+            }
+        }
+    }
+
+    /// Whether the target holds everything up to where the run is to end. Answers whoever waits for that.
+    pub(crate) fn is_drained(&mut self, counters: &Counters) -> bool {
+        let Some(drain) = &self.drain else { return false };
+        let is_held = |(nth, position): (usize, &Lsn)| {
+            let flow = u16::try_from(nth).ok().and_then(|nth| counters.flow(FlowId(nth)));
+            flow.is_some_and(|flow| flow.durable() >= *position)
+        };
+        if !drain.positions.iter().enumerate().all(is_held) {
+            return false;
+        }
+        if let Some(drain) = self.drain.take() {
+            drop(drain.answer.send(Ok(())));
+        }
+        true
+    }
+
+    fn tell(&self, flow: FlowId, request: FlowRequest) -> bool {
+        self.flows.get(&flow).is_some_and(|line| line.try_send(request).is_ok())
+    }
+
+    fn tell_all(&self, request: &FlowRequest) {
+        for flow in self.flows.keys() {
+            self.tell(*flow, request.clone());
+        }
+    }
+
+    fn tell_limits(&self, limits: RateLimits) {
+        let (flows, now) = (u16::try_from(self.flows.len()).unwrap_or(u16::MAX), Instant::now());
+        let reading = RateLimiter::new(limits.snapshot_bytes_per_second, flows, now);
+        let writing = RateLimiter::new(limits.target_ops_per_second, flows, now);
+        self.tell_all(&FlowRequest::Limit { reading, writing });
+    }
+
+    fn tell_stops(&self, positions: &[Lsn]) {
+        for (flow, position) in self.flows.keys().zip(positions) {
+            self.tell(*flow, FlowRequest::StopAt(*position));
+        }
+    }
+}

@@ -1,0 +1,257 @@
+//! What the flows count while they run. Each counter is written by one flow, and read when a report is made.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use dfly_client::FlowId;
+use dfly_journal::Lsn;
+use dfly_translate::{Loss, Losses, Reason};
+
+use crate::run::events::Events;
+use crate::run::latency::LatencyCounters;
+use crate::run::report::{FlowLsns, FlowReport, Lag, Phase, Report, SourceLsn};
+use crate::source::sharding::OwnerCheck;
+
+/// How many answers of the source are remembered to tell how long a record has been missing.
+const ANSWERS: usize = 256;
+
+/// The counters of a run.
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    flows: Vec<FlowCounters>,
+    losses: Mutex<Losses>,
+    refetches: Mutex<BTreeMap<Reason, u64>>,
+    retries: Mutex<BTreeMap<&'static str, u64>>,
+    refetched: AtomicU64,
+    extra_keys_removed: AtomicU64,
+    is_removing_extra_keys: AtomicBool,
+    is_paused: AtomicBool,
+    pub latency: LatencyCounters,
+    pub events: Events,
+    /// What the flows have seen of how the source spreads its keys.
+    owners: Mutex<OwnerCheck>,
+}
+
+/// The counters of one flow.
+#[derive(Debug, Default)]
+pub(crate) struct FlowCounters {
+    pub bytes: AtomicU64,
+    pub keys: AtomicU64,
+    pub records: AtomicU64,
+    pub copies: AtomicU64,
+    refetching: AtomicU64,
+    expiring: AtomicU64,
+    relay_bytes: AtomicU64,
+    in_flight: AtomicU64,
+    /// 0 before stable sync; LSNs start at 1.
+    received: AtomicU64,
+    durable: AtomicU64,
+    slow: Mutex<SlowCounters>,
+}
+
+/// What changes seldom.
+#[derive(Debug, Default)]
+struct SlowCounters {
+    oldest_refetch: Option<Instant>,
+    stalled: Option<String>,
+    /// When the durable position moved last.
+    moved: Option<Instant>,
+    /// What the source has said, the oldest first.
+    source: VecDeque<SourceLsn>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl FlowCounters {
+    pub(crate) fn add(counter: &AtomicU64, by: u64) {
+        counter.fetch_add(by, Relaxed);
+    }
+
+    pub(crate) fn set_positions(&self, received: Lsn, durable: Lsn, now: Instant) {
+        self.received.store(received.0, Relaxed);
+        if self.durable.swap(durable.0, Relaxed) != durable.0 {
+            lock(&self.slow).moved = Some(now);
+        }
+    }
+
+    /// How many keys are to be refetched, since when the oldest waits, and how many have members that are removed when they
+    /// are due.
+    pub(crate) fn set_waiting(&self, refetching: usize, oldest: Option<Instant>, expiring: usize) {
+        let was = self.refetching.swap(refetching as u64, Relaxed);
+        if was != 0 || refetching != 0 {
+            lock(&self.slow).oldest_refetch = oldest;
+        }
+        self.expiring.store(expiring as u64, Relaxed);
+    }
+
+    pub(crate) fn set_relayed(&self, bytes: u64) {
+        self.relay_bytes.store(bytes, Relaxed);
+    }
+
+    pub(crate) fn set_in_flight(&self, batches: usize) {
+        self.in_flight.store(batches as u64, Relaxed);
+    }
+
+    /// The next record that the target lacks; 0 before stable sync.
+    pub(crate) fn durable(&self) -> Lsn {
+        Lsn(self.durable.load(Relaxed))
+    }
+
+    fn report(&self, now: Instant) -> FlowReport {
+        let (received, durable) = (Lsn(self.received.load(Relaxed)), Lsn(self.durable.load(Relaxed)));
+        let slow = lock(&self.slow);
+        let since = |at: Instant| now.saturating_duration_since(at);
+        let is_stable = durable.0 > 0;
+        FlowReport {
+            bytes: self.bytes.load(Relaxed),
+            keys: self.keys.load(Relaxed),
+            records: self.records.load(Relaxed),
+            copies: self.copies.load(Relaxed),
+            refetching: self.refetching.load(Relaxed),
+            oldest_refetch: slow.oldest_refetch.map(since),
+            expiring: self.expiring.load(Relaxed),
+            relay_bytes: self.relay_bytes.load(Relaxed),
+            in_flight: self.in_flight.load(Relaxed),
+            stalled: slow.stalled.clone(),
+            checkpoint_age: slow.moved.filter(|_| is_stable).map(since),
+            positions: is_stable.then_some(FlowLsns { received, durable }),
+            source: slow.source.back().copied(),
+            lag: if is_stable { lag(&slow.source, durable, now) } else { None },
+        }
+    }
+}
+
+/// The oldest answer of the source that names a record which is not durable tells since when one has been missing.
+fn lag(source: &VecDeque<SourceLsn>, durable: Lsn, now: Instant) -> Option<Lag> {
+    let last = source.back()?;
+    let missing = source.iter().find(|answer| answer.next > durable);
+    let time = missing.map_or_else(Default::default, |first| now.saturating_duration_since(first.asked));
+    Some(Lag { records: last.next.0.saturating_sub(durable.0), time })
+}
+
+impl Counters {
+    pub(crate) fn new(flows: u16) -> Self {
+        Self { flows: (0..flows).map(|_| FlowCounters::default()).collect(), ..Self::default() }
+    }
+
+    pub(crate) fn flow(&self, flow: FlowId) -> Option<&FlowCounters> {
+        self.flows.get(usize::from(flow.0))
+    }
+
+    pub(crate) fn flow_count(&self) -> usize {
+        self.flows.len()
+    }
+
+    /// A key is to be refetched for this reason.
+    pub(crate) fn refetch(&self, reason: Reason) {
+        *lock(&self.refetches).entry(reason).or_default() += 1;
+    }
+
+    pub(crate) fn refetched(&self) {
+        FlowCounters::add(&self.refetched, 1);
+    }
+
+    /// An attempt has failed.
+    pub(crate) fn retry(&self, cause: &'static str) {
+        *lock(&self.retries).entry(cause).or_default() += 1;
+    }
+
+    pub(crate) fn removed(&self, keys: usize) {
+        FlowCounters::add(&self.extra_keys_removed, keys as u64);
+    }
+
+    /// The target takes nothing of a flow for this reason, or does again.
+    pub(crate) fn stalled(&self, flow: FlowId, reason: Option<&str>) {
+        if let Some(counters) = self.flow(flow) {
+            lock(&counters.slow).stalled = reason.map(str::to_owned);
+        }
+    }
+
+    /// The source has said which record comes next on each flow.
+    pub(crate) fn set_source(&self, lsns: &[Lsn], asked: Instant) {
+        for (counters, next) in self.flows.iter().zip(lsns) {
+            let mut slow = lock(&counters.slow);
+            if slow.source.len() >= ANSWERS {
+                slow.source.pop_front();
+            }
+            slow.source.push_back(SourceLsn { next: *next, asked });
+        }
+    }
+
+    /// Another session begins: what the source said counts no longer.
+    pub(crate) fn forget_source(&self) {
+        self.flows.iter().for_each(|counters| lock(&counters.slow).source.clear());
+    }
+
+    pub(crate) fn see_owners(&self, owners: &OwnerCheck) {
+        lock(&self.owners).merge(owners);
+    }
+
+    pub(crate) fn owners(&self) -> OwnerCheck {
+        lock(&self.owners).clone()
+    }
+
+    pub(crate) fn set_removing_extra_keys(&self, is_removing: bool) {
+        self.is_removing_extra_keys.store(is_removing, Relaxed);
+    }
+
+    pub(crate) fn set_paused(&self, is_paused: bool) {
+        self.is_paused.store(is_paused, Relaxed);
+    }
+
+    /// Adds losses; gives those that are the first of their kind.
+    pub(crate) fn lose(&self, more: &Losses) -> Vec<Loss> {
+        let mut losses = lock(&self.losses);
+        let is_new = |loss: &Loss| losses.iter().all(|(seen, _)| seen != *loss);
+        let first = more.iter().map(|(loss, _)| loss).filter(is_new).collect();
+        losses.merge(more);
+        first
+    }
+
+    pub(crate) fn report(&self, phase: Phase, source_id: Option<String>, now: Instant) -> Report {
+        Report {
+            phase,
+            source_id,
+            flows: self.flows.iter().map(|flow| flow.report(now)).collect(),
+            losses: lock(&self.losses).clone(),
+            is_removing_extra_keys: self.is_removing_extra_keys.load(Relaxed),
+            extra_keys_removed: self.extra_keys_removed.load(Relaxed),
+            refetches: lock(&self.refetches).clone(),
+            refetched: self.refetched.load(Relaxed),
+            retries: lock(&self.retries).clone(),
+            latency: self.latency.read(),
+            events: self.events.read(),
+            is_paused: self.is_paused.load(Relaxed),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    /// P31: there is no lag before stable sync, and none is made up.
+    #[test]
+    fn lag_is_told_in_records_and_time() {
+        let (counters, start) = (Counters::new(1), Instant::now());
+        let at = |seconds| start + Duration::from_secs(seconds);
+        counters.set_source(&[Lsn(100)], at(0));
+        let of = |now| counters.report(Phase::StableSync, None, now).flows[0].lag;
+        assert_eq!(of(at(1)), None);
+        counters.flow(FlowId(0)).unwrap().set_positions(Lsn(100), Lsn(100), at(1));
+        assert_eq!(of(at(1)), Some(Lag { records: 0, time: Duration::ZERO }));
+        counters.set_source(&[Lsn(110)], at(2));
+        counters.set_source(&[Lsn(120)], at(3));
+        assert_eq!(of(at(4)), Some(Lag { records: 20, time: Duration::from_secs(2) }));
+        counters.flow(FlowId(0)).unwrap().set_positions(Lsn(112), Lsn(112), at(4));
+        assert_eq!(of(at(5)), Some(Lag { records: 8, time: Duration::from_secs(2) }));
+        let report = counters.report(Phase::StableSync, None, at(7));
+        assert_eq!(report.flows[0].checkpoint_age, Some(Duration::from_secs(3)));
+    }
+}

@@ -1,0 +1,12 @@
+//! The run as a whole: session after session until it is told to stop, and what others may know of it and ask of it.
+
+pub(crate) mod control;
+pub(crate) mod counters;
+pub(crate) mod engine;
+pub(crate) mod events;
+pub(crate) mod latency;
+pub(crate) mod report;
+pub(crate) mod retry;
+pub(crate) mod start;
+pub(crate) mod state_file;
+pub(crate) mod stop;

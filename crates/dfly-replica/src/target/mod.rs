@@ -1,0 +1,18 @@
+//! The target: [`writer`] is the one seam that flows write through, with a single server ([`standalone`]) and a cluster
+//! ([`cluster`]) behind it. Everything that differs between the two is decided in this folder.
+
+pub(crate) mod clock;
+pub(crate) mod cluster;
+pub(crate) mod connect;
+pub(crate) mod databases;
+pub(crate) mod emptying;
+pub(crate) mod eviction;
+pub(crate) mod handover;
+pub(crate) mod keyspace_scan;
+pub(crate) mod opening;
+pub(crate) mod questions;
+pub(crate) mod replies;
+pub(crate) mod retry_policy;
+pub(crate) mod standalone;
+pub(crate) mod tasks;
+pub(crate) mod writer;
