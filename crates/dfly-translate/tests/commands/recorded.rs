@@ -18,7 +18,7 @@ fn snapshots(piece: usize) -> Vec<Vec<Event>> {
     let recordings = names.iter().map(|name| Recording::bundled(name).unwrap());
     let sessions = recordings.flat_map(|recording| recording.sessions);
     let flows = sessions.flat_map(|session| session.flows).filter(|flow| !flow.partial);
-    flows.map(|flow| events(&flow.stream, config.clone())).collect()
+    flows.map(|flow| events(&flow.stream, config)).collect()
 }
 
 fn events(stream: &[u8], config: Config) -> Vec<Event> {
