@@ -375,6 +375,12 @@ mod tests {
         stored(&held)
     }
 
+    #[test]
+    fn names_are_those_of_the_task_without_a_name() {
+        let names = dfly_translate::ReservedNames::default();
+        assert_eq!((names.checkpoint(), names.guard(3)), (KEY, format!("{GUARD}3")));
+    }
+
     fn at(next: u64, transaction: u64) -> Position {
         Position { transaction, next: Lsn(next) }
     }
