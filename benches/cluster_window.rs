@@ -17,7 +17,8 @@ const NODE: NodeId = NodeId(0);
 
 fn fill(batch: &mut CommandBatch, commands: usize) {
     for _ in 0..commands {
-        batch.push(&[b"SET", b"user:00001234567", b"some thirty-two bytes of a value"]);
+        let mut set = batch.start(3);
+        set.arg(b"SET").key(b"user:00001234567").arg(b"some thirty-two bytes of a value").finish_with(1);
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result};
 use dfly_testkit::RedisClient;
-use redis_resp::{CommandBatch, arguments};
+use redis_resp::{CommandBatch, EncodedCommand};
 use tempfile::TempDir;
 
 use crate::case::Case;
@@ -53,17 +53,17 @@ impl<'a> Bench<'a> {
     ) -> Result<Self> {
         let (commands, dir) = (case.commands(size), TempDir::new()?);
         let bench = Self { case, size, program, source, target, commands, dir };
-        std::fs::write(bench.file(), bench.commands.clone().take().0)?;
+        std::fs::write(bench.file(), bench.commands.clone().take().wire())?;
         if case.is_snapshot() {
             bench.source.load(&bench.commands)?;
         }
         if case == Case::Collections {
-            let words = |index| bench.commands.command(index).map(arguments);
+            let words = |index| bench.commands.command(index).map(EncodedCommand::arguments);
             let keys = (0..bench.commands.len()).map_while(words).filter_map(|mut words| words.nth(1));
             let keys: Vec<Vec<u8>> = keys.map(<[u8]>::to_vec).collect();
             let format = format(&mut bench.target.emptied()?)?;
             let mut source = RedisClient::connect(bench.source.address())?;
-            std::fs::write(bench.file(), restores(&mut source, &keys, &format)?.take().0)?;
+            std::fs::write(bench.file(), restores(&mut source, &keys, &format)?.take().wire())?;
         }
         Ok(bench)
     }

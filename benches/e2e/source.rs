@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::{Context, Result, ensure};
 use bytes::Bytes;
 use dfly_testkit::{MasterOptions, Op, RedisOptions, RedisServer, Script, ScriptedMaster};
-use redis_resp::{CommandBatch, arguments};
+use redis_resp::{CommandBatch, EncodedCommand};
 use tokio::runtime::Runtime;
 
 /// How many records of a shard the master keeps for a replica that comes back: more than any case has.
@@ -57,7 +57,7 @@ impl Source {
 
     /// Carries the commands out. (`redis-cli --pipe` waits in vain for a Dragonfly's last reply.)
     pub(crate) fn load(&self, commands: &CommandBatch) -> Result<()> {
-        let words = |index| commands.command(index).map(arguments);
+        let words = |index| commands.command(index).map(EncodedCommand::arguments);
         match self {
             Self::Live(server) => {
                 let mut client = server.client()?;

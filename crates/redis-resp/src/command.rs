@@ -310,7 +310,7 @@ mod tests {
             let taken = batch(&commands).take();
             let part = taken.part(place, count);
             let expected: Vec<_> = commands.iter().skip(place).take(count).map(expected).collect();
-            prop_assert_eq!(part.iter().map(said).collect::<Vec<_>>(), expected.clone());
+            prop_assert_eq!(part.iter().map(said).collect::<Vec<_>>(), &expected[..]);
             let wire: Vec<u8> = part.iter().flat_map(|command| command.wire()).copied().collect();
             prop_assert_eq!(part.wire(), &wire);
             let part = part.part(inner, usize::MAX);

@@ -78,10 +78,6 @@ impl FlowWriter {
         self.arrived = arrived;
     }
 
-    pub(crate) fn arrival(&self) -> UnixMillis {
-        self.arrived
-    }
-
     /// Writes a part of the snapshot.
     pub(crate) fn event(&mut self, event: &Event) -> Result<Effect, TranslateError> {
         let mut out = Output { now: self.arrived, commands: &mut self.batch };

@@ -8,6 +8,7 @@ use dfly_client::FlowId;
 use dfly_journal::Lsn;
 use thiserror::Error;
 use tokio::sync::{mpsc, oneshot};
+use tracing::debug;
 
 use crate::flow::core::{FlowRequest, RefetchOutcome};
 use crate::keys::SourceKey;
@@ -19,7 +20,7 @@ use crate::source::sharding::Sharding;
 const WAITING: usize = 16;
 
 /// The most keys of one request to refetch.
-pub const MOST_KEYS: usize = 4096;
+pub(crate) const MOST_KEYS: usize = 4096;
 
 /// Why a request came to nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
@@ -179,6 +180,13 @@ pub(crate) fn channel() -> (Control, ControlDesk) {
     (Control { requests: sender }, desk)
 }
 
+/// Whoever has asked may be gone.
+fn reply<T>(answer: oneshot::Sender<T>, value: T) {
+    if answer.send(value).is_err() {
+        debug!("nobody waits for the answer any more");
+    }
+}
+
 impl ControlDesk {
     /// A session begins with these flows.
     pub(crate) fn begin_session(&mut self, flows: impl IntoIterator<Item = (FlowId, mpsc::Sender<FlowRequest>)>) {
@@ -199,7 +207,7 @@ impl ControlDesk {
     pub(crate) fn end_session(&mut self) {
         self.flows.clear();
         for awaited in self.awaited.drain(..) {
-            drop(awaited.answer.send(Err(ControlError::NoSession)));
+            reply(awaited.answer, Err(ControlError::NoSession));
         }
     }
 
@@ -237,8 +245,7 @@ impl ControlDesk {
     fn begin_drain(&mut self, positions: Vec<Lsn>, answer: oneshot::Sender<Result<(), ControlError>>) {
         let flows = self.flows.len();
         if positions.len() != flows {
-            drop(answer.send(Err(ControlError::WrongFlows { flows })));
-            return;
+            return reply(answer, Err(ControlError::WrongFlows { flows }));
         }
         self.tell_stops(&positions);
         self.drain = Some(Drain { positions, answer });
@@ -248,7 +255,7 @@ impl ControlDesk {
     pub(crate) fn route_refetches(&mut self, sharding: Option<Sharding>, flows: u16) {
         for (keys, answer) in std::mem::take(&mut self.unrouted) {
             let Some(sharding) = sharding.or((flows <= 1).then_some(Sharding::Key)) else {
-                drop(answer.send(Err(ControlError::UnknownSharding)));
+                reply(answer, Err(ControlError::UnknownSharding));
                 continue;
             };
             let mut by_flow: BTreeMap<FlowId, Vec<SourceKey>> = BTreeMap::new();
@@ -257,9 +264,9 @@ impl ControlDesk {
             }
             let are_told = by_flow.into_iter().all(|(flow, keys)| self.tell(flow, FlowRequest::Refetch(keys)));
             match are_told {
-                true if keys.is_empty() => drop(answer.send(Ok(Vec::new()))),
+                true if keys.is_empty() => reply(answer, Ok(Vec::new())),
                 true => self.awaited.push(Awaited { left: keys, done: Vec::new(), answer }),
-                false => drop(answer.send(Err(ControlError::NoSession))),
+                false => reply(answer, Err(ControlError::NoSession)),
             }
         }
     }
@@ -274,7 +281,7 @@ impl ControlDesk {
         for at in (0..self.awaited.len()).rev() {
             if self.awaited.get(at).is_some_and(|awaited| awaited.left.is_empty()) {
                 let Awaited { done, answer, .. } = self.awaited.swap_remove(at);
-                drop(answer.send(Ok(done)));
+                reply(answer, Ok(done));
             }
         }
     }
@@ -290,7 +297,7 @@ impl ControlDesk {
             return false;
         }
         if let Some(drain) = self.drain.take() {
-            drop(drain.answer.send(Ok(())));
+            reply(drain.answer, Ok(()));
         }
         true
     }

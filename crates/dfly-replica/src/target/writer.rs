@@ -57,7 +57,7 @@ pub(crate) struct FlushPlan {
 #[derive(Debug)]
 pub(crate) enum TargetEvent {
     /// The oldest batch was carried out, but for what was told before.
-    Carried(BatchTag),
+    Carried,
     /// Everything up to this position was carried out, and the target holds the position itself.
     Durable(Position),
     /// A command was refused, and the others of its batch stand. It is told before its batch counts as carried out.

@@ -6,7 +6,6 @@ use dfly_journal::Command;
 use dfly_testkit::RedisClient;
 use dfly_translate::{Ability, Effect, Flush, Policy, Rules, Target, specs};
 use dfly_wire::UnixMillis;
-use redis_resp::arguments;
 
 use crate::journal::{Flow, NOW, payload, record, redis, with_modules};
 use crate::servers::{self, Server};
@@ -151,8 +150,8 @@ impl Case {
             let quiet = told || effect == "written" || effect == "lost:sticky";
             assert!(quiet, "line {}: the effect is {effect}", self.line);
         }
-        let lists = !self.commands.is_empty();
-        assert!(!lists || flow.lines() == self.commands, "line {}: {:#?}", self.line, flow.lines());
+        let (lists, lines) = (!self.commands.is_empty(), flow.lines());
+        assert!(!lists || lines == self.commands, "line {}: {lines:#?}", self.line);
     }
 
     fn ask(&self, words: &[Vec<u8>], expected: &str, client: &mut RedisClient) {
@@ -177,7 +176,7 @@ fn as_record(txid: u64, words: &[Vec<u8>]) -> Command {
 /// Sends what was written since; none of it may be refused.
 fn send(flow: &Flow, from: usize, client: &mut RedisClient) -> usize {
     for index in from..flow.batch.len() {
-        let words: Vec<&[u8]> = arguments(flow.batch.command(index).unwrap()).collect();
+        let words: Vec<&[u8]> = flow.batch.command(index).unwrap().arguments().collect();
         let reply = client.command(&words).unwrap();
         assert!(reply.error().is_none(), "{}: {reply:?}", crate::journal::shown(&words));
     }

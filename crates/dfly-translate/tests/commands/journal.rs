@@ -6,7 +6,7 @@ use dfly_rdb::Family;
 use dfly_rdb::payload::TargetFormat;
 use dfly_translate::{Ability, Effect, Output, Rules, Target, TranslateError, Translator};
 use dfly_wire::{DbIndex, UnixMillis};
-use redis_resp::{CommandBatch, arguments};
+use redis_resp::CommandBatch;
 
 pub(crate) const NOW: UnixMillis = UnixMillis(4_000_000_000_000);
 
@@ -56,10 +56,10 @@ impl Flow {
         self.translator.record(record, &mut Output { commands: &mut self.batch, now })
     }
 
-    /// The commands so far, a line each.
+    /// The commands so far, a line each. What goes with them is checked.
     pub(crate) fn lines(&self) -> Vec<String> {
-        let words = |i| arguments(self.batch.command(i).unwrap()).collect::<Vec<_>>();
-        (0..self.batch.len()).map(|i| shown(&words(i))).collect()
+        crate::facts::check(&self.batch, self.translator.target().is_cluster());
+        self.batch.iter().map(|command| shown(&command.arguments().collect::<Vec<_>>())).collect()
     }
 }
 

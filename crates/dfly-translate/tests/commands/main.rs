@@ -12,8 +12,10 @@
 
 mod cases;
 mod cluster;
+mod facts;
 mod journal;
 mod policies;
+mod recorded;
 mod selection;
 mod servers;
 mod snapshot;

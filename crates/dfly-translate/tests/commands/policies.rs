@@ -171,6 +171,6 @@ fn words_that_are_no_text() {
     let mut flow = Flow::new(redis(7, 0), Policy::Fail);
     let args = [&b"SET"[..], b"\xff\0\r\n", b"\x80"];
     flow.apply_at(&record(0, 0, &args), NOW).unwrap();
-    assert_eq!(redis_resp::arguments(flow.batch.command(0).unwrap()).collect::<Vec<_>>(), args);
+    assert_eq!(flow.batch.command(0).unwrap().arguments().collect::<Vec<_>>(), args);
     assert_eq!(words("a b").len(), 2);
 }

@@ -4,7 +4,6 @@ use bytes::Bytes;
 use dfly_rdb::{Entry, KeyHeader, RawValue, TypeId};
 use dfly_translate::{Ability, Effect, Loss, Output, Policies, Policy, Rules, Selection, Target};
 use dfly_wire::{DbIndex, UnixMillis};
-use redis_resp::arguments;
 
 use crate::journal::{Flow, NOW, redis, with_modules};
 use crate::servers;
@@ -56,7 +55,7 @@ fn members_with_an_expiry() {
         for (offset, members, fields) in [(0, "[\"a\" \"b\" \"c\"]", 2), (61, "[\"b\" \"c\"]", 1)] {
             flow.translator.sweep(UnixMillis(now.0 + offset * 1000), &mut flow.batch);
             for index in 0..flow.batch.len() {
-                let words: Vec<&[u8]> = arguments(flow.batch.command(index).unwrap()).collect();
+                let words: Vec<&[u8]> = flow.batch.command(index).unwrap().arguments().collect();
                 let reply = client.command(&words).unwrap();
                 assert!(reply.error().is_none(), "{reply:?}");
             }

@@ -3,7 +3,7 @@
 use dfly_rdb::Event;
 use dfly_translate::{Effect, Form, Loss, Output, Policies, Rules, Target, TranslateError, Translator};
 use dfly_wire::UnixMillis;
-use redis_resp::{CommandBatch, arguments};
+use redis_resp::CommandBatch;
 
 use super::Session;
 use super::flags::{Format, RespFlags};
@@ -78,13 +78,16 @@ fn failure(error: TranslateError) -> Failure {
 fn write(commands: &mut CommandBatch, session: &Session<'_>, out: &mut Out) -> Result<(), Failure> {
     match session.format {
         Format::Text => {
-            let (bytes, ends) = commands.take();
-            commands.recycle(ends);
-            out.bytes(&bytes)
+            let taken = commands.take();
+            out.bytes(taken.wire())?;
+            if let Some(spare) = taken.into_spare() {
+                commands.recycle(spare);
+            }
+            Ok(())
         }
         Format::Json => {
-            for command in (0..commands.len()).filter_map(|index| commands.command(index)) {
-                let words: Vec<String> = arguments(command).map(|word| session.form.text(word)).collect();
+            for command in commands.iter() {
+                let words: Vec<String> = command.arguments().map(|word| session.form.text(word)).collect();
                 out.json(&words)?;
             }
             commands.truncate(0);

@@ -34,9 +34,7 @@ impl OmittedDeletes {
         match record.command.args.name() {
             b"MSET" => record.all().iter().for_each(|key| self.remember(key)),
             // The key is gone, and the source has said so.
-            b"DEL" | b"UNLINK" if !self.keys.is_empty() => {
-                record.all().iter().for_each(|key| drop(self.keys.remove(key)));
-            }
+            b"DEL" | b"UNLINK" if !self.keys.is_empty() => self.forget(record),
             _ => {}
         }
     }
@@ -45,6 +43,12 @@ impl OmittedDeletes {
         self.has_overflowed |= self.keys.len() >= LIMIT;
         if !self.has_overflowed {
             self.keys.insert(key.clone());
+        }
+    }
+
+    fn forget(&mut self, record: &RecordKeys<'_>) {
+        for key in record.all() {
+            self.keys.remove(key);
         }
     }
 

@@ -304,7 +304,7 @@ impl FlowCore {
         now: Now,
     ) -> Result<Course, FlowError> {
         match event {
-            TargetEvent::Carried(_) => self.on_carried(now.instant),
+            TargetEvent::Carried => self.on_carried(now.instant),
             TargetEvent::Durable(position) => self.settle(position, now.instant),
             TargetEvent::Refused(refusal) => self.on_refusal(&refusal, target, now)?,
             TargetEvent::Reordered(keys) => self.on_reordered(keys, target, now),

@@ -70,7 +70,9 @@ impl ExtraKeys {
     /// A record that is applied, or a key that is refetched, decides about these.
     pub(crate) fn see(&mut self, record: &RecordKeys<'_>) {
         if !self.keys.is_empty() {
-            record.all().iter().for_each(|key| drop(self.keys.remove(key)));
+            for key in record.all() {
+                self.keys.remove(key);
+            }
         }
     }
 

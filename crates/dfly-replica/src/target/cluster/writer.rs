@@ -222,7 +222,7 @@ impl ClusterWriter {
                 if let BatchTag::Entry(at) | BatchTag::Journal(at) = tag {
                     self.checkpointer.carried(at);
                 }
-                self.events.push_back(TargetEvent::Carried(tag));
+                self.events.push_back(TargetEvent::Carried);
             }
             Sent::Stored(at) => {
                 self.checkpointer.on_stored(at);

@@ -154,8 +154,8 @@ impl StandaloneWriter {
             self.durable = Some(at);
         }
         match sent {
-            Sent::Batch(tag) => {
-                self.events.push_back(TargetEvent::Carried(tag));
+            Sent::Batch(_) => {
+                self.events.push_back(TargetEvent::Carried);
                 if let Some(at) = sent.position() {
                     self.events.push_back(TargetEvent::Durable(at));
                 }
