@@ -62,6 +62,9 @@ pub(crate) struct CleanupFlags {
     /// As for replicate.
     #[arg(long, value_name = "MODE")]
     pub target_mode: Option<String>,
+    /// The task whose keys are removed; those of other tasks are spared [default: none].
+    #[arg(long, value_name = "NAME")]
+    pub task_name: Option<String>,
     /// Only count.
     #[arg(long)]
     pub dry_run: bool,
@@ -93,6 +96,10 @@ pub(crate) struct Settings {
     /// What the target is: auto (as it says itself), standalone or cluster [default: auto].
     #[arg(long, value_name = "MODE")]
     pub target_mode: Option<String>,
+    /// A name for this task, so that several runs can write to one target: reserved keys and connections carry it
+    /// [default: none].
+    #[arg(long, value_name = "NAME")]
+    pub task_name: Option<String>,
     /// In a cluster, positions wait until so many replicas of each primary have what they stand behind, or all that it has.
     /// With 0, a replica that takes over may lack some, and everything is synchronised again then [default: 1].
     #[arg(long, value_name = "REPLICAS")]

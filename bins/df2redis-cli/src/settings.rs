@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use dfly_rdb::ValueKind;
 use dfly_replica::{EngineConfig, OnConflict, OnStart, TargetMode};
-use dfly_translate::{Choice, Glob, Policies, Rules, Selection, lookup};
+use dfly_translate::{Choice, Glob, Policies, ReservedNames, Rules, Selection, TaskName, lookup};
 use redis_resp::connection::Peer;
 
 use crate::address;
@@ -53,6 +53,7 @@ fn merge(flags: Settings, file: Settings) -> Settings {
         source: flags.source.or(file.source),
         target: flags.target.or(file.target),
         target_mode: flags.target_mode.or(file.target_mode),
+        task_name: flags.task_name.or(file.task_name),
         wait_replicas: flags.wait_replicas.or(file.wait_replicas),
         state_dir: flags.state_dir.or(file.state_dir),
         relay_max_bytes: flags.relay_max_bytes.or(file.relay_max_bytes),
@@ -98,11 +99,17 @@ fn rules(settings: &Settings) -> Result<Rules, String> {
         renames: renames.collect::<Result<_, _>>()?,
         ..Selection::default()
     };
-    Ok(Rules { policies, selection, ..Rules::default() })
+    let names = ReservedNames::new(&task_name(settings.task_name.as_deref())?);
+    Ok(Rules { policies, selection, names, ..Rules::default() })
 }
 
 fn parse<T: FromStr<Err = String>>(flag: &str, text: &str) -> Result<T, String> {
     text.parse().map_err(|error| format!("{flag}: {error}"))
+}
+
+/// The task that `--task-name` names.
+pub(crate) fn task_name(name: Option<&str>) -> Result<TaskName, String> {
+    name.unwrap_or_default().parse().map_err(|error| format!("--task-name: {error}"))
 }
 
 /// As `--target-mode` says.
@@ -244,6 +251,7 @@ mod tests {
             (Settings { block_types: list("text"), ..Settings::default() }, "--block-types"),
             (Settings { allow_commands: list("GET"), ..Settings::default() }, "--allow-commands"),
             (Settings { rename_keys: list("a"), ..Settings::default() }, "--rename-keys"),
+            (Settings { task_name: some("a:b"), ..Settings::default() }, "--task-name"),
         ] {
             let error = engine_config(&flags(settings)).unwrap_err();
             assert!(error.contains(flag), "{error}");

@@ -9,13 +9,14 @@ use redis_resp::connection::Peer;
 use crate::address;
 use crate::cli::CleanupFlags;
 use crate::exit::Failure;
-use crate::settings::target_mode;
+use crate::settings::{target_mode, task_name};
 
 pub(crate) fn run(flags: &CleanupFlags) -> Result<(), Failure> {
     let target =
         address::parse(Peer::Target, &flags.target, &flags.tls.settings()).map_err(Failure::Usage)?;
     let target_mode = target_mode(flags.target_mode.as_deref().unwrap_or("auto")).map_err(Failure::Usage)?;
-    let cleanup = Cleanup { target, target_mode, removes: !flags.dry_run, force: flags.force };
+    let task = task_name(flags.task_name.as_deref()).map_err(Failure::Usage)?;
+    let cleanup = Cleanup { target, target_mode, task, removes: !flags.dry_run, force: flags.force };
     let runtime = tokio::runtime::Runtime::new().context("cannot start the runtime")?;
     let found = runtime.block_on(cleanup.run())?;
     std::io::stdout().write_all(text(&found, flags.dry_run).as_bytes()).map_err(Failure::of_output)
@@ -37,9 +38,9 @@ fn what(owned: Owned) -> &'static str {
         Owned::Positions => "positions",
         Owned::SlotPositions => "positions of slots",
         Owned::MemberExpiries => "expiries of members and fields, which nothing removes any more",
-        Owned::Wanted => "lists of keys to be read again",
+        Owned::Refetch => "lists of keys to be read again",
         Owned::LeftOut => "lists of keys that were left out",
-        Owned::Kept => "lists of keys that the target had first",
+        Owned::Protected => "lists of keys that the target had first",
         Owned::Expiries => "what was known of expiries",
         Owned::Growing => "values that were not complete",
         Owned::Other => "others that begin with df2redis:",

@@ -61,7 +61,7 @@ fn summarise(report: &Report) {
     let (wanted, expiring) = report
         .flows
         .iter()
-        .fold((0, 0), |(wanted, expiring), flow| (wanted + flow.wanted, expiring + flow.expiring));
+        .fold((0, 0), |(wanted, expiring), flow| (wanted + flow.refetching, expiring + flow.expiring));
     if wanted > 0 {
         warn!(
             keys = wanted,

@@ -104,7 +104,7 @@ impl Run {
         tokio::spawn(async move {
             while seen.changed().await.is_ok() {
                 let flows = seen.borrow_and_update().flows.clone();
-                most.fetch_max(flows.iter().map(|flow| flow.relayed).max().unwrap_or(0), Relaxed);
+                most.fetch_max(flows.iter().map(|flow| flow.relay_bytes).max().unwrap_or(0), Relaxed);
             }
         });
         Self { most_relayed, reports, stop, engine }

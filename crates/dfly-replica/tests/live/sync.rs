@@ -33,7 +33,7 @@ async fn under_load(master: &RedisServer, redis: &RedisServer, rounds: usize) ->
     let wanted = offsets(&mut master.client().unwrap());
     let arrived = |report: &Report| {
         let durable = report.flows.iter().map(|flow| flow.positions.map_or(0, |at| at.durable.0));
-        let quiet = report.flows.iter().all(|flow| flow.wanted == 0);
+        let quiet = report.flows.iter().all(|flow| flow.refetching == 0);
         quiet
             && report.flows.len() == wanted.len()
             && durable.zip(&wanted).all(|(durable, wanted)| durable >= *wanted)

@@ -33,7 +33,7 @@ async fn expired(redis: &RedisServer, keys: &[&str]) {
 }
 
 fn of_early(report: &Report) -> u64 {
-    report.rereads.get(&Reason::Expired).copied().unwrap_or(0)
+    report.refetches.get(&Reason::Expired).copied().unwrap_or(0)
 }
 
 /// Keys that expire soon, each with two elements.
@@ -67,7 +67,7 @@ async fn stands_still_until(soon: u128, run: Run) {
     passed(soon).await;
     run.redis.resume().unwrap();
     let report = run.ends_as_the_model().await;
-    assert!(of_early(&report) >= 4, "{:?}", report.rereads);
+    assert!(of_early(&report) >= 4, "{:?}", report.refetches);
 }
 
 /// The target stands still while the keys expire and records of them are in flight: they are checked, for their expiry
@@ -104,7 +104,7 @@ async fn keys_that_expired_while_the_tool_was_away() {
         }
         expired(&redis, &["h", "l", "n", "t", "gone"]).await;
         let report = Run::go_on_with(master, redis, patient).ends_as_the_model().await;
-        assert!(of_early(&report) >= 4, "{crash} {:?}", report.rereads);
+        assert!(of_early(&report) >= 4, "{crash} {:?}", report.refetches);
     }
 }
 
@@ -114,7 +114,7 @@ async fn keys_that_expired_before_they_came() {
     let past = in_millis(0) - 500;
     let script = writes(past).iter().fold(volatile(past), |script, line| script.during(line.as_str()));
     let report = Run::start_with(script, patient).await.ends_as_the_model().await;
-    assert!(of_early(&report) > 0, "{:?}", report.rereads);
+    assert!(of_early(&report) > 0, "{:?}", report.refetches);
 }
 
 fn an_hour_behind() -> UnixMillis {
@@ -191,6 +191,6 @@ async fn none_is_read_behind_an_orderly_end() {
             }
         };
         let report = run.ends_as_the_model().await;
-        assert_eq!(of_early(&report), 0, "{stop} {:?}", report.rereads);
+        assert_eq!(of_early(&report), 0, "{stop} {:?}", report.refetches);
     }
 }

@@ -268,7 +268,7 @@ async fn a_flush_in_the_relay_log_passes_over_nothing() {
     for op in work.ops(800) {
         run.master.apply(op).unwrap();
     }
-    let relayed = |report: &dfly_replica::Report| report.flows.iter().all(|flow| flow.relayed > 450_000);
+    let relayed = |report: &dfly_replica::Report| report.flows.iter().all(|flow| flow.relay_bytes > 450_000);
     assert!(timeout(LIMIT, run.reports.wait_for(relayed)).await.is_ok(), "{:?}", run.reports.borrow());
     run.redis.resume().unwrap();
     run.ends_as_the_model().await;

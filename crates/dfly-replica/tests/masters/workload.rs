@@ -79,8 +79,8 @@ impl<T: Target> Run<T> {
                     .flows
                     .iter()
                     .zip(&lsns)
-                    .all(|(flow, lsn)| written(flow) >= *lsn && flow.wanted == 0);
-            all && report.phase == Phase::StableSync && !report.sweeping
+                    .all(|(flow, lsn)| written(flow) >= *lsn && flow.refetching == 0);
+            all && report.phase == Phase::StableSync && !report.is_removing_extra_keys
         };
         let quiet = timeout(LIMIT, self.reports.wait_for(settled)).await.is_ok();
         assert!(quiet, "keys are still being read again: {:?}", self.reports.borrow());
@@ -107,7 +107,7 @@ impl<T: Target> Run<T> {
         self.settled().await;
         self.stop.send_replace(Stop::Drain);
         let report = self.task.await.unwrap().unwrap();
-        let unread: Vec<u64> = report.flows.iter().map(|flow| flow.wanted).collect();
+        let unread: Vec<u64> = report.flows.iter().map(|flow| flow.refetching).collect();
         assert!(unread.iter().all(|keys| *keys == 0), "keys are still to be read again: {unread:?}");
         compare(self.master.keyspace(), &self.redis);
         assert_eq!(self.master.violations(), [""; 0]);

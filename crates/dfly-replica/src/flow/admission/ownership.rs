@@ -88,7 +88,7 @@ mod tests {
 
     #[test]
     fn copies_are_told_apart_by_the_formula() {
-        let names: Vec<String> = (0..1000).map(|n| format!("key:{n}")).collect();
+        let names: Vec<String> = (0..2000).map(|n| format!("key:{{{}}}:{n}", n % 700)).collect();
         let owner = |name: &str| Sharding::Key.owner(name.as_bytes(), 2);
         let (own, foreign): (Vec<&String>, Vec<&String>) =
             names.iter().partition(|name| owner(name) == FlowId(1));

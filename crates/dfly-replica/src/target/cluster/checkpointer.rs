@@ -103,7 +103,8 @@ impl Checkpointer {
 
     /// When to ask next; soon, if nothing follows (`is_idle`).
     pub(crate) fn deadline(&self, is_idle: bool) -> Option<Instant> {
-        let early = if is_idle { self.interval * 9 / 10 } else { Duration::ZERO };
+        let is_early = is_idle && self.blocked.is_none();
+        let early = if is_early { self.interval * 9 / 10 } else { Duration::ZERO };
         let is_due = self.carried != self.stored && self.state == State::Resting && !self.is_paused;
         is_due.then(|| self.due.checked_sub(early).unwrap_or(self.due))
     }

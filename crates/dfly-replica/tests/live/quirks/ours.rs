@@ -64,7 +64,7 @@ impl Follower {
     fn settle(&mut self, wanted: &[u64], form: &str) {
         let arrived = |report: &Report| {
             let durable = report.flows.iter().map(|flow| flow.positions.map_or(0, |at| at.durable.0));
-            let quiet = report.flows.iter().all(|flow| flow.wanted == 0);
+            let quiet = report.flows.iter().all(|flow| flow.refetching == 0);
             quiet
                 && report.flows.len() == wanted.len()
                 && durable.zip(wanted).all(|(have, want)| have >= *want)

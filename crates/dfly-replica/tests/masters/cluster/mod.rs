@@ -77,7 +77,7 @@ async fn to_the_end(config: EngineConfig, master: &RecordedMaster) -> Result<Rep
         for _ in 0..2 {
             reports.changed().await?;
         }
-        let is_mended = |report: &Report| report.flows.iter().all(|flow| flow.wanted == 0);
+        let is_mended = |report: &Report| report.flows.iter().all(|flow| flow.refetching == 0);
         reports.wait_for(is_mended).await.map(drop)
     };
     tokio::select! {

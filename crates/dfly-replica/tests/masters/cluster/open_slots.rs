@@ -78,7 +78,7 @@ async fn members_are_removed_from_a_slot_that_moves() {
         tokio::task::yield_now().await;
     }
     let report = run.ends_as(|_, cluster| assert_eq!(user_keys(cluster).len(), 40));
-    assert_eq!(report.await.rereads_done, 0);
+    assert_eq!(report.await.refetched, 0);
 }
 
 /// FLUSHDB of a database that is left out, and FLUSHALL of a client that was in it.
