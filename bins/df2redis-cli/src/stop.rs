@@ -8,7 +8,8 @@ use tokio::sync::watch;
 /// The exit code after a second signal: the code that shells use for an interrupt.
 const ABORTED: i32 = 130;
 
-/// Listens for SIGINT and SIGTERM. Returns the receiver that the engine watches, and a sender to stop the run without a signal.
+/// Listens for SIGINT and SIGTERM. Returns the receiver that the engine watches, and a sender that stops the run without a
+/// signal.
 pub(crate) fn on_signals() -> anyhow::Result<(watch::Sender<Stop>, watch::Receiver<Stop>)> {
     let (stop, stopped) = watch::channel(Stop::Running);
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;

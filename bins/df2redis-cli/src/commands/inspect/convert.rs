@@ -30,8 +30,8 @@ const SPOOL: usize = 1 << 20;
 /// At this number of bytes, the buffer is written to the file.
 const FLUSH: usize = 256 << 10;
 
-/// A value that arrives in parts. The file needs its element count before its elements, and other values may arrive between the
-/// parts.
+/// A value that arrives in parts. The file needs its element count before its elements, and other values may arrive between
+/// the parts.
 struct Growing {
     header: KeyHeader,
     /// `None` if the server cannot hold the value.
