@@ -47,7 +47,7 @@ impl<'a> LeftOut<'a> {
     fn note(&mut self, loss: Loss, what: impl Fn() -> String) -> Result<(), Failure> {
         if self.policy == Policy::Fail && loss.is_data() {
             return Err(Failure::Unsupported(format!(
-                "the target cannot hold {} ({loss}); leave it out with --on-unsupported warn or skip",
+                "the target cannot hold {} ({loss}); --on-unsupported warn or skip leaves it out",
                 what()
             )));
         }
