@@ -1,4 +1,4 @@
-//! Addresses of servers as people write them.
+//! Addresses of servers, as URLs.
 
 use percent_encoding::percent_decode_str;
 use redis_resp::connection::{Credentials, Endpoint, Peer, Sentinels, TlsSettings};
@@ -6,16 +6,16 @@ use url::Url;
 
 use crate::tls::tls;
 
-/// The port of Dragonfly, Redis and Valkey.
+/// The default port of Dragonfly, Redis and Valkey.
 const PORT: u16 = 6379;
 
-/// The port of Sentinel.
+/// The default port of Sentinel.
 const SENTINEL_PORT: u16 = 26379;
 
-/// Reads the address of a server. The text never appears in an error: it may hold a password.
+/// Parses the address of a server. The text never appears in an error, because it may contain a password.
 pub(crate) fn parse(peer: Peer, text: &str, settings: &TlsSettings) -> Result<Endpoint, String> {
     let Some((scheme, place)) = text.split_once("://") else {
-        return Err(format!("the {peer}'s address is no URL; {}", form(peer)));
+        return Err(format!("the {peer}'s address is not a URL; {}", form(peer)));
     };
     let scheme = scheme.to_ascii_lowercase();
     let (base, is_watched) = match scheme.strip_suffix("+sentinel") {
@@ -31,25 +31,25 @@ pub(crate) fn parse(peer: Peer, text: &str, settings: &TlsSettings) -> Result<En
     Ok(Endpoint { tls: tls(peer, with_tls, settings)?, ..endpoint })
 }
 
-/// A scheme, unless it is something else that is written before `://`.
+/// The text before `://` if it is a scheme, otherwise a description that shows nothing of it.
 fn shown(scheme: &str) -> &str {
     let is_scheme = scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte));
-    if is_scheme { scheme } else { "something else than a scheme and" }
+    if is_scheme { scheme } else { "something other than a scheme, then " }
 }
 
 /// `[user:password@]host[:port]`.
 fn straight(peer: Peer, place: &str) -> Result<Endpoint, String> {
     let url =
-        url(place).map_err(|error| format!("the {peer}'s address is no URL: {error}; {}", form(peer)))?;
+        url(place).map_err(|error| format!("the {peer}'s address is not a URL: {error}; {}", form(peer)))?;
     if !matches!(url.path(), "" | "/") || url.query().is_some() || url.fragment().is_some() {
         return Err(format!(
-            "the {peer}'s address has something behind the port; databases are kept as they are; {}",
+            "the {peer}'s address has text after the port; it cannot name a database, because all databases are copied; {}",
             form(peer)
         ));
     }
     let host = host(&url).filter(|host| !host.contains(','));
     let host =
-        host.ok_or_else(|| format!("the {peer}'s address names no host, or several; {}", form(peer)))?;
+        host.ok_or_else(|| format!("the {peer}'s address does not name exactly one host; {}", form(peer)))?;
     Ok(Endpoint { credentials: credentials(&url), ..Endpoint::new(peer, host, url.port().unwrap_or(PORT)) })
 }
 
@@ -59,12 +59,13 @@ fn watched(peer: Peer, place: &str) -> Result<Endpoint, String> {
     let (place, query) = place.split_once('?').unwrap_or((place, ""));
     let (place, service) = place.split_once('/').unwrap_or((place, ""));
     if service.is_empty() || service.contains(['/', '#']) || query.contains('#') {
-        return Err(wrong("names no service, or has something behind it"));
+        return Err(wrong("names no service, or has text after the service"));
     }
     let (login, places) = place.rsplit_once('@').unwrap_or(("", place));
     let addresses = places.split(',').map(sentinel).collect::<Option<Vec<_>>>();
-    let addresses = addresses.ok_or_else(|| wrong("names a sentinel that is no host[:port]"))?;
-    let login = url(&format!("{login}@h")).map_err(|_form| wrong("has no user:password before @"))?;
+    let addresses = addresses.ok_or_else(|| wrong("names a Sentinel that is not host[:port]"))?;
+    let login =
+        url(&format!("{login}@h")).map_err(|_form| wrong("does not have user:password before the @"))?;
     let (host, port) = addresses.first().cloned().unwrap_or_default();
     let sentinels =
         Sentinels { addresses, service: decode(service), credentials: asked(query).map_err(wrong)? };
@@ -85,7 +86,7 @@ fn asked(query: &str) -> Result<Option<Credentials>, &'static str> {
         match pair.split_once('=') {
             Some(("sentinel-user", value)) => user = Some(decode(value)),
             Some(("sentinel-password", value)) => password = Some(decode(value)),
-            _ => return Err("has something else than sentinel-user and sentinel-password behind the ?"),
+            _ => return Err("has a parameter other than sentinel-user and sentinel-password after the ?"),
         }
     }
     match (user, password) {
@@ -102,14 +103,14 @@ fn form(peer: Peer) -> &'static str {
 }
 
 const SENTINEL_FORM: &str = "write redis+sentinel://[user:password@]host[:port][,host[:port]...]/service, or rediss+sentinel:// for TLS; \
-?sentinel-user=..&sentinel-password=.. behind it is the sentinels' login";
+append ?sentinel-user=..&sentinel-password=.. for the login at the Sentinels";
 
-/// The scheme was looked at before.
+/// Parses an address without its scheme, which was checked before.
 fn url(place: &str) -> Result<Url, url::ParseError> {
     Url::parse(&format!("redis://{place}"))
 }
 
-/// An IPv6 address without its brackets.
+/// The host. An IPv6 address loses its brackets.
 fn host(url: &Url) -> Option<String> {
     let host = url.host_str().filter(|host| !host.is_empty())?;
     Some(host.trim_start_matches('[').trim_end_matches(']').to_owned())
@@ -164,7 +165,7 @@ mod tests {
         }
     }
 
-    /// P32: what is asked for is done, or is an error.
+    /// P32: a setting has an effect, or is an error.
     #[test]
     fn tls_that_is_of_no_use() {
         let anyone = TlsSettings { insecure: true, ..TlsSettings::default() };

@@ -1,4 +1,4 @@
-//! What can be typed.
+//! Command-line arguments.
 
 use std::path::PathBuf;
 
@@ -8,35 +8,36 @@ use serde::Deserialize;
 use crate::commands::inspect::flags::InspectFlags;
 use crate::tls::{TargetTlsFlags, TlsFlags};
 
-/// Leave Dragonfly for Redis: follow a running Dragonfly and keep an equal Redis.
+/// Leave Dragonfly for Redis: replicate a running Dragonfly into a Redis.
 #[derive(Debug, Parser)]
 #[command(name = "df2redis-cli", version, after_help = EXIT_CODES)]
 pub(crate) struct Cli {
-    /// What to do.
+    /// The subcommand.
     #[command(subcommand)]
     pub command: Command,
-    /// How log lines are written.
+    /// Format of the log lines.
     #[arg(long, global = true, value_enum, default_value = "text")]
     pub log_format: LogFormat,
-    /// The least important log lines that are shown. Keys appear from debug on, values never.
+    /// Lowest level of the log lines to show; keys appear only at debug and trace, values never.
     #[arg(long, global = true, value_enum, default_value = "info")]
     pub log_level: LogLevel,
 }
 
-const EXIT_CODES: &str = "Exit codes: 0 done, or stopped and drained; 1 failed; 2 wrong flags or configuration; \
-3 the comparison found differences; 4 cannot go on from where the run before stood: another source, other settings, or something was refused; --force-resync starts over; 5 the target refused or cannot hold something; 6 a key is on both sides, and --on-conflict is panic";
+const EXIT_CODES: &str = "Exit codes: 0 done, or stopped with everything that was read on the target; 1 failed; \
+2 wrong flags or configuration; 3 the comparison found differences; 4 cannot resume from the stored checkpoint: another source, \
+other settings, or a refused command; --force-resync synchronises fully; 5 the target is unreachable, refused something, cannot hold a key, or holds keys and \
+no setting says what to do with them; 6 a key is on both sides, and --on-conflict is panic; 130 a second signal arrived";
 
-/// What to do.
+/// The subcommands.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Copy a running Dragonfly into a Redis, and follow its writes until stopped.
+    /// Copy a running Dragonfly into a Redis and follow its writes until you stop the run.
     Replicate(Box<ReplicateFlags>),
-    /// Remove what this tool keeps beside the keys on a target: positions, and what it has noted of keys. To be run when the
-    /// replication has come to its end for good.
+    /// Remove the keys that df2redis keeps beside the data on a target, once the replication has ended for good.
     Cleanup(CleanupFlags),
-    /// Replicate a recorded Dragonfly into a throw-away Redis and compare every key.
+    /// Replicate a recorded Dragonfly session into a temporary Redis and compare every key.
     Demo(DemoFlags),
-    /// Look into snapshot files of Dragonfly, Redis and Valkey, compare them, and turn them into others.
+    /// Report on, compare and convert snapshot files of Dragonfly, Redis and Valkey.
     Inspect(InspectFlags),
 }
 
@@ -45,10 +46,10 @@ pub(crate) enum Command {
 pub(crate) struct ReplicateFlags {
     #[command(flatten)]
     pub settings: Settings,
-    /// A TOML file with the same settings.
+    /// TOML file with the same settings; a flag overrides the file [default: no file].
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// Synchronise fully, even if the target holds positions from which the source could resume.
+    /// Synchronise fully, even if the target holds a checkpoint to resume from [default: resume].
     #[arg(long)]
     pub force_resync: bool,
 }
@@ -56,108 +57,109 @@ pub(crate) struct ReplicateFlags {
 /// Flags of `cleanup`.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct CleanupFlags {
-    /// The Redis or Valkey, or a node of the cluster, as for replicate.
+    /// URL of the Redis or Valkey, or of any node of the cluster, in the same form as for replicate.
     #[arg(long, value_name = "URL")]
     pub target: String,
-    /// As for replicate.
+    /// Kind of target: auto (ask the target), standalone or cluster [default: auto].
     #[arg(long, value_name = "MODE")]
     pub target_mode: Option<String>,
-    /// The task whose keys are removed; those of other tasks are spared [default: none].
+    /// Name of the task whose keys are removed; other tasks' keys stay [default: none].
     #[arg(long, value_name = "NAME")]
     pub task_name: Option<String>,
-    /// Only count.
+    /// Count the keys, but remove none [default: remove them].
     #[arg(long)]
     pub dry_run: bool,
-    /// Also while a run writes to the target, which starts over then.
+    /// Remove the keys even while a run writes to the target; that run then starts over [default: refuse].
     #[arg(long)]
     pub force: bool,
     #[command(flatten)]
     pub tls: TargetTlsFlags,
 }
 
-/// What can stand in the configuration file too, under the same names; a flag goes before the file.
+/// The settings that the configuration file can hold too, under the same names. A flag overrides the file.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Args, Deserialize)]
 #[serde(rename_all = "kebab-case", default)]
 pub(crate) struct Settings {
-    /// The Dragonfly to follow.
+    /// URL of the Dragonfly to replicate.
     #[arg(
         long,
         value_name = "URL",
-        help = "The Dragonfly to follow: dragonfly://[user:password@]host[:port], or dragonflys:// for TLS"
+        help = "URL of the Dragonfly to replicate: dragonfly://[user:password@]host[:port], or dragonflys:// for TLS"
     )]
     pub source: Option<String>,
-    /// The Redis or Valkey to write to.
+    /// URL of the Redis or Valkey to write to.
     #[arg(
         long,
         value_name = "URL",
-        help = "The Redis or Valkey to write to, or any node of a cluster: redis://[user:password@]host[:port], or rediss:// for TLS; behind Sentinel, redis+sentinel://[user:password@]host[:port][,host[:port]...]/service"
+        help = "URL of the Redis or Valkey to write to, or of any node of a cluster: redis://[user:password@]host[:port], or rediss:// for TLS; behind Sentinel, redis+sentinel://[user:password@]host[:port][,host[:port]...]/service"
     )]
     pub target: Option<String>,
-    /// What the target is: auto (as it says itself), standalone or cluster [default: auto].
+    /// Kind of target: auto (ask the target), standalone or cluster [default: auto].
     #[arg(long, value_name = "MODE")]
     pub target_mode: Option<String>,
-    /// A name for this task, so that several runs can write to one target: reserved keys and connections carry it
+    /// Name of this task, carried by its reserved keys and connections, so that several runs can write to one target
     /// [default: none].
     #[arg(long, value_name = "NAME")]
     pub task_name: Option<String>,
-    /// In a cluster, positions wait until so many replicas of each primary have what they stand behind, or all that it has.
-    /// With 0, a replica that takes over may lack some, and everything is synchronised again then [default: 1].
+    /// In a cluster: replicas per primary that must acknowledge before a checkpoint is stored (all, if a primary has fewer);
+    /// with 0, a fail-over of a primary may cost a full synchronisation [default: 1].
     #[arg(long, value_name = "REPLICAS")]
     pub wait_replicas: Option<u16>,
-    /// A directory for what is kept locally: the state of the run, and the journal while the target is slower than the
-    /// source.
+    /// Directory for the state file and for the relay log, which keeps the journal while the target is slower than the
+    /// source [default: none, nothing is kept on disk].
     #[arg(long, value_name = "DIR")]
     pub state_dir: Option<PathBuf>,
-    /// The most that is kept of each flow's journal in the state directory, such as 500MiB; 0 for none [default: 8GiB].
+    /// Maximum size of the relay log of each flow, in bytes or as 500MiB; 0 disables the relay log [default: 8GiB].
     #[arg(long, value_name = "SIZE")]
     pub relay_max_bytes: Option<String>,
-    /// The most memory for what is on its way from the source to the target, over all flows. Three eighths of it are the
-    /// largest record or element that can be copied [default: 256MiB].
+    /// Maximum memory for data in transit, over all flows, in bytes or as 500MiB, at least 16MiB; a fourth of it
+    /// bounds the largest record or element that can be copied [default: 256MiB].
     #[arg(long, value_name = "SIZE")]
     pub memory_limit: Option<String>,
-    /// What to do with what the target cannot hold: fail, warn or skip [default: fail]; by kind: json=string,bloom=skip,
-    /// member-ttl=emulate|drop|fail.
+    /// What to do with data that the target cannot hold: fail, warn or skip, or by kind: json=string, bloom=skip,
+    /// member-ttl=emulate|drop|fail [default: fail].
     #[arg(long, value_name = "POLICY")]
     pub on_unsupported: Option<String>,
-    /// What a first start does with keys that the target holds: require-empty, merge, mirror or flush
+    /// What a first start does with a target that holds keys: require-empty, merge, mirror or flush
     /// [default: require-empty].
     #[arg(long, value_name = "WHAT")]
     pub on_start: Option<String>,
-    /// With --on-start merge, what becomes of keys that both hold: overwrite, skip (the target's key stays, whatever the
-    /// source does with it) or panic (the run stops before it) [default: overwrite].
+    /// With --on-start merge, what to do with a key that both sides hold: overwrite, skip (the target's key stays, whatever
+    /// the source does with it) or panic (the run stops before the key is written) [default: overwrite].
     #[arg(long, value_name = "WHAT")]
     pub on_conflict: Option<String>,
-    /// Where databases go: 0=5,3=0,7=skip. Others stay where they are.
+    /// Where each database goes, such as 0=5,3=0,7=skip [default: to the same database].
     #[arg(long, value_name = "MAP")]
     pub map_db: Option<String>,
-    /// Take only keys that fit one of these patterns (*, ?, [a-z]).
+    /// Copy only keys that match this pattern (*, ?, [a-z]); can be repeated [default: all keys].
     #[arg(long, value_name = "GLOB")]
     pub allow_keys: Vec<String>,
-    /// Leave out keys that fit one of these patterns.
+    /// Leave out keys that match this pattern; can be repeated [default: no keys].
     #[arg(long, value_name = "GLOB")]
     pub block_keys: Vec<String>,
-    /// Take only values of these types: string, list, set, hash, zset, stream, json, bloom, cuckoo, cms, topk.
+    /// Copy only values of these types: string, list, set, hash, zset, stream, json, bloom, cuckoo, cms, topk [default: all
+    /// types].
     #[arg(long, value_name = "TYPE", value_delimiter = ',')]
     pub allow_types: Vec<String>,
-    /// Leave out values of these types.
+    /// Leave out values of these types [default: no types].
     #[arg(long, value_name = "TYPE", value_delimiter = ',')]
     pub block_types: Vec<String>,
-    /// Take only these commands of the journal.
+    /// Apply only these commands of the journal [default: all commands].
     #[arg(long, value_name = "COMMAND", value_delimiter = ',')]
     pub allow_commands: Vec<String>,
-    /// Leave out these commands of the journal, such as FLUSHALL.
+    /// Leave out these commands of the journal, such as FLUSHALL [default: no commands].
     #[arg(long, value_name = "COMMAND", value_delimiter = ',')]
     pub block_commands: Vec<String>,
-    /// Keys that begin with OLD begin with NEW on the target.
+    /// Replace the key prefix OLD with NEW on the target; can be repeated [default: names stay].
     #[arg(long, value_name = "OLD=NEW")]
     pub rename_keys: Vec<String>,
-    /// End the run when the source or the target stays away for this long; without it, it is tried for ever.
+    /// Seconds that the source or the target may be unreachable before the run ends [default: retry for ever].
     #[arg(long, value_name = "SECONDS")]
     pub give_up_after: Option<u64>,
-    /// Read the snapshot no faster than this, over all flows, such as 50MiB.
+    /// Maximum read rate of the snapshot, over all flows, in bytes per second or as 50MiB [default: no limit].
     #[arg(long, value_name = "SIZE")]
     pub snapshot_bytes_per_second: Option<String>,
-    /// Send the target no more than this many commands a second, over all flows.
+    /// Maximum rate of commands to the target, over all flows, in commands per second [default: no limit].
     #[arg(long, value_name = "COMMANDS")]
     pub target_ops_per_second: Option<u64>,
     #[command(flatten)]
@@ -168,30 +170,30 @@ pub(crate) struct Settings {
 /// Flags of `demo`.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct DemoFlags {
-    /// The redis-server to start.
+    /// The redis-server program to start.
     #[arg(long, value_name = "FILE", default_value = "redis-server")]
     pub redis_server: PathBuf,
 }
 
-/// How log lines are written.
+/// Format of the log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum LogFormat {
-    /// For people.
+    /// Plain text.
     Text,
-    /// One JSON object a line.
+    /// One JSON object per line.
     Json,
 }
 
-/// The least important log lines that are shown.
+/// Lowest level of the log lines to show.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum LogLevel {
-    /// Only what stops the run.
+    /// Only errors that stop the run.
     Error,
-    /// What is degraded too.
+    /// Also problems that the run survives.
     Warn,
-    /// Changes of phase too.
+    /// Also changes of phase.
     Info,
-    /// Odd but handled things too; keys may appear.
+    /// Also unusual events that are handled; keys may appear.
     Debug,
     /// Everything.
     Trace,

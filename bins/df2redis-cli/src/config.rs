@@ -6,9 +6,9 @@ use clap::CommandFactory;
 
 use crate::cli::{Cli, Settings};
 
-/// Reads a file.
+/// Reads a configuration file.
 pub(crate) fn load(path: &Path) -> Result<Settings, String> {
-    let named = |error: String| format!("the configuration file {}: {error}", path.display());
+    let named = |error: String| format!("cannot use the configuration file {}: {error}", path.display());
     let text = std::fs::read_to_string(path).map_err(|error| named(error.to_string()))?;
     parse(&text).map_err(named)
 }
@@ -22,7 +22,7 @@ fn parse(text: &str) -> Result<Settings, String> {
     table.try_into().map_err(|error: toml::de::Error| error.to_string())
 }
 
-/// The settings a file may hold: the flags of `replicate` that are settings.
+/// The keys that a file may hold: those flags of `replicate` that are settings.
 fn known_keys() -> Vec<String> {
     let cli = Cli::command();
     let replicate = cli.find_subcommand("replicate");
@@ -51,7 +51,7 @@ mod tests {
         assert_eq!((file.source.as_deref(), file.give_up_after), (Some("dragonfly://a"), Some(9)));
     }
 
-    /// Whatever can be a flag can stand in the file.
+    /// Every setting that is a flag can also be in the file.
     #[test]
     fn every_setting_is_read() {
         let of = |key: &str| match key {

@@ -1,4 +1,4 @@
-//! What appears on standard error: log lines, and on a terminal one line of progress below them.
+//! Standard error: log lines and, on a terminal, one progress line below them.
 
 use std::io::{self, IsTerminal, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,14 +9,14 @@ use tracing_subscriber::fmt::MakeWriter;
 
 use crate::cli::{LogFormat, LogLevel};
 
-/// Erases the line that the cursor is in.
+/// Erases the line of the cursor.
 const ERASE: &str = "\r\x1b[2K";
 
-/// Standard error, shared by logs and progress.
+/// Standard error, which logs and the progress line share.
 #[derive(Clone)]
 pub(crate) struct Console {
     terminal: bool,
-    /// The line of progress that is on the screen; empty when there is none.
+    /// The progress line on the screen; empty if there is none.
     progress: Arc<Mutex<String>>,
 }
 
@@ -29,7 +29,7 @@ impl Console {
         self.terminal
     }
 
-    /// Sends log lines here.
+    /// Sends all log lines to this console.
     pub(crate) fn install_logs(&self, format: LogFormat, level: LogLevel) {
         let level = match level {
             LogLevel::Error => LevelFilter::ERROR,
@@ -46,7 +46,7 @@ impl Console {
         }
     }
 
-    /// Replaces the line of progress, cut to the terminal's width. Does nothing unless on a terminal.
+    /// Replaces the progress line, cut to the width of the terminal. Does nothing without a terminal.
     pub(crate) fn show_progress(&self, line: &str) {
         if self.terminal {
             let columns = tcgetwinsize(io::stderr()).map_or(80, |size| usize::from(size.ws_col.max(20)));
@@ -57,7 +57,7 @@ impl Console {
         }
     }
 
-    /// Writes one line above the progress.
+    /// Writes one line above the progress line.
     pub(crate) fn line(&self, line: &str) {
         self.write(&format!("{line}\n"));
     }
@@ -71,7 +71,7 @@ impl Console {
         }
     }
 
-    /// Ends the line of progress, so that what follows stands below it.
+    /// Ends the progress line, so that the next output is below it.
     pub(crate) fn end_progress(&self) {
         let mut progress = self.lock();
         if !progress.is_empty() {
@@ -80,7 +80,7 @@ impl Console {
         }
     }
 
-    /// Takes the line of progress away.
+    /// Removes the progress line.
     pub(crate) fn clear_progress(&self) {
         let mut progress = self.lock();
         if !progress.is_empty() {
@@ -94,12 +94,12 @@ impl Console {
     }
 }
 
-/// Standard error may be closed; there is nobody left to tell then.
+/// Standard error may be closed. Then the error cannot be reported.
 fn write_all(text: &str) {
     drop(io::stderr().lock().write_all(text.as_bytes()));
 }
 
-/// One log line on its way.
+/// One log line that is being written.
 pub(crate) struct LogLine<'a> {
     console: &'a Console,
     text: Vec<u8>,

@@ -1,4 +1,4 @@
-//! Exit codes, one for each thing that a script has to tell apart (P34).
+//! Exit codes: one for each outcome that a script must distinguish (P34).
 
 use std::io;
 use std::process::ExitCode;
@@ -7,7 +7,7 @@ use dfly_replica::{Blame, Error};
 
 use crate::console::Console;
 
-/// Why a command did not do what it was asked for.
+/// Why a command failed.
 #[derive(Debug)]
 pub(crate) enum Failure {
     /// Wrong flags or configuration.
@@ -16,16 +16,16 @@ pub(crate) enum Failure {
     Replication(Box<Error>),
     /// The comparison found differences.
     Different(String),
-    /// The target cannot hold something, and was not to do without it.
+    /// The target cannot hold something, and the policy is to fail.
     Unsupported(String),
-    /// Whoever read the output has enough of it.
+    /// The reader of the output has closed it.
     OutputClosed,
     /// Anything else.
     Other(anyhow::Error),
 }
 
 impl Failure {
-    /// A failed write to standard output.
+    /// The failure for a failed write to standard output.
     pub(crate) fn of_output(error: io::Error) -> Self {
         match error.kind() {
             io::ErrorKind::BrokenPipe => Self::OutputClosed,
@@ -46,7 +46,7 @@ impl From<Error> for Failure {
     }
 }
 
-/// Says what went wrong, in one line, and gives the exit code.
+/// Prints what went wrong in one line, and returns the exit code.
 pub(crate) fn code(done: Result<(), Failure>, console: &Console) -> ExitCode {
     let Err(failure) = done else { return ExitCode::SUCCESS };
     let (code, line) = match failure {

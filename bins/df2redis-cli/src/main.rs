@@ -1,4 +1,4 @@
-//! The command line of df2redis: flags and files in, an exit code out.
+//! The command line of df2redis: it reads flags and files and ends with an exit code.
 
 mod address;
 mod cli;

@@ -1,4 +1,4 @@
-//! Flags and file together, as the engine takes them.
+//! Combines flags and file into the configuration of the engine.
 
 use std::collections::BTreeSet;
 use std::str::FromStr;
@@ -13,12 +13,13 @@ use crate::address;
 use crate::cli::{ReplicateFlags, Settings};
 use crate::config;
 
-/// The settings of a run: a flag goes before the file, the file before the default.
+/// The settings of a run: a flag overrides the file, and the file overrides the default.
 pub(crate) fn engine_config(flags: &ReplicateFlags) -> Result<EngineConfig, String> {
     let file = flags.config.as_deref().map_or_else(|| Ok(Settings::default()), config::load)?;
     let settings = merge(flags.settings.clone(), file);
-    let source = settings.source.as_ref().ok_or("no source is named: give --source dragonfly://host:port")?;
-    let target = settings.target.as_ref().ok_or("no target is named: give --target redis://host:port")?;
+    let source =
+        settings.source.as_ref().ok_or("the source is missing: give --source dragonfly://host:port")?;
+    let target = settings.target.as_ref().ok_or("the target is missing: give --target redis://host:port")?;
     let endpoint = |peer, address: &str| address::parse(peer, address, &settings.tls.of(peer));
     let mut config = EngineConfig::new(endpoint(Peer::Source, source)?, endpoint(Peer::Target, target)?);
     config.target_mode = target_mode(settings.target_mode.as_deref().unwrap_or("auto"))?;
@@ -28,7 +29,7 @@ pub(crate) fn engine_config(flags: &ReplicateFlags) -> Result<EngineConfig, Stri
     config.on_conflict = on_conflict(settings.on_conflict.as_deref().unwrap_or("overwrite"))?;
     if config.on_conflict != OnConflict::Overwrite && config.on_start != OnStart::Merge {
         return Err(
-            "--on-conflict skip and panic are for --on-start merge: otherwise no key is on both sides".into(),
+            "--on-conflict skip and panic need --on-start merge: without it, no key is on both sides".into(),
         );
     }
     config.force_resync = flags.force_resync;
@@ -112,13 +113,13 @@ pub(crate) fn task_name(name: Option<&str>) -> Result<TaskName, String> {
     name.unwrap_or_default().parse().map_err(|error| format!("--task-name: {error}"))
 }
 
-/// As `--target-mode` says.
+/// Parses the value of `--target-mode`.
 pub(crate) fn target_mode(text: &str) -> Result<TargetMode, String> {
     match text {
         "auto" => Ok(TargetMode::Auto),
         "standalone" => Ok(TargetMode::Standalone),
         "cluster" => Ok(TargetMode::Cluster),
-        other => Err(format!("--target-mode: \"{other}\" is none of auto, standalone, cluster")),
+        other => Err(format!("--target-mode: \"{other}\" is not one of auto, standalone, cluster")),
     }
 }
 
@@ -128,7 +129,7 @@ fn on_start(text: &str) -> Result<OnStart, String> {
         "merge" => Ok(OnStart::Merge),
         "mirror" => Ok(OnStart::Mirror),
         "flush" => Ok(OnStart::Flush),
-        other => Err(format!("--on-start: \"{other}\" is none of require-empty, merge, mirror, flush")),
+        other => Err(format!("--on-start: \"{other}\" is not one of require-empty, merge, mirror, flush")),
     }
 }
 
@@ -137,7 +138,7 @@ fn on_conflict(text: &str) -> Result<OnConflict, String> {
         "overwrite" => Ok(OnConflict::Overwrite),
         "skip" => Ok(OnConflict::Skip),
         "panic" => Ok(OnConflict::Panic),
-        other => Err(format!("--on-conflict: \"{other}\" is none of overwrite, skip, panic")),
+        other => Err(format!("--on-conflict: \"{other}\" is not one of overwrite, skip, panic")),
     }
 }
 
@@ -155,7 +156,7 @@ fn kinds(flag: &str, names: &[String]) -> Result<Vec<ValueKind>, String> {
         "cms" => Ok(ValueKind::CountMinSketch),
         "topk" => Ok(ValueKind::TopK),
         _ => Err(format!(
-            "{flag}: there is no type \"{name}\"; there are string, list, set, hash, zset, stream, json, bloom, cuckoo, cms, topk"
+            "{flag}: unknown type \"{name}\"; the types are string, list, set, hash, zset, stream, json, bloom, cuckoo, cms, topk"
         )),
     };
     names.iter().map(kind).collect()
@@ -167,22 +168,22 @@ fn commands(flag: &str, names: &[String]) -> Result<BTreeSet<String>, String> {
         match lookup(name.as_bytes()) {
             Some(_) => Ok(name),
             None => Err(format!(
-                "{flag}: no Dragonfly journals \"{name}\"; docs/commands.md lists what is journaled"
+                "{flag}: Dragonfly does not journal \"{name}\"; docs/commands.md lists the commands that it journals"
             )),
         }
     };
     names.iter().map(known).collect()
 }
 
-/// With less, every flow would hold less than a batch.
+/// The minimum of `--memory-limit`, in bytes. With less, a flow could not hold one batch.
 const LEAST_MEMORY: usize = 16 << 20;
 
 fn memory_limit(text: &str) -> Result<usize, String> {
     let bytes = usize::try_from(size("--memory-limit", text)?).unwrap_or(usize::MAX);
-    if bytes < LEAST_MEMORY { Err("--memory-limit: 16MiB is the least".into()) } else { Ok(bytes) }
+    if bytes < LEAST_MEMORY { Err("--memory-limit: the minimum is 16MiB".into()) } else { Ok(bytes) }
 }
 
-/// A size as people write it: `500MiB`, `8GiB`, `1000`.
+/// Parses a size such as `500MiB`, `8GiB` or `1000`, into bytes.
 fn size(flag: &str, text: &str) -> Result<u64, String> {
     let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
     let (number, unit) = text.split_at(digits);
@@ -192,10 +193,10 @@ fn size(flag: &str, text: &str) -> Result<u64, String> {
         "m" | "mb" | "mib" => 20,
         "g" | "gb" | "gib" => 30,
         "t" | "tb" | "tib" => 40,
-        _ => return Err(format!("{flag}: \"{text}\" is no size; write 1000, 500MiB or 8GiB")),
+        _ => return Err(format!("{flag}: \"{text}\" is not a size; write 1000, 500MiB or 8GiB")),
     };
     let bytes = number.parse::<u64>().ok().and_then(|number| number.checked_mul(1 << shift));
-    bytes.ok_or_else(|| format!("{flag}: \"{text}\" is no size; write 1000, 500MiB or 8GiB"))
+    bytes.ok_or_else(|| format!("{flag}: \"{text}\" is not a size; write 1000, 500MiB or 8GiB"))
 }
 
 #[cfg(test)]

@@ -1,14 +1,15 @@
-//! Signals: the first asks for an orderly end, the second ends at once.
+//! Signals: the first one starts a clean shutdown, the second one ends the process at once.
 
 use anyhow::Context;
 use dfly_replica::Stop;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
-/// The exit code after a second signal, as shells have it for an interrupt.
+/// The exit code after a second signal: the code that shells use for an interrupt.
 const ABORTED: i32 = 130;
 
-/// Listens for SIGINT and SIGTERM. Gives what the engine watches, and the means to end the run otherwise.
+/// Listens for SIGINT and SIGTERM. Returns the receiver that the engine watches, and a sender that stops the run without a
+/// signal.
 pub(crate) fn on_signals() -> anyhow::Result<(watch::Sender<Stop>, watch::Receiver<Stop>)> {
     let (stop, stopped) = watch::channel(Stop::Running);
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;

@@ -1,4 +1,4 @@
-//! TLS of both sides, as flags and settings.
+//! TLS flags and settings of both sides.
 
 use std::path::PathBuf;
 
@@ -6,7 +6,7 @@ use clap::Args;
 use redis_resp::connection::{Peer, Tls, TlsSettings};
 use serde::Deserialize;
 
-/// What is asked of the servers, and shown to them; each only for an address that asks for TLS.
+/// What is required of the servers' certificates, and which certificates they get. Only for an address that uses TLS.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Args, Deserialize)]
 #[serde(rename_all = "kebab-case", default)]
 pub(crate) struct TlsFlags {
@@ -18,51 +18,53 @@ pub(crate) struct TlsFlags {
     pub target: TargetTlsFlags,
 }
 
-/// Those of the source.
+/// TLS flags of the source.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Args, Deserialize)]
 #[serde(rename_all = "kebab-case", default)]
 pub(crate) struct SourceTlsFlags {
-    /// A PEM file with the certificates that are trusted for the source; without it, the system's are.
+    /// PEM file with the CA certificates to trust for the source [default: those of the system].
     #[arg(long, value_name = "FILE")]
     pub source_tls_ca: Option<PathBuf>,
-    /// A PEM file with the certificate that is shown to the source, and those between it and the root.
+    /// PEM file with the client certificate for the source and its intermediate certificates [default: none].
     #[arg(long, value_name = "FILE")]
     pub source_tls_cert: Option<PathBuf>,
-    /// The key of --source-tls-cert.
+    /// PEM file with the private key of --source-tls-cert [default: none].
     #[arg(long, value_name = "FILE")]
     pub source_tls_key: Option<PathBuf>,
-    /// The name that the source's certificate is for, if it is not the host of the address.
+    /// Name that the source's certificate must contain [default: the host of the address].
     #[arg(long, value_name = "NAME")]
     pub source_tls_server_name: Option<String>,
-    /// Take whatever certificate the source has: whoever sits between can read and change everything.
+    /// Accept any certificate of the source, so that anyone on the network path can read and change all data [default: verify
+    /// it].
     #[arg(long)]
     pub source_tls_insecure: bool,
 }
 
-/// Those of the target.
+/// TLS flags of the target.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Args, Deserialize)]
 #[serde(rename_all = "kebab-case", default)]
 pub(crate) struct TargetTlsFlags {
-    /// A PEM file with the certificates that are trusted for the target; without it, the system's are.
+    /// PEM file with the CA certificates to trust for the target [default: those of the system].
     #[arg(long, value_name = "FILE")]
     pub target_tls_ca: Option<PathBuf>,
-    /// A PEM file with the certificate that is shown to the target, and those between it and the root.
+    /// PEM file with the client certificate for the target and its intermediate certificates [default: none].
     #[arg(long, value_name = "FILE")]
     pub target_tls_cert: Option<PathBuf>,
-    /// The key of --target-tls-cert.
+    /// PEM file with the private key of --target-tls-cert [default: none].
     #[arg(long, value_name = "FILE")]
     pub target_tls_key: Option<PathBuf>,
-    /// The name that the target's certificate is for, and that of every server and Sentinel of it, if it is not the host of
-    /// the address.
+    /// Name that the certificate of the target, and of every other server and Sentinel of it, must contain [default: the host
+    /// of each address].
     #[arg(long, value_name = "NAME")]
     pub target_tls_server_name: Option<String>,
-    /// Take whatever certificate the target has: whoever sits between can read and change everything.
+    /// Accept any certificate of the target, so that anyone on the network path can read and change all data [default: verify
+    /// it].
     #[arg(long)]
     pub target_tls_insecure: bool,
 }
 
 impl TlsFlags {
-    /// What is not given here, as in `file`.
+    /// These flags, with missing ones taken from `file`.
     pub(crate) fn or(self, file: Self) -> Self {
         let (source, other) = (self.source, file.source);
         let source = SourceTlsFlags {
@@ -83,7 +85,7 @@ impl TlsFlags {
         Self { source, target }
     }
 
-    /// Those of one side.
+    /// The settings of one side.
     pub(crate) fn of(&self, peer: Peer) -> TlsSettings {
         match peer {
             Peer::Source => self.source.settings(),
@@ -116,21 +118,21 @@ impl TargetTlsFlags {
     }
 }
 
-/// TLS for an address that asks for it. Settings that would be of no use are errors (P32).
+/// TLS for an address that uses it. Settings without effect are errors (P32).
 pub(crate) fn tls(peer: Peer, is_asked_for: bool, settings: &TlsSettings) -> Result<Option<Tls>, String> {
     if !is_asked_for && *settings != TlsSettings::default() {
         return Err(format!(
-            "--{peer}-tls-... is for TLS, which the {peer}'s address does not ask for: write {} there",
+            "--{peer}-tls-... has no effect, because the {peer}'s address does not use TLS: write {} in the address",
             encrypted(peer)
         ));
     }
     if settings.insecure && settings.ca.is_some() {
         return Err(format!(
-            "--{peer}-tls-insecure takes every certificate: leave out --{peer}-tls-ca, or it"
+            "--{peer}-tls-insecure accepts any certificate, so --{peer}-tls-ca has no effect: leave out one of them"
         ));
     }
     let tls = is_asked_for.then(|| Tls::new(settings)).transpose();
-    tls.map_err(|error| format!("the {peer}'s TLS: {error}"))
+    tls.map_err(|error| format!("cannot set up TLS for the {peer}: {error}"))
 }
 
 fn encrypted(peer: Peer) -> &'static str {

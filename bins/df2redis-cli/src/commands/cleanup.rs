@@ -1,4 +1,4 @@
-//! `cleanup`: remove what replications have left beside the keys.
+//! `cleanup`: removes the keys that replications have left beside the data.
 
 use std::io::Write;
 
@@ -25,24 +25,26 @@ pub(crate) fn run(flags: &CleanupFlags) -> Result<(), Failure> {
 fn text(found: &Found, is_dry: bool) -> String {
     let done = if is_dry { "would be removed" } else { "removed" };
     if found.is_empty() {
-        return "the target holds nothing of df2redis\n".to_owned();
+        return "the target holds no keys of df2redis\n".to_owned();
     }
     let line = |(owned, count): (&Owned, &u64)| format!("{count:>8}  {}\n", what(*owned));
     let lines: String = found.iter().map(line).collect();
     let total: u64 = found.values().sum();
-    format!("{lines}{total:>8}  {done} in all\n")
+    format!("{lines}{total:>8}  {done} in total\n")
 }
 
 fn what(owned: Owned) -> &'static str {
     match owned {
         Owned::Positions => "positions",
-        Owned::SlotPositions => "positions of slots",
-        Owned::MemberExpiries => "expiries of members and fields, which nothing removes any more",
-        Owned::Refetch => "lists of keys to be read again",
+        Owned::SlotPositions => "positions of slots (cluster)",
+        Owned::MemberExpiries => {
+            "expiries of members and fields (nothing removes these members and fields after the cleanup)"
+        }
+        Owned::Refetch => "lists of keys to refetch",
         Owned::LeftOut => "lists of keys that were left out",
-        Owned::Protected => "lists of keys that the target had first",
-        Owned::Expiries => "what was known of expiries",
-        Owned::Growing => "values that were not complete",
-        Owned::Other => "others that begin with df2redis:",
+        Owned::Protected => "lists of protected keys",
+        Owned::Expiries => "stored TTL indexes",
+        Owned::Growing => "incomplete values",
+        Owned::Other => "other keys with the prefix df2redis:",
     }
 }

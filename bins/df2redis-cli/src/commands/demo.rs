@@ -1,4 +1,4 @@
-//! `demo`: a recorded Dragonfly into a real Redis, and every key compared.
+//! `demo`: replicates a recorded Dragonfly session into a real Redis and compares every key.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
@@ -19,23 +19,23 @@ use crate::cli::DemoFlags;
 use crate::console::Console;
 use crate::exit::Failure;
 
-/// The recording is replayed within a second; this is for machines under load.
+/// Time limit of the replay. It normally takes a second; the rest is for machines under load.
 const LIMIT: Duration = Duration::from_secs(120);
 
 pub(crate) fn run(flags: &DemoFlags, console: &Console) -> Result<(), Failure> {
     let recording = Recording::embedded().context("the bundled recording is damaged")?;
     let options = RedisOptions { program: flags.redis_server.clone().into(), ..RedisOptions::default() };
     let redis = RedisServer::start(options)
-        .context("a redis-server is needed for the demo (Debian: apt-get install redis-server)")?;
+        .context("the demo needs a redis-server (Debian: apt-get install redis-server)")?;
     info!(
         keys = recording.meta.keys,
         flows = recording.sessions.iter().map(|s| s.flows.len()).sum::<usize>(),
-        "a recorded Dragonfly v1.40.1 is the source"
+        "the source is a recorded Dragonfly v1.40.1"
     );
-    info!(port = redis.address().port(), "a throw-away Redis is the target");
+    info!(port = redis.address().port(), "the target is a temporary Redis");
     let runtime = tokio::runtime::Runtime::new().context("cannot start the runtime")?;
     let report = runtime.block_on(replicate(recording.clone(), &redis))?;
-    let mut client = redis.client().context("cannot ask the target")?;
+    let mut client = redis.client().context("cannot connect to the target")?;
     let options = CompareOptions {
         replayed: recording.journal_arguments(),
         entries_read_may_be_unknown: true,
@@ -50,7 +50,7 @@ pub(crate) fn run(flags: &DemoFlags, console: &Console) -> Result<(), Failure> {
         Ok(())
     } else {
         Err(Failure::Different(format!(
-            "{} keys differ from what the master held",
+            "{} keys differ from those of the master",
             comparison.differences.len()
         )))
     }
@@ -68,7 +68,7 @@ async fn replicate(recording: Recording, redis: &RedisServer) -> Result<Report, 
     let mut run = std::pin::pin!(engine.run(stopped));
     tokio::select! {
         done = &mut run => return Ok(done?),
-        finished = timeout(LIMIT, master.finished()) => finished.context("the recording was not replayed in time")?,
+        finished = timeout(LIMIT, master.finished()) => finished.context("the replay of the recording did not finish in time")?,
     }
     stop.send_replace(Stop::Drain);
     Ok(run.await?)
@@ -78,7 +78,7 @@ fn endpoint(peer: Peer, at: std::net::SocketAddr) -> Endpoint {
     Endpoint::new(peer, at.ip().to_string(), at.port())
 }
 
-/// A table by type: how many keys the master held, how many are equal, and what became of the others.
+/// Prints a table by type: the keys that the master held, and how many of them are equal, left out and different.
 fn show(report: &Report, comparison: &Comparison, recording: &Recording) -> std::io::Result<()> {
     let different = different_by_type(comparison, recording);
     let kinds: BTreeSet<&String> = comparison.compared.keys().chain(comparison.skipped.keys()).collect();
@@ -95,9 +95,9 @@ fn show(report: &Report, comparison: &Comparison, recording: &Recording) -> std:
     }
     table_row(&mut out, "all", total)?;
     let (keys, records, flows) = (report.keys(), report.records(), report.flows.len());
-    writeln!(out, "\n{keys} keys of the snapshot and {records} journal records came through {flows} flows.")?;
+    writeln!(out, "\n{flows} flows delivered {keys} keys of the snapshot and {records} journal records.")?;
     if !report.losses.is_empty() {
-        writeln!(out, "What a Redis without modules cannot hold was left out: {}.", report.losses)?;
+        writeln!(out, "Left out, because a Redis without modules cannot hold it: {}.", report.losses)?;
     }
     for difference in &comparison.differences {
         writeln!(out, "different: {difference}")?;
@@ -114,7 +114,7 @@ fn table_row(
     writeln!(out, "{name:<12} {held:>8} {equal:>8} {left_out:>10} {different:>10}")
 }
 
-/// Differing keys by the type that the master held; keys that it did not hold count as `none`.
+/// Counts different keys by their type on the master. Keys that the master did not hold count as `none`.
 fn different_by_type(comparison: &Comparison, recording: &Recording) -> BTreeMap<String, usize> {
     let rows: BTreeMap<_, _> =
         recording.expected().iter().map(|row| ((row.db, &row.key), row.value.type_name())).collect();

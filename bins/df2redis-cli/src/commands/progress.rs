@@ -1,4 +1,4 @@
-//! What a run is doing, in one line.
+//! The state of a run, in one line.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -10,16 +10,16 @@ use tracing::info;
 
 use crate::console::Console;
 
-/// How often the line changes on a terminal.
+/// Interval of the progress line on a terminal.
 const ON_TERMINAL: Duration = Duration::from_secs(1);
 
-/// How often a log line is written otherwise.
+/// Interval of the log line without a terminal.
 const IN_LOGS: Duration = Duration::from_secs(10);
 
-/// The most flows whose position is shown.
+/// Maximum number of flows whose position is shown.
 const FLOWS: usize = 8;
 
-/// Shows the reports of a run until its engine is gone.
+/// Shows the reports of a run until it has stopped or its engine is gone.
 pub(crate) async fn show(mut reports: watch::Receiver<Report>, console: Console) {
     let mut ticks = interval(if console.is_terminal() { ON_TERMINAL } else { IN_LOGS });
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -43,7 +43,7 @@ pub(crate) async fn show(mut reports: watch::Receiver<Report>, console: Console)
     console.end_progress();
 }
 
-/// Bytes a second.
+/// Bytes per second.
 fn rate(bytes: u64, time: Duration) -> u64 {
     let millis = u64::try_from(time.as_millis()).unwrap_or(u64::MAX).max(1);
     bytes.saturating_mul(1000) / millis
@@ -86,7 +86,7 @@ fn append(line: &mut String, text: std::fmt::Arguments<'_>) {
     line.write_fmt(text).unwrap_or_default();
 }
 
-/// A size as people read it.
+/// A size for people to read.
 pub(crate) fn size(bytes: u64) -> String {
     const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
     let unit = (u64::BITS - bytes.leading_zeros()).saturating_sub(1) / 10;

@@ -1,4 +1,4 @@
-//! `replicate`: copy a running Dragonfly, and follow it until stopped.
+//! `replicate`: copies a running Dragonfly and follows it until it is stopped.
 
 use anyhow::Context;
 use dfly_replica::{Engine, EngineConfig, Report};
@@ -35,7 +35,7 @@ fn warn_of_trust(config: &EngineConfig) {
     for endpoint in [&config.source, &config.target] {
         if endpoint.tls.as_ref().is_some_and(Tls::is_insecure) {
             warn!(
-                "the {}'s certificate is not verified: whoever sits between can read and change everything",
+                "the {}'s certificate is not verified: anyone on the network path can read and change all data",
                 endpoint.peer
             );
         }
@@ -46,16 +46,11 @@ fn summarise(report: &Report) {
     let (keys, records) = (report.keys(), report.records());
     let whole = !report.flows.is_empty() && report.flows.iter().all(|flow| flow.positions.is_some());
     if whole {
-        info!(
-            keys,
-            records,
-            read = size(report.bytes()),
-            "stopped; everything that was read is on the target"
-        );
+        info!(keys, records, read = size(report.bytes()), "stopped; the target has everything that was read");
     } else {
         warn!(
             keys,
-            "stopped before the snapshot was complete: the target holds a part of the data; run again"
+            "stopped before the snapshot was complete; the target holds only a part of the data; run it again"
         );
     }
     let (wanted, expiring) = report
@@ -65,16 +60,16 @@ fn summarise(report: &Report) {
     if wanted > 0 {
         warn!(
             keys = wanted,
-            "keys are still to be read again from the source; the next run goes on with them"
+            "some keys still have to be refetched from the source; the next run continues with them"
         );
     }
     if expiring > 0 {
         warn!(
             keys = expiring,
-            "sets and hashes have members with an expiry that only df2redis removes, while it runs"
+            "some sets and hashes have members or fields with an expiry that only df2redis removes, and only while it runs"
         );
     }
     if !report.losses.is_empty() {
-        info!(left_out = %report.losses, "what the target could not hold");
+        info!(left_out = %report.losses, "the target could not hold some of the data");
     }
 }

@@ -35,13 +35,13 @@ fn flags_and_files() {
     let both = ["replicate", "--source", "dragonfly://h", "--target", "redis://h"];
     expect(&[&both[..], &["--on-unsupported", "ignore"]].concat(), 2, &["ignore", "fail, warn, skip"]);
     let no_tls = ["--target-tls-ca", "ca.crt"];
-    expect(&[&both[..], &no_tls].concat(), 2, &["--target-tls-", "does not ask for", "rediss://"]);
+    expect(&[&both[..], &no_tls].concat(), 2, &["--target-tls-", "does not use TLS", "rediss://"]);
     let encrypted = ["replicate", "--source", "dragonfly://h", "--target", "rediss://h"];
     let no_file = ["--target-tls-ca", "/nonexistent.crt"];
     expect(
         &[&encrypted[..], &no_file].concat(),
         2,
-        &["the target's TLS", "/nonexistent.crt", "No such file"],
+        &["cannot set up TLS for the target", "/nonexistent.crt", "No such file"],
     );
     expect(&["replicate", "--config", "/nonexistent.toml"], 2, &["/nonexistent.toml"]);
     let unknown = run(&["replicat"]);

@@ -48,12 +48,12 @@ async fn replicated_and_cleaned_up() {
     let before = reserved(&cluster);
     assert!(before > 0);
     let counted = text(&["cleanup", "--target", &target, "--dry-run"]);
-    assert!(counted.contains(&format!("{before}  would be removed in all")), "{counted}");
+    assert!(counted.contains(&format!("{before}  would be removed in total")), "{counted}");
     assert_eq!(reserved(&cluster), before);
-    assert!(text(&["cleanup", "--target", &target]).contains(&format!("{before}  removed in all")));
+    assert!(text(&["cleanup", "--target", &target]).contains(&format!("{before}  removed in total")));
     assert_eq!(reserved(&cluster), 0);
     assert!(cluster.compare(&rows, &options).unwrap().is_equal(), "the keys themselves stay");
-    assert!(text(&["cleanup", "--target", &target]).contains("holds nothing of df2redis"));
+    assert!(text(&["cleanup", "--target", &target]).contains("holds no keys of df2redis"));
 }
 
 /// What `--target-mode` says is held against what the server says.
@@ -63,11 +63,11 @@ fn modes() {
     let url = redis.url();
     for (mode, code, words) in [
         ("cluster", 5, "is a single server, not a node of a cluster"),
-        ("both", 2, "none of auto, standalone, cluster"),
+        ("both", 2, "not one of auto, standalone, cluster"),
     ] {
         let output = run(&["cleanup", "--target", &url, "--target-mode", mode]);
         assert_eq!(output.status.code(), Some(code), "{}", stderr(&output));
         assert!(stderr(&output).contains(words), "{}", stderr(&output));
     }
-    assert!(text(&["cleanup", "--target", &url, "--target-mode", "standalone"]).contains("nothing"));
+    assert!(text(&["cleanup", "--target", &url, "--target-mode", "standalone"]).contains("no keys"));
 }

@@ -43,7 +43,7 @@ async fn sigint_drains_and_ends_with_0() {
     let state = tempfile::tempdir().unwrap();
     let (code, log) = through_the_binary(&["--state-dir", state.path().to_str().unwrap()], Signal::INT).await;
     assert_eq!(code, Some(0), "{log}");
-    assert!(log.contains("stopped; everything that was read is on the target keys=99"), "{log}");
+    assert!(log.contains("stopped; the target has everything that was read keys=99"), "{log}");
     assert!(log.contains("left_out=") && log.contains("json 3"), "{log}");
     assert!(!log.contains("s3cret") && !log.contains("p@ss"), "{log}");
     let saved = std::fs::read_to_string(state.path().join("state.json")).unwrap();

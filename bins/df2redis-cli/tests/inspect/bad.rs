@@ -75,28 +75,28 @@ fn what_is_no_snapshot() {
     let preamble = b"REDIS0009\xfa\x0caof-preamble\xc0\x01\xff";
     let preamble =
         [&preamble[..], &crc64::checksum(preamble).to_le_bytes(), b"*1\r\n$8\r\nFLUSHALL\r\n"].concat();
-    let append_only = "it is an append-only file, and only snapshots can be read: \
-                       start a redis-server on it and let it SAVE, then use that .rdb file";
+    let append_only = "this is an append-only file; only snapshots can be read: \
+                       load it into a redis-server, run SAVE there, and use that .rdb file";
     for (name, bytes, stated) in [
-        ("empty.rdb", &b""[..], "it is empty"),
-        ("text.rdb", b"hello there", "it is no snapshot: it starts with neither REDIS nor VALKEY"),
+        ("empty.rdb", &b""[..], "the file is empty"),
+        ("text.rdb", b"hello there", "this is not a snapshot: it starts with neither REDIS nor VALKEY"),
         ("short.rdb", b"REDIS", "the stream is cut off at byte 5, 4 or more bytes are missing"),
         ("x.aof", b"*2\r\n$6\r\nSELECT\r\n$1\r\n0\r\n", append_only),
         ("stamped.aof", b"#TS:1700000000\r\n*2\r\n", append_only),
         ("preamble.aof", &preamble, append_only),
         ("x.base.rdb", b"REDIS0010\xfa\x08aof-base\xc0\x01\xff\0\0\0\0\0\0\0\0", append_only),
         ("x.aof.manifest", b"file appendonly.aof.1.base.rdb seq 1 type b\n", append_only),
-        ("x.rdb.gz", b"\x1f\x8b\x08\0\0\0\0\0\0\0", "it is compressed with gzip: unpack it first"),
-        ("x.rdb.zst", b"\x28\xb5\x2f\xfd\0\0\0\0", "it is compressed with zstd: unpack it first"),
+        ("x.rdb.gz", b"\x1f\x8b\x08\0\0\0\0\0\0\0", "the file is compressed with gzip; unpack it first"),
+        ("x.rdb.zst", b"\x28\xb5\x2f\xfd\0\0\0\0", "the file is compressed with zstd; unpack it first"),
     ] {
         let file = write(folder.path(), name, bytes);
         assert_eq!(error(&["summary", &file]), format!("{file}: {stated}"));
     }
     let folder = folder.path().to_str().unwrap();
-    assert_eq!(error(&["summary", folder]), format!("{folder}: it is a folder, not a file"));
+    assert_eq!(error(&["summary", folder]), format!("{folder}: this is a folder, not a file"));
     let missing = format!("{folder}/missing.rdb");
     let told = error(&["summary", &missing]);
-    assert!(told.starts_with(&format!("{missing}: cannot open it: No such file")), "{told}");
+    assert!(told.starts_with(&format!("{missing}: cannot open the file: No such file")), "{told}");
 }
 
 /// A copy of a Dragonfly set of three shards.
@@ -113,14 +113,14 @@ fn incomplete_sets() {
     let folder = tempfile::tempdir().unwrap();
     let [summary, first, second, third] = set(folder.path());
     fs::remove_file(&second).unwrap();
-    let missing = format!("{second}: this shard file is missing; the set has 3 by its summary");
+    let missing = format!("{second}: this shard file is missing; the summary says that the set has 3");
     for named in [&summary, &first, &third] {
         assert_eq!(error(&["summary", named]), missing);
     }
     let [summary, first, second, third] = set(folder.path());
     fs::remove_file(&summary).unwrap();
     let missing = format!(
-        "{summary}: the summary file of the set is missing; it says which shard files belong together"
+        "{summary}: the summary file of the set is missing; it names the shard files that belong together"
     );
     assert_eq!(error(&["summary", &first, &second, &third]), missing);
 }
@@ -132,12 +132,14 @@ fn mixed_sets() {
     let other = snapshot("dragonfly-1.40-df-2shards").folder.join("snap-0001.dfs");
     fs::copy(other, &second).unwrap();
     let told = error(&["summary", &third]);
-    let start = format!("{second}: it is of another snapshot than {summary}: their snapshot-ids are ");
+    let start =
+        format!("{second}: this file is from another snapshot than {summary}: their snapshot-ids are ");
     assert!(told.starts_with(&start), "{told}");
     let [.., third] = set(folder.path());
     let fourth = third.replace("0002", "0003");
     fs::copy(&third, &fourth).unwrap();
-    let stated = format!("{fourth}: it does not belong to the set of {summary}, which has fewer shards");
+    let stated =
+        format!("{fourth}: this file does not belong to the set of {summary}, which has fewer shards");
     assert_eq!(error(&["summary", &fourth]), stated);
     let renamed = folder.path().join("renamed.dfs");
     fs::copy(&third, &renamed).unwrap();

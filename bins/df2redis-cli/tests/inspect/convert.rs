@@ -102,7 +102,10 @@ fn a_file_is_replaced_only_by_force() {
     std::fs::write(&out, b"precious").unwrap();
     let (file, out) = (snapshot("redis-6.2").file(), out.to_str().unwrap());
     let refused = run(&["convert", "--to", "redis-7.0", &file, out]);
-    assert_eq!((refused.code, refused.err), (2, format!("error: {out} exists; --force replaces it\n")));
+    assert_eq!(
+        (refused.code, refused.err),
+        (2, format!("error: {out} already exists; --force replaces it\n"))
+    );
     assert_eq!(std::fs::read(out).unwrap(), b"precious");
     let told = ok(&["convert", "--to", "redis-7.0", "--force", &file, out]);
     assert!(told.starts_with(&format!("{out}: 103 keys for redis-7.0, ")), "{told}");

@@ -89,7 +89,7 @@ fn each_kind_of_difference() {
     assert_eq!(
         counts,
         "9 keys in A, 9 in B, 2 equal in both\n\
-         only in A: 2, only in B: 2, other type: 1, other expiry: 3, other value: 2\n"
+         only in A: 2, only in B: 2, different type: 1, different expiry: 3, different value: 2\n"
     );
     let json = run(&["diff", "--format", "json", "--expiry-slack", "1", &a, &b]);
     assert_eq!((json.code, &json.err[..]), (3, "error: 8 keys differ\n"));

@@ -1,4 +1,4 @@
-//! `inspect biggest`: the keys that take the most.
+//! `inspect biggest`: the biggest keys.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,10 +14,10 @@ use super::table::{Align, Table};
 use crate::commands::progress::size;
 use crate::exit::Failure;
 
-/// The most types that have a table of their own. Only a file with many modules has more.
+/// Maximum number of types with a table of their own. Only a file with many modules has more.
 const TYPES: usize = 64;
 
-/// A key in the order of what it is measured by; of equal ones the first by name comes first.
+/// A key, ordered by its measure. Equal keys are ordered by name.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Big {
     measure: Reverse<u64>,
@@ -29,7 +29,7 @@ struct Big {
     elements: u64,
 }
 
-/// The `top` biggest that were offered. Holds so many keys, and no more.
+/// The `top` biggest of the offered keys. It never holds more.
 #[derive(Debug, Default)]
 struct Top(BTreeSet<Big>);
 
@@ -43,7 +43,7 @@ impl Top {
         self.0.insert(Big {
             measure: Reverse(measure),
             db: header.db.0,
-            // A copy, for the key is a slice of what was read around it.
+            // A copy, because the key is a slice of a larger buffer.
             key: header.key.to_vec(),
             kind: facts.kind.to_string(),
             encoding: facts.encoding,
@@ -104,7 +104,7 @@ fn text(
 ) -> Result<(), Failure> {
     let mut sections =
         vec![("biggest by bytes".to_owned(), &all.bytes), ("biggest by elements".to_owned(), &all.elements)];
-    // With one type its tables would be the same again.
+    // With only one type, its tables would repeat the first ones.
     if by_type.len() > 1 {
         for (kind, tops) in by_type {
             sections.push((format!("{kind}: biggest by bytes"), &tops.bytes));

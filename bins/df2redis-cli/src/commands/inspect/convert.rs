@@ -1,4 +1,4 @@
-//! `inspect convert`: an RDB file that a given server loads.
+//! `inspect convert`: writes an RDB file that a given server version loads.
 
 use std::collections::HashMap;
 use std::io::{Read, Seek, Write};
@@ -24,16 +24,17 @@ use super::select::Select;
 use crate::commands::progress::size;
 use crate::exit::Failure;
 
-/// A value in parts is kept in memory up to this size, and in a temporary file beside the output beyond, in bytes.
+/// Bytes of a value in parts that are kept in memory. A larger value goes to a temporary file beside the output.
 const SPOOL: usize = 1 << 20;
 
-/// From this many bytes on what was written goes into the file.
+/// At this number of bytes, the buffer is written to the file.
 const FLUSH: usize = 256 << 10;
 
-/// A value that arrives in parts. Its count stands before its elements, and other values may come in between.
+/// A value that arrives in parts. The file needs its element count before its elements, and other values may arrive between
+/// the parts.
 struct Growing {
     header: KeyHeader,
-    /// None if the server cannot hold it.
+    /// `None` if the server cannot hold the value.
     value: Option<ValueWriter>,
     body: SpooledTempFile,
     lost_expiries: bool,
@@ -51,10 +52,10 @@ struct Conversion<'a> {
     left_out: LeftOut<'a>,
     open: HashMap<ValueId, Growing>,
     folder: PathBuf,
-    /// The database that size hints are about.
+    /// The database that the next size hints belong to.
     db: DbIndex,
     begun: bool,
-    /// What is written and not yet in the file.
+    /// Output that is not in the file yet.
     buffer: Vec<u8>,
     file: Partial,
     counts: Counts,
@@ -62,7 +63,7 @@ struct Conversion<'a> {
 
 pub(super) fn run(flags: &ConvertFlags, session: &Session<'_>) -> Result<(), Failure> {
     if flags.out.exists() && !flags.force {
-        return Err(Failure::Usage(format!("{} exists; --force replaces it", flags.out.display())));
+        return Err(Failure::Usage(format!("{} already exists; --force replaces it", flags.out.display())));
     }
     let mut select = Select::new(&flags.select)?;
     let mut conversion = Conversion::new(flags, session)?;
@@ -114,7 +115,7 @@ impl<'a> Conversion<'a> {
         if self.buffer.len() >= FLUSH { self.flush() } else { Ok(()) }
     }
 
-    /// What a server writes before its first key.
+    /// Writes the fields that a server writes before the first key.
     fn begin(&mut self, head: &Head) {
         let (name, (major, minor)) = match self.target {
             TargetFormat { family: Family::Valkey, version } if version >= (9, 0) => ("valkey-ver", version),
@@ -128,7 +129,7 @@ impl<'a> Conversion<'a> {
         }
     }
 
-    /// From Redis 7.0 on scripts are no part of a snapshot.
+    /// Whether the target loads scripts from a snapshot. From Redis 7.0 on, snapshots contain no scripts.
     fn loads_scripts(&self) -> bool {
         self.target.family == Family::Redis && self.target.version < (7, 0)
     }
@@ -162,7 +163,7 @@ impl<'a> Conversion<'a> {
         self.left_out.of_key(Loss::MemberTtl, (header.db, &header.key))
     }
 
-    /// Counts a key that is in the file, and what only a Dragonfly knows of it.
+    /// Counts a key that is in the file, and its attributes that only a Dragonfly keeps.
     fn kept(&mut self, header: &KeyHeader, written: Written) -> Result<(), Failure> {
         if header.sticky {
             self.left_out.of_key(Loss::Sticky, (header.db, &header.key))?;
@@ -233,7 +234,7 @@ impl<'a> Conversion<'a> {
         let mut out = Out::new();
         match session.format {
             Format::Text => out.line(&format!(
-                "{}: {keys} keys for {target}, {}; {verbatim} values as they were, {reencoded} in another encoding",
+                "{}: {keys} keys for {target}, {}; {verbatim} values unchanged, {reencoded} in another encoding",
                 path.display(),
                 size(bytes)
             ))?,

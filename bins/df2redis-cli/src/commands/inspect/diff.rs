@@ -1,4 +1,4 @@
-//! `inspect diff`: in which keys two data sets differ. Each set is read once; see `partition` for the memory it takes.
+//! `inspect diff`: the keys in which two data sets differ. Each set is read once. `partition` describes the memory use.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -16,7 +16,7 @@ use super::partition::{Fingerprint, Join, Pair, Side};
 use super::time;
 use crate::exit::Failure;
 
-/// How many keys came to what.
+/// Number of keys by result.
 #[derive(Debug, Default, Serialize)]
 struct Counts {
     a_keys: u64,
@@ -31,7 +31,7 @@ struct Counts {
 }
 
 impl Counts {
-    /// Keys that are in one set only, or not the same in both.
+    /// Keys that are in one set only, or differ between the sets.
     fn different(&self) -> u64 {
         let in_both = self.a_keys - self.only_in_a;
         self.only_in_a + self.only_in_b + in_both - self.equal
@@ -61,7 +61,7 @@ impl Difference {
 }
 
 pub(super) fn run(flags: &DiffFlags, session: &Session<'_>) -> Result<(), Failure> {
-    let mut join = Join::new().context("cannot make temporary files")?;
+    let mut join = Join::new().context("cannot create temporary files")?;
     for (side, file) in [(Side::A, &flags.a), (Side::B, &flags.b)] {
         read_side(side, file, (session, &mut join))?;
     }
@@ -87,7 +87,7 @@ pub(super) fn run(flags: &DiffFlags, session: &Session<'_>) -> Result<(), Failur
     }
 }
 
-/// Why joining stopped.
+/// Why the join stopped.
 enum Stop {
     Files(std::io::Error),
     Shown(Failure),
@@ -110,12 +110,12 @@ impl Stop {
     }
 }
 
-/// A key whose digest grows.
+/// A key whose digest is not complete.
 struct Growing {
     header: KeyHeader,
     kind: ValueKind,
     digest: ContentDigest,
-    /// Elements, or bytes of a text.
+    /// Number of elements, or bytes of a text.
     elements: u64,
 }
 
@@ -238,7 +238,7 @@ fn show(
     }
 }
 
-/// What one side has to say about a difference.
+/// The description of one side of a difference.
 fn told(difference: Difference, key: &Fingerprint) -> String {
     match difference {
         Difference::OnlyInA | Difference::OnlyInB | Difference::Kind => key.kind.clone(),
@@ -266,7 +266,7 @@ fn summary(counts: &Counts) -> Vec<String> {
     if gap {
         lines.insert(0, String::new());
         lines.push(format!(
-            "only in A: {only_in_a}, only in B: {only_in_b}, other type: {kind}, other expiry: {expiry}, other value: {value}"
+            "only in A: {only_in_a}, only in B: {only_in_b}, different type: {kind}, different expiry: {expiry}, different value: {value}"
         ));
     }
     lines

@@ -1,4 +1,4 @@
-//! What can be said of a key without showing its value.
+//! Facts about a key without its value.
 
 use std::collections::HashMap;
 
@@ -12,9 +12,9 @@ pub(super) struct KeyFacts {
     pub header: KeyHeader,
     pub kind: ValueKind,
     pub encoding: &'static str,
-    /// Key and value as they are serialized, in bytes.
+    /// Size of the serialised key and value, in bytes.
     pub bytes: u64,
-    /// 1 for what has no elements; 0 if they were not to be counted.
+    /// Number of elements: 1 for a value without elements, 0 if elements are not counted.
     pub elements: u64,
 }
 
@@ -24,16 +24,16 @@ pub(super) struct Damaged {
     pub error: ValueError,
 }
 
-/// Gathers facts from events; knows values that are not complete by their ids.
+/// Collects facts from events. It identifies incomplete values by their ids.
 #[derive(Debug, Default)]
 pub(super) struct KeyMeter {
     open: HashMap<ValueId, KeyFacts>,
-    /// Costs a look at every element.
+    /// Whether elements are counted, which requires reading every element.
     counting: bool,
 }
 
 impl KeyMeter {
-    /// One that counts elements.
+    /// A meter that counts elements.
     pub(super) fn counting() -> Self {
         Self { counting: true, ..Self::default() }
     }
@@ -94,7 +94,7 @@ fn damaged(header: &KeyHeader, error: ValueError) -> Box<Damaged> {
     Box::new(Damaged { header: header.clone(), error })
 }
 
-/// How many elements there are; a module's name is noted on the way.
+/// Counts the elements, and stores a module's type name in `kind`.
 fn count(elements: Elements<'_>, kind: &mut ValueKind) -> Result<u64, ValueError> {
     let mut count = 0;
     for element in elements {
@@ -107,11 +107,11 @@ fn count(elements: Elements<'_>, kind: &mut ValueKind) -> Result<u64, ValueError
     Ok(count)
 }
 
-/// Up to this many bytes a Redis keeps a string beside its object (`OBJ_ENCODING_EMBSTR_SIZE_LIMIT`).
+/// Up to this number of bytes, Redis stores a string inside its object (`OBJ_ENCODING_EMBSTR_SIZE_LIMIT`).
 const EMBEDDED: usize = 44;
 
-/// The encoding that `OBJECT ENCODING` of a Redis would name. Files do not tell how a string is kept in memory, but a
-/// server that loads one decides by its text.
+/// The encoding that `OBJECT ENCODING` of a Redis would report. A file does not record how a string was kept in memory, but
+/// a server that loads the string chooses the encoding by its text.
 pub(super) fn encoding(value: &RawValue) -> Result<&'static str, ValueError> {
     if value.type_id() != TypeId::String {
         return Ok(value.type_id().encoding_name());

@@ -1,4 +1,4 @@
-//! Which files make a data set, and what their first bytes say of them.
+//! The files of a data set, and the information in their heads.
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -9,33 +9,33 @@ use anyhow::{Context, anyhow, bail, ensure};
 use bytes::Bytes;
 use dfly_rdb::{Config, Event, Family, Magic, Reader};
 
-/// A file at its start.
+/// Opens a reader at the start of a file.
 pub(super) fn open(path: &Path, config: Config) -> anyhow::Result<Reader<File>> {
-    Ok(Reader::new(File::open(path).context("cannot open it")?, config))
+    Ok(Reader::new(File::open(path).context("cannot open the file")?, config))
 }
 
 /// One file of a data set.
 #[derive(Debug, Clone)]
 pub(super) struct Part {
     pub path: PathBuf,
-    /// In bytes.
+    /// Size in bytes.
     pub size: u64,
     pub head: Head,
 }
 
-/// What a file says of itself before its first key.
+/// The information that a file holds before its first key.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Head {
     pub magic: Option<Magic>,
-    /// Of a Dragonfly set: the same in all its files.
+    /// The id of a Dragonfly set, which is the same in all its files.
     pub snapshot_id: Option<String>,
-    /// Of a Dragonfly set: how many shard files it has.
+    /// Number of shard files of a Dragonfly set.
     pub shards: Option<u32>,
-    /// When it was written, in milliseconds since 1970.
+    /// The time when the file was written, in milliseconds since 1970.
     pub written_at: Option<i64>,
-    /// Who wrote it.
+    /// The server that wrote the file.
     pub producer: Option<String>,
-    /// It is the first part of an append-only file.
+    /// Whether it is the first part of an append-only file.
     append_only: bool,
 }
 
@@ -78,14 +78,14 @@ impl Head {
             b"ctime" => self.written_at = text().parse::<i64>().ok().and_then(|s| s.checked_mul(1000)),
             b"df-ver" => self.producer = Some(format!("Dragonfly {}", text().trim_start_matches("df-"))),
             b"valkey-ver" => self.producer = Some(format!("Valkey {}", text())),
-            // A Dragonfly and a Valkey call themselves a Redis too.
+            // Dragonfly and Valkey also write a Redis version.
             b"redis-ver" if self.producer.is_none() => self.producer = Some(format!("Redis {}", text())),
             b"aof-preamble" | b"aof-base" => self.append_only |= *value == "1",
             _ => {}
         }
     }
 
-    /// The format's name: `REDIS0010`.
+    /// The name of the format, such as `REDIS0010`.
     pub(super) fn format(&self) -> String {
         match self.magic {
             Some(Magic { family: Family::Redis, version }) => format!("REDIS{version:04}"),
@@ -95,29 +95,29 @@ impl Head {
     }
 }
 
-const APPEND_ONLY: &str = "it is an append-only file, and only snapshots can be read: \
-start a redis-server on it and let it SAVE, then use that .rdb file";
+const APPEND_ONLY: &str = "this is an append-only file; only snapshots can be read: \
+load it into a redis-server, run SAVE there, and use that .rdb file";
 
-/// Refuses by name what is no snapshot.
+/// Refuses a file that is not a snapshot, and names its kind.
 fn identify(path: &Path) -> anyhow::Result<()> {
     let mut start = Vec::new();
-    let file = File::open(path).context("cannot open it")?;
-    ensure!(!file.metadata().context("cannot open it")?.is_dir(), "it is a folder, not a file");
-    file.take(10).read_to_end(&mut start).context("cannot read it")?;
+    let file = File::open(path).context("cannot open the file")?;
+    ensure!(!file.metadata().context("cannot open the file")?.is_dir(), "this is a folder, not a file");
+    file.take(10).read_to_end(&mut start).context("cannot read the file")?;
     match &start[..] {
         [b'R', b'E', b'D', b'I', b'S', ..] | [b'V', b'A', b'L', b'K', b'E', b'Y', ..] => Ok(()),
-        [] => bail!("it is empty"),
+        [] => bail!("the file is empty"),
         [b'*', b'0'..=b'9', ..] | [b'#', b'T', b'S', b':', ..] => bail!(APPEND_ONLY),
         [b'f', b'i', b'l', b'e', b' ', ..] if path.extension().is_some_and(|e| e == "manifest") => {
             bail!(APPEND_ONLY)
         }
-        [0x1f, 0x8b, ..] => bail!("it is compressed with gzip: unpack it first"),
-        [0x28, 0xb5, 0x2f, 0xfd, ..] => bail!("it is compressed with zstd: unpack it first"),
-        _ => bail!("it is no snapshot: it starts with neither REDIS nor VALKEY"),
+        [0x1f, 0x8b, ..] => bail!("the file is compressed with gzip; unpack it first"),
+        [0x28, 0xb5, 0x2f, 0xfd, ..] => bail!("the file is compressed with zstd; unpack it first"),
+        _ => bail!("this is not a snapshot: it starts with neither REDIS nor VALKEY"),
     }
 }
 
-/// All files of the data set that `named` names, each once, in the order that they are read.
+/// All files of the data set that `named` names, each once, in reading order.
 pub(super) fn resolve(named: &[PathBuf]) -> anyhow::Result<Vec<Part>> {
     let (mut parts, mut seen) = (Vec::new(), BTreeSet::new());
     for path in named {
@@ -141,7 +141,7 @@ pub(super) fn resolve(named: &[PathBuf]) -> anyhow::Result<Vec<Part>> {
     Ok(parts)
 }
 
-/// A Dragonfly set: `BASE-summary.dfs` and one `BASE-NNNN.dfs` a shard (protocol section 7.3).
+/// A Dragonfly set: `BASE-summary.dfs` and one `BASE-NNNN.dfs` per shard (protocol section 7.3).
 #[derive(Debug)]
 struct Set {
     base: String,
@@ -158,7 +158,7 @@ impl Set {
                 Ok(Some(Self { base: base.to_owned(), folder }))
             }
             _ => Err(anyhow!(
-                "{}: a file of a Dragonfly set is named NAME-summary.dfs or NAME-0000.dfs; the set is found by its names",
+                "{}: a file of a Dragonfly set is named NAME-summary.dfs or NAME-0000.dfs; these names identify the set",
                 path.display()
             )),
         }
@@ -176,7 +176,7 @@ impl Set {
         let summary = self.summary();
         ensure!(
             summary.exists(),
-            "{}: the summary file of the set is missing; it says which shard files belong together",
+            "{}: the summary file of the set is missing; it names the shard files that belong together",
             summary.display()
         );
         let mut parts = vec![Part::open(&summary)?];
@@ -184,13 +184,13 @@ impl Set {
             Some(part) => (part.head.shards, part.head.snapshot_id.clone()),
             None => (None, None),
         };
-        // Old versions do not say how many there are.
+        // Old versions do not record the number of shards.
         let shards = shards.unwrap_or_else(|| (0..u32::MAX).find(|i| !self.shard(*i).exists()).unwrap_or(0));
         for index in 0..shards {
             let path = self.shard(index);
             ensure!(
                 path.exists(),
-                "{}: this shard file is missing; the set has {shards} by its summary",
+                "{}: this shard file is missing; the summary says that the set has {shards}",
                 path.display()
             );
             let part = Part::open(&path)?;
@@ -200,13 +200,13 @@ impl Set {
         Ok(parts)
     }
 
-    /// Refuses a shard file that was named and does not belong to the set.
+    /// Refuses a named shard file that does not belong to the set.
     fn holds(&self, path: &Path, parts: &[Part]) -> anyhow::Result<()> {
         let name = path.file_name();
         let known = parts.iter().any(|part| part.path.file_name() == name);
         ensure!(
             known,
-            "{}: it does not belong to the set of {}, which has fewer shards",
+            "{}: this file does not belong to the set of {}, which has fewer shards",
             path.display(),
             self.summary().display()
         );
@@ -222,7 +222,7 @@ fn mixed(part: &Part, id: Option<&str>, summary: &Path) -> String {
     let id = id.unwrap_or("none");
     let own = part.head.snapshot_id.as_deref().unwrap_or("none");
     format!(
-        "{}: it is of another snapshot than {}: their snapshot-ids are {own} and {id}",
+        "{}: this file is from another snapshot than {}: their snapshot-ids are {own} and {id}",
         part.name(),
         summary.display()
     )

@@ -1,4 +1,4 @@
-//! `inspect json`: keys with their values, one object a line.
+//! `inspect json`: keys with their values, one object per line.
 
 use std::collections::HashMap;
 use std::io::{Seek, Write};
@@ -16,10 +16,10 @@ use super::row::{RowText, RowWriter};
 use super::select::Select;
 use crate::exit::Failure;
 
-/// A value in parts is kept in memory up to this size, and in a temporary file beyond, in bytes.
+/// Bytes of a value in parts that are kept in memory. A larger value goes to a temporary file.
 const SPOOL: usize = 1 << 20;
 
-/// A key whose value arrives in parts. Rows of several may grow at a time, and each is one line.
+/// A key whose value arrives in parts. Several rows may grow at the same time, and each is one line.
 struct Growing {
     header: KeyHeader,
     encoding: &'static str,

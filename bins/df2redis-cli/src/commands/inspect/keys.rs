@@ -1,4 +1,4 @@
-//! `inspect keys`: one line a key.
+//! `inspect keys`: one line per key.
 
 use serde_json::json;
 
@@ -33,7 +33,7 @@ fn fits(facts: &KeyFacts, flags: &KeysFlags) -> bool {
         && flags.max_size.is_none_or(|most| facts.bytes <= most)
 }
 
-/// Widths are fixed, for the longest line is not known when the first is written; the key comes last.
+/// The widths are fixed, because the longest line is unknown when the first one is written. The key comes last.
 fn line(facts: &KeyFacts, session: &Session<'_>) -> String {
     let header = &facts.header;
     let expiry = header.expire_at.map_or_else(|| "-".to_owned(), |at| time::show(at.0));

@@ -1,4 +1,4 @@
-//! What a target cannot hold: stops the command, or is counted.
+//! Data that a target cannot hold: it stops the command, or it is counted.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use super::out::shown;
 use crate::console::Console;
 use crate::exit::Failure;
 
-/// What was left out so far.
+/// What has been left out so far.
 pub(super) struct LeftOut<'a> {
     policy: Policy,
     console: &'a Console,
@@ -22,7 +22,7 @@ impl<'a> LeftOut<'a> {
         Self { policy, console, losses: Losses::default() }
     }
 
-    /// Something of a key.
+    /// Reports something of a key.
     pub(super) fn of_key(&mut self, loss: Loss, (db, key): (DbIndex, &[u8])) -> Result<(), Failure> {
         let what = match loss {
             Loss::MemberTtl => "the expiries of members",
@@ -33,12 +33,12 @@ impl<'a> LeftOut<'a> {
         self.note(loss, || format!("{what} of key {} in database {db}", shown(key)))
     }
 
-    /// Something that belongs to no key.
+    /// Reports something that belongs to no key.
     pub(super) fn beside_keys(&mut self, loss: Loss, what: &str) -> Result<(), Failure> {
         self.note(loss, || what.to_owned())
     }
 
-    /// A library of functions, named by its first line.
+    /// Reports a library of functions, named by its first line.
     pub(super) fn function(&mut self, source: &[u8]) -> Result<(), Failure> {
         let name = source.split(|byte| *byte == b'\n').next().unwrap_or_default();
         self.note(Loss::Function, || format!("the function library {}", shown(name)))
@@ -53,14 +53,16 @@ impl<'a> LeftOut<'a> {
         }
         let first = self.losses.iter().all(|(known, _)| known != loss);
         if self.policy == Policy::Warn && first {
-            self.console
-                .line(&format!("warning: left out: {} ({loss}); more of the kind are only counted", what()));
+            self.console.line(&format!(
+                "warning: left out: {} ({loss}); others of this kind are only counted",
+                what()
+            ));
         }
         self.losses.count(loss);
         Ok(())
     }
 
-    /// Adds what a translator left out of `event`, having held it against the policy itself.
+    /// Adds what a translator has left out of `event`. The translator has already applied the policy.
     pub(super) fn translated(&mut self, losses: &Losses, event: &Event) -> Result<(), Failure> {
         for (loss, _once) in losses.iter() {
             match event {
@@ -73,12 +75,12 @@ impl<'a> LeftOut<'a> {
         Ok(())
     }
 
-    /// How often each loss occurred, by its name.
+    /// The count of each loss, by its name.
     pub(super) fn by_name(&self) -> BTreeMap<&'static str, u64> {
         self.losses.iter().map(|(loss, count)| (loss.name(), count)).collect()
     }
 
-    /// Says in one line what was left out, if anything was.
+    /// Prints one line with everything that was left out, if anything was.
     pub(super) fn report(&self) {
         if !self.losses.is_empty() {
             self.console.line(&format!("left out: {}", self.losses));

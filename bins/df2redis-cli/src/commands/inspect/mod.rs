@@ -1,7 +1,7 @@
-//! `inspect`: what stands in snapshot files. One file a subcommand; what they share is beside them.
+//! `inspect`: shows the contents of snapshot files. Each subcommand is a file; the shared parts are beside them.
 //!
-//! Memory is bounded whatever the size of the files: what is read at a time, one value of up to `--hold` bytes, parts of
-//! that size of larger ones, and what cannot be cut (a listpack, a compressed block of Dragonfly, a stream's groups).
+//! Memory is bounded, whatever the size of the files. It holds one read buffer, one value of up to `--hold` bytes or one
+//! part of that size, and what cannot be split (a listpack, a compressed block of Dragonfly, the groups of a stream).
 
 mod biggest;
 mod convert;
@@ -33,7 +33,7 @@ use crate::exit::Failure;
 use flags::{Format, InspectFlags, What};
 use text::ByteForm;
 
-/// What all subcommands need.
+/// The context of a subcommand.
 pub(crate) struct Session<'a> {
     pub console: &'a Console,
     pub format: Format,

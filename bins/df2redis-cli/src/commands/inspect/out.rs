@@ -1,4 +1,4 @@
-//! Standard output, and reading while something is written to it.
+//! Standard output, and reading files while writing to it.
 
 use std::io::{self, BufWriter, Stdout, Write};
 use std::path::PathBuf;
@@ -14,7 +14,7 @@ use super::progress::Progress;
 use super::text::ByteForm;
 use crate::exit::Failure;
 
-/// Standard output. A reader that goes away ends the command without a word.
+/// Standard output. If its reader closes it, the command ends silently.
 pub(super) struct Out(BufWriter<Stdout>);
 
 impl Out {
@@ -47,9 +47,9 @@ impl Out {
     }
 }
 
-/// Hands every event of the named files to `take`, with the head of its file. Returns the files.
+/// Passes every event of the named files to `take`, with the head of its file. Returns the files.
 ///
-/// `output_grows` tells that results appear while the files are read.
+/// `output_grows` means that results appear while the files are read.
 pub(super) fn read_all(
     files: &[PathBuf],
     session: &Session<'_>,
@@ -74,16 +74,16 @@ pub(super) fn read_all(
     Ok(parts)
 }
 
-const JOURNAL: &str = "it is a replication stream with journal records, and only snapshots can be read";
+const JOURNAL: &str = "this is a replication stream with journal records; only snapshots can be read";
 
-/// What a damaged value is called.
+/// The failure for a damaged value.
 pub(super) fn damaged(key: &[u8], db: DbIndex, error: ValueError) -> Failure {
     let key = shown(key);
     let error = anyhow::Error::new(error);
     Failure::Other(error.context(format!("the value of key {key} in database {db} cannot be read")))
 }
 
-/// A key as messages show it: escaped, and cut after 200 bytes.
+/// A key as messages show it: escaped and cut after 200 bytes.
 pub(super) fn shown(key: &[u8]) -> String {
     let (head, more) = key.split_at_checked(200).map_or((key, ""), |(head, _)| (head, "..."));
     format!("\"{}\"{more}", ByteForm::Escaped.text(head))

@@ -1,4 +1,4 @@
-//! A file that appears under its name only when it is complete.
+//! A file that gets its name only when it is complete.
 
 use std::fs::{self, File};
 use std::io::Write;
@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 
-/// The file, under another name. It is gone if it is never finished.
+/// The file, under a temporary name. It is removed if it is never finished.
 pub(super) struct Partial {
     file: File,
     partial: PathBuf,
@@ -44,7 +44,7 @@ impl Partial {
 impl Drop for Partial {
     fn drop(&mut self) {
         if !self.finished {
-            // If it cannot be removed, nobody can do anything about it here.
+            // A failure to remove it cannot be handled here.
             drop(fs::remove_file(&self.partial));
         }
     }

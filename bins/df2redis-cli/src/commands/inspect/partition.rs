@@ -1,6 +1,6 @@
-//! Two sets of keys of any size, joined in bounded memory: each key's fingerprint goes into one of some temporary files,
-//! chosen by a hash of database and key, so that both sides of a key meet in the same file. Then file after file is held
-//! in memory; one that is too large is divided in the same way again.
+//! Joins two sets of keys of any size in bounded memory. Each key's fingerprint goes into one of several temporary files.
+//! A hash of database and key selects the file, so both sides of a key are in the same file. Then the files are loaded into
+//! memory one by one. A file that is too large is divided again in the same way.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -8,23 +8,23 @@ use std::io::{self, BufReader, BufWriter, Read, Seek, Write};
 
 use xxhash_rust::xxh3::Xxh3Default;
 
-/// Into how many files keys are divided.
+/// Number of files that keys are divided into.
 const PARTS: u64 = 64;
 
-/// The largest file that is held in memory, in bytes. With what a map adds to it, up to 200 MiB.
+/// Size of the largest file that is loaded into memory, in bytes. As a map, it takes up to 200 MiB.
 const HELD: u64 = 64 << 20;
 
-/// How often a file is divided at the most: 64^4 files of 64 MiB are more than a disk.
+/// Maximum number of times that a file is divided: 64^4 files of 64 MiB are more than a disk holds.
 const DEPTH: u64 = 4;
 
-/// Which set a key is of.
+/// The set that a key belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Side {
     A,
     B,
 }
 
-/// All that is compared of a key.
+/// Everything that is compared about a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Fingerprint {
     pub db: u32,
@@ -33,11 +33,11 @@ pub(super) struct Fingerprint {
     /// In milliseconds since 1970.
     pub expire_at: Option<i64>,
     pub digest: u128,
-    /// Elements, or bytes of a text.
+    /// Number of elements, or bytes of a text.
     pub elements: u64,
 }
 
-/// A key of one side, or of both.
+/// The fingerprints of one key on side A and side B.
 pub(super) type Pair<'p> = (Option<&'p Fingerprint>, Option<&'p Fingerprint>);
 
 /// Collects the fingerprints of both sets.
@@ -59,7 +59,7 @@ impl Join {
         Ok(Self { sizes: vec![0; files.len()], files, depth, held })
     }
 
-    /// Adds a key. All keys of [`Side::A`] come first.
+    /// Adds a key. All keys of [`Side::A`] must be added first.
     pub(super) fn add(&mut self, side: Side, key: &Fingerprint) -> io::Result<()> {
         let mut hash = Xxh3Default::new();
         hash.update(&self.depth.to_le_bytes());
@@ -74,7 +74,7 @@ impl Join {
         Ok(())
     }
 
-    /// Hands over every key once, with what each side has of it; keys of one file in their order.
+    /// Passes every key to `take` once, with the fingerprint of each side. The keys of one file are sorted.
     pub(super) fn finish<E: From<io::Error>>(
         self,
         take: &mut impl FnMut(Pair<'_>) -> Result<(), E>,
@@ -109,7 +109,7 @@ fn join<E: From<io::Error>>(
     let mut keys: HashMap<(u32, Vec<u8>), [Option<Fingerprint>; 2]> = HashMap::new();
     while let Some((side, key)) = decode(&mut file)? {
         let pair = keys.entry((key.db, key.key.clone())).or_default();
-        // Of a key that a set holds twice the last counts, as it does for a server that loads it.
+        // If a set holds a key twice, the last one counts, as it does for a server that loads the set.
         let [a, b] = pair;
         *(if side == Side::A { a } else { b }) = Some(key);
     }
@@ -132,7 +132,7 @@ fn encode(side: Side, key: &Fingerprint) -> Vec<u8> {
     out
 }
 
-/// The next record; none at the end.
+/// The next record, or `None` at the end.
 fn decode(file: &mut BufReader<File>) -> io::Result<Option<(Side, Fingerprint)>> {
     let mut first = [0];
     if file.read(&mut first)? == 0 {
@@ -172,7 +172,7 @@ mod tests {
         Fingerprint { db: i % 2, key, kind: "hash".into(), expire_at, digest, elements: 7 }
     }
 
-    /// Files of any size give the same, each key once.
+    /// Files of any size give the same result, with each key once.
     #[test]
     fn sides_meet() {
         for held in [u64::MAX, 2000, 300] {

@@ -39,7 +39,7 @@ pub(super) fn run(flags: &PrefixesFlags, session: &Session<'_>) -> Result<(), Fa
     out.finish()
 }
 
-/// A prefix in a table, and how deep it stands.
+/// A prefix in a table, with its depth.
 type Row<'t> = (Vec<u8>, usize, &'t Node);
 
 fn text(tree: &Tree, (flags, session): (&PrefixesFlags, &Session<'_>), out: &mut Out) -> Result<(), Failure> {
@@ -47,7 +47,7 @@ fn text(tree: &Tree, (flags, session): (&PrefixesFlags, &Session<'_>), out: &mut
         ("prefix", Align::Left),
         ("keys", Align::Right),
         ("bytes", Align::Right),
-        ("bytes a key", Align::Right),
+        ("bytes per key", Align::Right),
     ]);
     let mut rows = Vec::new();
     collect(&tree.root, (&[], 0), flags.min, &mut rows);
@@ -63,20 +63,20 @@ fn text(tree: &Tree, (flags, session): (&PrefixesFlags, &Session<'_>), out: &mut
     if tree.forgotten > 0 {
         let most = tree.forgotten;
         out.line(&format!(
-            "\nThere are more prefixes than are held at a time: each may have up to {most} keys more than it shows."
+            "\nThere are too many prefixes to hold all of them: each count may be up to {most} keys too low."
         ))?;
     }
     Ok(())
 }
 
-/// Children of a node, the largest first.
+/// The children of a node, the largest first.
 fn ordered(node: &Node, least: u64) -> Vec<(&Vec<u8>, &Node)> {
     let mut children: Vec<_> = node.children.iter().filter(|(_, child)| child.keys >= least).collect();
     children.sort_by_key(|(part, child)| (std::cmp::Reverse(child.keys), *part));
     children
 }
 
-/// Whole prefixes, so that a line can be understood, and searched for, alone.
+/// Collects whole prefixes, so that each line can be understood and searched for alone.
 fn collect<'t>(node: &'t Node, (prefix, depth): (&[u8], usize), least: u64, rows: &mut Vec<Row<'t>>) {
     for (part, child) in ordered(node, least) {
         let whole = [prefix, part].concat();

@@ -1,4 +1,4 @@
-//! How far the reading is, on a terminal.
+//! Progress of the reading, on a terminal.
 
 use std::io::{self, IsTerminal};
 use std::time::{Duration, Instant};
@@ -6,26 +6,26 @@ use std::time::{Duration, Instant};
 use crate::commands::progress::size;
 use crate::console::Console;
 
-/// How often the line changes.
+/// Interval of the progress line.
 const EVERY: Duration = Duration::from_millis(100);
 
-/// How much is read between two looks at the clock, in bytes.
+/// Bytes to read before the clock is read again.
 const STEP: u64 = 1 << 20;
 
 const WIDTH: u64 = 24;
 
-/// A line on the console.
+/// The progress line on the console.
 pub(super) struct Progress<'a> {
     console: Option<&'a Console>,
     total: u64,
     started: Instant,
     shown: Instant,
-    /// From how many bytes on the clock is looked at again.
+    /// The clock is read again at this number of bytes.
     next: u64,
 }
 
 impl<'a> Progress<'a> {
-    /// For `total` bytes. Results that appear on the same terminal are progress enough.
+    /// Progress towards `total` bytes. Shows nothing if results appear on the same terminal meanwhile.
     pub(super) fn new(console: &'a Console, total: u64, output_grows: bool) -> Self {
         let show = console.is_terminal() && !(output_grows && io::stdout().is_terminal());
         let now = Instant::now();

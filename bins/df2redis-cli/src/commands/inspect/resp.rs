@@ -1,4 +1,4 @@
-//! `inspect resp`: commands that rebuild the data.
+//! `inspect resp`: writes commands that rebuild the data.
 
 use dfly_rdb::Event;
 use dfly_translate::{Effect, Form, Loss, Output, Policies, Rules, Target, TranslateError, Translator};
@@ -16,7 +16,7 @@ use crate::exit::Failure;
 pub(super) fn run(flags: &RespFlags, session: &Session<'_>) -> Result<(), Failure> {
     let (mut select, mut out) = (Select::new(&flags.select)?, Out::new());
     let form = if flags.restore { Form::Restore } else { Form::Commands };
-    // A file is not followed: nobody is there to remove members when they are due.
+    // Nothing runs afterwards that could remove members when they are due.
     let policies = Policies::of(flags.on_unsupported).with(Loss::MemberTtl, flags.on_unsupported);
     let rules = Rules { policies, ..Rules::default() };
     let mut translator = Translator::new(Target::plain(flags.target_version), rules).with_form(form);
@@ -36,7 +36,7 @@ pub(super) fn run(flags: &RespFlags, session: &Session<'_>) -> Result<(), Failur
         write(&mut commands, session, &mut out)
     });
     left_out.report();
-    // What precedes a failure is whole commands, and already on its way.
+    // The output before a failure consists of whole commands, and it is already on its way.
     let written = out.finish();
     read.map(|_parts| ()).and(written)
 }
@@ -55,15 +55,17 @@ fn translate(
     }
 }
 
-/// What a Redis without modules cannot hold beside the keys.
+/// Reports data outside the keys that a Redis without modules cannot hold.
 pub(super) fn beside_keys(event: &Event, left_out: &mut LeftOut<'_>) -> Result<(), Failure> {
     match event {
         Event::Aux { key, value } if key == "search-index" || key == "search-synonyms" => {
             let name = value.split(|byte| *byte == b' ').next().unwrap_or_default();
             left_out.beside_keys(Loss::Search, &format!("the search index {}", super::out::shown(name)))
         }
-        Event::ModuleAux(aux) => left_out
-            .beside_keys(Loss::Module, &format!("what the module of {} keeps beside the keys", aux.module)),
+        Event::ModuleAux(aux) => left_out.beside_keys(
+            Loss::Module,
+            &format!("the data that the module of {} keeps outside the keys", aux.module),
+        ),
         _ => Ok(()),
     }
 }

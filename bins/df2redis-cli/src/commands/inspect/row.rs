@@ -1,5 +1,5 @@
-//! One key as a JSON object, with the fields that recorded expectations have: `db`, `key`, `type`, `encoding`,
-//! `expire_at_ms`, `value`, and what members and fields have of their own.
+//! One key as a JSON object, with the fields of the recorded expectations: `db`, `key`, `type`, `encoding`, `expire_at_ms`,
+//! `value`, and the expiries of members and fields.
 
 use dfly_rdb::{
     Element, KeyHeader, ModulePart, StreamConsumer, StreamEntry, StreamGroup, StreamPending, StreamTail,
@@ -9,29 +9,30 @@ use dfly_wire::UnixMillis;
 
 use super::text::{ByteForm, Parts};
 
-/// An element as text, and what decides its place.
+/// Elements as text, each with its sort key.
 type Sorted = Vec<(Vec<u8>, Vec<u8>)>;
 
-/// The module type whose first string is a JSON text (RedisJSON, `rejson_rdb_save`).
+/// The module type whose first string is JSON text (RedisJSON, `rejson_rdb_save`).
 const REJSON: &str = "ReJSON-RL";
 
 /// Writes the value of one key, element by element.
 ///
-/// `value` gets what stands behind `"value":`; `expiries` gets the members of an object, for keys with expiries inside.
+/// `value` gets the text after `"value":`. `expiries` gets the members of an object, for keys with expiries of members or
+/// fields.
 pub(super) struct RowWriter {
     form: ByteForm,
     type_id: TypeId,
     kind: ValueKind,
-    /// When the file was written, in milliseconds.
+    /// The time when the file was written, in milliseconds since 1970.
     written_at: Option<i64>,
     text: Parts,
     written: u64,
     expiries: u64,
-    /// Elements that wait to be sorted; none if they come in parts.
+    /// Elements that wait to be sorted, or `None` if they arrive in parts.
     sorted: Option<Sorted>,
 }
 
-/// Where a row grows.
+/// The text of a row that grows.
 #[derive(Debug, Default)]
 pub(super) struct RowText {
     pub value: Vec<u8>,
@@ -53,7 +54,7 @@ impl RowWriter {
         }
     }
 
-    /// For a whole value: members and fields are sorted.
+    /// A writer for a whole value, which sorts members and fields.
     pub(super) fn whole(self) -> Self {
         let sorts = matches!(self.kind, ValueKind::Set | ValueKind::Hash | ValueKind::SortedSet);
         Self { sorted: sorts.then(Vec::new), ..self }
@@ -98,12 +99,12 @@ impl RowWriter {
             Element::Module(ModulePart::String(text)) if self.is_rejson() && self.written == 0 => {
                 self.part(&text, &mut out.value);
             }
-            // Sketches have no value that a client could read.
+            // A client cannot read the value of a sketch.
             _ => {}
         }
     }
 
-    /// What follows the last element.
+    /// Writes the text after the last element.
     pub(super) fn end(&mut self, out: &mut RowText) {
         if let Some(mut sorted) = self.sorted.take() {
             sorted.sort();
@@ -124,7 +125,7 @@ impl RowWriter {
         }
     }
 
-    /// Everything before the value. Comes last, for only then the encoding of a string in parts is known.
+    /// The text before the value. It is written last, because only then is the encoding of a string in parts known.
     pub(super) fn head(&self, header: &KeyHeader, encoding: &str) -> Vec<u8> {
         let expire_at = header.expire_at.map_or(-1, |at| at.0);
         let mut out = format!("{{\"db\": {}, \"key\": ", header.db.0).into_bytes();
@@ -137,7 +138,7 @@ impl RowWriter {
         out
     }
 
-    /// What the expiries stand between; none if there are none.
+    /// The text before and after the expiries, or `None` if there are no expiries.
     pub(super) fn expiry_frame(&self) -> Option<(&'static [u8], &'static [u8])> {
         let name = match self.kind {
             ValueKind::Set => &b", \"member_ttl\": {"[..],
@@ -172,7 +173,7 @@ impl RowWriter {
         out.push(b'"');
     }
 
-    /// What precedes an element: `open` for the first.
+    /// Writes the text before an element: `open` before the first one, a comma before the others.
     fn comma(&mut self, out: &mut Vec<u8>, open: u8) {
         if self.written == 0 {
             out.push(open);
@@ -191,7 +192,7 @@ impl RowWriter {
         }
     }
 
-    /// Seconds that were left when the file was written.
+    /// Seconds that remained when the file was written.
     fn seconds(&self, at: UnixMillis) -> Option<i64> {
         self.written_at.map(|from| at.0.saturating_sub(from).max(0) / 1000)
     }
@@ -221,7 +222,7 @@ impl RowWriter {
         out.extend_from_slice(b"]]");
     }
 
-    /// What `XINFO STREAM key FULL` says, entries and the sizes of its tree aside.
+    /// Writes the reply of `XINFO STREAM key FULL`, without the entries and the sizes of the tree.
     fn stream_tail(&mut self, tail: &StreamTail, out: &mut Vec<u8>) {
         out.extend_from_slice(if self.written == 0 { b"{\"entries\": []" } else { b"]" });
         self.written += 1;
@@ -248,7 +249,7 @@ impl RowWriter {
     }
 }
 
-/// Writes lists in which names and values take turns.
+/// Writes lists in which names and values alternate.
 struct Info(ByteForm);
 
 impl Info {
@@ -315,7 +316,8 @@ fn list(items: &[String]) -> String {
     format!("[{}]", items.join(", "))
 }
 
-/// Whole numbers below 2^53 without a point, others in the shortest form that reads back to the same.
+/// A whole number below 2^53 without a decimal point. Any other number in the shortest form that reads back to the same
+/// number.
 fn score_text(score: f64) -> String {
     const EXACT: f64 = 9_007_199_254_740_992.0;
     match score {

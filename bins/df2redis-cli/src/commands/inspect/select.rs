@@ -1,4 +1,4 @@
-//! Which keys are looked at.
+//! Selection of keys.
 
 use std::collections::HashSet;
 
@@ -9,7 +9,7 @@ use super::flags::SelectFlags;
 use super::time;
 use crate::exit::Failure;
 
-/// Names that need not be typed as `TYPE` has them.
+/// Short names of types, with the names that the `TYPE` command gives.
 const TYPES: [(&str, &str); 13] = [
     ("string", "string"),
     ("list", "list"),
@@ -26,10 +26,10 @@ const TYPES: [(&str, &str); 13] = [
     ("module", "module"),
 ];
 
-/// A type that a module defines has a name of this length.
+/// Length of the name of a module's type.
 const MODULE_NAME: usize = 9;
 
-/// The flags, understood.
+/// The parsed flags.
 pub(super) struct Select {
     glob: Option<Glob>,
     types: Vec<String>,
@@ -37,7 +37,7 @@ pub(super) struct Select {
     expires: Option<bool>,
     before: Option<i64>,
     from: Option<i64>,
-    /// Values in parts that are passed over.
+    /// Values in parts that are skipped.
     passed: HashSet<ValueId>,
 }
 
@@ -56,7 +56,7 @@ impl Select {
         })
     }
 
-    /// Whether the event belongs to a key that is looked at, or to none.
+    /// Whether the event belongs to a selected key, or to no key.
     pub(super) fn takes(&mut self, event: &Event) -> bool {
         match event {
             Event::Entry(entry) => self.header(&entry.header) && self.kind(entry.value.kind()),
@@ -82,8 +82,8 @@ impl Select {
             && self.from.is_none_or(|from| at.is_some_and(|at| at >= from))
     }
 
-    /// Whether keys of this kind are looked at. A module's value in parts has no name before its first part: it is taken
-    /// until then, so this has to be asked again behind its last.
+    /// Whether keys of this kind are selected. The type name of a module's value in parts is known only after its first
+    /// part. Until then the value counts as selected, so the caller must ask again after its last part.
     pub(super) fn kind(&self, kind: ValueKind) -> bool {
         let named = |name: &String| match kind {
             ValueKind::Module(None) => name.len() == MODULE_NAME || name == "module",
@@ -104,7 +104,7 @@ fn type_name(typed: &str) -> Result<String, Failure> {
     }
     let known: Vec<&str> = TYPES.iter().map(|(short, _)| *short).collect();
     Err(Failure::Usage(format!(
-        "--type: there is no type \"{typed}\"; there are {}, and the nine letters of a module's type",
+        "--type: unknown type \"{typed}\"; the types are {}, and any nine-letter name of a module's type",
         known.join(", ")
     )))
 }

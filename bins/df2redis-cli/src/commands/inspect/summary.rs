@@ -15,12 +15,12 @@ use super::time;
 use crate::commands::progress::size;
 use crate::exit::Failure;
 
-/// The most rows of a table. What does not fit is one row.
+/// Maximum number of rows of a table. Everything beyond goes into one row.
 const ROWS: usize = 1024;
 
 /// The upper ends of the expiry histogram, in milliseconds from the time of writing.
 const EXPIRIES: [(i64, &str); 7] = [
-    (0, "before it was written"),
+    (0, "before the file was written"),
     (60_000, "within a minute"),
     (3_600_000, "within an hour"),
     (86_400_000, "within a day"),
@@ -44,7 +44,7 @@ impl Count {
     }
 }
 
-/// What is there besides keys.
+/// Counts of what the files hold besides keys.
 #[derive(Debug, Default, Serialize)]
 struct Beside {
     functions: u64,
@@ -136,7 +136,7 @@ fn text(parts: &[Part], counts: &Counts, out: &mut Out) -> Result<(), Failure> {
     show(&by_db(counts), out)?;
     if expiring > 0 {
         show(&by_expiry(counts), out)?;
-        out.line(&format!("expired by now: {}", counts.expired_now))?;
+        out.line(&format!("already expired: {}", counts.expired_now))?;
     }
     for line in beside(&counts.beside) {
         out.line(&line)?;
@@ -191,7 +191,8 @@ fn by_db(counts: &Counts) -> Table {
 }
 
 fn by_expiry(counts: &Counts) -> Table {
-    let mut table = Table::new(&[("expires after it was written", Align::Left), NUMBERS[0], NUMBERS[2]]);
+    let mut table =
+        Table::new(&[("expires after the file was written", Align::Left), NUMBERS[0], NUMBERS[2]]);
     for (bucket, count) in &counts.by_expiry {
         table.row([expiry_name(*bucket).to_owned(), count.keys.to_string(), size(count.bytes)]);
     }
@@ -208,7 +209,7 @@ fn beside(beside: &Beside) -> Vec<String> {
         (beside.scripts, "scripts"),
         (beside.search_indexes, "search indexes"),
         (beside.vector_indexes, "vector indexes"),
-        (beside.module_data, "pieces of data that modules keep beside the keys"),
+        (beside.module_data, "module data outside the keys"),
     ];
     all.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{what}: {count}")).collect()
 }

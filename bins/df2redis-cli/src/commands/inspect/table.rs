@@ -1,13 +1,13 @@
 //! Aligned columns.
 
-/// How a column is aligned.
+/// The alignment of a column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Align {
     Left,
     Right,
 }
 
-/// Rows under a head, for people.
+/// Rows under a head line.
 #[derive(Debug)]
 pub(super) struct Table {
     columns: Vec<Align>,
@@ -15,7 +15,7 @@ pub(super) struct Table {
 }
 
 impl Table {
-    /// Names and alignments of the columns.
+    /// A table with these column names and alignments.
     pub(super) fn new(columns: &[(&str, Align)]) -> Self {
         let head = columns.iter().map(|(name, _)| (*name).to_owned()).collect();
         Self { columns: columns.iter().map(|(_, align)| *align).collect(), rows: vec![head] }
@@ -25,7 +25,7 @@ impl Table {
         self.rows.push(cells.into());
     }
 
-    /// The lines, columns two spaces apart, nothing behind the last word of a line.
+    /// The lines. Columns are two spaces apart, and no line ends with spaces.
     pub(super) fn lines(&self) -> Vec<String> {
         let width = |column: usize| {
             self.rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max()

@@ -1,4 +1,4 @@
-//! Byte strings as text: escaped, or in base64; whole, or in parts that may be cut anywhere.
+//! Byte strings as text: escaped or in base64, whole or in parts that may be cut anywhere.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -6,7 +6,7 @@ use base64::engine::general_purpose::STANDARD;
 /// How byte strings are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ByteForm {
-    /// As text; bytes that are no text, control characters and the backslash by escapes.
+    /// As text. Bytes that are not text, control characters and the backslash are escaped.
     Escaped,
     /// In base64, with padding.
     Base64,
@@ -31,11 +31,11 @@ impl ByteForm {
     }
 }
 
-/// A JSON string whose bytes come in parts. The quotes are the caller's.
+/// A JSON string whose bytes arrive in parts. The caller writes the quotes.
 #[derive(Debug)]
 pub(super) struct Parts {
     form: ByteForm,
-    /// The start of a character or of three bytes that the last part did not complete.
+    /// The start of a character (or of a group of three bytes) that the last part did not complete.
     carry: Vec<u8>,
 }
 
@@ -56,14 +56,14 @@ impl Parts {
         json_escape(&self.form.text(&whole), out);
     }
 
-    /// Appends what was held back.
+    /// Appends the bytes that were held back.
     pub(super) fn end(&mut self, out: &mut Vec<u8>) {
         let rest = std::mem::take(&mut self.carry);
         json_escape(&self.form.text(&rest), out);
     }
 }
 
-/// How many bytes precede a character that is cut at the end.
+/// Number of bytes before a character that is cut at the end.
 fn complete_characters(bytes: &[u8]) -> usize {
     for (back, byte) in bytes.iter().rev().take(3).enumerate() {
         let size = match byte {
@@ -101,7 +101,7 @@ fn escape_byte(byte: u8, out: &mut String) {
     }
 }
 
-/// Escaped text has no control characters, so two characters are all that JSON minds.
+/// Escaped text has no control characters, so JSON requires escapes for only two characters.
 fn json_escape(text: &str, out: &mut Vec<u8>) {
     for byte in text.bytes() {
         if matches!(byte, b'"' | b'\\') {

@@ -1,18 +1,18 @@
-//! Times as people write and read them, in UTC.
+//! Times as text, in UTC.
 
 use std::str::FromStr;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// Milliseconds of a day.
+/// Milliseconds in a day.
 const DAY: i64 = 86_400_000;
 
-/// Now, in milliseconds since 1970.
+/// The current time, in milliseconds since 1970.
 pub(super) fn now() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
-/// `2030-01-31T12:00:00Z`, with milliseconds unless they are zero.
+/// Formats a time as `2030-01-31T12:00:00Z`, with milliseconds unless they are zero.
 pub(super) fn show(at_ms: i64) -> String {
     let (days, in_day) = (at_ms.div_euclid(DAY), at_ms.rem_euclid(DAY));
     let (year, month, day) = date(days);
@@ -22,7 +22,7 @@ pub(super) fn show(at_ms: i64) -> String {
     format!("{year:04}-{month:02}-{day:02}T{hours:02}:{minutes:02}:{:02}{fraction}Z", seconds % 60)
 }
 
-/// Year, month and day of a count of days since 1970-01-01 (Howard Hinnant, `civil_from_days`).
+/// Year, month and day of a number of days since 1970-01-01 (Howard Hinnant, `civil_from_days`).
 fn date(days: i64) -> (i64, i64, i64) {
     let z = days.saturating_add(719_468);
     let era = z.div_euclid(146_097);
@@ -43,7 +43,7 @@ fn days(year: i64, month: i64, day: i64) -> i64 {
     era * 146_097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year - 719_468
 }
 
-/// A moment that was typed.
+/// A point in time from the command line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Moment {
     /// Milliseconds since 1970.
@@ -68,7 +68,8 @@ impl FromStr for Moment {
     fn from_str(text: &str) -> Result<Self, String> {
         let parsed =
             if text.contains('-') { absolute(text).map(Self::At) } else { relative(text).map(Self::FromNow) };
-        parsed.ok_or_else(|| format!("\"{text}\" is no time such as 2030-01-31, 2030-01-31T12:00:00Z or 7d"))
+        parsed
+            .ok_or_else(|| format!("\"{text}\" is not a time; write 2030-01-31, 2030-01-31T12:00:00Z or 7d"))
     }
 }
 

@@ -2,18 +2,18 @@
 
 use std::collections::BTreeMap;
 
-/// The most prefixes that are held. At about 200 bytes each they take some 20 MiB.
+/// Maximum number of prefixes in the tree. At about 200 bytes each, they take some 20 MiB.
 const NODES: usize = 100_000;
 
-/// A part of a key that is longer than this is no prefix, in bytes.
+/// A part of a key with more bytes than this is not a prefix.
 const LONGEST: usize = 128;
 
-/// What lies under a prefix.
+/// The keys under a prefix.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub(super) struct Node {
     pub keys: u64,
     pub bytes: u64,
-    /// By what follows the prefix, the separator included.
+    /// Children by the next part of the key, including the separator.
     pub children: BTreeMap<Vec<u8>, Self>,
 }
 
@@ -22,7 +22,7 @@ impl Node {
         1 + self.children.values().map(Self::size).sum::<usize>()
     }
 
-    /// Forgets prefixes of at most `keys` keys. What they hold stays counted in those above.
+    /// Forgets prefixes of at most `keys` keys. Their keys stay counted in the prefixes above.
     fn prune(&mut self, keys: u64) {
         self.children.retain(|_, child| child.keys > keys);
         self.children.values_mut().for_each(|child| child.prune(keys));
@@ -37,7 +37,7 @@ pub(super) struct Tree {
     depth: usize,
     nodes: usize,
     most: usize,
-    /// Prefixes of up to so many keys were forgotten on the way: a prefix may have had so many more keys than it shows.
+    /// A prefix may have up to this number of keys more than it shows, because prefixes were forgotten on the way.
     pub forgotten: u64,
 }
 
@@ -78,8 +78,8 @@ impl Tree {
         }
     }
 
-    /// Forgets the smallest prefixes until half of them are left (lossy counting, Manku and Motwani 2002): what is in
-    /// `forgotten` bounds how much a prefix may have lost, for it grows with every pruning.
+    /// Forgets the smallest prefixes until half of them are left (lossy counting, Manku and Motwani 2002). `forgotten` grows
+    /// with every pruning and bounds the number of keys that a prefix may have lost.
     fn prune(&mut self) {
         let mut keys = 1;
         while self.nodes > self.most / 2 {
@@ -134,7 +134,7 @@ mod tests {
         assert_eq!(names, ["", "a::", "a::b:c::"]);
     }
 
-    /// A tree that may hold ten prefixes still finds the large ones, and says by how much they may be off.
+    /// A tree of at most ten prefixes still finds the large ones, and reports by how much a count may be off.
     #[test]
     fn bounded() {
         let mut tree = Tree::of(":", 2, 10);
