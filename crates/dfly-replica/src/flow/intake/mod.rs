@@ -77,6 +77,7 @@ impl Intake {
         if buffer.len() < self.needed {
             return Ok(Pulled::Bytes);
         }
+        self.needed = 0;
         match self.stage.decode(buffer)? {
             Step::Ready(Item::Event(event)) => Ok(Pulled::Event(event)),
             Step::Ready(Item::Record(record, next)) => Ok(Pulled::Record(record, next, None)),
