@@ -1,0 +1,57 @@
+//! Names that differ from run to run, replaced by stable ones in the order in which the target first saw them.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+
+use crate::resp::{Command, begins};
+use crate::target::Log;
+
+/// How long the name of a run is, in hexadecimal digits.
+const NAME: usize = 40;
+
+/// What the fake target lists as a connection of a session before.
+const STRANGER: &str = "7777";
+
+/// One connection, without the numbers of its commands.
+#[derive(Debug, Clone)]
+pub(super) struct Spoken {
+    pub node: usize,
+    pub commands: Vec<Command>,
+}
+
+pub(super) fn masked(logs: Vec<Log>) -> Vec<Spoken> {
+    let mut all: Vec<&(usize, Command)> = logs.iter().flat_map(|log| &log.commands).collect();
+    all.sort_by_key(|(number, _)| *number);
+    let mut names = BTreeMap::new();
+    for name in all.iter().flat_map(|(_, command)| command).filter_map(|word| name_in(word)) {
+        let number = names.len() + 1;
+        names.entry(name.to_vec()).or_insert(number);
+    }
+    let spoken = |log: Log| Spoken {
+        node: log.node,
+        commands: log.commands.into_iter().map(|(_, command)| mask(command, &names)).collect(),
+    };
+    logs.into_iter().map(spoken).collect()
+}
+
+/// The name of a run in a word, which is followed by a colon and the number of a session.
+fn name_in(word: &[u8]) -> Option<&[u8]> {
+    let is_name = |window: &&[u8]| window[..NAME].iter().all(u8::is_ascii_hexdigit) && window[NAME] == b':';
+    word.windows(NAME + 1).find(is_name).map(|window| &window[..NAME])
+}
+
+fn mask(mut command: Command, names: &BTreeMap<Vec<u8>, usize>) -> Command {
+    for word in &mut command {
+        if let Some(name) = name_in(word) {
+            let text = String::from_utf8_lossy(word);
+            let name_text = String::from_utf8_lossy(name);
+            *word = text.replace(&*name_text, &format!("run-{}", names[name])).into();
+        }
+    }
+    // How a server numbers its connections depends on which of them came first.
+    if begins(&command, &["CLIENT", "KILL", "ID"]) && command[3] != STRANGER {
+        command[3] = Bytes::from("of-a-connection-before");
+    }
+    command
+}
