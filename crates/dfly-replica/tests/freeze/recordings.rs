@@ -53,9 +53,11 @@ async fn to_a_single_server() {
     }
 }
 
+/// All but the longest.
 #[tokio::test]
 async fn to_a_cluster() {
-    for name in Recording::bundled_names().unwrap() {
+    let names = Recording::bundled_names().unwrap();
+    for name in names.into_iter().filter(|name| name != "fullsync-under-writes") {
         replicate(&name, FakeTarget::start(3).await).await;
     }
 }

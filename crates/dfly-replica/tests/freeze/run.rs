@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use dfly_replica::{Clock, Engine, EngineConfig, Error, FlowReport, Phase, Reconnect, Report, Stop};
-use dfly_testkit::{MasterOptions, Script, ScriptedMaster};
+use dfly_testkit::{MasterOptions, Op, Script, ScriptedMaster};
 use dfly_translate::{Policy, Rules};
 use dfly_wire::UnixMillis;
 use redis_resp::connection::{Endpoint, Peer};
@@ -106,6 +106,11 @@ impl Run {
         }
     }
 
+    /// How many bytes wait on disk.
+    pub(crate) fn relayed(&self) -> u64 {
+        self.reports.borrow().flows.iter().map(|flow| flow.relayed).sum()
+    }
+
     /// Ends in order.
     pub(crate) async fn stop(self) -> Report {
         self.stop.send_replace(Stop::Drain);
@@ -141,19 +146,19 @@ pub(crate) struct Stage {
     pub master: ScriptedMaster,
     pub target: FakeTarget,
     pub run: Option<Run>,
-    change: fn(&mut EngineConfig),
+    change: Box<dyn Fn(&mut EngineConfig)>,
 }
 
 impl Stage {
     /// Without a run.
     pub(crate) async fn set(script: Script, nodes: usize) -> Self {
         let master = ScriptedMaster::start(script, MasterOptions::default()).await.unwrap();
-        Self { master, target: FakeTarget::start(nodes).await, run: None, change: |_config| {} }
+        Self { master, target: FakeTarget::start(nodes).await, run: None, change: Box::new(|_config| {}) }
     }
 
     /// With these settings.
-    pub(crate) fn with(mut self, change: fn(&mut EngineConfig)) -> Self {
-        self.change = change;
+    pub(crate) fn with(mut self, change: impl Fn(&mut EngineConfig) + 'static) -> Self {
+        self.change = Box::new(change);
         self
     }
 
@@ -180,17 +185,33 @@ impl Stage {
     }
 
     /// Runs operations one after the other, each when all that the one before has caused is done.
-    pub(crate) async fn one_by_one(&mut self, lines: &[&str]) {
-        for line in lines {
-            self.master.apply(*line).unwrap();
+    pub(crate) async fn one_by_one<O: Into<Op>>(&mut self, ops: impl IntoIterator<Item = O>) {
+        for op in ops {
+            self.master.apply(op).unwrap();
             self.settled().await;
         }
     }
 
     /// Runs operations that come to the engine together.
-    pub(crate) async fn together(&mut self, lines: &[&str]) {
-        lines.iter().for_each(|line| self.master.apply(*line).unwrap());
+    pub(crate) async fn together<O: Into<Op>>(&mut self, ops: impl IntoIterator<Item = O>) {
+        self.apply(ops);
         self.settled().await;
+    }
+
+    /// The same without waiting.
+    pub(crate) fn apply<O: Into<Op>>(&self, ops: impl IntoIterator<Item = O>) {
+        ops.into_iter().for_each(|op| self.master.apply(op).unwrap());
+    }
+
+    /// Runs operations while the target answers nothing: each comes to it in transactions of its own.
+    pub(crate) async fn held<O: Into<Op>>(&mut self, ops: impl IntoIterator<Item = O>) {
+        self.target.hold();
+        for op in ops {
+            let before = self.target.received("EXEC");
+            self.master.apply(op).unwrap();
+            let came = self.target.has_received("EXEC", before + 1);
+            self.run.as_mut().unwrap().goes_on_until(came).await;
+        }
     }
 
     pub(crate) async fn stop(&mut self) {

@@ -4,6 +4,8 @@
 //! the order within each slot is certain. A flow's position is stored once an interval, behind questions to every primary, so
 //! how often that happens between two records that are paced by ACKs is not certain either.
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 use redis_slots::Slot;
 
@@ -46,18 +48,11 @@ fn without_batch(unit: Vec<Command>) -> Vec<Command> {
 
 /// Each question once, whatever the position that it is about.
 pub(super) fn distinct(commands: &[Command]) -> Vec<Command> {
-    let mut found: Vec<Command> = Vec::new();
-    for command in commands {
-        let mut command = command.clone();
-        if command[0] == "HSET" {
-            command[3] = Bytes::from("a-position");
-        }
-        if !found.contains(&command) {
-            found.push(command);
-        }
-    }
-    found.sort();
-    found
+    let nameless = |command: &Command| match &command[0][..] {
+        b"HSET" => [&command[..3], &[Bytes::from("a-position")]].concat(),
+        _ => command.clone(),
+    };
+    commands.iter().map(nameless).collect::<BTreeSet<_>>().into_iter().collect()
 }
 
 fn slot_of(command: &Command) -> Option<Slot> {
