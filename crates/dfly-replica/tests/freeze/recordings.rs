@@ -8,7 +8,7 @@ use dfly_translate::Rules;
 use redis_resp::connection::Credentials;
 
 use crate::run::{Run, config, set_clock};
-use crate::shown::{Order, compare};
+use crate::shown::{Look, Order, compare};
 use crate::target::FakeTarget;
 
 fn without_db_3(config: &mut EngineConfig) {
@@ -43,7 +43,7 @@ async fn replicate(name: &str, target: FakeTarget) {
         true => ("cluster", Order::SlotBySlot),
         false => ("single", Order::AsSent),
     };
-    compare(&format!("recorded-{name}-{place}"), target.take_logs(), order);
+    compare(&format!("recorded-{name}-{place}"), target.take_logs(), Look { order, lines: 24 });
 }
 
 #[tokio::test]

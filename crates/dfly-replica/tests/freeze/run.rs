@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use crate::shown::Order;
+use crate::shown::{Look, Order};
 use crate::target::{FakeTarget, NOW};
 
 /// Far beyond what any of it takes; a test that hangs fails by it.
@@ -224,9 +224,19 @@ impl Stage {
 
     /// Compares what came with the golden file.
     pub(crate) fn compare(self, scenario: &str) {
+        self.compare_in(Order::AsSent, scenario);
+    }
+
+    /// The same, of a cluster slot by slot alone.
+    pub(crate) fn compare_by_slot(self, scenario: &str) {
+        let order = if self.target.is_cluster() { Order::SlotBySlot } else { Order::AsSent };
+        self.compare_in(order, scenario);
+    }
+
+    fn compare_in(self, order: Order, scenario: &str) {
         assert_eq!(self.master.violations(), [""; 0], "{scenario}");
         let place = if self.target.is_cluster() { "cluster" } else { "single" };
         let name = format!("{scenario}-{place}");
-        crate::shown::compare(&name, self.target.take_logs(), Order::AsSent);
+        crate::shown::compare(&name, self.target.take_logs(), Look { order, lines: 100 });
     }
 }

@@ -1,4 +1,5 @@
-//! The relay log, while the target is slower than the source.
+//! The relay log, while the target is slower than the source. In a cluster questions are answered meanwhile, so when positions
+//! are stored between two batches is not certain.
 
 use super::{ONCE, TARGETS, a_little};
 use crate::run::Stage;
@@ -36,7 +37,7 @@ async fn until_the_target_goes_on() {
         stage.settled().await;
         stage.one_by_one(ONCE).await;
         stage.stop().await;
-        stage.compare("relayed");
+        stage.compare_by_slot("relayed");
     }
 }
 
@@ -52,6 +53,6 @@ async fn until_the_next_run() {
         stage.settled().await;
         stage.one_by_one(ONCE).await;
         stage.stop().await;
-        stage.compare("relayed-to-the-next");
+        stage.compare_by_slot("relayed-to-the-next");
     }
 }

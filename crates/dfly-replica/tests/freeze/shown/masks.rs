@@ -23,30 +23,40 @@ pub(super) struct Spoken {
 pub(super) fn masked(logs: Vec<Log>) -> Vec<Spoken> {
     let mut all: Vec<&(usize, Command)> = logs.iter().flat_map(|log| &log.commands).collect();
     all.sort_by_key(|(number, _)| *number);
-    let mut names = BTreeMap::new();
-    for name in all.iter().flat_map(|(_, command)| command).filter_map(|word| name_in(word)) {
-        let number = names.len() + 1;
-        names.entry(name.to_vec()).or_insert(number);
+    let (mut runs, mut sources) = (BTreeMap::new(), BTreeMap::new());
+    for word in all.iter().flat_map(|(_, command)| command) {
+        let (names, kind) = if is_name(word) { (&mut sources, "source") } else { (&mut runs, "run") };
+        if let Some(name) = name_in(word) {
+            let number = names.len() + 1;
+            names.entry(name.to_vec()).or_insert(format!("{kind}-{number}"));
+        }
     }
+    runs.append(&mut sources);
     let spoken = |log: Log| Spoken {
         node: log.node,
-        commands: log.commands.into_iter().map(|(_, command)| mask(command, &names)).collect(),
+        commands: log.commands.into_iter().map(|(_, command)| mask(command, &runs)).collect(),
     };
     logs.into_iter().map(spoken).collect()
 }
 
-/// The name of a run in a word, which is followed by a colon and the number of a session.
-fn name_in(word: &[u8]) -> Option<&[u8]> {
-    let is_name = |window: &&[u8]| window[..NAME].iter().all(u8::is_ascii_hexdigit) && window[NAME] == b':';
-    word.windows(NAME + 1).find(is_name).map(|window| &window[..NAME])
+fn is_name(word: &[u8]) -> bool {
+    word.len() == NAME && word.iter().all(u8::is_ascii_hexdigit)
 }
 
-fn mask(mut command: Command, names: &BTreeMap<Vec<u8>, usize>) -> Command {
+/// The name in a word: that of a source by itself, or that of a run with a colon and the number of a session behind it.
+fn name_in(word: &[u8]) -> Option<&[u8]> {
+    if is_name(word) {
+        return Some(word);
+    }
+    let is_of_run = |window: &&[u8]| is_name(&window[..NAME]) && window[NAME] == b':';
+    word.windows(NAME + 1).find(is_of_run).map(|window| &window[..NAME])
+}
+
+fn mask(mut command: Command, names: &BTreeMap<Vec<u8>, String>) -> Command {
     for word in &mut command {
         if let Some(name) = name_in(word) {
             let text = String::from_utf8_lossy(word);
-            let name_text = String::from_utf8_lossy(name);
-            *word = text.replace(&*name_text, &format!("run-{}", names[name])).into();
+            *word = text.replace(&*String::from_utf8_lossy(name), &names[name]).into();
         }
     }
     // How a server numbers its connections depends on which of them came first.

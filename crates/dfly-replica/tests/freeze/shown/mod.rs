@@ -9,7 +9,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::target::Log;
-pub(crate) use text::Order;
+pub(crate) use text::{Look, Order};
 
 fn file(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/freeze/golden").join(format!("{name}.txt"))
@@ -17,16 +17,16 @@ fn file(name: &str) -> PathBuf {
 
 /// Compares what a target was sent with the file of this name, or writes it. The whole text, of which the file shortens the
 /// longest parts, is written beside the build's output when they differ, or with `FREEZE_WHOLE=1`.
-pub(crate) fn compare(name: &str, logs: Vec<Log>, order: Order) {
+pub(crate) fn compare(name: &str, logs: Vec<Log>, look: Look) {
     let spoken = masks::masked(logs);
-    let found = text::render(spoken.clone(), order, false);
+    let found = text::render(spoken.clone(), look);
     let (file, whole) = (file(name), Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}.txt")));
     if std::env::var_os("FREEZE_UPDATE").is_some() {
         fs::write(&file, &found).unwrap();
     }
     let golden = fs::read_to_string(&file).unwrap_or_default();
     if golden != found || std::env::var_os("FREEZE_WHOLE").is_some() {
-        fs::write(&whole, text::render(spoken, order, true)).unwrap();
+        fs::write(&whole, text::render(spoken, Look { lines: usize::MAX, ..look })).unwrap();
     }
     assert!(golden == found, "{name}: {}; all of it is in {}", difference(&golden, &found), whole.display());
 }

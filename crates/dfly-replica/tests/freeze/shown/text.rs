@@ -20,11 +20,9 @@ const MANY: usize = 200;
 /// So many words of a command are shown; of a longer one these, and a hash of the others.
 const WORDS: usize = 16;
 
-/// So many lines of a connection are shown.
-const LINES: usize = 80;
-
-/// Behind them so many at a time are shown as one, so that the files stay small and a difference is still found.
-const BLOCK: usize = 80;
+/// Behind the lines that are shown of a connection so many at a time are shown as one, so that the files stay small and a
+/// difference is still found.
+const BLOCK: usize = 100;
 
 /// A connection as it is shown.
 #[derive(Debug)]
@@ -45,21 +43,33 @@ pub(crate) enum Order {
     SlotBySlot,
 }
 
-/// The text of all connections, long ones `whole` or shortened.
-pub(super) fn render(connections: Vec<Spoken>, order: Order, whole: bool) -> String {
+/// How much of them is shown, and in which order.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Look {
+    pub order: Order,
+    /// Lines of each connection that writes; of others a fourth of it.
+    pub lines: usize,
+}
+
+/// The text of all connections.
+pub(super) fn render(connections: Vec<Spoken>, look: Look) -> String {
     let is_cluster = connections.iter().any(|spoken| spoken.node > 0);
     let sections = connections.into_iter().enumerate().filter(|(_, spoken)| !spoken.commands.is_empty());
-    let mut sections: Vec<Section> = sections.map(|(nth, spoken)| section(nth, &spoken, order)).collect();
+    let mut sections: Vec<Section> =
+        sections.map(|(nth, spoken)| section(nth, &spoken, look.order)).collect();
     sections.sort_by(|one, other| place(one).cmp(&place(other)));
     let mut out = String::new();
     let (topology, others): (Vec<Section>, Vec<Section>) =
         sections.into_iter().partition(|section| section.role == Role::Topology);
-    let shown = |lines: &[String]| if whole { lines.to_vec() } else { shortened(lines) };
+    let shown = |section: &Section| match section.role {
+        Role::Writer(_) => shortened(&section.lines, look.lines),
+        _ => shortened(&section.lines, look.lines / 4),
+    };
     for same in others.chunk_by(|one, other| place(one) == place(other)) {
         let title = same[0].role.title();
         let node = if is_cluster { format!("node {}, ", same[0].node) } else { String::new() };
         let times = if same.len() > 1 { format!(", {} times", same.len()) } else { String::new() };
-        writeln!(out, "== {node}{title}{times}\n{}\n", shown(&same[0].lines).join("\n")).unwrap();
+        writeln!(out, "== {node}{title}{times}\n{}\n", shown(&same[0]).join("\n")).unwrap();
     }
     // How often it is asked for, and of which node, depends on how long things take.
     let asked: BTreeSet<String> = topology.into_iter().flat_map(|section| section.lines).collect();
@@ -98,7 +108,7 @@ fn lines(commands: &[Command]) -> Vec<String> {
 
 fn many(run: &[Command]) -> String {
     let text: Vec<u8> = run.iter().flat_map(|command| command.join(&b"\r\n"[..])).collect();
-    format!("{} {} times, hash {:016x}", word(&run[0][0]), run.len(), xxh3_64(&text))
+    format!("{} <{} times {:016x}>", word(&run[0][0]), run.len(), xxh3_64(&text))
 }
 
 fn line(command: &Command) -> String {
@@ -106,26 +116,29 @@ fn line(command: &Command) -> String {
     let mut words: Vec<String> = shown.iter().map(word).collect();
     if !rest.is_empty() {
         let hash = xxh3_64(&rest.join(&b"\r\n"[..]));
-        words.push(format!("\"and {} more, hash {hash:016x}\"", rest.len()));
+        words.push(format!("<{} words {hash:016x}>", rest.len()));
     }
     words.join(" ")
 }
 
-/// The lines of a long connection, most of them as blocks.
-fn shortened(lines: &[String]) -> Vec<String> {
-    let (shown, rest) = lines.split_at(lines.len().min(LINES));
+/// The lines of a connection, those behind the first `most` as blocks.
+fn shortened(lines: &[String], most: usize) -> Vec<String> {
+    let (shown, rest) = lines.split_at(lines.len().min(most));
     let block = |(nth, block): (usize, &[String])| {
         let hash = xxh3_64(block.join("\n").as_bytes());
-        let first = LINES + nth * BLOCK + 1;
-        format!("lines {first} to {}, hash {hash:016x}", first + block.len() - 1)
+        let first = most + nth * BLOCK + 1;
+        format!("<lines {first} to {} {hash:016x}>", first + block.len() - 1)
     };
     shown.iter().cloned().chain(rest.chunks(BLOCK).enumerate().map(block)).collect()
 }
 
 fn word(word: &Bytes) -> String {
-    let is_plain = word.iter().all(u8::is_ascii_graphic) && !word.is_empty() && !word.starts_with(b"\"");
+    let is_plain = word.iter().all(u8::is_ascii_graphic)
+        && !word.is_empty()
+        && !word.starts_with(b"\"")
+        && !word.starts_with(b"<");
     match word.len() {
-        LONG.. => format!("\"{} bytes, hash {:016x}\"", word.len(), xxh3_64(word)),
+        LONG.. => format!("<{} bytes {:016x}>", word.len(), xxh3_64(word)),
         _ if is_plain => String::from_utf8_lossy(word).into_owned(),
         _ => format!("\"{}\"", word.escape_ascii()),
     }
