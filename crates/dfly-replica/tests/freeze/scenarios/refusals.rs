@@ -23,24 +23,43 @@ async fn inside_a_transaction() {
     }
 }
 
+/// What passes.
+const FOR_NOW: [&str; 6] = [
+    "LOADING Redis is loading the dataset in memory",
+    "OOM command not allowed when used memory > 'maxmemory'.",
+    "READONLY You can't write against a read only replica.",
+    "BUSY Redis is busy running a script.",
+    "CLUSTERDOWN The cluster is down",
+    "TRYAGAIN Multiple keys request during rehashing of slot",
+];
+
 /// Refused for now: the transaction is sent again.
 #[tokio::test]
 async fn for_a_while() {
-    let errors = [
-        "LOADING Redis is loading the dataset in memory",
-        "OOM command not allowed when used memory > 'maxmemory'.",
-    ];
     for nodes in TARGETS {
         let mut stage = Stage::set(a_little(1), nodes).await;
         stage.go();
         stage.settled().await;
-        for error in errors {
+        for error in FOR_NOW {
             stage.target.refuse("INCR n", (0, 2), error);
             stage.one_by_one(["INCR n", "APPEND s x"]).await;
         }
         stage.stop().await;
         stage.compare("refused-for-now");
     }
+}
+
+/// A command of a slot is carried out though the one before it was refused for now: the key is read again.
+#[tokio::test]
+async fn out_of_order() {
+    let mut stage = Stage::set(a_little(1), 3).await;
+    stage.go();
+    stage.settled().await;
+    stage.target.refuse("SET n 1", (0, 1), FOR_NOW[5]);
+    stage.together(["SET n 1", "SET n 2", "SET s 1"]).await;
+    stage.one_by_one(["INCR n"]).await;
+    stage.stop().await;
+    stage.compare("out-of-order");
 }
 
 /// The connection breaks behind transactions that are not answered, some of which were carried out.

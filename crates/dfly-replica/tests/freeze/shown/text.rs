@@ -18,7 +18,7 @@ const LONG: usize = 64;
 const MANY: usize = 200;
 
 /// So many words of a command are shown; of a longer one these, and a hash of the others.
-const WORDS: usize = 16;
+const WORDS: usize = 24;
 
 /// Behind the lines that are shown of a connection so many at a time are shown as one, so that the files stay small and a
 /// difference is still found.
