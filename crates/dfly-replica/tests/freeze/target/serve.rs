@@ -12,6 +12,9 @@ use super::answers::Talk;
 use super::{Log, Shared};
 use crate::resp::{Command, take};
 
+/// How much is read at a time, in bytes.
+const ROOM: usize = 64 << 10;
+
 pub(super) async fn accept(listener: TcpListener, node: usize, shared: Arc<Shared>) {
     let mut connections = JoinSet::new();
     loop {
@@ -45,12 +48,13 @@ async fn serve(socket: TcpStream, node: usize, shared: Arc<Shared>) {
 async fn run(mut socket: TcpStream, shared: &Shared, mut talk: Talk) -> std::io::Result<()> {
     socket.set_nodelay(true)?;
     let mut orders = shared.orders.subscribe();
-    let (mut buffer, mut waiting) = (BytesMut::new(), VecDeque::new());
+    let (mut buffer, mut waiting) = (BytesMut::with_capacity(ROOM), VecDeque::new());
     loop {
         orders.borrow_and_update();
         note(shared, &mut buffer, (talk.connection, &mut waiting));
         let Some(answers) = carry_out(shared, &mut talk, &mut waiting) else { return Ok(()) };
         socket.write_all(&answers).await?;
+        buffer.reserve(ROOM);
         tokio::select! {
             read = socket.read_buf(&mut buffer) => if read? == 0 { return Ok(()) },
             _changed = orders.changed() => {}
