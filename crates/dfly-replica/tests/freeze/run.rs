@@ -101,6 +101,7 @@ impl Run {
             })
             .await;
             if target.received_in_all() == before && has_settled(&self.reports.borrow(), lsns) {
+                target.rests();
                 return;
             }
         }
@@ -216,10 +217,12 @@ impl Stage {
 
     pub(crate) async fn stop(&mut self) {
         self.run.take().unwrap().stop().await;
+        self.target.rests();
     }
 
     pub(crate) async fn kill(&mut self) {
         self.run.take().unwrap().kill(&self.target).await;
+        self.target.rests();
     }
 
     /// Compares what came with the golden file.

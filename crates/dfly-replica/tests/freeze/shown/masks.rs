@@ -13,14 +13,16 @@ const NAME: usize = 40;
 /// What the fake target lists as a connection of a session before.
 const STRANGER: &str = "7777";
 
-/// One connection, without the numbers of its commands.
+/// One connection.
 #[derive(Debug, Clone)]
 pub(super) struct Spoken {
     pub node: usize,
     pub commands: Vec<Command>,
+    /// Behind how many rests each command came.
+    pub rests: Vec<usize>,
 }
 
-pub(super) fn masked(logs: Vec<Log>) -> Vec<Spoken> {
+pub(super) fn masked(logs: Vec<Log>, rests: &[usize]) -> Vec<Spoken> {
     let mut all: Vec<&(usize, Command)> = logs.iter().flat_map(|log| &log.commands).collect();
     all.sort_by_key(|(number, _)| *number);
     let (mut runs, mut sources) = (BTreeMap::new(), BTreeMap::new());
@@ -32,8 +34,10 @@ pub(super) fn masked(logs: Vec<Log>) -> Vec<Spoken> {
         }
     }
     runs.append(&mut sources);
+    let behind = |number: &usize| rests.partition_point(|rest| rest <= number);
     let spoken = |log: Log| Spoken {
         node: log.node,
+        rests: log.commands.iter().map(|(number, _)| behind(number)).collect(),
         commands: log.commands.into_iter().map(|(_, command)| mask(command, &runs)).collect(),
     };
     logs.into_iter().map(spoken).collect()

@@ -2,13 +2,14 @@
 //!
 //! A snapshot has no batches that a test could pace, and in a cluster each batch is sorted by slot; so of a long snapshot only
 //! the order within each slot is certain. A flow's position is stored once an interval, behind questions to every primary, so
-//! how often that happens between two records that are paced by ACKs is not certain either.
+//! how often that happens until nothing more is to come is not certain either: only the last time is.
 
 use std::collections::BTreeSet;
 
 use bytes::Bytes;
 use redis_slots::Slot;
 
+use super::masks::Spoken;
 use crate::resp::{Command, begins};
 
 /// What stores a flow's position.
@@ -44,6 +45,35 @@ fn without_batch(unit: Vec<Command>) -> Vec<Command> {
         Some(position) if position < 1 << 63 => inner.to_vec(),
         _ => unit,
     }
+}
+
+/// The commands of a writer, of those that store the flow's position the last before each rest alone, behind the others.
+pub(super) fn last_stores(spoken: &Spoken) -> Vec<Command> {
+    let stores = |command: &&Command| begins(command, &STORE);
+    let shown = |part: &[Command]| {
+        let others = part.iter().filter(|command| !stores(command));
+        others.chain(part.iter().rfind(stores)).cloned().collect::<Vec<_>>()
+    };
+    between_rests(spoken).flat_map(shown).collect()
+}
+
+/// The questions about positions, between two rests each once, about the last position.
+pub(super) fn last_questions(spoken: &Spoken) -> Vec<Command> {
+    let shown = |part: &[Command]| {
+        let last = part.iter().rfind(|command| command[0] == "HSET");
+        let is_shown = |command: &&Command| command[0] != "HSET" || last == Some(*command);
+        part.iter().filter(is_shown).cloned().collect::<BTreeSet<_>>()
+    };
+    between_rests(spoken).flat_map(shown).collect()
+}
+
+fn between_rests(spoken: &Spoken) -> impl Iterator<Item = &[Command]> {
+    let lengths = spoken.rests.chunk_by(|one, other| one == other).map(<[usize]>::len);
+    lengths.scan(&spoken.commands[..], |rest, length| {
+        let (part, behind) = rest.split_at(length);
+        *rest = behind;
+        Some(part)
+    })
 }
 
 /// Each question once, whatever the position that it is about.

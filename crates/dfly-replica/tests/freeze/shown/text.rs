@@ -8,7 +8,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::masks::Spoken;
 use super::roles::Role;
-use super::slots::{distinct, slot_by_slot};
+use super::slots::{distinct, last_questions, last_stores, slot_by_slot};
 use crate::resp::Command;
 
 /// A word above this length is shown by its hash, in bytes.
@@ -37,7 +37,7 @@ struct Section {
 /// How a target's connections are shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Order {
-    /// As the commands came.
+    /// As the commands came; to a cluster without positions that are stored while more is to come.
     AsSent,
     /// To a cluster: slot by slot, and without the order and the number of questions about positions.
     SlotBySlot,
@@ -56,7 +56,7 @@ pub(super) fn render(connections: Vec<Spoken>, look: Look) -> String {
     let is_cluster = connections.iter().any(|spoken| spoken.node > 0);
     let sections = connections.into_iter().enumerate().filter(|(_, spoken)| !spoken.commands.is_empty());
     let mut sections: Vec<Section> =
-        sections.map(|(nth, spoken)| section(nth, &spoken, look.order)).collect();
+        sections.map(|(nth, spoken)| section(nth, &spoken, (look.order, is_cluster))).collect();
     sections.sort_by(|one, other| place(one).cmp(&place(other)));
     let mut out = String::new();
     let (topology, others): (Vec<Section>, Vec<Section>) =
@@ -85,11 +85,14 @@ fn place(section: &Section) -> (&Role, usize, usize, &[String]) {
     (&section.role, section.node, section.nth, &section.lines)
 }
 
-fn section(nth: usize, spoken: &Spoken, order: Order) -> Section {
+fn section(nth: usize, spoken: &Spoken, (order, is_cluster): (Order, bool)) -> Section {
     let role = Role::of(spoken);
     let commands = match (&role, order) {
         (Role::Writer(_), Order::SlotBySlot) => slot_by_slot(&spoken.commands),
         (Role::Keeper(_), Order::SlotBySlot) => distinct(&spoken.commands),
+        // A single server's first position of a flow is stored once, so nothing is left out there.
+        (Role::Writer(_), Order::AsSent) if is_cluster => last_stores(spoken),
+        (Role::Keeper(_), Order::AsSent) => last_questions(spoken),
         _ => spoken.commands.clone(),
     };
     // The others may be opened at the same time.

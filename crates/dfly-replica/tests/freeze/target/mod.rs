@@ -53,6 +53,8 @@ struct State {
     /// Nothing of a writer is carried out for now.
     is_held: bool,
     received: usize,
+    /// How many commands had come whenever all that was to come had.
+    rests: Vec<usize>,
 }
 
 impl State {
@@ -116,7 +118,14 @@ impl FakeTarget {
             keys: Keyspace::default(),
         };
         let nodes = listeners.iter().map(node).collect();
-        let state = State { nodes, logs: Vec::new(), refusals: Vec::new(), is_held: false, received: 0 };
+        let state = State {
+            nodes,
+            logs: Vec::new(),
+            refusals: Vec::new(),
+            is_held: false,
+            received: 0,
+            rests: Vec::new(),
+        };
         let shared = Arc::new(Shared {
             state: Mutex::new(state),
             version: watch::Sender::new(0),
@@ -207,9 +216,17 @@ impl FakeTarget {
         self.shared.lock().received
     }
 
-    /// What every connection has sent, in the order in which they were opened.
-    pub(crate) fn take_logs(self) -> Vec<Log> {
-        std::mem::take(&mut self.shared.lock().logs)
+    /// Nothing more comes for now.
+    pub(crate) fn rests(&self) {
+        let mut state = self.shared.lock();
+        let received = state.received;
+        state.rests.push(received);
+    }
+
+    /// What every connection has sent, in the order in which they were opened, and how many commands had come at each rest.
+    pub(crate) fn take_logs(self) -> (Vec<Log>, Vec<usize>) {
+        let mut state = self.shared.lock();
+        (std::mem::take(&mut state.logs), std::mem::take(&mut state.rests))
     }
 }
 
