@@ -178,10 +178,12 @@ fn next<O: Origin>(state: &mut State<O>, at: FlowAt) -> Option<Step> {
 /// How many bytes of the stream may be sent in the session's phase; none before SYNC.
 fn limit<O: Origin>(state: &State<O>, at: FlowAt) -> Option<usize> {
     let held = state.options.hold.filter(|hold| (hold.session, hold.flow) == at.pair() && !state.released);
-    let stream = &state.flow(at.session, at.flow)?.stream;
+    let flow = state.flow(at.session, at.flow)?;
+    let stream = &flow.stream;
     match state.sessions.get(at.session)?.phase {
         Phase::Preparation => None,
         Phase::FullSync => Some(stream.first_len.saturating_sub(held.map_or(0, |hold| hold.bytes))),
+        Phase::Stable if state.options.paced => Some(stream.paced_end(flow.acks.last().copied())),
         Phase::Stable => Some(usize::MAX),
     }
 }

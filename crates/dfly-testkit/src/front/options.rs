@@ -10,6 +10,8 @@ use crate::compare::Dumps;
 pub struct MasterOptions {
     /// Write flows in pieces of this many bytes, each with its own system call and without Nagle's algorithm.
     pub split: Option<usize>,
+    /// Send one record of a flow's journal at a time: the next one follows when the flow's last ACK covers all before it.
+    pub paced: bool,
     /// Cut a session at an exact place.
     pub cut: Option<Cut>,
     /// Change bytes of a flow.
@@ -40,6 +42,7 @@ impl Default for MasterOptions {
     fn default() -> Self {
         Self {
             split: None,
+            paced: false,
             cut: None,
             mangle: None,
             hold: None,

@@ -86,6 +86,12 @@ impl FlowStream {
         Some(piece)
     }
 
+    /// Where the first record ends that is not acknowledged yet, for a replica whose last ACK is `acked`.
+    pub(super) fn paced_end(&self, acked: Option<u64>) -> usize {
+        let Some(acked) = acked else { return self.token_end.unwrap_or_default() };
+        self.marks.iter().find(|mark| mark.next_lsn > acked).map_or(self.bytes.len(), |mark| mark.end)
+    }
+
     /// The highest LSN that the replica can have reached with what it may have seen.
     pub(super) fn reachable_lsn(&self) -> u64 {
         let seen = self.marks.partition_point(|mark| mark.end <= self.taken);
