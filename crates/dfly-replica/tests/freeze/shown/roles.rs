@@ -61,7 +61,7 @@ fn is_flow(word: &Bytes) -> bool {
 fn written(command: &Command) -> Option<String> {
     let field = match (&command[0][..], command.len()) {
         (b"EVAL", 6..) => command.get(5).filter(|word| is_flow(word)),
-        (b"HSET", 4..) if command[1].starts_with(b"df2redis:") => {
+        (b"HSET", 4..) if command[1].starts_with(b"df2redis") => {
             command[2..].iter().find(|word| is_flow(word))
         }
         _ => None,

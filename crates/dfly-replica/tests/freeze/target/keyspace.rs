@@ -151,7 +151,7 @@ impl Keyspace {
                     b":-2\r\n".to_vec()
                 }
             }
-            _ if place.1.starts_with(b"df2redis:") => self.on_own(place, command),
+            _ if place.1.starts_with(b"df2redis") => self.on_own(place, command),
             _ if MAKES_NONE.contains(&name) => int(1),
             _ => {
                 self.make(place);
