@@ -1,9 +1,7 @@
 //! One record at a time, from a stream or from a blob of the snapshot.
 
-use std::num::NonZeroUsize;
-
 use bytes::Bytes;
-use dfly_wire::{DbIndex, Limits, Parsed, Source, Step, fixed, need, packed};
+use dfly_wire::{DbIndex, Limits, ParseError, Parsed, Source, Step, fixed, need, packed};
 
 use crate::args::Args;
 use crate::error::{Error, ErrorKind};
@@ -75,11 +73,8 @@ impl Decoder {
             let available = src.unread().len();
             let (used, item) = match item(src.unread(), &self.limits) {
                 Ok((rest, item)) => (available - rest.len(), item),
-                Err(nom::Err::Incomplete(nom::Needed::Size(n))) => return Ok(Step::Need(n)),
-                Err(nom::Err::Incomplete(nom::Needed::Unknown)) => return Ok(Step::Need(NonZeroUsize::MIN)),
-                Err(nom::Err::Error(fault) | nom::Err::Failure(fault)) => {
-                    return Err(self.error(fault.kind.into()));
-                }
+                Err(ParseError::Incomplete(n)) => return Ok(Step::Need(n)),
+                Err(ParseError::Invalid(fault)) => return Err(self.error(fault.kind.into())),
             };
             let item = item.map_err(|kind| self.error(kind))?;
             if let Some(record) = self.commit(src, used, item)? {
@@ -210,6 +205,8 @@ fn skip_strings<'a>(mut input: &'a [u8], count: usize, limits: &Limits) -> Parse
 
 #[cfg(test)]
 mod tests {
+    use std::num::NonZeroUsize;
+
     use bytes::BytesMut;
 
     use super::*;

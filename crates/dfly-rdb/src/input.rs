@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 
 use bytes::{Bytes, BytesMut};
 use dfly_wire::crc64::Running;
-use dfly_wire::{Fault, FaultKind, Parsed, Source, Step, commit, fixed};
+use dfly_wire::{Fault, FaultKind, ParseError, Parsed, Source, Step, commit, fixed};
 
 use crate::error::{ErrorKind, KeyExcerpt};
 use crate::string::Str;
@@ -107,11 +107,10 @@ impl Stop {
     }
 
     /// A parser's result over `unread` bytes.
-    pub(crate) fn parser(unread: usize, error: &nom::Err<Fault>) -> Self {
-        match *error {
-            nom::Err::Incomplete(nom::Needed::Size(n)) => Self::Need(n),
-            nom::Err::Incomplete(nom::Needed::Unknown) => Self::Need(NonZeroUsize::MIN),
-            nom::Err::Error(fault) | nom::Err::Failure(fault) => Self::fault(unread, fault),
+    pub(crate) fn parser(unread: usize, error: ParseError) -> Self {
+        match error {
+            ParseError::Incomplete(n) => Self::Need(n),
+            ParseError::Invalid(fault) => Self::fault(unread, fault),
         }
     }
 
@@ -176,7 +175,7 @@ pub(crate) fn frame<S: Source>(
     let input = src.unread();
     let opcode = input.first().copied().unwrap_or_default();
     let measured = fixed::u8(input).and_then(|(rest, _)| measure(rest));
-    let (rest, ()) = measured.map_err(|error| Stop::parser(input.len(), &error).of(opcode, None))?;
+    let (rest, ()) = measured.map_err(|error| Stop::parser(input.len(), error).of(opcode, None))?;
     let size = input.len() - rest.len();
     Ok(src.take(size))
 }

@@ -222,7 +222,7 @@ impl Items {
         let limits = self.context.limits;
         let input = src.unread();
         let parsed = string(after(input, 1), limits.blob);
-        let (rest, stored) = parsed.map_err(|error| Stop::parser(input.len(), &error).of(opcode, None))?;
+        let (rest, stored) = parsed.map_err(|error| Stop::parser(input.len(), error).of(opcode, None))?;
         let Str::Raw(stored) = stored else {
             return Err(Stop::invalid(opcode, "a blob is not a raw string"));
         };
@@ -374,7 +374,7 @@ fn measure<S: Input>(src: &S, scanner: &mut Scanner, scanned: &mut usize, most: 
     let unread = src.unread();
     while !scanner.is_done() {
         let input = after(unread, *scanned);
-        let (rest, _) = scanner.next(input).map_err(|error| Stop::parser(unread.len(), &error))?;
+        let (rest, _) = scanner.next(input).map_err(|error| Stop::parser(unread.len(), error))?;
         *scanned = unread.len() - rest.len();
         if *scanned > most {
             let kind = FaultKind::OverLimit { found: *scanned as u64, limit: most as u64 };
@@ -386,5 +386,5 @@ fn measure<S: Input>(src: &S, scanner: &mut Scanner, scanned: &mut usize, most: 
 
 /// The result of parsing what was parsed before, and is whole.
 fn again<T>(parsed: Parsed<'_, T>) -> Result<(&[u8], T), Stop> {
-    parsed.map_err(|error| Stop::parser(0, &error))
+    parsed.map_err(|error| Stop::parser(0, error))
 }

@@ -4,7 +4,7 @@
 use std::mem;
 
 use bytes::{Buf, Bytes};
-use dfly_wire::{DbIndex, Fault, FaultKind, Limits, Source, UnixMillis, fixed, packed};
+use dfly_wire::{DbIndex, Fault, FaultKind, Limits, ParseError, Source, UnixMillis, fixed, packed};
 
 use crate::error::{ErrorKind, ValueError};
 use crate::event::{Entry, Event, Family, KeyHeader, Magic, ValueId};
@@ -232,10 +232,10 @@ impl ValueReader {
         let first = input.first().copied().unwrap_or_default();
         let (limit, piece) = (context.limits.string, context.limits.piece);
         let (body, key) = string::string(after(input, 1), limit)
-            .map_err(|error| Stop::parser(input.len(), &error).of(first, None))?;
+            .map_err(|error| Stop::parser(input.len(), error).of(first, None))?;
         let key_end = input.len() - body.len();
         let span = span(type_id, body, &context.limits)
-            .map_err(|error| Stop::parser(input.len(), &error).of_key(first, key))?;
+            .map_err(|error| Stop::parser(input.len(), error).of_key(first, key))?;
         let own = own_key(key).map_err(|error| Stop::fail(first, ErrorKind::Value(error)))?;
         let scanner = match span {
             Span::Whole { behind } => {
@@ -310,15 +310,15 @@ impl Current {
         loop {
             let input = after(unread, self.scanned);
             let next = self.scanner.next(input);
-            let (rest, unit) = next.map_err(|error| Stop::parser(unread.len(), &error))?;
+            let (rest, unit) = next.map_err(|error| Stop::parser(unread.len(), error))?;
             self.scanned = unread.len() - rest.len();
             if self.scanner.is_done() || (self.scanned >= limits.piece && unit.ends_piece()) {
                 return Ok(());
             }
             if self.scanned > most {
                 let kind = FaultKind::OverLimit { found: self.scanned as u64, limit: most as u64 };
-                let fault = nom::Err::Failure(Fault { remaining: rest.len(), kind });
-                return Err(Stop::parser(unread.len(), &fault));
+                let fault = Fault { remaining: rest.len(), kind };
+                return Err(Stop::parser(unread.len(), fault.into()));
             }
         }
     }
@@ -361,7 +361,7 @@ enum Span {
 }
 
 #[inline]
-fn span(type_id: TypeId, body: &[u8], limits: &Limits) -> Result<Span, nom::Err<Fault>> {
+fn span(type_id: TypeId, body: &[u8], limits: &Limits) -> Result<Span, ParseError> {
     if !type_id.is_one_string() {
         return Ok(Span::Units);
     }

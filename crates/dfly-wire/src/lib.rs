@@ -29,4 +29,4 @@ mod step;
 
 pub use limits::Limits;
 pub use position::{DbIndex, UnixMillis};
-pub use step::{Fault, FaultKind, Parsed, Source, Step, commit, need};
+pub use step::{Fault, FaultKind, ParseError, Parsed, Source, Step, commit, need};

@@ -13,7 +13,7 @@
 //! The seed ties a frame to its segment: bytes that an older file left on the disk never pass.
 
 use bytes::{Bytes, BytesMut};
-use dfly_wire::{DbIndex, Parsed, Step, UnixMillis, crc64, fixed, need};
+use dfly_wire::{DbIndex, ParseError, Parsed, Step, UnixMillis, crc64, fixed, need};
 
 use crate::segment::{Fault, missing};
 
@@ -78,8 +78,8 @@ pub(crate) fn header(input: &[u8], seed: u64) -> Result<Step<Header>, Fault> {
             let counted = seeded(seed, input.get(..HEADER - 8).unwrap_or_default());
             if counted == stated { Ok(Step::Ready(header)) } else { Err(Fault::Header) }
         }
-        Err(nom::Err::Incomplete(_)) => Ok(missing(HEADER, input.len())),
-        Err(_) => Err(Fault::Header),
+        Err(ParseError::Incomplete(_)) => Ok(missing(HEADER, input.len())),
+        Err(ParseError::Invalid(_)) => Err(Fault::Header),
     }
 }
 

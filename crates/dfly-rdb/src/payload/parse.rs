@@ -74,7 +74,7 @@ fn check_end(value: &RawValue) -> Result<(), ValueError> {
     let mut scanner = Scanner::in_memory(value.type_id());
     let mut rest = payload;
     while !scanner.is_done() {
-        (rest, _) = scanner.next(rest).map_err(|error| located(&error, payload.len()))?;
+        (rest, _) = scanner.next(rest).map_err(|error| located(error, payload.len()))?;
     }
     match rest {
         [] => Ok(()),

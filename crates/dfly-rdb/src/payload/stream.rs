@@ -42,7 +42,7 @@ fn split(mut scanner: Scanner, part: &[u8]) -> Result<(&[u8], Option<StreamTail>
     let (mut rest, mut nodes, mut tail) = (part, part.len(), None);
     while !scanner.is_done() && !rest.is_empty() {
         let before = part.len() - rest.len();
-        let (after, unit) = scanner.next(rest).map_err(|error| located(&error, part.len()))?;
+        let (after, unit) = scanner.next(rest).map_err(|error| located(error, part.len()))?;
         if let Unit::Tail(unit) = unit {
             nodes = nodes.min(before);
             tail.get_or_insert_with(StreamTail::default).add(unit)?;

@@ -1,6 +1,6 @@
 //! Iterates over the elements of a value or of a piece of one.
 
-use dfly_wire::{Fault, FaultKind, UnixMillis};
+use dfly_wire::{FaultKind, ParseError, UnixMillis};
 
 use super::element::{BloomPart, CountMinPart, CuckooPart, Element, ModulePart, TopKPart};
 use super::stream::{StreamNode, StreamTail};
@@ -85,7 +85,7 @@ impl<'a> Elements<'a> {
         if self.scanner.is_done() {
             return Err(ValueError::Trailing { at: self.input.len() - self.rest.len() });
         }
-        let (rest, unit) = self.scanner.next(self.rest).map_err(|error| located(&error, self.input.len()))?;
+        let (rest, unit) = self.scanner.next(self.rest).map_err(|error| located(error, self.input.len()))?;
         self.rest = rest;
         Ok(unit)
     }
@@ -267,10 +267,10 @@ fn sketch(type_id: TypeId, unit: Unit<'_>) -> Result<Element<'_>, ValueError> {
 }
 
 /// A scanner's fault as a fault of the payload of `length` bytes.
-pub(crate) fn located(error: &nom::Err<Fault>, length: usize) -> ValueError {
-    match *error {
-        nom::Err::Incomplete(_) => ValueError::Truncated { at: length },
-        nom::Err::Error(fault) | nom::Err::Failure(fault) => {
+pub(crate) fn located(error: ParseError, length: usize) -> ValueError {
+    match error {
+        ParseError::Incomplete(_) => ValueError::Truncated { at: length },
+        ParseError::Invalid(fault) => {
             ValueError::Malformed { at: length.saturating_sub(fault.remaining), kind: fault.kind }
         }
     }

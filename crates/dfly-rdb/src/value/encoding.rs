@@ -76,7 +76,7 @@ impl<'a> Units<'a> {
         if self.scanner.is_done() {
             return Ok(None);
         }
-        let (rest, unit) = self.scanner.next(self.rest).map_err(|error| located(&error, self.input.len()))?;
+        let (rest, unit) = self.scanner.next(self.rest).map_err(|error| located(error, self.input.len()))?;
         self.rest = rest;
         Ok(Some(unit))
     }
