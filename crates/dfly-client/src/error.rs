@@ -5,6 +5,7 @@ use thiserror::Error;
 
 /// The request that an unexpected reply answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[non_exhaustive]
 pub enum Stage {
     /// `AUTH`.
     #[error("AUTH")]

@@ -20,6 +20,7 @@ pub enum Claim {
 
 /// Why positions are of no use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum NoClaim {
     /// A position is that of a shard, and shards are counted otherwise now.
     #[error("the source has another number of shards than the positions are of")]

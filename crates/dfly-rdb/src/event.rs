@@ -1,5 +1,7 @@
 //! What callers see, in the order of the stream.
 
+use std::fmt;
+
 use bytes::Bytes;
 use dfly_wire::{DbIndex, UnixMillis};
 
@@ -109,8 +111,19 @@ pub struct Magic {
     pub version: u16,
 }
 
+impl fmt::Display for Magic {
+    /// As the stream starts: `REDIS0012`, `VALKEY080`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.family {
+            Family::Redis => write!(f, "REDIS{:04}", self.version),
+            Family::Valkey => write!(f, "VALKEY{:03}", self.version),
+        }
+    }
+}
+
 /// Who defined a format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Family {
     /// Redis, Dragonfly and Valkey up to 8: `REDIS` and four digits.
     Redis,
@@ -120,6 +133,7 @@ pub enum Family {
 
 /// What came of the stream's checksum.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Checksum {
     /// The stream has none: zero (Dragonfly always), or a version below 5.
     None,

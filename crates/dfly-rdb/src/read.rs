@@ -15,6 +15,7 @@ pub(crate) const READ_SIZE: usize = 64 << 10;
 
 /// Why no event can be had from a source of bytes.
 #[derive(Debug, Error)]
+#[non_exhaustive]
 pub enum ReadError {
     /// The source failed. It may be asked again: nothing that it gave is lost.
     #[error("cannot read on at byte {offset}")]

@@ -16,6 +16,7 @@ pub struct SlotOwners<N> {
 
 /// Why a set of ranges is no ownership.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[non_exhaustive]
 pub enum OwnersError {
     /// A range that is empty or reaches beyond the last slot.
     #[error("{0} to {1} is no range of slots")]

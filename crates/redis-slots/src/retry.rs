@@ -33,6 +33,7 @@ impl Redirect {
 
 /// What to do with a command that was refused. Whichever it is, the server did not carry it out.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Retry {
     /// Send it to another node, and from now on everything of this slot.
     Moved(Redirect),

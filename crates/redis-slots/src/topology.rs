@@ -54,6 +54,7 @@ pub struct Node {
 
 /// How a node is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Health {
     /// It serves.
     Online,
@@ -67,6 +68,7 @@ pub enum Health {
 
 /// Why a reply is no topology that can be relied on.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[non_exhaustive]
 pub enum TopologyError {
     /// The server did not answer the question: cluster mode may be off.
     #[error("the server does not tell its topology: {0}")]

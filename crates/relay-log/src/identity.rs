@@ -17,6 +17,7 @@ pub struct Identity {
 
 /// Why a flow cannot be named so.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[non_exhaustive]
 pub enum IdentityError {
     /// The id is not 40 printable ASCII characters.
     #[error("{0:?} is no source id: 40 printable characters are expected")]

@@ -58,6 +58,7 @@ pub enum Element<'a> {
 
 /// A part of a Bloom filter (protocol section 7.6.8).
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub enum BloomPart<'a> {
     /// The parameters of the whole; always first.
     Header(BloomHeader),
@@ -74,6 +75,7 @@ pub enum BloomPart<'a> {
 
 /// A part of a count-min sketch (protocol section 7.6.9).
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub enum CountMinPart<'a> {
     /// The parameters; always first.
     Header(CountMinHeader),
@@ -83,6 +85,7 @@ pub enum CountMinPart<'a> {
 
 /// A part of a Top-K sketch (protocol section 7.6.10).
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub enum TopKPart<'a> {
     /// The parameters; always first.
     Header(TopKHeader),
@@ -99,6 +102,7 @@ pub enum TopKPart<'a> {
 
 /// A part of a Cuckoo filter (protocol section 7.6.11).
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub enum CuckooPart<'a> {
     /// The parameters; always first.
     Header(CuckooHeader),
@@ -113,6 +117,7 @@ pub enum CuckooPart<'a> {
 
 /// A part of a module's value (protocol section 7.8).
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub enum ModulePart<'a> {
     /// The module's data type; always first.
     Id(ModuleId),

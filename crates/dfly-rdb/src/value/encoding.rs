@@ -89,6 +89,7 @@ impl<'a> Units<'a> {
 
 /// A node of a list.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub enum Node<'a> {
     /// One item.
     Plain(Text<'a>),

@@ -66,12 +66,7 @@ impl RdbWriter {
 
     /// Name and version of the format: the one that `target` writes by itself.
     pub fn start(&mut self, out: &mut Vec<u8>) {
-        let magic = magic(&self.target);
-        let name = match magic.family {
-            Family::Redis => format!("REDIS{:04}", magic.version),
-            Family::Valkey => format!("VALKEY{:03}", magic.version),
-        };
-        self.append(name.as_bytes(), out);
+        self.append(magic(&self.target).to_string().as_bytes(), out);
     }
 
     /// A named property.
