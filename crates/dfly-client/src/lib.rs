@@ -14,8 +14,7 @@
 //! from outside the state in which it is safe.
 //!
 //! ```
-//! use dfly_client::{Handshake, Identity, Progress};
-//! use redis_resp::Reply;
+//! use dfly_client::{Handshake, Identity, Progress, Reply};
 //!
 //! let identity = Identity { login: None, announce_port: 0, replica_id: "f".repeat(40) };
 //! let mut handshake = Handshake::new(identity);
@@ -51,9 +50,15 @@ mod session;
 mod succession;
 
 pub use ack::{AckSchedule, ack_request};
+#[doc(inline)]
+pub use dfly_journal::Lsn;
 pub use error::{HandshakeError, Stage};
 pub use flow::{FlowId, FlowRequest, FlowStart, Resume, SyncKind};
 pub use handshake::{Handshake, Identity, Progress};
+#[doc(no_inline)]
+pub use redis_resp;
+#[doc(inline)]
+pub use redis_resp::{Reply, ServerError};
 pub use session::{
     FullPlan, MasterVersion, PartialPlan, PartialStart, Plan, ReplicationId, Session, StartStable,
 };

@@ -8,8 +8,7 @@
 //!
 //! ```
 //! use bytes::BytesMut;
-//! use dfly_journal::{Decoder, Lsn, Record};
-//! use dfly_wire::Step;
+//! use dfly_journal::{Decoder, Lsn, Record, Step};
 //!
 //! // SELECT 0, COMMAND txid 5: SET foo bar, LSN 65
 //! let mut src = BytesMut::from(
@@ -31,6 +30,10 @@ mod opcode;
 mod record;
 
 pub use args::{ArgIter, Args};
+#[doc(no_inline)]
+pub use bytes;
 pub use decoder::Decoder;
+#[doc(inline)]
+pub use dfly_wire::{DbIndex, FaultKind, Limits, Source, Step};
 pub use error::{Error, ErrorKind};
 pub use record::{Command, Lsn, Record, TxId};

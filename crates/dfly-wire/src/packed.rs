@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_an_integer() {
+    fn malformed_integers() {
         let kind = |r: Parsed<'_, u64>| match r {
             Err(ParseError::Invalid(fault)) => fault.kind,
             other => panic!("{other:?}"),

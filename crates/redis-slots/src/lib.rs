@@ -51,6 +51,8 @@ mod topology;
 pub use address::{Address, Host};
 pub use keys::{KeySpec, Route};
 pub use owners::{OwnersError, SlotOwners};
+#[doc(inline)]
+pub use redis_resp::{Reply, ServerError};
 pub use retry::{Redirect, Retry};
 pub use slot::{SLOTS, Slot, beside, hash_tag, tag_of};
 pub use table::SlotTable;

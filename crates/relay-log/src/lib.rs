@@ -9,8 +9,7 @@
 //! positions and times are arguments. It blocks: whoever must not wait for a disk calls it where waiting is allowed.
 //!
 //! ```
-//! use dfly_wire::{DbIndex, UnixMillis};
-//! use relay_log::{Appended, Frame, Identity, Options, RelayLog};
+//! use relay_log::{Appended, DbIndex, Frame, Identity, Options, RelayLog, UnixMillis};
 //!
 //! let dir = tempfile::tempdir()?;
 //! let identity = Identity::new("6b1f0e7c9d4a3b2586f0d1c2e3a4b5968778695a", 0, 4)?;
@@ -42,6 +41,10 @@ mod recover;
 pub mod segment;
 mod write;
 
+#[doc(no_inline)]
+pub use bytes;
+#[doc(inline)]
+pub use dfly_wire::{DbIndex, Step, UnixMillis};
 pub use error::LogError;
 pub use frame::Frame;
 pub use identity::{Identity, IdentityError};
