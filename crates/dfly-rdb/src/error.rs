@@ -48,7 +48,7 @@ impl std::error::Error for Error {
 #[non_exhaustive]
 pub enum ErrorKind {
     /// The stream does not start with `REDIS` or `VALKEY` and a version.
-    #[error("this is no snapshot: it does not start with REDIS or VALKEY and a version")]
+    #[error("no snapshot header (REDIS or VALKEY and a version)")]
     Magic,
     /// No known item starts with this byte.
     #[error("unknown opcode 0x{0:02x}")]

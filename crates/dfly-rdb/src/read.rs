@@ -26,7 +26,7 @@ pub enum ReadError {
         source: io::Error,
     },
     /// The source ended before the stream did.
-    #[error("the stream is truncated at byte {offset}: {missing} or more bytes are missing")]
+    #[error("the stream is cut off at byte {offset}, {missing} or more bytes are missing")]
     Truncated {
         /// The length of the source, in bytes.
         offset: u64,
