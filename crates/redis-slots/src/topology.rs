@@ -78,7 +78,7 @@ pub enum TopologyError {
     Form {
         /// Index of the shard or range of slots.
         entry: usize,
-        /// What is missing.
+        /// The missing part.
         expected: &'static str,
     },
     /// A shard with slots has no primary, or several that are serving.
