@@ -117,5 +117,6 @@ fn count_node(node: Node<'_>) -> usize {
         Node::Plain(_) => 1,
         Node::Listpack(listpack) => listpack.iter().count(),
         Node::Ziplist(ziplist) => ziplist.iter().count(),
+        other => panic!("no target reads {other:?}"),
     }
 }

@@ -6,37 +6,37 @@ use dfly_journal::Lsn;
 
 use crate::{Request, request};
 
-/// Acknowledged at the latest after this many further records.
+/// The largest number of records between two ACKs.
 const RECORDS: u64 = 1024;
 
-/// `REPLCONF ACK`: the next record wanted, all before it being applied. It is never answered, and is sent only on a
-/// flow in stable sync.
+/// `REPLCONF ACK` with the LSN of the next record: all records before it are applied. The master does not reply. Send it
+/// only on a flow in stable sync.
 pub fn ack_request(applied: Lsn) -> Request {
     request(&["REPLCONF", "ACK", &applied.to_string()])
 }
 
-/// Decides when one flow's position is sent: once an interval, after 1024 records, and at once when the master asks.
+/// Decides when the position of a flow is acknowledged: once per interval, after 1024 records, and when the master asks.
 #[derive(Debug, Clone)]
 pub struct AckSchedule {
     interval: Duration,
-    /// When the last one was sent, and what it said.
+    /// Time and position of the last ACK.
     last: Option<(Instant, Lsn)>,
-    /// The position from which on a PING of the master is answered.
+    /// The position at which a PING of the master is answered.
     asked: Option<Lsn>,
 }
 
 impl AckSchedule {
-    /// Acknowledges once an `interval`; the native replica's is one second.
+    /// Acknowledges once per `interval`. The native replica uses one second.
     pub fn new(interval: Duration) -> Self {
         Self { interval, last: None, asked: None }
     }
 
-    /// The master sent a PING record, the one before position `after`: an ACK is due as soon as that is applied.
+    /// The master sent a PING record, and `after` is the position after it. An ACK is due when the record is applied.
     pub fn on_ping(&mut self, after: Lsn) {
         self.asked = Some(after);
     }
 
-    /// The position to send now, if one is due. `applied` must be durable on the target (P19).
+    /// The position to acknowledge now, if an ACK is due. `applied` must be durable on the target.
     pub fn due(&mut self, now: Instant, applied: Lsn) -> Option<Lsn> {
         let due = match self.last {
             None => true,
@@ -53,7 +53,7 @@ impl AckSchedule {
         })
     }
 
-    /// When the next one is due at the latest.
+    /// The latest time of the next ACK.
     pub fn deadline(&self, now: Instant) -> Instant {
         self.last.map_or(now, |(at, _)| at + self.interval)
     }

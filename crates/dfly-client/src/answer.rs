@@ -1,10 +1,10 @@
-//! Reading a master's answers.
+//! Parsing the replies of a master.
 
 use redis_resp::{ErrorCode, Reply};
 
 use crate::error::{HandshakeError, Stage};
 
-/// `+OK`, or why not.
+/// Checks for `+OK`.
 pub(crate) fn accepted(stage: Stage, reply: &Reply) -> Result<(), HandshakeError> {
     match reply {
         Reply::Simple(text) if text == "OK" => Ok(()),
@@ -19,12 +19,12 @@ pub(crate) fn accepted(stage: Stage, reply: &Reply) -> Result<(), HandshakeError
     }
 }
 
-/// The protocol gives these three refusals no code of their own (protocol section 2.1).
+/// These three errors have no code of their own (protocol section 2.1).
 fn is_lost_session(line: &str) -> bool {
     ["syncid not found", "bad master id", "bad sync id"].iter().any(|text| line.ends_with(text))
 }
 
-/// A word: masters send simple strings; bulk ones are taken too.
+/// The text of a simple or bulk string. Masters send simple strings.
 pub(crate) fn text(reply: &Reply) -> Option<&str> {
     match reply {
         Reply::Simple(text) => Some(text),

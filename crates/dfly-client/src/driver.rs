@@ -1,4 +1,4 @@
-//! Connections to a master. Each owns its stream and its buffer; decoders borrow the buffer.
+//! Connections to a master. Each owns its stream and its buffer. Decoders borrow the buffer.
 
 use std::io;
 
@@ -15,17 +15,17 @@ use crate::handshake::{Handshake, Identity, Progress, login};
 use crate::session::Session;
 use crate::{Request, ack_request};
 
-/// The least room that a read is given, in bytes.
+/// The smallest free space for a read, in bytes.
 pub const READ_ROOM: usize = 128 << 10;
 
-/// Why no session, or no flow, came about.
+/// Why a session or a flow could not be opened.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum OpenError {
-    /// The connection is of no use.
+    /// The connection failed.
     #[error(transparent)]
     Connection(#[from] ConnectionError),
-    /// The handshake came to nothing.
+    /// The handshake failed.
     #[error(transparent)]
     Handshake(#[from] HandshakeError),
 }
@@ -67,11 +67,11 @@ impl ControlConn {
 #[derive(Debug)]
 pub struct FlowConn {
     reader: ReadHalf,
-    /// What has arrived and is not consumed. Lent to the snapshot decoder, then to the journal decoder.
+    /// The bytes that have arrived and are not consumed, for the snapshot decoder and then the journal decoder.
     pub buffer: BytesMut,
 }
 
-/// The writing half of a flow, which carries nothing but ACKs.
+/// The writing half of a flow, which carries only ACKs.
 #[derive(Debug)]
 pub struct AckConn(WriteHalf);
 
@@ -95,10 +95,10 @@ impl FlowConn {
         Ok((Self { reader, buffer }, AckConn(writer), start))
     }
 
-    /// Waits for more bytes and appends them to the buffer. Safe to cancel: nothing is lost then.
+    /// Waits for more bytes and appends them to the buffer. It is safe to cancel: no bytes are lost.
     ///
     /// # Errors
-    /// The connection's error; `UnexpectedEof` when the master has closed it.
+    /// The error of the connection; `UnexpectedEof` if the master has closed it.
     pub async fn fill(&mut self) -> io::Result<usize> {
         self.buffer.reserve(READ_ROOM);
         match self.reader.read_buf(&mut self.buffer).await? {
@@ -112,7 +112,7 @@ impl AckConn {
     /// Acknowledges everything before `applied`.
     ///
     /// # Errors
-    /// The connection's error.
+    /// The error of the connection.
     pub async fn ack(&mut self, applied: Lsn) -> io::Result<()> {
         let request = ack_request(applied);
         let mut batch = CommandBatch::default();

@@ -1,10 +1,11 @@
-//! What a handshake can come to, worded for the person who has to act on it.
+//! Errors of the handshake. Their texts name the cause and what the user can do.
 
 use redis_resp::{Reply, ServerError};
 use thiserror::Error;
 
-/// The request that an unexpected reply answered.
+/// A request of the handshake.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[non_exhaustive]
 pub enum Stage {
     /// `AUTH`.
     #[error("AUTH")]
@@ -32,17 +33,17 @@ pub enum Stage {
     StartStable,
 }
 
-/// Why no replication session came about.
+/// Why a replication session could not be opened.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum HandshakeError {
-    /// A user or password is wrong, or is needed.
+    /// The user or password is wrong or missing.
     #[error("the source refuses the login: {0}; give user and password in the source's address")]
     Login(ServerError),
     /// The user may not run REPLCONF or DFLY.
     #[error("the source's user lacks a permission: {0}; grant it +REPLCONF +DFLY +PING")]
     Permission(ServerError),
-    /// The server answers as a Redis or Valkey does.
+    /// The server is a Redis or Valkey.
     #[error(
         "the source is not a Dragonfly: it takes REPLCONF capa dragonfly for an ordinary capability, as Redis and Valkey do"
     )]
@@ -55,35 +56,35 @@ pub enum HandshakeError {
         "the source is a Dragonfly before v1.4 (its handshake has {elements} elements, 4 are needed); upgrade it to v1.4 or later"
     )]
     TooOld {
-        /// Elements in its capability reply.
+        /// Number of elements in its reply to `REPLCONF capa dragonfly`.
         elements: usize,
     },
-    /// The server is loading its data set; try again later.
+    /// The server is loading its data set. Try again later.
     #[error("the source is still loading its data set")]
     Loading,
-    /// The session is gone, or the master was restarted between two requests; start over.
+    /// The session is gone, or the master was restarted between two requests. Start over.
     #[error("the source has dropped the replication session at {stage}: {error}")]
     SessionLost {
-        /// What was asked.
+        /// The request.
         stage: Stage,
-        /// What it answered.
+        /// The reply.
         error: ServerError,
     },
-    /// Some flows would be synchronised fully and some partially; start over without positions.
+    /// Some flows would be synchronised fully and others partially. Start over without positions.
     #[error("the source would resume some flows and not others")]
     Mixed,
     /// Any other refusal.
     #[error("the source refuses {stage}: {error}")]
     Refused {
-        /// What was asked.
+        /// The request.
         stage: Stage,
-        /// What it answered.
+        /// The reply.
         error: ServerError,
     },
-    /// A reply of another shape than the protocol has.
+    /// The reply does not have the form that the protocol specifies.
     #[error("the source answers {stage} with something that no Dragonfly sends: {found}")]
     Unexpected {
-        /// What was asked.
+        /// The request.
         stage: Stage,
         /// The reply.
         found: String,

@@ -1,4 +1,4 @@
-//! A flow: one connection a shard of the master (protocol sections 1.4 and 2.1).
+//! Flows: one connection per shard of the master (protocol sections 1.4 and 2.1).
 
 use std::fmt;
 
@@ -10,7 +10,7 @@ use crate::error::{HandshakeError, Stage};
 use crate::session::{ReplicationId, Session};
 use crate::{Request, request};
 
-/// The number of a flow, which is the number of the master's shard.
+/// The number of a flow, which is the number of a shard of the master.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FlowId(pub u16);
 
@@ -20,14 +20,14 @@ impl fmt::Display for FlowId {
     }
 }
 
-/// From where a flow wants to go on. All flows of a session resume in the same way, or none does.
+/// Where a flow resumes. All flows of a session resume in the same way.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Resume {
-    /// From nothing: a full synchronisation.
+    /// Nowhere: a full synchronisation.
     Nothing,
-    /// From this position of the same master process.
+    /// At this position of the same master process.
     Position(Lsn),
-    /// From the positions that all flows had with the master that this one was promoted from (v1.30 and later).
+    /// At the positions, one per flow, that were reached with the master that this one was promoted from (v1.30 and later).
     LastMaster(ReplicationId, Vec<Lsn>),
 }
 
@@ -38,7 +38,7 @@ pub struct FlowRequest<'a> {
     pub session: &'a Session,
     /// Which flow.
     pub flow: FlowId,
-    /// From where.
+    /// Where it resumes.
     pub resume: &'a Resume,
 }
 
@@ -47,21 +47,21 @@ pub struct FlowRequest<'a> {
 pub enum SyncKind {
     /// With a snapshot.
     Full,
-    /// With the journal from the position that was asked for.
+    /// With the journal, from the requested position on.
     Partial,
 }
 
-/// A flow's answer.
+/// The reply of the master to a [`FlowRequest`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FlowStart {
     /// Full or partial.
     pub kind: SyncKind,
-    /// What must stand between snapshot and journal.
+    /// The token that the master sends between snapshot and journal.
     pub token: [u8; 40],
 }
 
 impl FlowRequest<'_> {
-    /// The request as it is sent on the flow's own connection.
+    /// The request, to be sent on the connection of the flow.
     pub fn request(&self) -> Request {
         let flow = self.flow.to_string();
         let id = self.session.replication_id.to_string();
@@ -78,10 +78,10 @@ impl FlowRequest<'_> {
         out
     }
 
-    /// Takes the reply.
+    /// Parses the reply.
     ///
     /// # Errors
-    /// [`HandshakeError`] when the master refuses or answers nonsense.
+    /// [`HandshakeError`] if the master refuses, or the reply is malformed.
     pub fn on_reply(&self, reply: &Reply) -> Result<FlowStart, HandshakeError> {
         let Reply::Array(elements) = reply else {
             return Err(match accepted(Stage::Flow, reply) {

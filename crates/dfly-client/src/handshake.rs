@@ -1,4 +1,4 @@
-//! The control connection's requests, in order (protocol section 1.2).
+//! The requests of the control connection, in order (protocol section 1.2).
 
 use std::fmt;
 
@@ -9,21 +9,21 @@ use crate::error::{HandshakeError, Stage};
 use crate::session::{MasterVersion, ReplicationId, Session};
 use crate::{Request, request};
 
-/// Announced to every master. It enables LSN markers on every release from v1.16 on, and stays below the number that
-/// brings search opcodes whose layout changed without a new number (protocol section 1.3).
+/// The version that is announced to the master. It enables LSN markers on every release since v1.16, and is below the
+/// version that enables search opcodes, whose layout changed without a new version (protocol section 1.3).
 const CLIENT_VERSION: &str = "4";
 
-/// The most flows that a master may claim; the native replica has the same limit.
+/// The largest number of flows that a master may announce. The native replica has the same limit.
 const MAX_FLOWS: i64 = 1024;
 
-/// Who we are to the master.
+/// How the replica introduces itself to the master.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Identity {
-    /// `AUTH [user] password`, if the master asks for it.
+    /// `AUTH [user] password`, if the master requires a login.
     pub login: Option<Request>,
     /// The port that the master shows for this replica in `INFO replication`.
     pub announce_port: u16,
-    /// 40 hexadecimal characters, ours alone.
+    /// The id of the replica: 40 hexadecimal characters, unique.
     pub replica_id: String,
 }
 
@@ -34,8 +34,8 @@ impl fmt::Debug for Identity {
     }
 }
 
-/// The handshake of the control connection. Each state knows only what was agreed on so far, so that
-/// `CLIENT-VERSION` cannot be asked for without a session: it crashes a real master (P28).
+/// The handshake of the control connection. `CLIENT-VERSION` exists only in a state with a session, because it crashes a
+/// master without one.
 #[derive(Debug, Clone)]
 pub struct Handshake {
     identity: Identity,
@@ -53,23 +53,23 @@ enum Expect {
     ClientVersion(Session),
 }
 
-/// What a reply led to.
+/// The result of a reply.
 #[derive(Debug)]
 pub enum Progress {
-    /// Send [`Handshake::request`] of this next.
+    /// The handshake continues with [`Handshake::request`] of this.
     Continue(Handshake),
-    /// The session stands; flows can be opened.
+    /// The session is established. Flows can be opened.
     Done(Session),
 }
 
 impl Handshake {
-    /// Starts with `AUTH` when there is a login, with `PING` otherwise.
+    /// A handshake that starts with `AUTH` if there is a login, otherwise with `PING`.
     pub fn new(identity: Identity) -> Self {
         let expect = if identity.login.is_some() { Expect::Auth } else { Expect::Ping };
         Self { identity, expect }
     }
 
-    /// What to send now.
+    /// The next request.
     pub fn request(&self) -> Request {
         match &self.expect {
             Expect::Auth => self.identity.login.clone().unwrap_or_default(),
@@ -84,10 +84,10 @@ impl Handshake {
         }
     }
 
-    /// Takes the reply to the last request.
+    /// Parses the reply to the last request.
     ///
     /// # Errors
-    /// [`HandshakeError`], when no session can come of it.
+    /// [`HandshakeError`] if no session can be established.
     pub fn on_reply(self, reply: Reply) -> Result<Progress, HandshakeError> {
         let next = match self.expect {
             Expect::Auth => {
@@ -107,7 +107,7 @@ impl Handshake {
                 Expect::CapaDragonfly
             }
             Expect::CapaDragonfly => Expect::ClientId(session(reply)?),
-            // A master before v1.11 does not know CLIENT-ID; it is a courtesy, and its refusal is no reason to stop.
+            // CLIENT-ID is informative, and masters before v1.11 do not know it, so an error reply is ignored.
             Expect::ClientId(session) => Expect::ClientVersion(session),
             Expect::ClientVersion(session) => {
                 accepted(Stage::Client, &reply)?;
@@ -181,7 +181,7 @@ mod tests {
         Reply::Error(ServerError::parse(line.as_bytes()))
     }
 
-    /// Answers every request but `at` well, `at` with `reply`; gives the requests and the end.
+    /// Answers the request `at` with `reply`, and every other one positively. Returns the requests and the result.
     fn run(
         at: &str,
         reply: &Reply,

@@ -1,21 +1,23 @@
-//! Dragonfly's replication handshake (protocol sections 1, 2, 5 and 6).
+//! The replica side of Dragonfly's replication handshake (protocol sections 1, 2, 5 and 6).
 //!
-//! What it is: [`Handshake`] on the control connection ends in a [`Session`]; [`FlowRequest`] opens each flow;
-//! [`Session::plan`] says whether the flows are to be synchronised fully or partially, and gives the only values from
-//! which `DFLY SYNC` and `DFLY STARTSTABLE` can be asked for. [`Session::claim`] says what positions of a run before are worth
-//! to this master. [`AckSchedule`] decides when a flow is acknowledged.
-//! All of that is pure; the feature `tokio` adds [`ControlConn`](driver::ControlConn) and
-//! [`FlowConn`](driver::FlowConn).
+//! - [`Handshake`] runs on the control connection and results in a [`Session`].
+//! - [`FlowRequest`] opens a flow. A master has one flow per shard, each on a connection of its own.
+//! - [`Session::plan`] decides between full and partial synchronisation. Its plans are the only source of `DFLY SYNC` and
+//!   `DFLY STARTSTABLE`.
+//! - [`Session::claim`] decides whether positions of an earlier run can be used with this master.
+//! - [`AckSchedule`] decides when a flow is acknowledged.
 //!
-//! What it is not: it does not read snapshots or journals, and it does not know what was applied.
+//! All of this is free of I/O. The feature `tokio` adds connections, in the module `driver`.
 //!
-//! Two requests crash a real master when they come at the wrong time (`CLIENT-VERSION` without a session,
-//! `STARTSTABLE` before `SYNC`), and an ACK corrupts the stream of a master before v1.4. None of them can be built
-//! from outside the state in which it is safe.
+//! Two requests crash a master when they are sent too early (`CLIENT-VERSION` without a session, `STARTSTABLE` before
+//! `SYNC`), and an ACK corrupts the stream of a master before v1.4. The types make such requests impossible.
+//!
+//! The crate does not decode snapshots or journals, and does not know which records were applied.
+//!
+//! Section numbers in the documentation refer to `docs/protocol.md` in the repository.
 //!
 //! ```
-//! use dfly_client::{Handshake, Identity, Progress};
-//! use redis_resp::Reply;
+//! use dfly_client::{Handshake, Identity, Progress, Reply};
 //!
 //! let identity = Identity { login: None, announce_port: 0, replica_id: "f".repeat(40) };
 //! let mut handshake = Handshake::new(identity);
@@ -51,15 +53,21 @@ mod session;
 mod succession;
 
 pub use ack::{AckSchedule, ack_request};
+#[doc(inline)]
+pub use dfly_journal::Lsn;
 pub use error::{HandshakeError, Stage};
 pub use flow::{FlowId, FlowRequest, FlowStart, Resume, SyncKind};
 pub use handshake::{Handshake, Identity, Progress};
+#[doc(no_inline)]
+pub use redis_resp;
+#[doc(inline)]
+pub use redis_resp::{Reply, ServerError};
 pub use session::{
     FullPlan, MasterVersion, PartialPlan, PartialStart, Plan, ReplicationId, Session, StartStable,
 };
 pub use succession::{Claim, NoClaim, Release};
 
-/// A request: the command's name and its arguments.
+/// A request: the name of the command and its arguments.
 pub type Request = Vec<Vec<u8>>;
 
 pub(crate) fn request(words: &[&str]) -> Request {

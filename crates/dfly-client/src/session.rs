@@ -1,4 +1,4 @@
-//! A replication session, and the plan that its flows' answers lead to.
+//! A replication session, and the plan that results from the replies of its flows.
 
 use std::fmt;
 
@@ -9,12 +9,12 @@ use crate::error::{HandshakeError, Stage};
 use crate::flow::{FlowStart, SyncKind};
 use crate::{Request, request};
 
-/// A master's replication id: 40 hexadecimal characters, new at each start of its process.
+/// A master's replication id: 40 hexadecimal characters, new at each start of the process.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ReplicationId(pub(crate) String);
 
 impl ReplicationId {
-    /// The id, if `text` has the form of one.
+    /// Parses an id.
     pub fn parse(text: &str) -> Option<Self> {
         (text.len() == 40 && text.bytes().all(|b| b.is_ascii_hexdigit())).then(|| Self(text.to_owned()))
     }
@@ -26,59 +26,59 @@ impl fmt::Display for ReplicationId {
     }
 }
 
-/// The number that a master announces: the ordinal of a C++ enum whose first member was removed in v1.22, so 4 is
-/// v1.16 to v1.21 or v1.30 to v1.36 (protocol section 1.3).
+/// The version number that a master announces: the ordinal of a C++ enum whose first member was removed in v1.22. So 4
+/// means v1.16 to v1.21 or v1.30 to v1.36 (protocol section 1.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct MasterVersion(pub u32);
 
-/// What the control connection agreed on.
+/// The result of the handshake.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Session {
     /// The master's replication id.
     pub replication_id: ReplicationId,
     /// The id of this session, `SYNC<k>`.
     pub sync_id: String,
-    /// How many flows the master has, one a shard.
+    /// The number of flows, one per shard.
     pub flows: u16,
-    /// What the master announces.
+    /// The version that the master announces.
     pub version: MasterVersion,
-    /// The id of the root master of a cascade (v1.40 and later).
+    /// The id of the root master of a replication chain (v1.40 and later).
     pub lineage: Option<ReplicationId>,
 }
 
-/// What the flows' answers come to. All are full or all are partial (invariant I5).
+/// How a session continues after all flows are opened. All flows are full or all are partial.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Plan {
     /// Every flow starts with a snapshot.
     Full(FullPlan),
-    /// Every flow goes on from its position.
+    /// Every flow resumes at its position.
     Partial(PartialPlan),
 }
 
-/// `DFLY SYNC` first, and only its success gives what `DFLY STARTSTABLE` needs.
+/// A full synchronisation. It starts with `DFLY SYNC`, whose success gives the [`StartStable`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FullPlan {
     sync_id: String,
 }
 
-/// Partial synchronisation.
+/// A partial synchronisation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PartialPlan {
     sync_id: String,
 }
 
-/// The right to ask for the stable stream. Exists only after a successful `DFLY SYNC`, or when every flow is partial:
-/// a master from v1.35 on crashes when it is asked in any other state (protocol section 2.3).
+/// The request for the stable stream. It exists only after a successful `DFLY SYNC`, or if every flow is partial: in any
+/// other state, `DFLY STARTSTABLE` crashes a master since v1.35 (protocol section 2.3).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StartStable {
     sync_id: String,
 }
 
 impl Session {
-    /// Decides how to go on from the answers of all flows.
+    /// The plan for the replies of all flows.
     ///
     /// # Errors
-    /// [`HandshakeError::Mixed`] if they differ, or if there are not as many as flows.
+    /// [`HandshakeError::Mixed`] if the replies differ in kind, or their number is not the number of flows.
     pub fn plan(&self, starts: &[FlowStart]) -> Result<Plan, HandshakeError> {
         let full = starts.iter().filter(|start| start.kind == SyncKind::Full).count();
         let sync_id = self.sync_id.clone();
@@ -92,15 +92,15 @@ impl Session {
 }
 
 impl FullPlan {
-    /// `DFLY SYNC`. Every flow must be read by then: bytes come before the reply does.
+    /// `DFLY SYNC`. Every flow must be read from now on: its bytes arrive before the reply.
     pub fn sync_request(&self) -> Request {
         request(&["DFLY", "SYNC", &self.sync_id])
     }
 
-    /// Takes the reply to [`Self::sync_request`].
+    /// Parses the reply to [`Self::sync_request`].
     ///
     /// # Errors
-    /// [`HandshakeError`] when the master refuses.
+    /// [`HandshakeError`] if the master refuses.
     pub fn on_sync_reply(self, reply: &Reply) -> Result<StartStable, HandshakeError> {
         accepted(Stage::Sync, reply)?;
         Ok(StartStable { sync_id: self.sync_id })
@@ -108,16 +108,16 @@ impl FullPlan {
 }
 
 impl PartialPlan {
-    /// `DFLY STARTSTABLE`, which tells by its reply how the master goes on: its version number does not (protocol
-    /// section 6.2).
+    /// `DFLY STARTSTABLE`. The reply decides the form of the records, because the version number of the master does not
+    /// (protocol section 6.2).
     pub fn request(&self) -> Request {
         StartStable { sync_id: self.sync_id.clone() }.request()
     }
 
-    /// Takes the reply to [`Self::request`].
+    /// Parses the reply to [`Self::request`].
     ///
     /// # Errors
-    /// [`HandshakeError`] when the master refuses.
+    /// [`HandshakeError`] if the master refuses.
     pub fn on_reply(self, reply: &Reply) -> Result<PartialStart, HandshakeError> {
         match reply {
             Reply::Error(error) if error.line.ends_with("invalid state") => {
@@ -128,26 +128,26 @@ impl PartialPlan {
     }
 }
 
-/// In which form a partial session's records come (protocol section 6.2, flows A and B).
+/// The form in which a partial session receives its records (protocol section 6.2, flows A and B).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PartialStart {
-    /// The journal, from the position that was asked for (flow B, v1.35 and later).
+    /// The journal, from the requested position on (flow B, v1.35 and later).
     Journal,
-    /// After `DFLY SYNC`, the form of a snapshot that holds journal blobs alone, of which the first is the record that was
-    /// asked for; the journal follows it (flow A, up to v1.34).
+    /// A snapshot, after `DFLY SYNC`, that contains only journal blobs and begins with the requested record. The journal
+    /// follows it (flow A, up to v1.34).
     Snapshot(FullPlan),
 }
 
 impl StartStable {
-    /// `DFLY STARTSTABLE`. After a snapshot it is sent only when every flow has shown `FULLSYNC_END` (P20).
+    /// `DFLY STARTSTABLE`. After a snapshot, send it only when every flow has received `FULLSYNC_END`.
     pub fn request(&self) -> Request {
         request(&["DFLY", "STARTSTABLE", &self.sync_id])
     }
 
-    /// Takes the reply to [`Self::request`].
+    /// Parses the reply to [`Self::request`].
     ///
     /// # Errors
-    /// [`HandshakeError`] when the master refuses.
+    /// [`HandshakeError`] if the master refuses.
     pub fn on_reply(&self, reply: &Reply) -> Result<(), HandshakeError> {
         accepted(Stage::StartStable, reply)
     }

@@ -1,39 +1,40 @@
-//! What positions that were reached with one master are worth to a session (protocol sections 6.2 and 6.3).
+//! Whether positions that were reached with one master can be used with another (protocol sections 6.2 and 6.3).
 
 use crate::session::{MasterVersion, ReplicationId, Session};
 
-/// The first number whose masters all take the last master's id: v1.37 and later.
+/// The first version number whose masters all accept the id of their last master: v1.37 and later.
 const ALL_TAKE_LAST_MASTER: MasterVersion = MasterVersion(5);
 
-/// What can be asked of a session's master for positions of a run before.
+/// How positions of an earlier run can be used with the master of a session.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Claim {
-    /// They are its own: [`crate::Resume::Position`].
+    /// They are positions of this master: [`crate::Resume::Position`].
     Own,
-    /// They are of another master, perhaps the one that it was promoted from: [`crate::Resume::LastMaster`].
+    /// They are positions of another master, perhaps the one that this master was promoted from: [`crate::Resume::LastMaster`].
     LastMaster(ReplicationId),
-    /// The same, if the master's release knows that form: [`Release::takes_last_master`].
+    /// As [`Claim::LastMaster`], if the release of the master supports it: [`Release::takes_last_master`].
     IfReleaseTakes(ReplicationId),
-    /// Nothing: everything has to be synchronised.
+    /// Not at all: a full synchronisation is needed.
     Nothing(NoClaim),
 }
 
-/// Why positions are of no use.
+/// Why positions cannot be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum NoClaim {
-    /// A position is that of a shard, and shards are counted otherwise now.
+    /// Positions belong to shards, and the number of shards has changed.
     #[error("the source has another number of shards than the positions are of")]
     Shards,
-    /// The positions are of another master process, and this one is of a release that cannot know of it.
+    /// The positions belong to another master process, and the release of this one cannot resume from them.
     #[error("the source is another process than the positions are of")]
     Stranger,
-    /// The master was asked to go on from them, and does not.
+    /// The master was asked to resume from them, and refused.
     #[error("the source is another process than the positions are of, and does not go on from them")]
     Refused,
 }
 
 impl Session {
-    /// What to ask for with positions of `flows` flows that were reached with the master `source_id`.
+    /// How positions of `flows` flows that were reached with the master `source_id` can be used.
     pub fn claim(&self, source_id: &str, flows: usize) -> Claim {
         if flows != usize::from(self.flows) {
             return Claim::Nothing(NoClaim::Shards);
@@ -52,7 +53,7 @@ impl Session {
     }
 }
 
-/// A Dragonfly release, as its `INFO server` names it.
+/// A Dragonfly release, as in `INFO server`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Release {
     /// 1 in all releases so far.
@@ -64,8 +65,8 @@ pub struct Release {
 }
 
 impl Release {
-    /// Reads the line `dragonfly_version:df-v1.34.2` of `INFO server`, or what follows the colon. A build that bears no
-    /// release's number gives `None`.
+    /// Parses the line `dragonfly_version:df-v1.34.2` of `INFO server`, or the part after the colon. `None` for a build
+    /// without a release number.
     pub fn from_info(text: &str) -> Option<Self> {
         let version = text.lines().find_map(|line| line.strip_prefix("dragonfly_version:")).unwrap_or(text);
         let numbers = version.trim().strip_prefix("df-v")?;
@@ -74,8 +75,8 @@ impl Release {
         Some(Self { major: next()?, minor: next()?, patch: next()? })
     }
 
-    /// Whether `DFLY FLOW` takes the last master's id and the positions with it: from v1.30 on, and in the backports of
-    /// v1.28.30 and later (protocol sections 1.3 and 2.1). Others answer with a syntax error.
+    /// Whether `DFLY FLOW` accepts the id of the last master and positions of it: v1.30 and later, and v1.28.30 and later
+    /// of v1.28 (protocol sections 1.3 and 2.1). Other releases answer with a syntax error.
     pub fn takes_last_master(self) -> bool {
         (self.major, self.minor) >= (1, 30) || ((self.major, self.minor) == (1, 28) && self.patch >= 30)
     }

@@ -1,11 +1,11 @@
-//! The arguments of a record, kept as the bytes in which they came.
+//! The arguments of a record, in the encoding of the journal.
 
 use std::fmt;
 
 use bytes::Bytes;
 use dfly_wire::{fixed, packed};
 
-/// Name and arguments of a journaled command: `len` length and bytes, repeated. Never empty.
+/// Name and arguments of a command, stored as `count` pairs of a packed length and bytes. Never empty.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Args {
     count: usize,
@@ -13,12 +13,12 @@ pub struct Args {
 }
 
 impl Args {
-    /// Arguments whose layout was checked by [`crate::Decoder`].
+    /// Arguments whose layout was validated by [`crate::Decoder`].
     pub(crate) fn checked(count: usize, raw: Bytes) -> Self {
         Self { count, raw }
     }
 
-    /// The arguments of a record that is made here rather than received: the name and what follows it.
+    /// Encodes `words`, the name first. The arguments of a record that was not received.
     pub fn of<A: AsRef<[u8]>>(words: &[A]) -> Self {
         let mut raw = Vec::with_capacity(words.iter().map(|word| word.as_ref().len() + 9).sum());
         for word in words {
@@ -28,13 +28,13 @@ impl Args {
         Self { count: words.len(), raw: raw.into() }
     }
 
-    /// How many there are, the name counted.
+    /// The number of arguments, including the name.
     #[expect(clippy::len_without_is_empty, reason = "a command always has a name")]
     pub fn len(&self) -> usize {
         self.count
     }
 
-    /// The command's name as the master wrote it (upper case).
+    /// The name of the command as the master sent it, in upper case.
     pub fn name(&self) -> &[u8] {
         self.get(0).unwrap_or_default()
     }
@@ -44,17 +44,17 @@ impl Args {
         self.iter().nth(index)
     }
 
-    /// All of them, the name first.
+    /// All arguments, the name first.
     pub fn iter(&self) -> ArgIter<'_> {
         ArgIter { rest: &self.raw, left: self.count }
     }
 
-    /// Argument `index` without a copy, sharing the record's frame.
+    /// Argument `index` without a copy. It shares the memory of the record.
     pub fn shared(&self, index: usize) -> Option<Bytes> {
         self.get(index).map(|argument| self.raw.slice_ref(argument))
     }
 
-    /// Size of all arguments in the journal's form, in bytes.
+    /// Size of the encoded arguments, in bytes.
     pub fn byte_len(&self) -> usize {
         self.raw.len()
     }

@@ -1,26 +1,24 @@
 //! One record at a time, from a stream or from a blob of the snapshot.
 
-use std::num::NonZeroUsize;
-
 use bytes::Bytes;
-use dfly_wire::{DbIndex, Limits, Parsed, Source, Step, fixed, need, packed};
+use dfly_wire::{DbIndex, Limits, ParseError, Parsed, Source, Step, fixed, need, packed};
 
 use crate::args::Args;
 use crate::error::{Error, ErrorKind};
 use crate::opcode::Opcode;
 use crate::record::{Command, Lsn, Record, TxId};
 
-/// Decodes one flow's journal.
+/// Decodes the journal of one flow.
 #[derive(Debug, Clone)]
 pub struct Decoder {
     db: DbIndex,
-    /// `None` while records do not count: inside journal blobs of the snapshot.
+    /// `None` for journal blobs of a snapshot, whose records have no LSN.
     next_lsn: Option<Lsn>,
     offset: u64,
     limits: Limits,
 }
 
-/// One item of the journal, before its bytes are taken.
+/// One item of the journal, before its bytes are consumed.
 enum Item {
     Select(u64),
     Marker(u64),
@@ -29,34 +27,34 @@ enum Item {
     Command(Layout),
 }
 
-/// Where a command's arguments lie in its frame.
+/// The layout of a command in its frame.
 struct Layout {
     txid: TxId,
-    /// How many arguments, the name counted.
+    /// The number of arguments, including the name.
     count: usize,
     /// Size of the arguments with their lengths, at the end of the frame.
     body: usize,
 }
 
 impl Decoder {
-    /// For the stable stream of a flow, whose first record is `next`.
+    /// A decoder for the stable stream of a flow, whose first record is `next`.
     pub fn stream(next: Lsn) -> Self {
         Self { db: DbIndex(0), next_lsn: Some(next), offset: 0, limits: Limits::default() }
     }
 
-    /// For the journal blobs inside a flow's snapshot, which do not count (protocol section 3.4). The database is kept
-    /// from one blob to the next.
+    /// A decoder for the journal blobs inside the snapshot of a flow. Their records have no LSN (protocol section 3.4). The
+    /// selected database carries over from one blob to the next.
     pub fn blobs() -> Self {
         Self { db: DbIndex(0), next_lsn: None, offset: 0, limits: Limits::default() }
     }
 
-    /// Accepts at most `limits.string` bytes a record.
+    /// Sets the limits. The arguments of a record may have `limits.string` bytes.
     #[must_use]
     pub fn with_limits(self, limits: Limits) -> Self {
         Self { limits, ..self }
     }
 
-    /// The position after the last record that was returned; `None` for blobs.
+    /// The LSN of the next record; `None` for blobs.
     pub fn next_lsn(&self) -> Option<Lsn> {
         self.next_lsn
     }
@@ -66,20 +64,17 @@ impl Decoder {
         self.offset
     }
 
-    /// Takes the next record that counts. SELECT and LSN markers before it are consumed on the way.
+    /// Decodes the next record. SELECT and LSN markers before it are consumed.
     ///
     /// # Errors
-    /// [`Error`]; the flow cannot be followed any further then.
+    /// [`Error`]. The stream cannot be decoded any further.
     pub fn decode<S: Source>(&mut self, src: &mut S) -> Result<Step<Record>, Error> {
         loop {
             let available = src.unread().len();
             let (used, item) = match item(src.unread(), &self.limits) {
                 Ok((rest, item)) => (available - rest.len(), item),
-                Err(nom::Err::Incomplete(nom::Needed::Size(n))) => return Ok(Step::Need(n)),
-                Err(nom::Err::Incomplete(nom::Needed::Unknown)) => return Ok(Step::Need(NonZeroUsize::MIN)),
-                Err(nom::Err::Error(fault) | nom::Err::Failure(fault)) => {
-                    return Err(self.error(fault.kind.into()));
-                }
+                Err(ParseError::Incomplete(n)) => return Ok(Step::Need(n)),
+                Err(ParseError::Invalid(fault)) => return Err(self.error(fault.kind.into())),
             };
             let item = item.map_err(|kind| self.error(kind))?;
             if let Some(record) = self.commit(src, used, item)? {
@@ -88,7 +83,7 @@ impl Decoder {
         }
     }
 
-    /// All records of one journal blob, in order.
+    /// Appends all records of one journal blob to `records`, in order.
     ///
     /// # Errors
     /// As [`Self::decode`], and [`ErrorKind::Truncated`] when the blob ends inside a record.
@@ -102,7 +97,7 @@ impl Decoder {
         }
     }
 
-    /// Checks the item, then consumes its `used` bytes and moves the position, if it is a record.
+    /// Validates the item, consumes its `used` bytes and, if it is a record, advances the LSN.
     fn commit<S: Source>(&mut self, src: &mut S, used: usize, item: Item) -> Result<Option<Record>, Error> {
         let record = match item {
             Item::Select(db) => {
@@ -170,7 +165,7 @@ fn item<'a>(input: &'a [u8], limits: &Limits) -> Checked<'a, Item> {
     }
 }
 
-/// Transaction id and shard count. The count is always 1 from v1.38 on and a hint before, so it is not kept.
+/// Transaction id and shard count. The count is always 1 since v1.38 and a hint before, so it is discarded.
 fn transaction(input: &[u8]) -> Parsed<'_, TxId> {
     let (rest, txid) = packed::uint(input)?;
     let (rest, _shard_count) = packed::uint(rest)?;
@@ -184,7 +179,7 @@ fn layout<'a>(input: &'a [u8], limits: &Limits) -> Checked<'a, Layout> {
     if count == 0 {
         return Ok((body, Err(ErrorKind::NoName)));
     }
-    // Every argument takes its own bytes and at least one byte of length.
+    // Every argument has a length of at least one byte.
     let least = announced.saturating_add(count);
     if body.len() < least {
         return need(least - body.len());
@@ -196,7 +191,7 @@ fn layout<'a>(input: &'a [u8], limits: &Limits) -> Checked<'a, Layout> {
     Ok((rest, if found == announced { Ok(layout) } else { Err(sizes) }))
 }
 
-/// Skips `count` strings; gives the sum of their sizes in bytes.
+/// Skips `count` strings. Returns the sum of their sizes in bytes.
 fn skip_strings<'a>(mut input: &'a [u8], count: usize, limits: &Limits) -> Parsed<'a, usize> {
     let mut sum: usize = 0;
     for _ in 0..count {
@@ -210,6 +205,8 @@ fn skip_strings<'a>(mut input: &'a [u8], count: usize, limits: &Limits) -> Parse
 
 #[cfg(test)]
 mod tests {
+    use std::num::NonZeroUsize;
+
     use bytes::BytesMut;
 
     use super::*;
@@ -219,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_followed() {
+    fn malformed_input() {
         assert_eq!(kind(&[0]), ErrorKind::Opcode(0));
         assert_eq!(kind(&[14]), ErrorKind::Opcode(14));
         assert_eq!(kind(&[0x0a, 0, 1, 0, 0]), ErrorKind::NoName);

@@ -29,7 +29,7 @@ pub fn ping(out: &mut impl BufMut) {
     packed::write_uint(13, out);
 }
 
-/// `LSN`: the previous counting record had this number.
+/// `LSN`: the LSN of the previous record.
 pub fn marker(last: Lsn, out: &mut impl BufMut) {
     packed::write_uint(15, out);
     packed::write_uint(last.0, out);

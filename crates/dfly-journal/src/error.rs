@@ -1,35 +1,35 @@
-//! Why a journal cannot be followed any further.
+//! Errors of the journal decoder.
 
 use dfly_wire::FaultKind;
 use thiserror::Error;
 
 use crate::record::Lsn;
 
-/// A journal that cannot be followed. The stream has no framing to resynchronise on: the flow must start over.
+/// A journal that cannot be decoded. The stream has no framing to resynchronise on, so the flow must start over.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("journal byte {offset}: {kind}")]
 pub struct Error {
-    /// Bytes consumed by this decoder before the record at fault.
+    /// Offset of the faulty record in the bytes of this decoder.
     pub offset: u64,
-    /// What is wrong.
+    /// The kind of the fault.
     #[source]
     pub kind: ErrorKind,
 }
 
-/// What is wrong.
+/// The kind of a fault in a journal.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// An opcode that never stands on a replication flow.
+    /// An opcode that does not occur on a replication flow.
     #[error("unknown journal opcode {0}")]
     Opcode(u64),
-    /// The primitive below is malformed.
+    /// A packed integer is malformed, or a length is over its limit.
     #[error(transparent)]
     Malformed(#[from] FaultKind),
-    /// A command without a name.
+    /// A command has no name.
     #[error("a command with no strings at all")]
     NoName,
-    /// The strings do not add up to the size that was announced before them.
+    /// The sizes of the arguments do not add up to the announced size.
     #[error("the arguments are {found} bytes, {announced} were announced")]
     Size {
         /// Announced, in bytes.
@@ -37,18 +37,18 @@ pub enum ErrorKind {
         /// Found, in bytes.
         found: u64,
     },
-    /// An LSN marker disagrees with the records that were counted (invariant I6).
+    /// An LSN marker differs from the counted LSN.
     #[error("the master says the last record was {announced}, {counted} were counted")]
     Position {
         /// The LSN that the marker names.
         announced: Lsn,
-        /// The LSN of the last record by our own count.
+        /// The LSN of the last record by the count of the decoder.
         counted: Lsn,
     },
-    /// A database number beyond u32.
+    /// A database number exceeds 32 bits.
     #[error("database number {0} is out of range")]
     Database(u64),
-    /// A journal blob of the snapshot ends inside a record.
+    /// A journal blob ends inside a record.
     #[error("the journal blob ends inside a record")]
     Truncated,
 }

@@ -1,15 +1,19 @@
-//! Incremental decoder of Dragonfly's journal (protocol section 3; Dragonfly `journal/serializer.cc`).
+//! Incremental decoder for Dragonfly's replication journal (protocol section 3; Dragonfly `journal/serializer.cc`).
 //!
-//! What it is: bytes in, [`Record`]s out. It follows `SELECT`, counts LSNs and holds them against the markers in the
-//! stream. A record keeps its arguments as one slice of the input, so decoding copies and allocates nothing.
+//! [`Decoder`] turns bytes into [`Record`]s. It follows `SELECT`, counts LSNs, and compares them with the markers in the
+//! stream. The arguments of a record are one slice of the input: decoding copies and allocates nothing.
 //!
-//! What it is not: it opens no socket, knows no command (that is `dfly-translate`), and does not know whether a record
-//! was applied.
+//! It opens no socket, does not interpret commands, and does not know whether a record was applied.
+//!
+//! Section numbers in the documentation refer to `docs/protocol.md` in the repository.
+//!
+//! # Features
+//!
+//! `encode`: the module `encode`, which writes records as a master does, for tools and tests.
 //!
 //! ```
 //! use bytes::BytesMut;
-//! use dfly_journal::{Decoder, Lsn, Record};
-//! use dfly_wire::Step;
+//! use dfly_journal::{Decoder, Lsn, Record, Step};
 //!
 //! // SELECT 0, COMMAND txid 5: SET foo bar, LSN 65
 //! let mut src = BytesMut::from(
@@ -31,6 +35,10 @@ mod opcode;
 mod record;
 
 pub use args::{ArgIter, Args};
+#[doc(no_inline)]
+pub use bytes;
 pub use decoder::Decoder;
+#[doc(inline)]
+pub use dfly_wire::{DbIndex, FaultKind, Limits, Source, Step};
 pub use error::{Error, ErrorKind};
 pub use record::{Command, Lsn, Record, TxId};

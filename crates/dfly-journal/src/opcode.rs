@@ -1,6 +1,6 @@
 //! Journal opcodes (protocol section 3.3; Dragonfly `journal/types.h`).
 
-/// What a record starts with.
+/// The first field of an item.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Opcode {
     /// The database of the records that follow.
@@ -11,16 +11,16 @@ pub(crate) enum Opcode {
     Command,
     /// A command inside MULTI, until v1.20.
     MultiCommand,
-    /// The end of a MULTI, until v1.20; counts, carries nothing.
+    /// The end of a MULTI, until v1.20. It has an LSN and no command.
     Exec,
-    /// Asks for an ACK (TAKEOVER, WAIT).
+    /// A request for an ACK (TAKEOVER, WAIT).
     Ping,
-    /// Says which LSN the previous counting record had.
+    /// The LSN of the previous record.
     Lsn,
 }
 
 impl Opcode {
-    /// The opcode of a number on the wire. 0 (NOOP) and 14 (FIN) never stand on a replication flow.
+    /// The opcode of a number on the wire. 0 (NOOP) and 14 (FIN) do not occur on a replication flow.
     pub(crate) fn from_wire(value: u64) -> Option<Self> {
         match value {
             6 => Some(Self::Select),

@@ -1,4 +1,4 @@
-//! Journal records as the rest of the workspace sees them.
+//! Journal records.
 
 use std::fmt;
 
@@ -8,7 +8,7 @@ use crate::args::Args;
 
 /// A journal position: the number of a record within its flow, counted from 1.
 ///
-/// As a replica's position it is the LSN of the *next* record wanted (protocol section 3.4).
+/// The position of a replica is the LSN of the *next* record that it needs (protocol section 3.4).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Lsn(pub u64);
 
@@ -26,28 +26,30 @@ impl fmt::Display for Lsn {
     }
 }
 
-/// A transaction id. 0 is common and identifies nothing (protocol section 3.3).
+/// A transaction id. 0 is common and identifies no transaction (protocol section 3.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct TxId(pub u64);
 
-/// One record that counts as a position.
+/// One record, which has an LSN in the stable stream.
+///
+/// The enum is exhaustive: a consumer that ignored a kind of record would silently diverge from the master.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Record {
     /// A command to apply.
     Command(Command),
-    /// The master wants an ACK now.
+    /// The master asks for an ACK.
     Ping,
-    /// The end of a MULTI of a master up to v1.20; nothing to apply.
+    /// The end of a MULTI, from masters up to v1.20. There is nothing to apply.
     Exec(TxId),
 }
 
-/// A command with its database.
+/// A command, its database and its transaction.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Command {
     /// The database it runs in.
     pub db: DbIndex,
     /// The transaction it belongs to.
     pub txid: TxId,
-    /// Name and arguments; at least the name is there.
+    /// Name and arguments.
     pub args: Args,
 }

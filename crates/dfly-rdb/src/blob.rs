@@ -1,4 +1,4 @@
-//! Compressed blobs (protocol section 4.3): one frame each, decompressed whole, held to a limit.
+//! Compressed blobs (protocol section 4.3): one frame each, decompressed as a whole, up to a limit.
 
 use std::io::Read;
 
@@ -7,7 +7,7 @@ use dfly_wire::Limits;
 use crate::error::BlobError;
 use crate::opcode;
 
-/// Decompresses the frame of a blob that stands behind `opcode`.
+/// Decompresses the frame of a blob with the opcode `opcode`.
 pub(crate) fn decompress(opcode: u8, frame: &[u8], limits: &Limits) -> Result<Vec<u8>, BlobError> {
     if opcode == opcode::LZ4_BLOB { lz4(frame, limits) } else { zstd(frame, limits) }
 }
@@ -33,7 +33,7 @@ fn zstd(frame: &[u8], limits: &Limits) -> Result<Vec<u8>, BlobError> {
     }
 }
 
-/// The logarithm of the largest window that a frame may ask for: enough for a blob of `limit` bytes, and 128 MiB at most.
+/// The base-2 logarithm of the largest window that a frame may use: enough for a blob of `limit` bytes, and 128 MiB at most.
 #[cfg(feature = "zstd")]
 fn window_log(limit: usize) -> u32 {
     limit.max(1).next_power_of_two().ilog2().clamp(10, 27)
@@ -44,7 +44,7 @@ fn zstd(_frame: &[u8], _limits: &Limits) -> Result<Vec<u8>, BlobError> {
     Err(BlobError::NoZstd)
 }
 
-/// Reads all that comes out of `decoder`; one byte over the limit is an error.
+/// Reads the whole output of `decoder`. More than `limits.blob` bytes are an error.
 fn drain(decoder: &mut impl Read, stored: usize, limits: &Limits) -> Result<Vec<u8>, BlobError> {
     let ahead = stored.saturating_mul(2).min(limits.preallocation).min(limits.blob);
     let mut out = Vec::with_capacity(ahead);

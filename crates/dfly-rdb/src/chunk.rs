@@ -16,7 +16,7 @@ pub(crate) struct ChunkTable {
     streams: HashMap<u32, ChunkStream>,
     /// Bytes in all buffers.
     held: usize,
-    /// The most bytes that all buffers may hold.
+    /// The limit of `held`.
     open_bytes: usize,
 }
 
@@ -24,7 +24,7 @@ pub(crate) struct ChunkTable {
 struct ChunkStream {
     reader: ValueReader,
     buffer: BytesMut,
-    /// The database when the first chunk came.
+    /// The database that was selected at the first chunk.
     db: DbIndex,
 }
 
@@ -52,7 +52,7 @@ impl ChunkTable {
         Ok(())
     }
 
-    /// The next event that the bytes of a value make; `None` if it needs another chunk.
+    /// The next event of a value; `None` if the value needs another chunk.
     pub(crate) fn step(&mut self, id: u32, context: &Context) -> Result<Option<Event>, Stop> {
         let Some(stream) = self.streams.get_mut(&id) else { return Ok(None) };
         let context = Context { db: stream.db, ..*context };
@@ -73,7 +73,7 @@ impl ChunkTable {
         Ok(stepped)
     }
 
-    /// Forgets a value that is complete. Nothing may follow it.
+    /// Removes a complete value. No bytes may follow it in its chunk.
     fn close(&mut self, id: u32) -> Result<(), Stop> {
         match self.streams.remove(&id).map_or(0, |stream| stream.buffer.len()) {
             0 => Ok(()),
@@ -81,7 +81,7 @@ impl ChunkTable {
         }
     }
 
-    /// The error for values that the end of the stream finds unfinished.
+    /// The error for values that are incomplete at the end of the stream.
     pub(crate) fn unfinished(&self) -> Option<Stop> {
         let (_, stream) = self.streams.iter().min_by_key(|(id, _)| **id)?;
         let kind = ErrorKind::Unfinished { count: self.streams.len() };

@@ -1,4 +1,4 @@
-//! The decoder: where bytes come from at the moment, and one event for each call.
+//! The decoder. Its current input is the outer stream, a decompressed blob or a tagged chunk.
 
 use std::num::NonZeroUsize;
 
@@ -14,35 +14,35 @@ use crate::item::Items;
 use crate::opcode;
 use crate::reader::Progress;
 
-/// What a decoder accepts and checks.
+/// What a decoder accepts and verifies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Config {
-    /// Sizes that nothing may pass.
+    /// Upper bounds of sizes.
     pub limits: Limits,
-    /// The most bytes that all unfinished chunked values together may hold.
+    /// The number of bytes that all incomplete chunked values together may occupy.
     pub open_bytes: usize,
-    /// Whether the checksum at the end of Redis and Valkey files is compared. It costs a pass over all bytes; streams
-    /// of Dragonfly have none and do not pay, from their `df-ver` or first own opcode on.
+    /// Whether the checksum at the end of Redis and Valkey files is verified. It costs a pass over all bytes. Streams of
+    /// Dragonfly have no checksum: their bytes are not summed after `df-ver` or the first opcode of Dragonfly's own.
     pub verify_checksum: bool,
 }
 
 impl Default for Config {
-    /// The limits of [`Limits::default`], 1 GiB in unfinished chunked values, and checksums compared.
+    /// The limits of [`Limits::default`], 1 GiB of incomplete chunked values, and checksums verified.
     fn default() -> Self {
         Self { limits: Limits::default(), open_bytes: 1 << 30, verify_checksum: true }
     }
 }
 
-/// Turns the bytes of a snapshot into events. It reads nothing by itself: bytes are given, events come out, and they
-/// are the same however the bytes were cut.
+/// Decodes the bytes of a snapshot into events. The caller supplies the bytes, and the events do not depend on how they
+/// are split.
 #[derive(Debug)]
 pub struct Decoder {
     items: Items,
     meter: Meter,
     chunks: ChunkTable,
-    /// The blob whose items come next.
+    /// The blob that is being decoded.
     blob: Option<Blob>,
-    /// The chunked value whose bytes come next.
+    /// The chunked value that is being decoded.
     chunk: Option<u32>,
     finished: bool,
     failed: Option<Error>,
@@ -68,14 +68,15 @@ impl Decoder {
         }
     }
 
-    /// The next event, or how many bytes it needs at least.
+    /// The next event, or the number of further bytes that it needs at least.
     ///
-    /// `src` holds the bytes that arrived; what is used is taken off its front. A `Need` may have taken attributes and
-    /// the key of a value that is not complete. After [`Event::End`] nothing is taken any more: what is left in `src`
-    /// belongs to whatever follows the stream, and the answer is always `Need`.
+    /// `src` holds the bytes that have arrived; used bytes are removed from its front. Before `Need`, attributes and the
+    /// key of an incomplete value may be removed too. After [`Event::End`] no bytes are removed and the result is always
+    /// `Need`: the rest of `src` belongs to what follows the stream.
     ///
     /// # Errors
-    /// If the bytes can never become a valid stream, or pass a limit. The same error comes back on every further call.
+    /// If no continuation of the bytes is a valid stream, or a limit is exceeded. Every further call returns the same
+    /// error.
     pub fn decode(&mut self, src: &mut BytesMut) -> Result<Step<Event>, Error> {
         if self.finished {
             return Ok(Step::Need(NonZeroUsize::MIN));
@@ -91,7 +92,7 @@ impl Decoder {
         }
     }
 
-    /// How many bytes of the outer stream were taken so far.
+    /// The number of consumed bytes of the outer stream.
     pub fn offset(&self) -> u64 {
         self.meter.offset
     }
@@ -101,7 +102,7 @@ impl Decoder {
         self.finished
     }
 
-    /// The next event; none if the reader has it ready.
+    /// The next event; `None` if it is the entry that the reader holds ready.
     #[inline]
     fn advance(&mut self, src: &mut BytesMut) -> Result<Option<Event>, Stop> {
         loop {
@@ -164,7 +165,7 @@ impl Decoder {
         })
     }
 
-    /// Places a fault in the outer stream.
+    /// The error for a fault, with its offset in the outer stream.
     fn fail(&mut self, fail: Fail) -> Error {
         let at = fail.at as u64;
         let (offset, in_blob) = match (&self.blob, self.chunk) {

@@ -1,4 +1,4 @@
-//! One number for what a value holds, whatever its encoding, its order in memory and the way it was cut.
+//! A digest of the content of a value that does not depend on its encoding, its order in memory, or its pieces.
 
 use dfly_wire::UnixMillis;
 use xxhash_rust::xxh3::Xxh3Default;
@@ -7,14 +7,14 @@ use crate::text::{IntBuffer, Text};
 use crate::value::stream::{StreamGroup, StreamId, StreamTail};
 use crate::value::{BloomPart, CountMinPart, CuckooPart, Element, ModulePart, TopKPart};
 
-/// Sums up a value element by element, in constant memory: XXH3 of 128 bits over everything whose order counts, and the
-/// sum of the XXH3 of each element of sets, hashes and sorted sets.
+/// Computes a digest element by element, in constant memory: the 128-bit XXH3 of ordered content, and the sum of the
+/// XXH3 of each element of sets, hashes and sorted sets.
 ///
-/// Values with the same content have the same digest; others differ but for accidents of 1 in 2^128. It is no defence
-/// against somebody who makes two values alike on purpose.
+/// Values with the same content have the same digest; different values have the same one with a probability of 1 in 2^128.
+/// XXH3 is not a cryptographic hash: collisions can be constructed.
 ///
-/// Left out is what not every encoding holds: of streams the counts of deleted and added entries, what groups have read,
-/// and when consumers were seen. JSON texts count as text.
+/// The digest covers only what every encoding holds. For streams it omits the counts of deleted and added entries, the
+/// number of entries that groups have read, and the times when consumers were seen. JSON is compared as text.
 ///
 /// ```
 /// use dfly_rdb::digest::ContentDigest;
@@ -47,7 +47,7 @@ impl ContentDigest {
     /// Adds an element, or a part of a string.
     pub fn add(&mut self, element: &Element<'_>) {
         match element {
-            // Parts of one text: where it was cut must not show.
+            // Parts of one text: the digest must not depend on where the text was split.
             Element::String(text) | Element::Json(text) => {
                 self.ordered.update(text.as_bytes(&mut IntBuffer::new()));
             }
@@ -74,7 +74,7 @@ impl ContentDigest {
         }
     }
 
-    /// The digest of everything that was added.
+    /// The digest of the added elements.
     pub fn finish(&self) -> u128 {
         let mut all = self.ordered.clone();
         all.update(&self.unordered.to_le_bytes());
@@ -98,7 +98,7 @@ fn element_digest(element: &Element<'_>) -> u128 {
         }
         Element::Scored { member, score } => {
             sink.text(member);
-            // A zero in text has no sign.
+            // Encodings with scores as text do not keep the sign of zero.
             sink.number((if *score == 0.0 { 0.0 } else { *score }).to_bits());
         }
         _ => {}
@@ -106,7 +106,7 @@ fn element_digest(element: &Element<'_>) -> u128 {
     hash.digest128()
 }
 
-/// Writes what it is given so that no two sequences look alike.
+/// Hashes values with their lengths, so that different sequences of values give different input.
 struct Sink<'a>(&'a mut Xxh3Default);
 
 impl Sink<'_> {
@@ -155,7 +155,7 @@ impl Sink<'_> {
         }
     }
 
-    /// Heads by their text, bits and counters as one run of bytes: encodings cut them differently.
+    /// Headers by their debug text, bits and counters as one run of bytes, because encodings split them differently.
     fn sketch(&mut self, element: &Element<'_>) {
         match element {
             Element::Bloom(BloomPart::Bits(bits)) => self.0.update(bits.as_bytes(&mut IntBuffer::new())),

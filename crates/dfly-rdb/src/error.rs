@@ -1,25 +1,23 @@
-//! What can be wrong with a stream or a value, and where.
+//! Errors of streams, values and payloads.
 
 use std::fmt;
 
 use dfly_wire::FaultKind;
 use thiserror::Error;
 
-/// Why a stream cannot be decoded, and where.
-///
-/// After an error the decoder returns the same error again.
+/// Why a stream cannot be decoded, and where. Every further call of the decoder returns the same error.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Error {
-    /// Bytes of the outer stream before the place of the fault; for a fault inside a compressed blob or a tagged chunk,
-    /// before the end of the blob or chunk.
+    /// Offset of the fault in the outer stream, in bytes. For a fault inside a compressed blob or a tagged chunk: the offset
+    /// of the end of the blob or chunk.
     pub offset: u64,
-    /// Inside a decompressed blob: bytes of it before the place of the fault.
+    /// For a fault inside a compressed blob: its offset in the decompressed bytes.
     pub in_blob: Option<u64>,
-    /// The opcode or type id of the item, if it was read.
+    /// The opcode or type id of the item, if known.
     pub opcode: Option<u8>,
-    /// The key of the item, if it has one and it was read.
+    /// The key of the item, if known.
     pub key: Option<KeyExcerpt>,
-    /// What is wrong.
+    /// The kind of the fault.
     pub kind: ErrorKind,
 }
 
@@ -45,20 +43,20 @@ impl std::error::Error for Error {
     }
 }
 
-/// What is wrong with a stream.
+/// The kind of a fault in a stream.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// The stream starts with neither `REDIS` nor `VALKEY` and a version.
-    #[error("no magic of a snapshot")]
+    /// The stream does not start with `REDIS` or `VALKEY` and a version.
+    #[error("no snapshot header (REDIS or VALKEY and a version)")]
     Magic,
-    /// No item starts with this byte, or none that can be read without more knowledge.
+    /// No known item starts with this byte.
     #[error("unknown opcode 0x{0:02x}")]
     UnknownOpcode(u8),
-    /// The item cannot stand here: inside a blob or chunk, or between a key's attributes and its type.
+    /// The item is not allowed inside a blob or chunk, or between the attributes of a key and its type.
     #[error("misplaced opcode 0x{0:02x}")]
     MisplacedOpcode(u8),
-    /// Bytes that can never become valid.
+    /// No continuation of the bytes is valid.
     #[error(transparent)]
     Malformed(FaultKind),
     /// A string of the item cannot be decompressed.
@@ -70,28 +68,28 @@ pub enum ErrorKind {
     /// The blob ended in the middle of an item.
     #[error("the blob ends in the middle of an item")]
     BlobTruncated,
-    /// More values are unfinished than the limit allows.
+    /// More values are incomplete than the limit allows.
     #[error("more than {limit} values are unfinished")]
     OpenValues {
         /// `Limits::open_values`.
         limit: usize,
     },
-    /// The unfinished chunked values hold more bytes than the limit allows.
+    /// The incomplete chunked values occupy more bytes than the limit allows.
     #[error("unfinished values hold more than {limit} bytes")]
     OpenBytes {
         /// `Config::open_bytes`.
         limit: usize,
     },
-    /// A chunk has bytes behind the end of its value.
+    /// Bytes follow the end of a value in its chunk.
     #[error("{0} bytes follow the end of a chunked value")]
     ChunkTrailing(usize),
-    /// The stream ended while a chunked value was unfinished.
+    /// A chunked value is incomplete at the end of the stream.
     #[error("the stream ends with {count} unfinished values, this is one")]
     Unfinished {
-        /// How many values are unfinished.
+        /// The number of incomplete values.
         count: usize,
     },
-    /// The checksum at the end is not that of the bytes.
+    /// The checksum at the end is wrong.
     #[error("checksum {stated:#018x}, but the bytes make {computed:#018x}")]
     Checksum {
         /// The checksum in the stream.
@@ -111,19 +109,19 @@ impl ErrorKind {
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum BlobError {
-    /// It makes more bytes than `Limits::blob`.
+    /// It decompresses to more than `Limits::blob` bytes.
     #[error("more than {limit} bytes come out of it")]
     OverLimit {
         /// The limit, in bytes.
         limit: usize,
     },
-    /// The frame is damaged; the text is the decompressor's.
+    /// The frame is damaged. The text is that of the decompressor.
     #[error("damaged frame ({0})")]
     Damaged(String),
-    /// Bytes stand behind the frame.
+    /// Bytes follow the frame.
     #[error("{0} bytes follow the frame")]
     Trailing(usize),
-    /// This build cannot decompress zstd.
+    /// The feature `zstd` is off.
     #[error("zstd is not built in (feature `zstd`)")]
     NoZstd,
 }
@@ -132,32 +130,32 @@ pub enum BlobError {
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum ValueError {
-    /// The payload ends too early.
+    /// The payload is too short.
     #[error("the payload ends at byte {at}, in the middle of an element")]
     Truncated {
-        /// Bytes of the payload.
+        /// Length of the payload, in bytes.
         at: usize,
     },
     /// Bytes follow the value.
     #[error("bytes follow the value at byte {at} of the payload")]
     Trailing {
-        /// Bytes of the payload before them.
+        /// Offset of the first of them in the payload.
         at: usize,
     },
-    /// Bytes that can never become valid.
+    /// The bytes break a rule of the format.
     #[error("{kind} at byte {at} of the payload")]
     Malformed {
-        /// Bytes of the payload before the fault.
+        /// Offset of the fault in the payload.
         at: usize,
-        /// What is wrong.
+        /// The rule that is broken.
         kind: FaultKind,
     },
     /// A listpack, ziplist, intset or zipmap breaks the rules of its format.
     #[error("{container}: {problem} at byte {at} of it")]
     Container {
-        /// Which format.
+        /// The name of the format.
         container: &'static str,
-        /// Bytes of the container before the fault.
+        /// Offset of the fault in the container.
         at: usize,
         /// The rule that is broken.
         problem: &'static str,
@@ -174,13 +172,13 @@ pub enum ValueError {
     /// An expiry is not a number.
     #[error("an expiry is not a number")]
     Expiry,
-    /// A container of pairs has an element too few.
+    /// A container of pairs has an odd number of elements.
     #[error("a field or member without its value")]
     Unpaired,
     /// A node of a stream breaks the rules of its format.
     #[error("stream node: {0}")]
     StreamNode(&'static str),
-    /// A consumer owns an entry that its group does not have pending.
+    /// A consumer owns an entry that is not pending in its group.
     #[error("a consumer owns an entry that is not pending")]
     NotPending,
 }
@@ -189,10 +187,10 @@ pub enum ValueError {
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum DumpError {
-    /// Shorter than a type, a version and a checksum.
+    /// It is shorter than a type id, a version and a checksum.
     #[error("{0} bytes are too few for a payload")]
     TooShort(usize),
-    /// The checksum is not that of the bytes.
+    /// The checksum is wrong.
     #[error("checksum {stated:#018x}, but the bytes make {computed:#018x}")]
     Checksum {
         /// The checksum in the payload.
@@ -200,7 +198,7 @@ pub enum DumpError {
         /// The checksum of the bytes before it.
         computed: u64,
     },
-    /// The type id is unknown in payloads of that version.
+    /// The type id is unknown in payloads of this version.
     #[error("unknown type {type_id} in a payload of version {version}")]
     UnknownType {
         /// The first byte.
@@ -208,17 +206,17 @@ pub enum DumpError {
         /// The version in the footer.
         version: u16,
     },
-    /// The value does not end where the payload ends, or is malformed.
+    /// The value is malformed, or does not end at the footer.
     #[error(transparent)]
     Value(#[from] ValueError),
 }
 
-/// A key as errors show it: quoted, escaped, and cut after [`KeyExcerpt::LIMIT`] bytes.
+/// A key as shown in errors: quoted, escaped, and cut after [`KeyExcerpt::LIMIT`] bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyExcerpt(String);
 
 impl KeyExcerpt {
-    /// How many bytes of a key are shown.
+    /// The number of bytes of a key that are shown.
     pub const LIMIT: usize = 64;
 
     /// The excerpt of `key`.

@@ -1,4 +1,6 @@
-//! What callers see, in the order of the stream.
+//! Events, in the order of the stream.
+
+use std::fmt;
 
 use bytes::Bytes;
 use dfly_wire::{DbIndex, UnixMillis};
@@ -6,11 +8,11 @@ use dfly_wire::{DbIndex, UnixMillis};
 use crate::type_id::{ModuleId, TypeId};
 use crate::value::{Piece, RawValue};
 
-/// What stands in a snapshot or replication stream, in its order.
+/// An item of a snapshot or replication stream.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum Event {
-    /// The first nine bytes.
+    /// The first nine bytes: name and version of the format.
     Magic(Magic),
     /// A named property of the stream: `lua`, `search-index`, `df-ver` and all others (protocol section 4.2).
     Aux {
@@ -19,16 +21,16 @@ pub enum Event {
         /// Its value; integers as decimal text.
         value: Bytes,
     },
-    /// The database of the following keys. Every key also carries its own.
+    /// The database of the following keys. Every key has it in its header too.
     SelectDb(DbIndex),
-    /// How many keys the database has, as a hint.
+    /// The size of the database, as a hint.
     ResizeDb {
         /// Keys in the database.
         keys: u64,
         /// Keys with an expiry.
         expires: u64,
     },
-    /// How many keys a cluster slot has, as a hint.
+    /// The size of a cluster slot, as a hint.
     SlotInfo {
         /// The slot.
         slot: u64,
@@ -39,15 +41,15 @@ pub enum Event {
     },
     /// The source text of a function library.
     Function(Bytes),
-    /// What a module keeps beside the keys.
+    /// Data that a module keeps outside of keys.
     ModuleAux(ModuleAux),
     /// A key with its whole value.
     Entry(Entry),
     /// A key whose value arrives in pieces.
     Open {
-        /// Names the value in the following events.
+        /// The id of the value in the following events.
         id: ValueId,
-        /// The key and what belongs to it.
+        /// The key and its attributes.
         header: KeyHeader,
         /// The value's encoding.
         type_id: TypeId,
@@ -66,36 +68,36 @@ pub enum Event {
     },
     /// Journal bytes, decompressed (protocol section 4.5).
     JournalBlob(Bytes),
-    /// The full synchronisation is over; blobs of the journal may follow (protocol section 2.5).
+    /// The end of the full synchronisation. Journal blobs may follow (protocol section 2.5).
     FullSyncEnd,
-    /// The LSN at which the journal goes on after the stream.
+    /// The LSN at which the journal continues after the stream.
     JournalOffset(u64),
-    /// A vector index; its nodes are skipped (protocol section 4.6).
+    /// A vector index. Its nodes are skipped (protocol section 4.6).
     VectorIndex {
         /// `index:field`.
         name: Bytes,
-        /// How many nodes are skipped.
+        /// Number of nodes.
         nodes: u64,
     },
-    /// The document ids of a search index; they are skipped (protocol section 4.6).
+    /// The document ids of a search index. They are skipped (protocol section 4.6).
     ShardDocIndex {
-        /// The shard that wrote it.
+        /// The shard that the index belongs to.
         shard: u64,
-        /// The index.
+        /// Name of the index.
         name: Bytes,
-        /// How many documents are skipped.
+        /// Number of documents.
         documents: u64,
     },
-    /// Valkey 9: slots that the server was importing.
+    /// Valkey 9: slots that were being imported.
     SlotImport {
-        /// Name of the import.
+        /// Name of the import job.
         job: Bytes,
         /// First and last slot of each range.
         ranges: Vec<(u16, u16)>,
     },
-    /// The end of the stream. Nothing behind it is looked at.
+    /// The end of the stream. The bytes after it are not read.
     End {
-        /// What came of the checksum.
+        /// The result of the verification.
         checksum: Checksum,
     },
 }
@@ -103,14 +105,25 @@ pub enum Event {
 /// The name and version at the start of a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Magic {
-    /// Who defined the format.
+    /// The project that defines the format.
     pub family: Family,
-    /// The format's version: Dragonfly writes 9, Redis 1 to 13, Valkey 80 and more.
+    /// Version of the format: 9 from Dragonfly, 1 to 13 from Redis, 80 and above from Valkey.
     pub version: u16,
 }
 
-/// Who defined a format.
+impl fmt::Display for Magic {
+    /// As the stream starts: `REDIS0012`, `VALKEY080`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.family {
+            Family::Redis => write!(f, "REDIS{:04}", self.version),
+            Family::Valkey => write!(f, "VALKEY{:03}", self.version),
+        }
+    }
+}
+
+/// The project that defines a format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Family {
     /// Redis, Dragonfly and Valkey up to 8: `REDIS` and four digits.
     Redis,
@@ -118,33 +131,35 @@ pub enum Family {
     Valkey,
 }
 
-/// What came of the stream's checksum.
+/// The checksum of a stream, and whether it was verified.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Checksum {
-    /// The stream has none: zero (Dragonfly always), or a version below 5.
+    /// The stream has no checksum: the field is zero (always from Dragonfly), or the version is below 5.
     None,
-    /// It is right.
+    /// The checksum is correct.
     Verified(u64),
-    /// It stands there and was not compared, as the configuration asks or because Dragonfly wrote the stream.
+    /// The checksum was not verified, because of [`Config::verify_checksum`](crate::Config::verify_checksum) or because
+    /// Dragonfly wrote the stream.
     Unverified(u64),
 }
 
-/// Names a value that arrives in pieces. Tagged chunks keep their stream id; 0 is the one untagged value.
+/// The id of a value that arrives in pieces. A value in tagged chunks has their stream id; an untagged one has 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ValueId(pub u32);
 
-/// A key and what belongs to it besides the value.
+/// A key and its attributes.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct KeyHeader {
     /// The key's database.
     pub db: DbIndex,
     /// The key.
     pub key: Bytes,
-    /// When it expires. The past is possible, and is left to the caller.
+    /// When the key expires. The time may be in the past.
     pub expire_at: Option<UnixMillis>,
     /// Dragonfly: the key is never evicted.
     pub sticky: bool,
-    /// Dragonfly: the flags that memcached clients set.
+    /// Dragonfly: the memcached flags.
     pub memcache_flags: Option<u32>,
     /// Seconds since the last access.
     pub idle_seconds: Option<u64>,
@@ -161,13 +176,13 @@ pub struct Entry {
     pub value: RawValue,
 }
 
-/// What a module keeps beside the keys (opcode 247).
+/// Data that a module keeps outside of keys (opcode 247).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ModuleAux {
     /// The module's data type.
     pub module: ModuleId,
-    /// 1: before the keys, 2: after them.
+    /// 1: saved before the keys. 2: saved after them.
     pub when: u64,
-    /// The self-describing items with their terminator, as they stand in the stream.
+    /// The self-describing items with their terminator, as in the stream.
     pub body: Bytes,
 }

@@ -1,10 +1,10 @@
-//! Where bytes come from, why a step stops, and the accounting of the outer stream.
+//! Inputs of the decoder, reasons why a step stops, and the byte count and checksum of the outer stream.
 
 use std::num::NonZeroUsize;
 
 use bytes::{Bytes, BytesMut};
 use dfly_wire::crc64::Running;
-use dfly_wire::{Fault, FaultKind, Parsed, Source, Step, commit, fixed};
+use dfly_wire::{Fault, FaultKind, ParseError, Parsed, Source, Step, commit, fixed};
 
 use crate::error::{ErrorKind, KeyExcerpt};
 use crate::string::Str;
@@ -12,20 +12,20 @@ use crate::text::IntBuffer;
 
 /// A source of items.
 pub(crate) trait Input: Source {
-    /// Whether this is the stream itself, not a blob inside it.
+    /// Whether this is the outer stream, not a blob inside it.
     const OUTER: bool;
 
-    /// The checksum of everything consumed so far, if it is kept.
+    /// The checksum of all consumed bytes, if it is computed.
     fn digest(&self) -> Option<u64>;
 }
 
-/// The caller's buffer; what is consumed is counted, and summed up if a checksum may follow.
+/// The caller's buffer. Consumed bytes are counted, and added to the checksum if one may follow.
 pub(crate) struct Outer<'a> {
     pub(crate) src: &'a mut BytesMut,
     pub(crate) meter: &'a mut Meter,
 }
 
-/// What was consumed of the outer stream.
+/// Byte count and checksum of the consumed part of the outer stream.
 #[derive(Debug)]
 pub(crate) struct Meter {
     pub(crate) offset: u64,
@@ -78,18 +78,18 @@ impl Input for Bytes {
     }
 }
 
-/// Why a step came to no result.
+/// Why a step has no result.
 #[derive(Debug)]
 pub(crate) enum Stop {
-    /// Fewer than this many further bytes cannot help.
+    /// At least this many more bytes are needed.
     Need(NonZeroUsize),
     Fail(Box<Fail>),
 }
 
-/// A fault, placed in the source that was read.
+/// A fault, with its place in the current input.
 #[derive(Debug)]
 pub(crate) struct Fail {
-    /// Unread bytes before the fault.
+    /// Offset of the fault in the unread bytes.
     pub(crate) at: usize,
     pub(crate) opcode: Option<u8>,
     pub(crate) key: Option<KeyExcerpt>,
@@ -101,17 +101,16 @@ impl Stop {
         Self::Need(NonZeroUsize::new(missing).unwrap_or(NonZeroUsize::MIN))
     }
 
-    /// A fault at the start of what is unread.
+    /// A fault at the start of the unread bytes.
     pub(crate) fn fail(opcode: u8, kind: ErrorKind) -> Self {
         Self::Fail(Box::new(Fail { at: 0, opcode: Some(opcode), key: None, kind }))
     }
 
-    /// A parser's result over `unread` bytes.
-    pub(crate) fn parser(unread: usize, error: &nom::Err<Fault>) -> Self {
-        match *error {
-            nom::Err::Incomplete(nom::Needed::Size(n)) => Self::Need(n),
-            nom::Err::Incomplete(nom::Needed::Unknown) => Self::Need(NonZeroUsize::MIN),
-            nom::Err::Error(fault) | nom::Err::Failure(fault) => Self::fault(unread, fault),
+    /// The error of a parser that ran over `unread` bytes.
+    pub(crate) fn parser(unread: usize, error: ParseError) -> Self {
+        match error {
+            ParseError::Incomplete(n) => Self::Need(n),
+            ParseError::Invalid(fault) => Self::fault(unread, fault),
         }
     }
 
@@ -129,7 +128,7 @@ impl Stop {
         self
     }
 
-    /// As `of`, with a key as it is stored.
+    /// As `of`, with a key in its stored form.
     pub(crate) fn of_key(self, opcode: u8, key: Str<'_>) -> Self {
         if matches!(self, Self::Need(_)) {
             return self;
@@ -139,13 +138,13 @@ impl Stop {
         self.of(opcode, key.as_ref().map(|key| key.as_bytes(&mut buffer)))
     }
 
-    /// A broken rule at the start of what is unread.
+    /// A broken rule at the start of the unread bytes.
     pub(crate) fn invalid(opcode: u8, rule: &'static str) -> Self {
         Self::fail(opcode, ErrorKind::Malformed(FaultKind::Invalid(rule)))
     }
 }
 
-/// Parses and consumes an item: its opcode, which is the first byte, and what `parse` makes of the rest.
+/// Parses and consumes an item: its opcode, which is the first byte, and its body, by `parse`.
 pub(crate) fn read<S: Source, T>(
     src: &mut S,
     parse: impl for<'a> FnOnce(&'a [u8]) -> Parsed<'a, T>,
@@ -168,7 +167,7 @@ pub(crate) fn read_part<S: Source, T>(
     }
 }
 
-/// Consumes an item, its opcode included, and keeps it without a copy: as far as `measure` reads behind the opcode.
+/// Consumes and returns an item with its opcode, without a copy. `measure` parses the body.
 pub(crate) fn frame<S: Source>(
     src: &mut S,
     measure: impl for<'a> FnOnce(&'a [u8]) -> Parsed<'a, ()>,
@@ -176,7 +175,7 @@ pub(crate) fn frame<S: Source>(
     let input = src.unread();
     let opcode = input.first().copied().unwrap_or_default();
     let measured = fixed::u8(input).and_then(|(rest, _)| measure(rest));
-    let (rest, ()) = measured.map_err(|error| Stop::parser(input.len(), &error).of(opcode, None))?;
+    let (rest, ()) = measured.map_err(|error| Stop::parser(input.len(), error).of(opcode, None))?;
     let size = input.len() - rest.len();
     Ok(src.take(size))
 }

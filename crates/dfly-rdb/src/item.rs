@@ -1,4 +1,4 @@
-//! The grammar of the stream: which item stands at the next byte (protocol sections 4.1 and 7.1).
+//! The grammar of the stream: which item starts at the next byte (protocol sections 4.1 and 7.1).
 
 use std::mem;
 
@@ -16,7 +16,7 @@ use crate::skip::Skip;
 use crate::string::{Str, after, string};
 use crate::type_id::ModuleId;
 
-/// What the items so far have told.
+/// The state of the stream after the items that were read.
 #[derive(Debug)]
 pub(crate) struct Items {
     pub(crate) context: Context,
@@ -28,11 +28,11 @@ pub(crate) struct Items {
     begun: Begun,
 }
 
-/// An item that is not a key and of which a part is consumed.
+/// A partly consumed item that is not a key.
 #[derive(Debug)]
 enum Begun {
     Nothing,
-    /// The magic is still to come.
+    /// The magic was not read yet.
     Magic,
     Skip(Skip),
     ModuleAux {
@@ -44,12 +44,12 @@ enum Begun {
     SlotImport {
         job: Bytes,
         ranges: Vec<(u16, u16)>,
-        /// Ranges still to come.
+        /// Number of ranges that were not read yet.
         left: usize,
     },
 }
 
-/// From this release on a vector index names its entry point (protocol section 4.6).
+/// Since this release, a vector index has a field for its entry point (protocol section 4.6).
 const ENTRY_POINT_SINCE: (u32, u32) = (1, 39);
 
 impl Items {
@@ -163,7 +163,7 @@ impl Items {
         }
     }
 
-    /// Goes on with the item that was begun.
+    /// Continues the item that was begun.
     fn go_on<S: Input>(&mut self, src: &mut S) -> Result<Progress, Stop> {
         match &mut self.begun {
             Begun::Nothing => Ok(Progress::Quiet),
@@ -222,7 +222,7 @@ impl Items {
         let limits = self.context.limits;
         let input = src.unread();
         let parsed = string(after(input, 1), limits.blob);
-        let (rest, stored) = parsed.map_err(|error| Stop::parser(input.len(), &error).of(opcode, None))?;
+        let (rest, stored) = parsed.map_err(|error| Stop::parser(input.len(), error).of(opcode, None))?;
         let Str::Raw(stored) = stored else {
             return Err(Stop::invalid(opcode, "a blob is not a raw string"));
         };
@@ -374,7 +374,7 @@ fn measure<S: Input>(src: &S, scanner: &mut Scanner, scanned: &mut usize, most: 
     let unread = src.unread();
     while !scanner.is_done() {
         let input = after(unread, *scanned);
-        let (rest, _) = scanner.next(input).map_err(|error| Stop::parser(unread.len(), &error))?;
+        let (rest, _) = scanner.next(input).map_err(|error| Stop::parser(unread.len(), error))?;
         *scanned = unread.len() - rest.len();
         if *scanned > most {
             let kind = FaultKind::OverLimit { found: *scanned as u64, limit: most as u64 };
@@ -384,7 +384,7 @@ fn measure<S: Input>(src: &S, scanner: &mut Scanner, scanned: &mut usize, most: 
     Ok(())
 }
 
-/// The result of parsing what was parsed before, and is whole.
+/// The result of parsing bytes that were parsed successfully before.
 fn again<T>(parsed: Parsed<'_, T>) -> Result<(&[u8], T), Stop> {
-    parsed.map_err(|error| Stop::parser(0, &error))
+    parsed.map_err(|error| Stop::parser(0, error))
 }

@@ -1,21 +1,23 @@
-//! Push decoder for Dragonfly snapshots and Redis RDB: streams, files and DUMP payloads.
+//! Incremental decoder for Dragonfly snapshots and Redis RDB files, and reader and writer of DUMP payloads and RDB files.
 //!
-//! What it is: bytes in, events out. [`Decoder`] reads Dragonfly's replication streams and `.dfs` files, and the RDB files
-//! of Dragonfly, Redis (versions 1 to 13) and Valkey (up to 9). Values come at three levels: the raw payload, which RESTORE
-//! may take as it is ([`RawValue::payload`]); the containers in it ([`RawValue::encoding`]); the elements
-//! ([`RawValue::elements`]). The module [`payload`] makes and reads DUMP payloads for a server of a given version, [`mod@write`]
-//! makes RDB files for one, and [`digest`] sums up what a value holds.
+//! [`Decoder`] turns bytes into [`Event`]s. It reads Dragonfly's replication streams and `.dfs` files, and the RDB files of
+//! Dragonfly, Redis (versions 1 to 13) and Valkey (up to 9). [`Reader`] reads the events of anything that implements `Read`.
 //!
-//! [`Reader`] pulls events out of anything that implements `Read`.
+//! A value is available at three levels: the raw payload, which RESTORE may accept unchanged ([`RawValue::payload`]); the
+//! containers in it ([`RawValue::encoding`]); the elements ([`RawValue::elements`]).
 //!
-//! What it is not: it opens no file or socket, looks at no clock, drops nothing for being expired, and knows no journal:
-//! journal bytes leave as they are ([`Event::JournalBlob`]).
+//! The module [`payload`] reads DUMP payloads and writes them for a server of a given version, [`mod@write`] writes RDB
+//! files, and [`digest`] computes a digest of the content of a value.
+//!
+//! The decoder opens no file or socket, reads no clock, and keeps expired keys. It does not decode journals: journal bytes
+//! are returned as they are ([`Event::JournalBlob`]), for `dfly-journal`.
+//!
+//! Section numbers in the documentation refer to `docs/protocol.md` in the repository.
 //!
 //! ```
 //! use bytes::BytesMut;
 //! use dfly_rdb::payload::{Plan, TargetFormat, write_dump};
-//! use dfly_rdb::{Config, Decoder, Element, Event, Family};
-//! use dfly_wire::Step;
+//! use dfly_rdb::{Config, Decoder, Element, Event, Family, Step};
 //!
 //! // A set of one member, "hi", under the key "k" in database 0, as Dragonfly sends it.
 //! let mut src = BytesMut::from(&b"REDIS0009\xfe\x00\x02\x01k\x01\x02hi\xff\0\0\0\0\0\0\0\0"[..]);
@@ -30,7 +32,7 @@
 //!                 let Element::Member { member, .. } = element? else { unreachable!() };
 //!                 assert_eq!(member.into_bytes(), "hi");
 //!             }
-//!             // Or send the value whole: RESTORE of Redis 7.0 takes these bytes.
+//!             // RESTORE of Redis 7.0 accepts this payload.
 //!             let redis7 = TargetFormat { family: Family::Redis, version: (7, 0) };
 //!             let mut dump = Vec::new();
 //!             assert_eq!(write_dump(&entry.value, &redis7, &mut dump)?, Plan::Verbatim);
@@ -44,24 +46,24 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! # What to count on
+//! # Guarantees
 //!
-//! * The events are the same however the bytes were cut, and the work is linear in the bytes. `Need(n)` is a promise that
-//!   fewer than `n` further bytes bring no event.
-//! * A value of up to [`Limits::piece`](dfly_wire::Limits::piece) bytes is one [`Event::Entry`]; it and its key are slices
-//!   of the caller's buffer, and no element was looked at. A longer one is [`Event::Open`], [`Event::Piece`]s of whole
-//!   elements, [`Event::Close`]; strings and JSON texts are cut inside. What cannot be cut (a listpack, a list node, a
-//!   module's string, the groups of a stream) is held whole, up to [`Limits::string`](dfly_wire::Limits::string).
-//! * Several values may be open at a time where Dragonfly interleaves them; their [`ValueId`] tells them apart.
-//! * Every length is held against a limit before anything is allocated for it, counts are not believed, and blobs end at
-//!   [`Limits::blob`](dfly_wire::Limits::blob). An [`Error`] names offset, item and key.
-//! * The checksum of Redis and Valkey files is compared ([`Config::verify_checksum`]).
+//! * The events do not depend on how the input is split, and the work is linear in its length. After `Need(n)`, fewer than
+//!   `n` more bytes yield no event.
+//! * A value of up to [`Limits::piece`] bytes is one [`Event::Entry`]. Its key and payload are slices of the caller's
+//!   buffer, and its elements are not parsed. A larger value is an [`Event::Open`], several [`Event::Piece`]s of whole
+//!   elements, and an [`Event::Close`]; strings and JSON texts are split anywhere. A listpack, a list node, a string of a
+//!   module and the groups of a stream cannot be split: they are held in memory, up to [`Limits::string`] bytes.
+//! * Several values may be open at the same time where Dragonfly interleaves them. Their [`ValueId`]s differ.
+//! * Every length is checked against a limit before memory is allocated for it, and no memory is allocated for a stated
+//!   count. A blob may decompress to [`Limits::blob`] bytes. An [`Error`] names the offset, the item and the key.
+//! * The checksum of Redis and Valkey files is verified ([`Config::verify_checksum`]).
 //!
 //! # Features
 //!
-//! `zstd` (default): blobs that Dragonfly compressed with zstd. It builds the C library; without it such a blob is an error.
+//! `zstd` (default): decompresses zstd blobs of Dragonfly. It builds the C library. Without it, such a blob is an error.
 //!
-//! `tokio`: `AsyncReader`, which pulls events out of an `AsyncRead`.
+//! `tokio`: `AsyncReader`, which reads the events of an `AsyncRead`.
 
 mod blob;
 mod chunk;
@@ -86,7 +88,11 @@ mod type_id;
 mod value;
 pub mod write;
 
+#[doc(no_inline)]
+pub use bytes;
 pub use decoder::{Config, Decoder};
+#[doc(inline)]
+pub use dfly_wire::{DbIndex, FaultKind, Limits, Step, UnixMillis};
 pub use error::{BlobError, DumpError, Error, ErrorKind, KeyExcerpt, ValueError};
 pub use event::{Checksum, Entry, Event, Family, KeyHeader, Magic, ModuleAux, ValueId};
 pub use pack::intset::{Intset, IntsetIter};

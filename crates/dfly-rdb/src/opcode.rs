@@ -1,4 +1,4 @@
-//! Bytes that stand at the opcode position (protocol section 4.1; Dragonfly `rdb_extensions.h`, Redis `rdb.h`).
+//! Opcodes (protocol section 4.1; Dragonfly `rdb_extensions.h`, Redis `rdb.h`).
 
 /// End of the full synchronisation, followed by eight zero bytes.
 pub(crate) const FULL_SYNC_END: u8 = 200;
@@ -8,7 +8,7 @@ pub(crate) const ZSTD_BLOB: u8 = 201;
 pub(crate) const LZ4_BLOB: u8 = 202;
 /// Journal bytes among the snapshot's items.
 pub(crate) const JOURNAL_BLOB: u8 = 210;
-/// The LSN at which the journal goes on.
+/// The LSN at which the journal continues.
 pub(crate) const JOURNAL_OFFSET: u8 = 211;
 /// Dragonfly's attributes of the next key.
 pub(crate) const DF_MASK: u8 = 220;
@@ -26,7 +26,7 @@ pub(crate) const SLOT_INFO: u8 = 244;
 pub(crate) const FUNCTION2: u8 = 245;
 /// A function library as the release candidates of Redis 7.0 wrote it.
 pub(crate) const FUNCTION_PRE_GA: u8 = 246;
-/// Data that a module keeps beside the keys.
+/// Data that a module keeps outside of keys.
 pub(crate) const MODULE_AUX: u8 = 247;
 /// Idle time of the next key, in seconds.
 pub(crate) const IDLE: u8 = 248;

@@ -1,4 +1,4 @@
-//! Events pulled out of a source of bytes that blocks.
+//! Reading events from a blocking source.
 
 use std::io::{self, Read};
 
@@ -10,16 +10,17 @@ use crate::decoder::{Config, Decoder};
 use crate::error::Error;
 use crate::event::Event;
 
-/// How many bytes are asked for at a time.
+/// The number of bytes that one read asks for.
 pub(crate) const READ_SIZE: usize = 64 << 10;
 
-/// Why no event can be had from a source of bytes.
+/// Why the next event cannot be read.
 #[derive(Debug, Error)]
+#[non_exhaustive]
 pub enum ReadError {
-    /// The source failed. It may be asked again: nothing that it gave is lost.
-    #[error("cannot read on at byte {offset}")]
+    /// The source failed. No bytes are lost: the call may be repeated.
+    #[error("cannot read at byte {offset}")]
     Io {
-        /// How many bytes were read before.
+        /// The number of bytes that were read before.
         offset: u64,
         /// Why.
         source: io::Error,
@@ -27,32 +28,32 @@ pub enum ReadError {
     /// The source ended before the stream did.
     #[error("the stream is cut off at byte {offset}, {missing} or more bytes are missing")]
     Truncated {
-        /// How many bytes there are.
+        /// The length of the source, in bytes.
         offset: u64,
-        /// How many bytes the next event needs at least.
+        /// The number of further bytes that the next event needs at least.
         missing: usize,
     },
-    /// The bytes are no stream.
+    /// The bytes are not a valid stream.
     #[error(transparent)]
     Decode(#[from] Error),
 }
 
-/// A decoder with the bytes that it has not taken yet: what both readers are made of.
+/// A decoder with its unread bytes, shared by both readers.
 #[derive(Debug)]
 pub(crate) struct Intake {
     decoder: Decoder,
     pub(crate) buffer: BytesMut,
-    /// How many bytes have to come before it is worth decoding.
+    /// The number of bytes that have to arrive before decoding can continue.
     owed: usize,
 }
 
-/// What an intake wants.
+/// The next step of an intake.
 #[derive(Debug)]
 pub(crate) enum Pull {
     Event(Event),
-    /// Further bytes.
+    /// More bytes are needed.
     Bytes,
-    /// Nothing any more.
+    /// The stream has ended.
     End,
 }
 
@@ -77,7 +78,7 @@ impl Intake {
         })
     }
 
-    /// Notes what came of a read whose bytes are in the buffer.
+    /// Accounts for a read whose bytes are in the buffer.
     pub(crate) fn note(&mut self, read: io::Result<usize>) -> Result<(), ReadError> {
         match read {
             Ok(0) => Err(ReadError::Truncated { offset: self.offset(), missing: self.owed }),
@@ -90,13 +91,13 @@ impl Intake {
         }
     }
 
-    /// How many bytes were read.
+    /// The number of bytes that were read.
     pub(crate) fn offset(&self) -> u64 {
         self.decoder.offset() + self.buffer.len() as u64
     }
 }
 
-/// Events of a file or socket that blocks.
+/// Reads events from a blocking source, such as a file.
 ///
 /// ```
 /// use dfly_rdb::{Config, Event, ReadError, Reader};
@@ -134,16 +135,16 @@ impl<R: Read> Reader<R> {
         Self { source, intake: Intake::new(config), scratch: vec![0; READ_SIZE].into() }
     }
 
-    /// How many bytes of the source were read.
+    /// The number of bytes that were read from the source.
     pub fn offset(&self) -> u64 {
         self.intake.offset()
     }
 
-    /// The next event; `None` behind [`Event::End`].
+    /// The next event; `None` after [`Event::End`].
     ///
     /// # Errors
-    /// If the source fails or ends too early, or its bytes are no stream. The last comes back on every further call;
-    /// the other two are tried again.
+    /// If the source fails or ends too early, or the bytes are not a valid stream. Every further call returns the last of
+    /// these again; the first two are retried.
     pub fn next_event(&mut self) -> Result<Option<Event>, ReadError> {
         loop {
             match self.intake.pull()? {
@@ -154,8 +155,8 @@ impl<R: Read> Reader<R> {
         }
     }
 
-    /// The source, and the bytes that were read from it and not used. Behind [`Event::End`] they belong to what follows
-    /// the stream.
+    /// The source, and the bytes that were read from it and not used. After [`Event::End`] they belong to what follows the
+    /// stream.
     pub fn into_parts(self) -> (R, BytesMut) {
         (self.source, self.intake.buffer)
     }

@@ -1,4 +1,4 @@
-//! Events pulled out of an asynchronous source of bytes.
+//! Reading events from an asynchronous source.
 
 use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncReadExt};
@@ -7,7 +7,7 @@ use crate::decoder::Config;
 use crate::event::Event;
 use crate::read::{Intake, Pull, READ_SIZE, ReadError};
 
-/// Events of a source that does not block (feature `tokio`).
+/// Reads events from an asynchronous source (feature `tokio`).
 ///
 /// ```
 /// use dfly_rdb::{AsyncReader, Config, Event, ReadError};
@@ -38,7 +38,7 @@ impl<R: AsyncRead + Unpin> AsyncReader<R> {
         Self { source, intake: Intake::new(config) }
     }
 
-    /// The next event; `None` behind [`Event::End`]. A call that is dropped loses nothing.
+    /// The next event; `None` after [`Event::End`]. It is safe to cancel: no bytes are lost.
     ///
     /// # Errors
     /// As [`Reader::next_event`](crate::Reader::next_event).
@@ -56,8 +56,8 @@ impl<R: AsyncRead + Unpin> AsyncReader<R> {
         }
     }
 
-    /// The source, and the bytes that were read from it and not used. Behind [`Event::End`] they belong to what follows
-    /// the stream.
+    /// The source, and the bytes that were read from it and not used. After [`Event::End`] they belong to what follows the
+    /// stream.
     pub fn into_parts(self) -> (R, BytesMut) {
         (self.source, self.intake.buffer)
     }

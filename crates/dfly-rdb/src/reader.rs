@@ -1,10 +1,10 @@
-//! Reads one key with its attributes and value, and then the next. One reader serves the stream and the blobs in it;
-//! every tagged chunk stream has its own.
+//! Reads keys with their attributes and values. One reader serves the stream and its blobs; every tagged chunk stream has
+//! a reader of its own.
 
 use std::mem;
 
 use bytes::{Buf, Bytes};
-use dfly_wire::{DbIndex, Fault, FaultKind, Limits, Source, UnixMillis, fixed, packed};
+use dfly_wire::{DbIndex, Fault, FaultKind, Limits, ParseError, Source, UnixMillis, fixed, packed};
 
 use crate::error::{ErrorKind, ValueError};
 use crate::event::{Entry, Event, Family, KeyHeader, Magic, ValueId};
@@ -15,21 +15,21 @@ use crate::string::{self, Head, Str, after};
 use crate::type_id::TypeId;
 use crate::value::{Piece, RawValue};
 
-/// What a step came to.
+/// The result of a step.
 #[derive(Debug)]
 pub(crate) enum Progress {
-    /// The reader has a whole entry ready. Entries are large and frequent, so they are not passed on from hand to hand.
+    /// The reader holds a whole entry. Entries are large and frequent, so they are not moved through every return value.
     Entry,
     Event(Event),
-    /// Bytes were consumed that make no event of their own.
+    /// Bytes were consumed without an event.
     Quiet,
-    /// A decompressed blob, whose items come next.
+    /// A decompressed blob, to be decoded next.
     Blob(Bytes),
     /// The payload of a tagged chunk.
     Chunk(u32, Bytes),
 }
 
-/// What is known of the stream when a key is read.
+/// The state of the stream that reading a key depends on.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Context {
     pub(crate) magic: Magic,
@@ -43,13 +43,13 @@ pub(crate) struct ValueReader {
     attributes: Attributes,
     metadata: Option<Metadata>,
     current: Option<Current>,
-    /// The event that follows the one that was returned last.
+    /// The event to return next.
     queued: Option<Event>,
-    /// The entry that the last step came to.
+    /// The entry that the last step completed.
     ready: Option<Entry>,
 }
 
-/// Attributes that were read; they belong to the next key.
+/// Attributes of the next key.
 #[derive(Debug, Default, PartialEq)]
 struct Attributes {
     expire_at: Option<UnixMillis>,
@@ -59,23 +59,23 @@ struct Attributes {
     frequency: Option<u8>,
 }
 
-/// Metadata of modules that is being skipped (Redis 8.6, opcode 243).
+/// Module metadata that is being skipped (Redis 8.6, opcode 243).
 #[derive(Debug)]
 struct Metadata {
-    /// Classes whose data is still to come.
+    /// Number of classes whose data was not skipped yet.
     classes: u64,
-    /// In the data of a class.
+    /// Set while the data of a class is being skipped.
     items: Option<Scanner>,
 }
 
-/// A value of several units that is being measured. Its type and key are consumed.
+/// A value of several units whose length is being measured. Its type and key are consumed.
 #[derive(Debug)]
 struct Current {
     header: KeyHeader,
     scanner: Scanner,
-    /// Where the next piece starts.
+    /// State at the start of the next piece.
     start: Scanner,
-    /// Unread bytes that are measured.
+    /// Number of measured unread bytes.
     scanned: usize,
     opened: bool,
 }
@@ -95,24 +95,24 @@ impl ValueReader {
         }
     }
 
-    /// Whether the next step belongs to what was begun, whatever the next byte is.
+    /// Whether the next step continues a begun value, whatever the next byte is.
     #[inline]
     pub(crate) fn is_busy(&self) -> bool {
         self.current.is_some() || self.queued.is_some() || self.metadata.is_some()
     }
 
-    /// Whether an event is ready that needs no bytes.
+    /// Whether an event can be returned without further bytes.
     pub(crate) fn is_queued(&self) -> bool {
         self.queued.is_some()
     }
 
-    /// The entry that the last step came to.
+    /// The entry that the last step completed.
     #[inline]
     pub(crate) fn take_ready(&mut self) -> Option<Event> {
         self.ready.take().map(Event::Entry)
     }
 
-    /// Whether nothing of a key was read.
+    /// Whether no part of a key was read.
     pub(crate) fn is_idle(&self) -> bool {
         !self.is_busy() && self.attributes == Attributes::default()
     }
@@ -159,7 +159,7 @@ impl ValueReader {
         Ok(Progress::Quiet)
     }
 
-    /// An opcode of the stream inside a chunk is misplaced; everything else is unknown.
+    /// An opcode of the stream is misplaced inside a chunk. Any other byte is unknown.
     fn unknown(&self, opcode: u8) -> ErrorKind {
         if self.id != ValueId(0) && opcode >= opcode::FULL_SYNC_END {
             ErrorKind::MisplacedOpcode(opcode)
@@ -200,7 +200,7 @@ impl ValueReader {
         Ok(Progress::Quiet)
     }
 
-    /// A type, a key and, if it is there and one string, the value.
+    /// Reads a type, a key and, if it is one complete string, the value.
     #[inline]
     fn entry<S: Source>(&mut self, src: &mut S, context: &Context) -> Result<Progress, Stop> {
         let input = src.unread();
@@ -221,7 +221,7 @@ impl ValueReader {
         self.any_entry(src, context, type_id)
     }
 
-    /// As `entry`, for strings in any form, and for values that are not there yet or not one string.
+    /// As `entry`, for strings in any form, and for values that are incomplete or not one string.
     fn any_entry<S: Source>(
         &mut self,
         src: &mut S,
@@ -232,10 +232,10 @@ impl ValueReader {
         let first = input.first().copied().unwrap_or_default();
         let (limit, piece) = (context.limits.string, context.limits.piece);
         let (body, key) = string::string(after(input, 1), limit)
-            .map_err(|error| Stop::parser(input.len(), &error).of(first, None))?;
+            .map_err(|error| Stop::parser(input.len(), error).of(first, None))?;
         let key_end = input.len() - body.len();
         let span = span(type_id, body, &context.limits)
-            .map_err(|error| Stop::parser(input.len(), &error).of_key(first, key))?;
+            .map_err(|error| Stop::parser(input.len(), error).of_key(first, key))?;
         let own = own_key(key).map_err(|error| Stop::fail(first, ErrorKind::Value(error)))?;
         let scanner = match span {
             Span::Whole { behind } => {
@@ -278,7 +278,7 @@ impl ValueReader {
         Ok(self.deliver(current, bytes))
     }
 
-    /// What measured bytes are: a whole value or a piece.
+    /// Makes a whole value or a piece of the measured bytes.
     fn deliver(&mut self, mut current: Current, bytes: Bytes) -> Progress {
         let (id, done) = (self.id, current.scanner.is_done());
         let type_id = current.scanner.type_id();
@@ -310,27 +310,27 @@ impl Current {
         loop {
             let input = after(unread, self.scanned);
             let next = self.scanner.next(input);
-            let (rest, unit) = next.map_err(|error| Stop::parser(unread.len(), &error))?;
+            let (rest, unit) = next.map_err(|error| Stop::parser(unread.len(), error))?;
             self.scanned = unread.len() - rest.len();
             if self.scanner.is_done() || (self.scanned >= limits.piece && unit.ends_piece()) {
                 return Ok(());
             }
             if self.scanned > most {
                 let kind = FaultKind::OverLimit { found: self.scanned as u64, limit: most as u64 };
-                let fault = nom::Err::Failure(Fault { remaining: rest.len(), kind });
-                return Err(Stop::parser(unread.len(), &fault));
+                let fault = Fault { remaining: rest.len(), kind };
+                return Err(Stop::parser(unread.len(), fault.into()));
             }
         }
     }
 }
 
-/// Where key and value stand in an entry that is there whole, if its strings are raw and have lengths of one byte (the
-/// value: of one or two). Nearly all have.
+/// Offsets of key and value in a complete entry whose strings are raw, with a length field of one byte (for the value, one
+/// or two). Nearly all entries have this form.
 struct Layout {
-    /// Where the key starts.
+    /// Offset of the key.
     key: usize,
     key_size: usize,
-    /// Where the value ends.
+    /// Offset of the end of the value.
     end: usize,
 }
 
@@ -350,22 +350,22 @@ impl Layout {
     }
 }
 
-/// How the bytes behind a key make its value.
+/// How the value after a key is read.
 enum Span {
-    /// They are all there; so many bytes are behind them.
+    /// The value is complete. `behind` bytes follow it.
     Whole { behind: usize },
-    /// They are measured unit by unit.
+    /// The value is measured unit by unit.
     Units,
-    /// They are one long string, which is cut into parts.
+    /// The value is one long string, which is split into parts.
     Parts,
 }
 
 #[inline]
-fn span(type_id: TypeId, body: &[u8], limits: &Limits) -> Result<Span, nom::Err<Fault>> {
+fn span(type_id: TypeId, body: &[u8], limits: &Limits) -> Result<Span, ParseError> {
     if !type_id.is_one_string() {
         return Ok(Span::Units);
     }
-    // A long text is never held whole, so only its compressed form is held to the limit.
+    // A long text is split, so the limit applies only to its compressed form.
     let limit = if type_id.is_text() { usize::MAX } else { limits.string };
     let (rest, stored) = match string::head(body, limit)? {
         (_, Head::Raw(size)) if type_id.is_text() && size > limits.piece => return Ok(Span::Parts),
@@ -380,7 +380,7 @@ fn span(type_id: TypeId, body: &[u8], limits: &Limits) -> Result<Span, nom::Err<
     Ok(Span::Whole { behind: rest.len() })
 }
 
-/// A key as it has to be kept: a length of bytes in the stream, or bytes of its own.
+/// A key: its length in the stream, or bytes of its own.
 enum OwnKey {
     InStream(usize),
     Own(Bytes),

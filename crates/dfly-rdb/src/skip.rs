@@ -1,11 +1,11 @@
-//! Passes over the bodies of search indexes (protocol section 4.6) without holding them.
+//! Skips the bodies of search indexes (protocol section 4.6) without buffering them.
 
 use dfly_wire::{Source, fixed, packed};
 
 use crate::input::{Stop, read_part};
 use crate::string::string;
 
-/// What is still to be passed over. All zero: nothing.
+/// What remains to be skipped; nothing if all fields are zero.
 #[derive(Debug, Default)]
 pub(crate) struct Skip {
     /// Nodes of a vector index.
@@ -32,7 +32,7 @@ impl Skip {
         Self { documents, limit, ..Self::default() }
     }
 
-    /// Passes over all of it, or as much as is there.
+    /// Skips all of it, or as much as has arrived.
     pub(crate) fn step<S: Source>(&mut self, src: &mut S) -> Result<(), Stop> {
         loop {
             if self.bytes > 0 {
@@ -62,7 +62,7 @@ impl Skip {
     }
 }
 
-/// The head of a node; its highest level.
+/// Parses the head of a node; returns its highest level.
 fn node(input: &[u8]) -> dfly_wire::Parsed<'_, u32> {
     let (rest, _internal_id) = fixed::u32_le(input)?;
     let (rest, _global_id) = fixed::u64_le(rest)?;

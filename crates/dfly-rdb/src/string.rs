@@ -1,4 +1,4 @@
-//! Strings of the wire (protocol section 7.4; Dragonfly `rdb_load.cc`, `FetchGenericString`).
+//! Strings on the wire (protocol section 7.4; Dragonfly `rdb_load.cc`, `FetchGenericString`).
 
 use bytes::Bytes;
 use dfly_wire::packed::{self, Length};
@@ -8,18 +8,18 @@ use crate::error::ValueError;
 use crate::pack::lzf;
 use crate::text::{IntBuffer, Text};
 
-/// How a string is stored, its bytes still to come.
+/// The head of a stored string: its form and size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Head {
-    /// That many bytes follow.
+    /// This many bytes follow.
     Raw(usize),
     /// The decimal text of this number; nothing follows.
     Int(i64),
-    /// `stored` bytes of LZF follow, `length` bytes of text.
+    /// `stored` bytes of LZF follow, which decompress to `length` bytes.
     Lzf { stored: usize, length: usize },
 }
 
-/// A whole string as it is stored.
+/// A whole string in its stored form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Str<'a> {
     Raw(&'a [u8]),
@@ -83,7 +83,7 @@ fn any_string(input: &[u8], limit: usize) -> Parsed<'_, Str<'_>> {
 }
 
 impl<'a> Str<'a> {
-    /// The string's text; decompresses if it has to.
+    /// The text of the string, decompressed if necessary.
     pub(crate) fn text(self) -> Result<Text<'a>, ValueError> {
         Ok(match self {
             Self::Raw(raw) => Text::Raw(raw),
@@ -92,7 +92,7 @@ impl<'a> Str<'a> {
         })
     }
 
-    /// The string on its own, a slice of `frame` if it lies there as it is.
+    /// The string as an owned value: a slice of `frame` if it is stored raw.
     pub(crate) fn bytes_of(self, frame: &Bytes) -> Result<Bytes, ValueError> {
         Ok(match self {
             Self::Raw(raw) => frame.slice_ref(raw),

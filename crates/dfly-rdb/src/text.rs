@@ -1,21 +1,21 @@
-//! Byte strings as elements give them: borrowed, decimal, or decompressed.
+//! Byte strings of elements.
 
 use std::fmt;
 
 use bytes::{BufMut, Bytes};
 
-/// A byte string as the wire has it: borrowed, an integer that stands for its decimal text, or decompressed.
+/// A byte string in its stored form: borrowed, an integer in place of its decimal text, or decompressed.
 #[derive(Clone)]
 pub enum Text<'a> {
     /// Bytes of the payload.
     Raw(&'a [u8]),
     /// The decimal text of this number.
     Int(i64),
-    /// Bytes that had to be decompressed.
+    /// Decompressed bytes.
     Owned(Bytes),
 }
 
-/// Room for the decimal text of a [`Text::Int`].
+/// A buffer for the decimal text of a [`Text::Int`].
 #[derive(Default)]
 pub struct IntBuffer(itoa::Buffer);
 
@@ -48,7 +48,7 @@ impl<'a> Text<'a> {
         out.put_slice(self.as_bytes(&mut IntBuffer::new()));
     }
 
-    /// The bytes on their own: copied unless they were decompressed.
+    /// The bytes as an owned value. They are copied unless they were decompressed.
     pub fn into_bytes(self) -> Bytes {
         match self {
             Self::Owned(bytes) => bytes,
@@ -61,7 +61,7 @@ impl<'a> Text<'a> {
         self.as_bytes(&mut IntBuffer::new()).to_vec()
     }
 
-    /// How many bytes there are.
+    /// The number of bytes.
     #[inline]
     pub fn len(&self) -> usize {
         match self {
@@ -71,7 +71,7 @@ impl<'a> Text<'a> {
         }
     }
 
-    /// Whether there are none.
+    /// Whether the text is empty.
     pub fn is_empty(&self) -> bool {
         match self {
             Self::Raw(bytes) => bytes.is_empty(),
@@ -80,7 +80,7 @@ impl<'a> Text<'a> {
         }
     }
 
-    /// The number that the text spells in full, if it does.
+    /// The number, if the whole text is one.
     pub(crate) fn as_i64(&self) -> Option<i64> {
         match self {
             Self::Int(value) => Some(*value),
@@ -90,7 +90,7 @@ impl<'a> Text<'a> {
 }
 
 impl PartialEq for Text<'_> {
-    /// Equal bytes, however they are stored.
+    /// Compares the bytes, in whatever form they are stored.
     fn eq(&self, other: &Self) -> bool {
         self.as_bytes(&mut IntBuffer::new()) == other.as_bytes(&mut IntBuffer::new())
     }

@@ -1,4 +1,4 @@
-//! Type ids: how a value is encoded, resolved by who wrote the stream (protocol section 7.5).
+//! Type ids: the encoding of a value, resolved by the family and version of the stream (protocol section 7.5).
 
 use std::fmt;
 
@@ -6,24 +6,24 @@ use crate::event::{Family, Magic};
 
 macro_rules! type_ids {
     ($($(#[$doc:meta])* $name:ident = $wire:literal, $kind:ident, $encoding:literal;)*) => {
-        /// The encoding of a value, resolved: an id that means different things to different servers (20, 22) has one
-        /// variant for each meaning (protocol section 7.5, Redis and Valkey `rdb.h`).
+        /// The encoding of a value. Ids whose meaning depends on the server (20, 22) have one variant for each meaning (protocol section 7.5, Redis and Valkey `rdb.h`).
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         #[non_exhaustive]
         pub enum TypeId { $($(#[$doc])* $name,)* }
 
         impl TypeId {
-            /// The byte that stands for this encoding in a current stream or payload.
+            /// The type id of this encoding in current streams and payloads.
             pub const fn wire(self) -> u8 {
                 match self { $(Self::$name => $wire,)* }
             }
 
-            /// What kind of value the encoding holds.
+            /// The kind of the value.
             pub(crate) const fn class(self) -> Class {
                 match self { $(Self::$name => Class::$kind,)* }
             }
 
-            /// The name that `OBJECT ENCODING` has for it, where there is one: `listpack`, `hashtable`, `quicklist`.
+            /// The name in `OBJECT ENCODING`, such as `listpack`, `hashtable` or `quicklist`; a name of the same style for
+            /// encodings that no server reports.
             pub const fn encoding_name(self) -> &'static str {
                 match self { $(Self::$name => $encoding,)* }
             }
@@ -31,7 +31,7 @@ macro_rules! type_ids {
     };
 }
 
-/// The kind of a value, the module's name aside.
+/// The kind of a value, without the name of a module.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Class {
     String,
@@ -120,11 +120,11 @@ type_ids! {
 }
 
 impl TypeId {
-    /// What `id` means in a stream or payload of `magic`. `None` for an id that is unknown there, and for the module
-    /// values of the release candidates of Redis 4.0 (6), which cannot be read without the module.
+    /// The encoding that `id` denotes in a stream or payload of `magic`. `None` for an unknown id, and for module values of
+    /// the release candidates of Redis 4.0 (6), which only the module can read.
     ///
-    /// Id 20 is JSON text below version 10 and a set above; 22 belongs to Redis or to Valkey by the family; 30 to 37
-    /// are Dragonfly's, which writes version 9 and reads up to 12 (protocol section 7.5).
+    /// Id 20 is JSON text below version 10 and a set from 10 on. Id 22 depends on the family. Ids 30 to 37 are Dragonfly's,
+    /// which writes version 9 and reads up to 12 (protocol section 7.5).
     #[inline]
     pub fn resolve(id: u8, magic: Magic) -> Option<Self> {
         let valkey = magic.family == Family::Valkey;
@@ -182,7 +182,7 @@ impl TypeId {
         })
     }
 
-    /// Whether the whole value is one string of the wire, so that its length is all that has to be found.
+    /// Whether the whole value is one string, so that the length of the string is the length of the value.
     #[inline]
     pub(crate) const fn is_one_string(self) -> bool {
         matches!(
@@ -201,7 +201,7 @@ impl TypeId {
         )
     }
 
-    /// Whether a long value may be cut inside its one string.
+    /// Whether a long value may be split inside its one string.
     #[inline]
     pub(crate) const fn is_text(self) -> bool {
         matches!(self, Self::String | Self::Json)
@@ -214,7 +214,7 @@ impl fmt::Display for TypeId {
     }
 }
 
-/// What kind of value a key holds.
+/// The kind of a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ValueKind {
@@ -240,24 +240,24 @@ pub enum ValueKind {
     TopK,
     /// Dragonfly's Cuckoo filter.
     Cuckoo,
-    /// A module's value; `None` if the id could not be read.
+    /// A value of a module; `None` if its id is unknown.
     Module(Option<ModuleId>),
 }
 
 impl ValueKind {
-    /// Whether a Redis without modules has such values.
+    /// Whether a Redis without modules supports the kind.
     pub fn is_core(self) -> bool {
         self.is_collection() || self == Self::String
     }
 
-    /// Whether it is made of elements that can be counted.
+    /// Whether the value is a collection of elements.
     pub fn is_collection(self) -> bool {
         matches!(self, Self::List | Self::Set | Self::Hash | Self::SortedSet | Self::Stream)
     }
 }
 
 impl fmt::Display for ValueKind {
-    /// The name that `TYPE` gives for it; that of a module whose id is unknown is `module`.
+    /// The name in `TYPE`; `module` for a module whose id is unknown.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::String => "string",

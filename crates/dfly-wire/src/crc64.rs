@@ -10,12 +10,12 @@ pub fn checksum(data: &[u8]) -> u64 {
     JONES.checksum(data)
 }
 
-/// A CRC-64 that is fed piece by piece.
+/// A CRC-64 of data that arrives in parts.
 #[derive(Clone)]
 pub struct Running(Digest<'static, u64, Table<16>>);
 
 impl Running {
-    /// The checksum of nothing.
+    /// The checksum of no data.
     pub fn new() -> Self {
         Self(JONES.digest())
     }
@@ -25,7 +25,7 @@ impl Running {
         self.0.update(data);
     }
 
-    /// The checksum of everything that was added.
+    /// The checksum of all added data.
     pub fn finish(&self) -> u64 {
         self.0.clone().finalize()
     }

@@ -2,10 +2,10 @@
 
 use crate::step::{Parsed, need};
 
-/// Exactly `N` bytes.
+/// Reads exactly `N` bytes.
 ///
 /// # Errors
-/// `Incomplete` with the number of missing bytes.
+/// [`ParseError::Incomplete`](crate::ParseError::Incomplete) with the number of missing bytes.
 #[inline]
 pub fn array<const N: usize>(input: &[u8]) -> Parsed<'_, [u8; N]> {
     match input.split_first_chunk::<N>() {
@@ -14,10 +14,10 @@ pub fn array<const N: usize>(input: &[u8]) -> Parsed<'_, [u8; N]> {
     }
 }
 
-/// Exactly `n` bytes, borrowed.
+/// Borrows exactly `n` bytes.
 ///
 /// # Errors
-/// `Incomplete` with the number of missing bytes.
+/// [`ParseError::Incomplete`](crate::ParseError::Incomplete) with the number of missing bytes.
 #[inline]
 pub fn bytes(input: &[u8], n: usize) -> Parsed<'_, &[u8]> {
     match input.split_at_checked(n) {
@@ -28,10 +28,10 @@ pub fn bytes(input: &[u8], n: usize) -> Parsed<'_, &[u8]> {
 
 macro_rules! little_endian {
     ($($name:ident: $int:ty),*) => {$(
-        #[doc = concat!("A little-endian `", stringify!($int), "`.")]
+        #[doc = concat!("Reads a little-endian `", stringify!($int), "`.")]
         ///
         /// # Errors
-        /// `Incomplete` with the number of missing bytes.
+        /// [`ParseError::Incomplete`](crate::ParseError::Incomplete) with the number of missing bytes.
         #[inline]
         pub fn $name(input: &[u8]) -> Parsed<'_, $int> {
             let (rest, raw) = array(input)?;
@@ -50,8 +50,8 @@ mod tests {
     fn widths_and_missing_bytes() {
         assert_eq!(u32_le(&[1, 2, 0, 0, 9]).unwrap(), (&[9][..], 0x201));
         assert_eq!(i16_le(&[0xff, 0xff]).unwrap().1, -1);
-        assert_eq!(u64_le(&[0; 3]), Err(nom::Err::Incomplete(nom::Needed::Size(5.try_into().unwrap()))));
+        assert_eq!(u64_le(&[0; 3]), need(5));
         assert_eq!(bytes(b"abc", 2).unwrap(), (&b"c"[..], &b"ab"[..]));
-        assert_eq!(bytes(b"abc", 5), Err(nom::Err::Incomplete(nom::Needed::Size(2.try_into().unwrap()))));
+        assert_eq!(bytes(b"abc", 5), need(2));
     }
 }

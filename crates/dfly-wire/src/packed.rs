@@ -6,19 +6,19 @@ use bytes::BufMut;
 use crate::fixed;
 use crate::step::{Fault, FaultKind, Parsed};
 
-/// A packed integer as it stands on the wire.
+/// A packed integer, or the marker that takes its place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Length {
-    /// A plain value, by 1, 2, 5 or 9 bytes.
+    /// A number, in 1, 2, 5 or 9 bytes.
     Plain(u64),
     /// The marker of an encoded string: the low six bits of the byte (0 to 63).
     Encoded(u8),
 }
 
-/// A packed integer in any of its forms, the string marker included.
+/// Reads a packed integer or the marker of an encoded string.
 ///
 /// # Errors
-/// `Incomplete`, or [`FaultKind::PackedForm`].
+/// [`ParseError::Incomplete`](crate::ParseError::Incomplete), or [`FaultKind::PackedForm`].
 #[inline]
 pub fn length(input: &[u8]) -> Parsed<'_, Length> {
     let (rest, first) = fixed::u8(input)?;
@@ -47,10 +47,10 @@ fn wide<'a>(input: &'a [u8], rest: &'a [u8], first: u8) -> Parsed<'a, Length> {
     }
 }
 
-/// A packed integer that must be plain.
+/// Reads a packed integer.
 ///
 /// # Errors
-/// `Incomplete`, [`FaultKind::PackedForm`], or [`FaultKind::UnexpectedEncoding`].
+/// [`ParseError::Incomplete`](crate::ParseError::Incomplete), [`FaultKind::PackedForm`], or [`FaultKind::UnexpectedEncoding`].
 #[inline]
 pub fn uint(input: &[u8]) -> Parsed<'_, u64> {
     match length(input)? {
@@ -59,7 +59,7 @@ pub fn uint(input: &[u8]) -> Parsed<'_, u64> {
     }
 }
 
-/// A packed integer that counts bytes or items: at most `limit`.
+/// Reads a packed integer that counts bytes or items, at most `limit`.
 ///
 /// # Errors
 /// As [`uint`], and [`FaultKind::OverLimit`].
@@ -97,6 +97,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::step::ParseError;
 
     #[test]
     fn known_forms() {
@@ -116,18 +117,16 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_an_integer() {
+    fn malformed_integers() {
         let kind = |r: Parsed<'_, u64>| match r {
-            Err(nom::Err::Failure(fault)) => fault.kind,
+            Err(ParseError::Invalid(fault)) => fault.kind,
             other => panic!("{other:?}"),
         };
         assert_eq!(kind(uint(&[0x82])), FaultKind::PackedForm(0x82));
         assert_eq!(kind(uint(&[0xc3])), FaultKind::UnexpectedEncoding(0xc3));
         let over = size(&[0x40, 0x41], 64).unwrap_err();
-        assert!(matches!(
-            over,
-            nom::Err::Failure(Fault { kind: FaultKind::OverLimit { found: 65, limit: 64 }, .. })
-        ));
+        let kind = FaultKind::OverLimit { found: 65, limit: 64 };
+        assert_eq!(over, ParseError::Invalid(Fault { remaining: 2, kind }));
     }
 
     proptest! {
@@ -137,7 +136,7 @@ mod tests {
             write_uint(value, &mut out);
             prop_assert_eq!(uint(&out).unwrap(), (&[][..], value));
             for cut in 0..out.len() {
-                prop_assert!(matches!(uint(&out[..cut]), Err(nom::Err::Incomplete(_))));
+                prop_assert!(matches!(uint(&out[..cut]), Err(ParseError::Incomplete(_))));
             }
         }
     }

@@ -1,4 +1,4 @@
-//! Numbers that snapshot and journal share, each with its own type.
+//! Numbers that snapshots and journals share, each with a type of its own.
 
 use std::fmt;
 
@@ -17,7 +17,7 @@ impl fmt::Display for DbIndex {
 pub struct UnixMillis(pub i64);
 
 impl UnixMillis {
-    /// The time `seconds` after the epoch; the largest time that fits, if it does not.
+    /// The time `seconds` after the epoch, saturating.
     pub fn from_seconds(seconds: i64) -> Self {
         Self(seconds.saturating_mul(1000))
     }

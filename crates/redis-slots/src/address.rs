@@ -1,4 +1,4 @@
-//! Where a node says it is. Some servers say it only to those who know where they asked.
+//! Addresses of nodes. Some servers omit their own host in replies: it is then the host of the connection.
 
 use std::fmt;
 
@@ -20,21 +20,21 @@ impl fmt::Display for Address {
     }
 }
 
-/// The host that a server names as the way to a node (server option `cluster-preferred-endpoint-type`; server
+/// The host of a node in a reply or redirection (server option `cluster-preferred-endpoint-type`; server
 /// `cluster_legacy.c`, `clusterNodePreferredEndpoint`).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Host {
     /// An address or a host name.
     Named(String),
-    /// Empty or null: the host where the question was asked, be it that the server does not know its own address, or
-    /// that it leaves addresses to those in front of it.
+    /// Empty or null: the host that the request was sent to. The server does not know its own address, or is configured
+    /// not to send it.
     Asked,
     /// `?`: host names are preferred, and this node has none.
     Unknown,
 }
 
 impl Host {
-    /// What a server wrote; brackets around an address are not part of it.
+    /// Parses a host as servers write it. Brackets around an address are removed.
     pub fn parse(text: &str) -> Self {
         let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
         match bare {
@@ -44,7 +44,7 @@ impl Host {
         }
     }
 
-    /// The host to connect to, if the question was asked at `asked`; `None` if it is not known.
+    /// The host to connect to, if the request was sent to the host `asked`; `None` if it is unknown.
     pub fn resolve<'a>(&'a self, asked: &'a str) -> Option<&'a str> {
         match self {
             Self::Named(name) => Some(name),
@@ -53,7 +53,7 @@ impl Host {
         }
     }
 
-    /// With a port, which is not known if it is 0.
+    /// The address with `port`, which is unknown if it is 0.
     pub(crate) fn at(&self, asked: &str, port: u16) -> Option<Address> {
         let host = self.resolve(asked)?.to_owned();
         (port > 0).then_some(Address { host, port })

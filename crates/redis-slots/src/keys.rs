@@ -1,28 +1,28 @@
-//! Where a command keeps its keys, and so where it goes.
+//! The keys among the arguments of a command, and its route.
 
 use std::iter::StepBy;
 use std::ops::Range;
 
 use crate::slot::Slot;
 
-/// Where a command goes in a cluster.
+/// Which node of a cluster accepts a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Route {
-    /// It has no key: any node, or all of them.
+    /// It has no key: any node.
     Anywhere,
-    /// All its keys are in this slot.
+    /// The owner of this slot, which has all its keys.
     Slot(Slot),
-    /// Its keys are in several slots: no node takes it.
+    /// None: its keys are in several slots.
     CrossSlot,
 }
 
-/// Positions of a command's keys, as `COMMAND INFO` gives them: first, last and step; the name is argument 0.
+/// The positions of the keys of a command, as in `COMMAND INFO`: first, last and step. The name is argument 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct KeySpec {
     first: u8,
     /// Negative: counted from the end, -1 being the last argument.
     last: i8,
-    /// 0: the argument `first` says how many keys follow it.
+    /// 0: the argument `first` is the number of keys that follow it.
     step: u8,
 }
 
@@ -41,7 +41,7 @@ impl KeySpec {
         Self { first, last, step }
     }
 
-    /// As many keys as argument `at` says, behind it.
+    /// Argument `at` is the number of keys that follow it.
     pub const fn counted(at: u8) -> Self {
         Self { first: at, last: 0, step: 0 }
     }
@@ -57,18 +57,18 @@ impl KeySpec {
         self.step == 0 || i16::from(self.last) != i16::from(self.first)
     }
 
-    /// From one key to the next: how many arguments belong to a key that a command may have any number of.
+    /// The distance from one key to the next, in arguments.
     pub fn step(&self) -> usize {
         usize::from(self.step.max(1))
     }
 
-    /// The keys among `args`, which hold the command's name too.
+    /// The keys among `args`, of which the first is the name of the command.
     pub fn keys<'a, A: AsRef<[u8]>>(&self, args: &'a [A]) -> impl Iterator<Item = &'a [u8]> + use<'a, A> {
         let range = self.range_among(args.len(), |at| args.get(at).map(AsRef::as_ref));
         args.get(range).unwrap_or_default().iter().step_by(self.step()).map(AsRef::as_ref)
     }
 
-    /// Where the keys are, as positions among `args`.
+    /// The positions of the keys among `args`.
     pub fn positions<A: AsRef<[u8]>>(&self, args: &[A]) -> impl Iterator<Item = usize> + use<A> {
         self.positions_among(args.len(), |at| args.get(at).map(AsRef::as_ref))
     }
@@ -92,7 +92,7 @@ impl KeySpec {
         start.min(end)..end
     }
 
-    /// Where the command goes whose `args`, its name among them, are these.
+    /// The route of the command `args`, of which the first is its name.
     #[inline]
     pub fn route<A: AsRef<[u8]>>(&self, args: &[A]) -> Route {
         let mut slots = self.keys(args).map(Slot::of);
@@ -103,7 +103,7 @@ impl KeySpec {
         }
     }
 
-    /// One behind the last key's position.
+    /// The position after the last key.
     fn end(&self, len: usize) -> usize {
         let end = match usize::try_from(self.last) {
             Ok(last) => last + 1,
@@ -149,7 +149,7 @@ mod tests {
         assert!(KeySpec::ALL.is_many() && KeySpec::counted(1).is_many() && !KeySpec::FIRST.is_many());
     }
 
-    /// P7: a command with keys of several slots is no command for the first one's node.
+    /// P7: a command with keys of several slots must not be routed by its first key.
     #[test]
     fn routes() {
         let route = |spec: KeySpec, line: &str| spec.route(&line.split(' ').collect::<Vec<_>>());

@@ -1,10 +1,12 @@
-//! Redis Cluster slots, as pure data.
+//! Redis Cluster hash slots, without I/O.
 //!
-//! What it is: [`Slot::of`] a key, [`KeySpec`] for the places of keys in a command, [`SlotOwners`] and [`SlotTable`] from
-//! slots to nodes, [`Topology`] out of what a node replies, and what a refusal calls for ([`Retry`]).
+//! - [`Slot::of`]: the slot of a key, hash tags included.
+//! - [`KeySpec`]: the keys of a command, and the slot that it has to be sent to ([`Route`]).
+//! - [`SlotOwners`] and [`SlotTable`]: slot ownership, as ranges and as a table.
+//! - [`Topology`]: the cluster topology in replies to CLUSTER SHARDS and CLUSTER SLOTS, strictly validated.
+//! - [`Retry`]: what to do with a command after MOVED, ASK or another error.
 //!
-//! What it is not: it opens no connection, reads no socket, and decides no time: whoever holds the connections asks,
-//! waits and asks again.
+//! The crate opens no connection and reads no clock. The caller sends requests, waits and retries.
 //!
 //! ```
 //! use redis_slots::{KeySpec, Slot, SlotOwners};
@@ -19,21 +21,20 @@
 //! assert_eq!(owners.owner(Slot(12739)), Some(&"right"));
 //! ```
 //!
-//! What a node of a cluster says:
+//! The topology of a cluster, and a redirection:
 //!
 //! ```
-//! use bytes::BytesMut;
-//! use dfly_wire::Step;
-//! use redis_resp::{Reply, ServerError};
-//! use redis_slots::{Retry, Slot, Topology};
+//! use redis_slots::{Reply, Retry, ServerError, Slot, Topology};
 //!
-//! let mut bytes = BytesMut::from(&b"*1\r\n*3\r\n:0\r\n:16383\r\n*3\r\n$0\r\n\r\n:7001\r\n$4\r\nsome\r\n"[..]);
-//! let Step::Ready(reply) = Reply::decode(&mut bytes)? else { panic!() };
-//! let topology = Topology::from_slots(&reply, false)?;
-//! // The node does not know its own address: it is where it was asked.
+//! // The reply to CLUSTER SLOTS of a cluster of one node, which does not know its own address.
+//! let node = vec![Reply::Bulk("".into()), Reply::Integer(7001), Reply::Bulk("some-id".into())];
+//! let range = vec![Reply::Integer(0), Reply::Integer(16383), Reply::Array(node)];
+//! let topology = Topology::from_slots(&Reply::Array(vec![Reply::Array(range)]), false)?;
+//! assert_eq!(topology.table()?.owner(Slot::of(b"key")), Some(0));
+//!
+//! // An unknown address means the host where the topology was requested.
 //! let address = topology.shards()[0].primary.address("10.0.0.1", false).unwrap();
 //! assert_eq!(address.to_string(), "10.0.0.1:7001");
-//! assert_eq!(topology.table()?.owner(Slot::of(b"key")), Some(0));
 //!
 //! let moved = ServerError::parse(b"MOVED 12182 10.0.0.2:7002");
 //! assert!(matches!(Retry::on_error(&moved), Retry::Moved(to) if to.slot == Slot(12182)));
@@ -51,6 +52,8 @@ mod topology;
 pub use address::{Address, Host};
 pub use keys::{KeySpec, Route};
 pub use owners::{OwnersError, SlotOwners};
+#[doc(inline)]
+pub use redis_resp::{Reply, ServerError};
 pub use retry::{Redirect, Retry};
 pub use slot::{SLOTS, Slot, beside, hash_tag, tag_of};
 pub use table::SlotTable;

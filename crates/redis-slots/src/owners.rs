@@ -1,4 +1,4 @@
-//! Who owns which slots, as ranges.
+//! Slot ownership, as ranges.
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
@@ -14,13 +14,14 @@ pub struct SlotOwners<N> {
     by_end: BTreeMap<u16, (u16, N)>,
 }
 
-/// Why a set of ranges is no ownership.
+/// Why a range cannot be added.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[non_exhaustive]
 pub enum OwnersError {
-    /// A range that is empty or reaches beyond the last slot.
-    #[error("{0} to {1} is no range of slots")]
+    /// The range is empty, or ends after the last slot.
+    #[error("{0} to {1} is not a range of slots")]
     Range(u16, u16),
-    /// Two ranges share a slot.
+    /// The range shares a slot with another.
     #[error("slots {0} to {1} overlap with another range")]
     Overlap(u16, u16),
 }
@@ -35,7 +36,7 @@ impl<N> SlotOwners<N> {
     /// Adds a range.
     ///
     /// # Errors
-    /// [`OwnersError`]; nothing is added then.
+    /// [`OwnersError`]. Nothing is added.
     pub fn insert(&mut self, slots: RangeInclusive<u16>, owner: N) -> Result<(), OwnersError> {
         let (start, end) = slots.into_inner();
         if start > end || end >= SLOTS {
@@ -57,7 +58,7 @@ impl<N> SlotOwners<N> {
         (*start <= slot.0).then_some(owner)
     }
 
-    /// The first slot that nobody owns.
+    /// The first slot without an owner.
     pub fn first_uncovered(&self) -> Option<Slot> {
         let covered = self.by_end.iter().try_fold(
             0,
@@ -70,7 +71,7 @@ impl<N> SlotOwners<N> {
     }
 }
 
-/// Collects ranges that are known not to overlap; of overlapping ones the first stays.
+/// Collects ranges that do not overlap. A range that overlaps with an earlier one is ignored.
 impl<N> FromIterator<(RangeInclusive<u16>, N)> for SlotOwners<N> {
     fn from_iter<I: IntoIterator<Item = (RangeInclusive<u16>, N)>>(ranges: I) -> Self {
         let mut owners = Self::default();

@@ -1,61 +1,62 @@
-//! What an error reply calls for.
+//! What to do after an error reply.
 
 use redis_resp::{ErrorCode, ServerError};
 
 use crate::address::{Address, Host};
 use crate::slot::Slot;
 
-/// Where a slot is, in the words of a `MOVED` or `ASK` error: `MOVED 3999 127.0.0.1:6381` (server `cluster.c`,
+/// The target of a `MOVED` or `ASK` error: `MOVED 3999 127.0.0.1:6381` (server `cluster.c`,
 /// `clusterRedirectClient`, which puts no brackets around an IPv6 address).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Redirect {
     /// The slot.
     pub slot: Slot,
-    /// The host; empty stands for the one that answered.
+    /// The host; empty means the host that replied.
     pub host: Host,
-    /// The port, of the kind of the connection that was asked on. It is 0 if the node has none of that kind.
+    /// The port, with TLS if the connection has TLS. It is 0 if the node has no such port.
     pub port: u16,
 }
 
 impl Redirect {
-    /// Takes the address apart. `None` if it has no port.
+    /// Parses the address. `None` if it has no port.
     fn parse(found: &redis_resp::Redirect) -> Option<Self> {
         let (host, port) = found.address.rsplit_once(':')?;
         let port = port.parse().ok()?;
         Some(Self { slot: Slot(found.slot), host: Host::parse(host), port })
     }
 
-    /// Where to connect, if the error came from the host `asked`; `None` if only reading the topology anew can tell.
+    /// The address to connect to, if the error came from the host `asked`; `None` if the topology has to be read again.
     pub fn address(&self, asked: &str) -> Option<Address> {
         self.host.at(asked, self.port)
     }
 }
 
-/// What to do with a command that was refused. Whichever it is, the server did not carry it out.
+/// What to do with a command after an error reply. In every case, the server did not execute the command.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Retry {
-    /// Send it to another node, and from now on everything of this slot.
+    /// Send it, and from now on every command of this slot, to another node.
     Moved(Redirect),
-    /// Send `ASKING` and it to another node, this once: the slot is being moved, and its keys that are not here are there.
+    /// Send it to another node once, after `ASKING`: the slot is being moved, and its missing keys are already there.
     Ask(Redirect),
-    /// Send it again later, as it is: the slot is being moved and the command's keys are at both ends.
+    /// Send it again later: the slot is being moved, and the keys of the command are on both nodes.
     TryAgain,
-    /// Send it again later, and read the topology anew: the cluster has no owner for the slot, or no majority.
+    /// Read the topology again, and send it later: the slot has no owner, or the cluster has no majority.
     ClusterDown,
-    /// Read the topology anew: the node was demoted.
+    /// Read the topology again, and send it to the new primary: the node is a replica now.
     ReadOnly,
-    /// Send it again later: the node is reading its files.
+    /// Send it again later: the node is loading its data set.
     Loading,
-    /// Send it again later, and read the topology anew: a replica has lost its primary.
+    /// Read the topology again, and send it later: a replica has lost its primary.
     MasterDown,
-    /// Send it again later: a script holds the node.
+    /// Send it again later: a script is running on the node.
     Busy,
-    /// The command itself, or the node's state, is refused: sending it again changes nothing.
+    /// Do not send it again: the error will not pass by itself.
     Never,
 }
 
 impl Retry {
-    /// What `error` calls for.
+    /// What to do after `error`.
     pub fn on_error(error: &ServerError) -> Self {
         match &error.code {
             ErrorCode::Moved(to) => Redirect::parse(to).map_or(Self::Never, Self::Moved),
@@ -66,7 +67,7 @@ impl Retry {
             ErrorCode::Loading => Self::Loading,
             ErrorCode::MasterDown => Self::MasterDown,
             ErrorCode::Busy => Self::Busy,
-            // EXECABORT: the refusal of the queued command, which came before it, says what to do.
+            // EXECABORT: the earlier error of the queued command decides.
             ErrorCode::ExecAbort
             | ErrorCode::Generic
             | ErrorCode::WrongType
@@ -82,7 +83,7 @@ impl Retry {
         }
     }
 
-    /// Whether who owns which slot should be read anew.
+    /// Whether the topology has to be read again.
     pub fn is_topology_stale(&self) -> bool {
         match self {
             Self::Moved(_) | Self::ClusterDown | Self::ReadOnly | Self::MasterDown => true,
@@ -103,7 +104,7 @@ mod tests {
         Host::Named(name.to_owned())
     }
 
-    /// As Redis 7.0 and 8.6 and Valkey 9.1 wrote them, and with brackets, which none of them does.
+    /// As Redis 7.0 and 8.6 and Valkey 9.1 write them, and with brackets, which none of them writes.
     #[test]
     fn redirects() {
         let to = |host, port| Redirect { slot: Slot(12182), host, port };
@@ -130,7 +131,7 @@ mod tests {
         }
     }
 
-    /// Texts of servers, by what they call for.
+    /// Error lines of servers.
     #[test]
     fn refusals() {
         for (line, expected) in [

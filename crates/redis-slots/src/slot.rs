@@ -7,7 +7,7 @@ use crc::{Crc, Table};
 
 static XMODEM: Crc<u16, Table<16>> = Crc::<u16, Table<16>>::new(&crc::CRC_16_XMODEM);
 
-/// How many slots a cluster has.
+/// The number of slots of a cluster.
 pub const SLOTS: u16 = 16384;
 
 /// A hash slot, 0 to 16383.
@@ -22,7 +22,7 @@ impl Slot {
     }
 }
 
-/// `prefix` and `key` as one key that lies in the same slot as `key`. The prefix holds no braces.
+/// A key that begins with `prefix`, contains `key`, and is in the same slot. The prefix must not contain braces.
 pub fn beside(prefix: &str, key: &[u8]) -> Vec<u8> {
     let has_tag = hash_tag(key).len() < key.len();
     match (has_tag, memchr::memchr(b'}', key)) {
@@ -32,7 +32,7 @@ pub fn beside(prefix: &str, key: &[u8]) -> Vec<u8> {
     }
 }
 
-/// For each slot the smallest number whose decimal text lies in it.
+/// For each slot, the smallest number whose decimal text is in it.
 static TAGS: LazyLock<Vec<u32>> = LazyLock::new(|| {
     let mut tags = vec![None; usize::from(SLOTS)];
     // Every slot has a number below 200,000.
@@ -45,12 +45,13 @@ static TAGS: LazyLock<Vec<u32>> = LazyLock::new(|| {
     tags.into_iter().map(Option::unwrap_or_default).collect()
 });
 
-/// A hash tag of `slot`: the smallest number whose decimal text lies in it.
+/// A hash tag of `slot`: the smallest number whose decimal text is in the slot.
 pub fn tag_of(slot: Slot) -> u32 {
     TAGS.get(usize::from(slot.0)).copied().unwrap_or_default()
 }
 
-/// What is hashed: between the first `{` and the next `}` if something stands there, the whole key otherwise.
+/// The part of the key that is hashed: the text between the first `{` and the next `}` if it is not empty, otherwise the
+/// whole key.
 pub fn hash_tag(key: &[u8]) -> &[u8] {
     let inside = memchr::memchr(b'{', key).and_then(|open| key.get(open + 1..));
     let tag = inside.and_then(|inside| inside.get(..memchr::memchr(b'}', inside)?));
@@ -61,7 +62,7 @@ pub fn hash_tag(key: &[u8]) -> &[u8] {
 mod tests {
     use super::*;
 
-    /// Values that a Redis 7.0 answers to CLUSTER KEYSLOT.
+    /// Replies of Redis 7.0 to CLUSTER KEYSLOT.
     #[test]
     fn known_slots() {
         for (key, slot) in

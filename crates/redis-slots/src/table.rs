@@ -1,22 +1,23 @@
-//! The owner of every slot, in one look-up.
+//! Slot ownership, as a table.
 
 use std::fmt;
 
 use crate::owners::SlotOwners;
 use crate::slot::{SLOTS, Slot};
 
-/// Which node owns each slot, as a number that the caller gave: 32 KiB, complete, and changed slot by slot as slots move.
+/// The owner of every slot, as a number that the caller assigns. It takes 32 KiB, covers all slots, and is updated slot by
+/// slot.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SlotTable {
-    /// One for each slot.
+    /// The owner of each slot.
     nodes: Box<[u16]>,
 }
 
 impl SlotTable {
-    /// The same owners as ranges have.
+    /// A table of the owners in `owners`.
     ///
     /// # Errors
-    /// The first slot that nobody owns.
+    /// The first slot without an owner.
     pub fn new(owners: &SlotOwners<u16>) -> Result<Self, Slot> {
         let owner = |slot| owners.owner(Slot(slot)).copied().ok_or(Slot(slot));
         Ok(Self { nodes: (0..SLOTS).map(owner).collect::<Result<_, _>>()? })
@@ -28,7 +29,7 @@ impl SlotTable {
         self.nodes.get(usize::from(slot.0)).copied()
     }
 
-    /// From now on, `slot` is `node`'s.
+    /// Makes `node` the owner of `slot`.
     pub fn set(&mut self, slot: Slot, node: u16) {
         if let Some(owner) = self.nodes.get_mut(usize::from(slot.0)) {
             *owner = node;

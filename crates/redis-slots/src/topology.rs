@@ -1,4 +1,4 @@
-//! What a cluster is made of, as one of its nodes sees it.
+//! The topology of a cluster, as one of its nodes reports it.
 
 mod shards_reply;
 mod slots_reply;
@@ -14,83 +14,85 @@ use crate::owners::{OwnersError, SlotOwners};
 use crate::slot::Slot;
 use crate::table::SlotTable;
 
-/// Who owns which slots, and who stands by.
+/// The shards of a cluster with their slots, primaries and replicas.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Topology {
     shards: Vec<Shard>,
-    /// Numbers of `shards`.
+    /// Indexes into `shards`.
     owners: SlotOwners<u16>,
 }
 
 /// A primary with its slots and replicas.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Shard {
-    /// In the server's order; none if the primary is new or was replaced.
+    /// In the order of the reply. Empty if the primary is new or was replaced.
     pub slots: Vec<RangeInclusive<u16>>,
-    /// Who takes writes.
+    /// The node that accepts writes.
     pub primary: Node,
-    /// Who follows it, and primaries that failed and were replaced.
+    /// The replicas, and failed primaries that were replaced.
     pub replicas: Vec<Node>,
 }
 
 /// A server of a cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Node {
-    /// Its name in the cluster, 40 characters.
+    /// Its id in the cluster, 40 characters.
     pub id: String,
-    /// The way to it.
+    /// The host to connect to.
     pub host: Host,
-    /// Its address, if it is told apart from `host`.
+    /// Its address, if the reply has it in addition to `host`.
     pub ip: Option<String>,
-    /// Its name, if it has one.
+    /// Its host name, if it has one.
     pub hostname: Option<String>,
     /// The port without TLS, if it has one.
     pub port: Option<u16>,
     /// The port with TLS, if it has one.
     pub tls_port: Option<u16>,
-    /// How it is.
+    /// Its health.
     pub health: Health,
 }
 
-/// How a node is.
+/// The health of a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Health {
-    /// It serves.
+    /// It is serving.
     Online,
-    /// It is still receiving its data.
+    /// It is still loading its data.
     Loading,
     /// A majority of the primaries cannot reach it.
     Failed,
-    /// CLUSTER SLOTS does not tell.
+    /// Unknown: CLUSTER SLOTS does not report it.
     Unstated,
 }
 
-/// Why a reply is no topology that can be relied on.
+/// Why a reply is not a valid topology.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[non_exhaustive]
 pub enum TopologyError {
-    /// The server did not answer the question: cluster mode may be off.
+    /// The server refused the request. Cluster mode may be off.
     #[error("the server does not tell its topology: {0}")]
     Refused(#[source] ServerError),
-    /// The reply has another form than servers document.
+    /// The reply does not have the documented form.
     #[error("entry {entry} of the topology has no {expected}")]
     Form {
-        /// Which shard or range of slots, from 0.
+        /// Index of the shard or range of slots.
         entry: usize,
-        /// What was looked for.
+        /// The missing part.
         expected: &'static str,
     },
-    /// A shard that owns slots has no primary, or several that serve.
+    /// A shard with slots has no primary, or several that are serving.
     #[error("shard {entry} of the topology has {primaries} primaries")]
     Primaries {
-        /// Which shard, from 0.
+        /// Index of the shard.
         entry: usize,
-        /// How many.
+        /// The number of primaries.
         primaries: usize,
     },
-    /// A node is told in two ways.
+    /// The reply describes a node in two different ways.
     #[error("the topology tells the node {0} in two ways")]
     Contradiction(String),
-    /// The ranges of slots are no ranges, or share slots.
+    /// A range of slots is invalid, or overlaps with another.
     #[error("the topology's slots cannot be: {0}")]
     Slots(#[from] OwnersError),
     /// A slot without an owner.
@@ -108,8 +110,8 @@ impl Topology {
         Self::new(shards_reply::read(reply)?)
     }
 
-    /// Reads the reply to `CLUSTER SLOTS` (server `cluster.c`, `clusterCommandSlots`). Servers tell the port of the kind of
-    /// the connection that was asked on: `over_tls` says which.
+    /// Reads the reply to `CLUSTER SLOTS` (server `cluster.c`, `clusterCommandSlots`). The reply has the port of
+    /// the kind of the connection: `over_tls` tells whether it has TLS.
     ///
     /// # Errors
     /// [`TopologyError`].
@@ -130,7 +132,7 @@ impl Topology {
         Ok(Self { shards, owners })
     }
 
-    /// Every shard, those without slots too.
+    /// All shards, including those without slots.
     pub fn shards(&self) -> &[Shard] {
         &self.shards
     }
@@ -140,12 +142,12 @@ impl Topology {
         self.owners.owner(slot).and_then(|number| self.shards.get(usize::from(*number)))
     }
 
-    /// The first slot without an owner: the cluster is not whole, or the node that was asked does not know it whole.
+    /// The first slot without an owner: the cluster is incomplete, or the node does not know all of it.
     pub fn first_uncovered(&self) -> Option<Slot> {
         self.owners.first_uncovered()
     }
 
-    /// The number in [`shards`](Self::shards) of every slot's owner.
+    /// The owner of every slot, as an index into [`shards`](Self::shards).
     ///
     /// # Errors
     /// [`TopologyError::Uncovered`].
@@ -155,15 +157,15 @@ impl Topology {
 }
 
 impl Node {
-    /// Where to connect, with or without TLS, if the topology was asked for at the host `asked`; `None` if it is not
-    /// known.
+    /// The address to connect to, with or without TLS, if the topology was requested at the host `asked`; `None` if it is
+    /// unknown.
     pub fn address(&self, asked: &str, with_tls: bool) -> Option<Address> {
         let port = if with_tls { self.tls_port } else { self.port };
         self.host.at(asked, port?)
     }
 }
 
-/// A node is primary of one shard at the most, and then no replica.
+/// Checks that a node is the primary of at most one shard, and not a replica as well.
 fn consistent(shards: &[Shard]) -> Result<(), TopologyError> {
     let mut primaries = BTreeSet::new();
     let replicas = shards.iter().flat_map(|shard| &shard.replicas);
@@ -174,7 +176,7 @@ fn consistent(shards: &[Shard]) -> Result<(), TopologyError> {
     }
 }
 
-/// One entry of a reply, so that what is missing can be told with its place.
+/// The index of an entry of the reply, for errors.
 #[derive(Debug, Clone, Copy)]
 struct Entry(usize);
 
@@ -194,7 +196,7 @@ impl Entry {
         }
     }
 
-    /// Names and values in turn, as RESP2 writes a map.
+    /// Alternating names and values, as RESP2 encodes a map.
     fn map<'a>(self, reply: Option<&'a Reply>, expected: &'static str) -> Result<&'a [Reply], TopologyError> {
         let map = self.array(reply, expected)?;
         if map.len().is_multiple_of(2) { Ok(map) } else { Err(self.no(expected)) }

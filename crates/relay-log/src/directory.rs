@@ -1,4 +1,4 @@
-//! The folder of a log: its segments by name, and the lock that keeps a second process out.
+//! The folder of a log: its segment files, and the lock that excludes other processes.
 
 use std::fs::{self, File, TryLockError};
 use std::io;
@@ -9,20 +9,20 @@ use crate::segment::{Named, file_name, named};
 
 const LOCK: &str = "lock";
 
-/// The folder, locked as long as this lives.
+/// The folder, locked until this is dropped.
 #[derive(Debug)]
 pub(crate) struct Directory {
     path: PathBuf,
     lock: File,
 }
 
-/// An error of `action` at `path`.
+/// Makes the error of `action` at `path`.
 pub(crate) fn failed<'a>(action: &'static str, path: &'a Path) -> impl Fn(io::Error) -> LogError + 'a {
     move |error| LogError::Io { action, path: path.to_path_buf(), error }
 }
 
 impl Directory {
-    /// Opens the folder, which is made if it is not there.
+    /// Opens and locks the folder. It is created if it does not exist.
     ///
     /// # Errors
     /// [`LogError::Io`], or [`LogError::Locked`].
@@ -38,7 +38,7 @@ impl Directory {
         }
     }
 
-    /// The first positions of all segments, in order.
+    /// The first positions of all segments, ascending.
     ///
     /// # Errors
     /// [`LogError::Io`], or [`LogError::Name`].
@@ -56,7 +56,7 @@ impl Directory {
         Ok(found)
     }
 
-    /// Where the segment that begins at `first` is.
+    /// The path of the segment that begins at `first`.
     pub(crate) fn file(&self, first: u64) -> PathBuf {
         self.path.join(file_name(first))
     }
@@ -70,7 +70,7 @@ impl Directory {
         fs::remove_file(&path).map_err(failed("delete", &path))
     }
 
-    /// Makes sure that files that were made or deleted are so after a crash of the machine.
+    /// Makes the creation and deletion of files durable.
     ///
     /// # Errors
     /// [`LogError::Io`].
@@ -81,8 +81,8 @@ impl Directory {
 }
 
 impl Drop for Directory {
-    /// Closing alone would leave the lock to a child that this process is just starting, for it has the file open too
-    /// until it runs its program.
+    /// Unlocks explicitly: between fork and exec, a child process has the file open too, and closing it here would leave
+    /// the lock to the child.
     fn drop(&mut self) {
         let _closed_below = self.lock.unlock().is_err();
     }

@@ -1,4 +1,4 @@
-//! What can go wrong with a log.
+//! Errors of a log.
 
 use std::io;
 use std::path::PathBuf;
@@ -12,14 +12,14 @@ use crate::segment::Fault;
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum LogError {
-    /// The system refused something that concerns a whole file or folder.
+    /// An operation on a file or folder failed.
     #[error("cannot {action} {path}: {error}")]
     Io {
-        /// What was tried.
+        /// The operation.
         action: &'static str,
         /// The file or folder.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the system.
         #[source]
         error: io::Error,
     },
@@ -28,42 +28,42 @@ pub enum LogError {
     Read {
         /// The segment.
         path: PathBuf,
-        /// Where reading was tried, in bytes from its start.
+        /// Offset of the read, in bytes.
         offset: u64,
-        /// What the system said.
+        /// The error of the system.
         #[source]
         error: io::Error,
     },
-    /// A segment cannot be written. What was written of a frame is cut off again; frames before it are there, in the
-    /// file or in the buffer, and the same call may be made again.
+    /// A segment cannot be written. A partly written frame is removed again. Earlier frames are kept, in the file or in the
+    /// buffer, and the call may be repeated.
     #[error("cannot write {path} at byte {offset}, where it still ends: {error}")]
     Write {
         /// The segment.
         path: PathBuf,
-        /// Where the file ends, in bytes.
+        /// Length of the file, in bytes.
         offset: u64,
-        /// What the system said.
+        /// The error of the system.
         #[source]
         error: io::Error,
     },
-    /// A sync failed, now or earlier: what of the last segment is on disk is not known, and asking the system again
-    /// would not tell. Nothing is written any more until the log is opened again or cleared.
+    /// A sync failed, now or earlier. It is unknown which part of the last segment is on disk, and another sync would not
+    /// report it. The log accepts no writes until it is opened again or cleared.
     #[error("cannot tell what of {path} is on disk, because a sync failed: {error}")]
     Sync {
         /// The segment.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the system.
         #[source]
         error: io::Error,
     },
-    /// A segment holds what was not written so.
+    /// A segment is damaged.
     #[error("{path} is damaged at byte {offset}: {fault}")]
     Damaged {
         /// The segment.
         path: PathBuf,
-        /// Where the damaged header or frame begins, in bytes.
+        /// Offset of the damaged header or frame, in bytes.
         offset: u64,
-        /// What is wrong.
+        /// The damage.
         #[source]
         fault: Fault,
     },
@@ -72,9 +72,9 @@ pub enum LogError {
     Foreign {
         /// The segment.
         path: PathBuf,
-        /// Whose it is.
+        /// The owner of the segment.
         found: Box<Identity>,
-        /// Whose log was opened.
+        /// The owner of the opened log.
         wanted: Box<Identity>,
     },
     /// Segments are missing, or overlap.
@@ -82,13 +82,13 @@ pub enum LogError {
     Joint {
         /// The segment.
         path: PathBuf,
-        /// Where it begins.
+        /// The first position of the segment.
         found: u64,
-        /// Where the segment before it ends.
+        /// The position after the previous segment.
         expected: u64,
     },
-    /// A file is called almost as a segment is.
-    #[error("{path} is called like no segment of a log")]
+    /// A file has the suffix of a segment and is not named like one.
+    #[error("{path} is not named like a segment of a log")]
     Name {
         /// The file.
         path: PathBuf,
@@ -99,17 +99,17 @@ pub enum LogError {
         /// The log's folder.
         path: PathBuf,
     },
-    /// A frame to be appended does not begin where the log ends, or ends before it begins.
+    /// A frame to append does not begin where the log ends, or ends before it begins.
     #[error("a frame with positions {first} to {next} cannot be appended where {expected} is next")]
     Position {
-        /// Where it begins.
+        /// The first position of the frame.
         first: u64,
-        /// Where it ends.
+        /// The position after the frame.
         next: u64,
-        /// Where the log ends.
+        /// The position after the log.
         expected: u64,
     },
-    /// A frame to be appended is larger than any space could become.
+    /// A frame to append is larger than the log allows.
     #[error("a frame of {bytes} bytes is over the limit of {limit}")]
     TooLarge {
         /// The length of its body.
@@ -117,25 +117,25 @@ pub enum LogError {
         /// The largest length that is accepted.
         limit: u64,
     },
-    /// A position that the log does not hold.
+    /// The log does not hold the position.
     #[error("position {position} is not in the log, which holds {first} to {next}")]
     OutOfRange {
-        /// What was asked for.
+        /// The requested position.
         position: u64,
-        /// Where the log begins.
+        /// The first position of the log.
         first: u64,
-        /// Where it ends.
+        /// The position after the log.
         next: u64,
     },
 }
 
 impl LogError {
-    /// Whether it is what the log holds that is of no use, rather than the disk or the caller.
+    /// Whether the content of the log is unusable, as opposed to an error of the disk or the caller.
     pub fn is_content(&self) -> bool {
         matches!(self, Self::Foreign { .. } | Self::Damaged { .. } | Self::Joint { .. } | Self::Name { .. })
     }
 
-    /// Whether there is no space left for the file: on the disk, in the user's quota, or under the process' limit.
+    /// Whether there is no space left: on the disk, in the quota of the user, or within the file size limit of the process.
     pub fn is_no_space(&self) -> bool {
         let (Self::Io { error, .. } | Self::Write { error, .. } | Self::Sync { error, .. }) = self else {
             return false;

@@ -8,36 +8,34 @@
 //! | 16 | 8 | next position |
 //! | 24 | 8 | time of receipt |
 //! | 32 | 8 | CRC-64 of the body |
-//! | 40 | 8 | CRC-64 of the segment's seed and the 40 bytes before |
+//! | 40 | 8 | CRC-64 of the seed of the segment and the preceding 40 bytes |
 //!
-//! The seed ties a frame to its segment: bytes that an older file left on the disk never pass.
+//! The seed binds a frame to its segment: frames of an older file that are still on the disk are never valid.
 
 use bytes::{Bytes, BytesMut};
-use dfly_wire::{DbIndex, Parsed, Step, UnixMillis, crc64, fixed, need};
+use dfly_wire::{DbIndex, ParseError, Parsed, Step, UnixMillis, crc64, fixed, need};
 
 use crate::segment::{Fault, missing};
 
-/// Bytes before a body.
+/// Size of a frame header, in bytes.
 pub(crate) const HEADER: usize = 48;
 
-/// Whole journal records, in the order in which they were received.
-///
-/// A frame that follows another begins where that one ends.
+/// A run of whole journal records, in the order of receipt. A frame begins at the position where the previous one ends.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Frame<B = Bytes> {
     /// The position of its first record.
     pub first: u64,
-    /// The position behind its last record. Equal to `first` if it holds nothing that counts.
+    /// The position after its last record. Equal to `first` if none of its records has a position.
     pub next: u64,
-    /// The database that is in force at its first byte.
+    /// The selected database at its first byte.
     pub db: DbIndex,
-    /// When it was received.
+    /// The time of receipt.
     pub received_at: UnixMillis,
     /// The records.
     pub body: B,
 }
 
-/// A header whose checksum is right.
+/// A header with a valid checksum.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Header {
     pub(crate) frame: Frame<()>,
@@ -46,7 +44,7 @@ pub(crate) struct Header {
 }
 
 impl<B: AsRef<[u8]>> Frame<B> {
-    /// The header of this frame, with `length` of the body, in the segment with `seed`.
+    /// Encodes the header of this frame, with a body of `length` bytes, for the segment with the seed `seed`.
     pub(crate) fn header(&self, length: u32, seed: u64) -> Vec<u8> {
         let mut out = Vec::with_capacity(HEADER);
         out.extend(length.to_le_bytes());
@@ -71,15 +69,15 @@ impl<B> Frame<B> {
 /// Parses the header at the start of `input`.
 ///
 /// # Errors
-/// [`Fault::Header`], or how many bytes are missing.
+/// [`Fault::Header`] if the checksum is wrong.
 pub(crate) fn header(input: &[u8], seed: u64) -> Result<Step<Header>, Fault> {
     match fields(input) {
         Ok((_, (header, stated))) => {
             let counted = seeded(seed, input.get(..HEADER - 8).unwrap_or_default());
             if counted == stated { Ok(Step::Ready(header)) } else { Err(Fault::Header) }
         }
-        Err(nom::Err::Incomplete(_)) => Ok(missing(HEADER, input.len())),
-        Err(_) => Err(Fault::Header),
+        Err(ParseError::Incomplete(_)) => Ok(missing(HEADER, input.len())),
+        Err(ParseError::Invalid(_)) => Err(Fault::Header),
     }
 }
 
@@ -108,10 +106,10 @@ fn seeded(seed: u64, data: &[u8]) -> u64 {
 }
 
 impl Header {
-    /// Takes the whole frame out of `src`, which holds it, without a copy.
+    /// Takes the frame, which is complete, out of `src` without a copy.
     ///
     /// # Errors
-    /// [`Fault::Body`]; nothing is consumed then.
+    /// [`Fault::Body`]. Nothing is consumed.
     pub(crate) fn take(self, src: &mut BytesMut) -> Result<Frame, Fault> {
         let body = src.get(HEADER..self.size()).unwrap_or_default();
         if crc64::checksum(body) != self.checksum {
@@ -121,7 +119,7 @@ impl Header {
         Ok(self.frame.with_body(body))
     }
 
-    /// Bytes of the whole frame.
+    /// Size of the frame with its header, in bytes.
     pub(crate) fn size(&self) -> usize {
         HEADER.saturating_add(self.length)
     }

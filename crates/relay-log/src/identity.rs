@@ -1,13 +1,13 @@
-//! Whose log it is.
+//! The owner of a log.
 
 use std::fmt;
 
 use thiserror::Error;
 
-/// How long the id of a source is, in bytes (protocol section 2, the master's replication id).
+/// Length of the id of a source, in bytes. It is the replication id of the master.
 pub(crate) const SOURCE_ID: usize = 40;
 
-/// The flow that a log belongs to. Logs of different flows never mix: it is in every segment's header.
+/// The flow that a log belongs to. It is in the header of every segment, so segments of different flows are never mixed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identity {
     pub(crate) source_id: [u8; SOURCE_ID],
@@ -15,13 +15,14 @@ pub struct Identity {
     pub(crate) flows: u16,
 }
 
-/// Why a flow cannot be named so.
+/// Why an identity is invalid.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[non_exhaustive]
 pub enum IdentityError {
     /// The id is not 40 printable ASCII characters.
-    #[error("{0:?} is no source id: 40 printable characters are expected")]
+    #[error("{0:?} is not a source id: 40 printable characters are expected")]
     SourceId(String),
-    /// The flow's number is not below the number of flows.
+    /// The number of the flow is not below the number of flows.
     #[error("there is no flow {0} among {1}")]
     Flow(u16, u16),
 }
@@ -41,17 +42,17 @@ impl Identity {
         Ok(Self { source_id, flow, flows })
     }
 
-    /// The source's id.
+    /// The id of the source.
     pub fn source_id(&self) -> String {
         String::from_utf8_lossy(&self.source_id).into_owned()
     }
 
-    /// The flow's number, from 0.
+    /// The number of the flow, from 0.
     pub fn flow(&self) -> u16 {
         self.flow
     }
 
-    /// How many flows the source has.
+    /// The number of flows of the source.
     pub fn flows(&self) -> u16 {
         self.flows
     }

@@ -1,16 +1,15 @@
-//! A bounded log on disk that holds what a flow has received while its target is slower.
+//! A bounded log on disk between a fast reader and a slower writer: it holds what a replication flow has received while the
+//! target is slower than the source.
 //!
-//! What it is: [`RelayLog`] owns both ends. [`append`](RelayLog::append) takes [`Frame`]s of journal bytes,
-//! [`next_frame`](RelayLog::next_frame) gives them back in order, [`release`](RelayLog::release) gives up what the
-//! target holds durably, and [`sync`](RelayLog::sync) makes everything that was appended safe from a crash of the
-//! machine. [`segment`] is the format: pure code that both ends and the checks of arbitrary bytes share.
+//! [`RelayLog::append`] adds a [`Frame`], which is bytes with a range of positions. [`RelayLog::next_frame`] returns the
+//! frames in order. [`RelayLog::release`] discards frames that the target has stored durably. [`RelayLog::sync`] makes all
+//! appended frames survive a crash of the machine. The module [`segment`] is the format of the files, without I/O.
 //!
-//! What it is not: it does not look into a frame, counts no records, knows no source and no target, and reads no clock:
-//! positions and times are arguments. It blocks: whoever must not wait for a disk calls it where waiting is allowed.
+//! The log does not interpret the body of a frame, and reads no clock: positions and times are arguments. Its calls block:
+//! call it where blocking is allowed. It needs a Unix, for positioned reads and writes.
 //!
 //! ```
-//! use dfly_wire::{DbIndex, UnixMillis};
-//! use relay_log::{Appended, Frame, Identity, Options, RelayLog};
+//! use relay_log::{Appended, DbIndex, Frame, Identity, Options, RelayLog, UnixMillis};
 //!
 //! let dir = tempfile::tempdir()?;
 //! let identity = Identity::new("6b1f0e7c9d4a3b2586f0d1c2e3a4b5968778695a", 0, 4)?;
@@ -23,7 +22,7 @@
 //! assert_eq!(log.synced(), Some(68));
 //! drop(log);
 //!
-//! // After a crash: what is there is read again, and the source is asked to go on from 68.
+//! // After a crash, the frames are read again, and the source is asked to continue at 68.
 //! let (mut log, recovered) = RelayLog::open(dir.path(), identity, Options::default())?;
 //! assert_eq!(recovered.positions, Some(65..68));
 //! assert_eq!(log.next_frame()?.unwrap().body, "three records");
@@ -42,6 +41,10 @@ mod recover;
 pub mod segment;
 mod write;
 
+#[doc(no_inline)]
+pub use bytes;
+#[doc(inline)]
+pub use dfly_wire::{DbIndex, Step, UnixMillis};
 pub use error::LogError;
 pub use frame::Frame;
 pub use identity::{Identity, IdentityError};

@@ -1,4 +1,4 @@
-//! The log: both ends, and what lies between.
+//! The log.
 
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -16,21 +16,20 @@ use crate::write::Writer;
 /// Sizes of a log, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Options {
-    /// A segment that has reached this size is followed by another. A frame is never divided: a larger one has a
-    /// segment of its own.
+    /// The largest size of a segment. A larger frame is not split: it has a segment of its own.
     pub segment_bytes: u64,
-    /// The size of all segments together.
+    /// The largest size of all segments together.
     pub max_bytes: u64,
     /// The largest body of a frame.
     pub frame_bytes: u32,
-    /// What is appended is written when there is as much as this, and when it is synced.
+    /// Size of the write buffer. It is written when it is full, and on sync.
     pub write_bytes: usize,
-    /// How much is read at a time. Bodies share the memory of what was read with them.
+    /// Size of a read. The bodies of frames share the memory of the read that they came with.
     pub read_bytes: usize,
 }
 
 impl Default for Options {
-    /// Segments of 64 MiB, 8 GiB in all, bodies of 2 GiB, written by 256 KiB and read by 1 MiB.
+    /// Segments of 64 MiB, 8 GiB in total, bodies of 2 GiB, writes of 256 KiB, reads of 1 MiB.
     fn default() -> Self {
         Self {
             segment_bytes: 64 << 20,
@@ -42,43 +41,44 @@ impl Default for Options {
     }
 }
 
-/// Whether a frame was appended.
+/// The result of appending a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use = "a frame that was not appended must be kept"]
 pub enum Appended {
-    /// It is in the log.
+    /// The frame is in the log.
     Yes,
-    /// The log would be larger than it may be. Nothing was changed; releasing makes space.
+    /// The log would exceed its size. Nothing was changed. Releasing positions makes space.
     Full,
 }
 
-/// A log that is open. Nobody else can open it meanwhile.
+/// An open log. No other process can open it at the same time.
 ///
-/// What was appended and not synced is lost with the process as far as it is still in the buffer, and with the machine
-/// altogether. Dropping a log does not sync it.
+/// Frames that are not synced may be lost: those in the write buffer if the process ends, all of them if the machine crashes.
+/// Dropping a log does not sync it.
 #[derive(Debug)]
 pub struct RelayLog {
     directory: Directory,
     identity: Identity,
     options: Options,
-    /// In order and without gaps; all but the last are on disk and do not change any more.
+    /// In order and without gaps. All but the last are on disk and final.
     segments: VecDeque<Segment>,
-    /// The end of the last segment. There is one exactly if there is a segment.
+    /// Appends to the last segment. `None` if and only if there is no segment.
     writer: Option<Writer>,
     reader: Option<SegmentReader>,
-    /// Frames that end here or before are passed over, up to the first that does not or to the end.
+    /// Frames that end at or before this position are skipped, until the first later frame or the end.
     skip: Option<u64>,
-    /// Frames that end here or before are given up.
+    /// Frames that end at or before this position are released.
     released: u64,
     synced: Option<u64>,
 }
 
 impl RelayLog {
-    /// Opens the log in `dir`, which is made if it is not there. Every segment is read and held against its checksums;
-    /// a frame that a crash left incomplete at the very end is cut off. What is there then is synced.
+    /// Opens the log in `dir`, which is created if it does not exist. Every segment is read and its checksums are verified.
+    /// An incomplete frame at the very end, as a crash leaves it, is removed. The rest is synced.
     ///
     /// # Errors
-    /// [`LogError`]: the folder is another flow's or in use, a file cannot be used, or anything but the end is damaged.
+    /// [`LogError`] if the folder belongs to another flow or is in use, a file cannot be read or written, or anything but
+    /// the end is damaged.
     pub fn open(dir: &Path, identity: Identity, options: Options) -> Result<(Self, Recovered), LogError> {
         let directory = Directory::open(dir)?;
         let scan = Scan { directory: &directory, identity: &identity, limits: limits(&options) };
@@ -90,7 +90,7 @@ impl RelayLog {
         Ok((log, recovered))
     }
 
-    /// Goes on at the end of the last segment.
+    /// Prepares to append to the last segment.
     fn resume(&mut self) -> Result<(), LogError> {
         self.directory.sync()?;
         let Some(last) = self.segments.back() else { return Ok(()) };
@@ -100,27 +100,27 @@ impl RelayLog {
         self.sync()
     }
 
-    /// The positions that the log holds; `None` while it is fresh.
+    /// The positions that the log holds; `None` if it is empty and may begin at any position.
     pub fn positions(&self) -> Option<Range<u64>> {
         self.segments.front().zip(self.segments.back()).map(|(front, back)| front.first..back.next)
     }
 
-    /// The position up to which everything is on disk; `None` while the log is fresh.
+    /// All frames before this position are on disk. `None` if the log has no segment.
     pub fn synced(&self) -> Option<u64> {
         self.synced
     }
 
-    /// Bytes of all segments, those that wait in the buffer included.
+    /// Size of all segments, including the write buffer, in bytes.
     pub fn size(&self) -> u64 {
         self.segments.iter().map(|segment| segment.size).sum()
     }
 
-    /// Appends a frame. It is read and released at once, but safe only when it is synced. A new segment is begun when
-    /// the last one is on disk, so this syncs once a segment.
+    /// Appends a frame. It can be read and released immediately, but survives a crash only after [`sync`](Self::sync). The
+    /// first frame of a segment syncs the previous segment.
     ///
     /// # Errors
-    /// [`LogError`]: the frame does not begin where the log ends, is too large, or cannot be written. It is not in the
-    /// log then, and the log is as it was.
+    /// [`LogError`] if the frame does not begin where the log ends, is too large, or cannot be written. The log is then
+    /// unchanged.
     pub fn append<B: AsRef<[u8]>>(&mut self, frame: &Frame<B>) -> Result<Appended, LogError> {
         let frame = frame.with_body(frame.body.as_ref());
         let length = self.accepted(&frame)?;
@@ -136,7 +136,7 @@ impl RelayLog {
         Ok(Appended::Yes)
     }
 
-    /// The length of the body of a frame that may be appended.
+    /// Validates a frame to append; returns the length of its body.
     fn accepted(&self, frame: &Frame<&[u8]>) -> Result<u32, LogError> {
         let (first, next) = (frame.first, frame.next);
         let expected = self.positions().map_or(first, |held| held.end);
@@ -149,13 +149,13 @@ impl RelayLog {
         length.ok_or(LogError::TooLarge { bytes: frame.body.len(), limit })
     }
 
-    /// Makes sure that there is a segment that takes a frame of `size` bytes, if the bound allows it.
+    /// Begins a segment if the last one has no room for a frame of `size` bytes. False if the log would exceed its size.
     fn make_room(&mut self, frame: &Frame<&[u8]>, size: u64) -> Result<bool, LogError> {
         let stays = self.segments.back().is_some_and(|last| {
-            // A segment is named by its first position: the next one's must be another.
+            // Segments are named by their first position, so two must not begin at the same one.
             last.size.saturating_add(size) <= self.options.segment_bytes || last.next == last.first
         });
-        // The last segment is given up only here, when another takes its place.
+        // The last segment is deleted only when another replaces it.
         let spent =
             self.segments.back().filter(|last| !stays && self.segments.len() == 1 && self.is_spent(last));
         let kept = self.size() - spent.map_or(0, |last| last.size);
@@ -181,7 +181,7 @@ impl RelayLog {
         self.drop_released()
     }
 
-    /// Writes what was appended, and waits until it is on disk.
+    /// Writes all appended frames, and waits until they are on disk.
     ///
     /// # Errors
     /// [`LogError::Write`] or [`LogError::Sync`].
@@ -193,10 +193,10 @@ impl RelayLog {
         Ok(())
     }
 
-    /// The next frame that was appended; `None` if all are read. It need not be synced yet.
+    /// The next frame; `None` if all appended frames were read. Frames need not be synced to be read.
     ///
     /// # Errors
-    /// [`LogError::Read`], or [`LogError::Damaged`] if the file was changed meanwhile.
+    /// [`LogError::Read`], or [`LogError::Damaged`] if a file was changed since it was verified.
     pub fn next_frame(&mut self) -> Result<Option<Frame>, LogError> {
         loop {
             let Some(reader) = &mut self.reader else {
@@ -231,8 +231,8 @@ impl RelayLog {
         }
     }
 
-    /// Reading goes on with the first frame that ends behind `position`, which may be one that was read before, but not
-    /// one that was released. Its segment is read from its start, so this is for beginnings.
+    /// Continues reading with the first frame that ends after `position`. It may have been read before, but not released.
+    /// Its segment is read from the start, so this is meant for the start of a session.
     ///
     /// # Errors
     /// [`LogError::OutOfRange`].
@@ -243,12 +243,12 @@ impl RelayLog {
         Ok(())
     }
 
-    /// Gives up what lies before `upto`. Reading goes on behind it if it was not as far; segments that lie wholly before
-    /// it are deleted. The last segment stays until another is begun.
+    /// Discards everything before `upto`. Unread frames before it are skipped, and segments that end before it are deleted.
+    /// The last segment is kept until the next one begins.
     ///
     /// # Errors
-    /// [`LogError::OutOfRange`] if `upto` is not in the log (a target that is ahead of the log calls for
-    /// [`clear`](Self::clear)), or [`LogError::Io`].
+    /// [`LogError::OutOfRange`] if `upto` is not in the log, or [`LogError::Io`]. If the target is ahead of the log,
+    /// [`clear`](Self::clear) it.
     pub fn release(&mut self, upto: u64) -> Result<(), LogError> {
         if upto <= self.released {
             return Ok(());
@@ -261,10 +261,10 @@ impl RelayLog {
         self.drop_released()
     }
 
-    /// Deletes everything: the log is fresh, and the next frame may begin anywhere.
+    /// Deletes everything. The next frame may begin at any position.
     ///
     /// # Errors
-    /// [`LogError::Io`]; what is left then is a log without its beginning.
+    /// [`LogError::Io`]. Only segments at the beginning may have been deleted.
     pub fn clear(&mut self) -> Result<(), LogError> {
         self.reader = None;
         while let Some(segment) = self.segments.front() {
@@ -297,19 +297,19 @@ impl RelayLog {
         Ok(())
     }
 
-    /// Whether nothing of a segment is wanted any more: it is released, and what holds no position is read too.
+    /// Whether a segment may be deleted: it is released, and its frames without positions were read.
     fn is_spent(&self, segment: &Segment) -> bool {
         let reader = self.reader.as_ref().filter(|reader| reader.first() == segment.first);
         segment.next <= self.released && reader.is_none_or(|reader| reader.offset() == segment.size)
     }
 
-    /// The position where reading goes on.
+    /// The position where reading continues.
     fn reading(&self) -> u64 {
         let start = self.segments.front().map_or(0, |front| front.first);
         self.skip.unwrap_or_else(|| self.reader.as_ref().map_or(start, SegmentReader::next))
     }
 
-    /// The segment with the first frame that ends behind `position`; the last one if there is none.
+    /// The segment with the first frame that ends after `position`; the last segment if there is no such frame.
     fn segment_of(&self, position: u64) -> Option<u64> {
         let found = self.segments.iter().find(|segment| segment.next > position);
         found.or(self.segments.back()).map(|segment| segment.first)
@@ -326,7 +326,7 @@ impl RelayLog {
     }
 }
 
-/// Where the frames of the segment that begins at `first` are.
+/// The extent of the segment that begins at `first`.
 fn extent<'a>(segments: &VecDeque<Segment>, writer: Option<&'a Writer>, first: u64) -> Extent<'a> {
     let last = segments.back().filter(|last| last.first == first);
     match (last, writer) {

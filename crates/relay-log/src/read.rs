@@ -1,4 +1,4 @@
-//! One segment's frames, read in large parts.
+//! Reading the frames of a segment, in large reads.
 
 use std::fs::File;
 use std::io;
@@ -13,30 +13,30 @@ use crate::frame::Frame;
 use crate::identity::Identity;
 use crate::segment::{Decoder, Fault, HEADER, SegmentHeader};
 
-/// What a reader accepts, and how much it reads at a time.
+/// Limits of a reader.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ReadLimits {
     /// The largest body, in bytes.
     pub(crate) frame: usize,
-    /// How much is read at a time, in bytes.
+    /// The size of a read, in bytes.
     pub(crate) read: usize,
 }
 
-/// Where whole frames are: the first `written` bytes of the file, and behind them `pending`.
+/// The whole frames of a segment: the first `written` bytes of the file, followed by `pending`.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Extent<'a> {
     pub(crate) written: u64,
     pub(crate) pending: &'a [u8],
 }
 
-/// What one step came to.
+/// The result of one step.
 #[derive(Debug)]
 pub(crate) enum Found {
     /// The next frame.
     Frame(Frame),
     /// All frames are read.
     End,
-    /// What begins at this reader's offset is no frame, or not a whole one.
+    /// The bytes at the offset of the reader are not a whole frame.
     Fault(Fault),
 }
 
@@ -49,7 +49,7 @@ pub(crate) struct SegmentReader {
     first: u64,
     chunk: usize,
     buffer: BytesMut,
-    /// The file's bytes before this one are in the buffer, or were.
+    /// The number of bytes of the segment that were read into the buffer.
     filled: u64,
 }
 
@@ -87,22 +87,22 @@ impl SegmentReader {
         self.first
     }
 
-    /// The position behind the last frame that was read.
+    /// The position after the last frame that was read.
     pub(crate) fn next(&self) -> u64 {
         self.decoder.next()
     }
 
-    /// The first byte that was not given away as part of a frame.
+    /// The offset of the next frame, in bytes.
     pub(crate) fn offset(&self) -> u64 {
         self.filled.saturating_sub(self.buffer.len() as u64)
     }
 
-    /// The error that something is wrong with the bytes at this reader's offset.
+    /// The error for a fault at the offset of the reader.
     pub(crate) fn damaged(&self, fault: Fault) -> LogError {
         LogError::Damaged { path: self.path.clone(), offset: self.offset(), fault }
     }
 
-    /// The next frame of those in `extent`.
+    /// The next frame in `extent`.
     ///
     /// # Errors
     /// [`LogError::Read`].
@@ -123,7 +123,7 @@ impl SegmentReader {
         }
     }
 
-    /// Adds at least `missing` bytes, which are there, to the buffer.
+    /// Reads at least `missing` bytes, which exist, into the buffer.
     fn fill(&mut self, missing: usize, extent: Extent<'_>) -> Result<(), LogError> {
         let wanted = missing.max(self.chunk);
         let in_file = extent.written.saturating_sub(self.filled);
@@ -145,7 +145,7 @@ impl SegmentReader {
         Ok(())
     }
 
-    /// Whether the file has nothing but zeros from this reader's offset on: room that was made for what never came.
+    /// Whether the file contains only zeros from the offset of the reader on: space that was allocated and never written.
     ///
     /// # Errors
     /// [`LogError::Read`].
@@ -158,7 +158,7 @@ impl SegmentReader {
     }
 }
 
-/// The header of the segment at `path`, if it is the one that is wanted.
+/// Parses the header of the segment at `path`, and checks its owner and first position.
 fn checked(start: &[u8], path: &Path, (wanted, first): (&Identity, u64)) -> Result<SegmentHeader, LogError> {
     let damaged = |fault| LogError::Damaged { path: path.to_path_buf(), offset: 0, fault };
     let header = match SegmentHeader::parse(start).map_err(damaged)? {

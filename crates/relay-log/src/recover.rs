@@ -1,4 +1,4 @@
-//! Opening: every frame of every segment is read once.
+//! Recovery: opening a log reads every frame of every segment once.
 
 use std::collections::VecDeque;
 use std::fs::{self, File};
@@ -11,14 +11,14 @@ use crate::identity::Identity;
 use crate::read::{Extent, Found, ReadLimits, SegmentReader, all_zero};
 use crate::segment::Fault;
 
-/// What was there when a log was opened.
+/// The content of a log when it was opened.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Recovered {
-    /// The positions that the log holds; `None` if it is fresh and begins wherever the first frame does.
+    /// The positions that the log holds; `None` if it is empty and may begin at any position.
     pub positions: Option<Range<u64>>,
-    /// How many frames it holds.
+    /// The number of frames.
     pub frames: u64,
-    /// How many bytes were cut off its end, because they were no whole frame.
+    /// The number of bytes that were removed from the end, because they were not a whole frame.
     pub torn_bytes: u64,
 }
 
@@ -27,13 +27,13 @@ pub struct Recovered {
 pub(crate) struct Segment {
     /// Its first position.
     pub(crate) first: u64,
-    /// Where the next one begins.
+    /// The position after its last frame.
     pub(crate) next: u64,
     /// Its size, in bytes.
     pub(crate) size: u64,
 }
 
-/// Reads all segments and cuts nothing off yet: what is torn is behind the last segment's `size`.
+/// Reads all segments. Torn bytes are not removed yet: they are after the `size` of the last segment.
 pub(crate) struct Scan<'a> {
     pub(crate) directory: &'a Directory,
     pub(crate) identity: &'a Identity,
@@ -41,7 +41,7 @@ pub(crate) struct Scan<'a> {
 }
 
 impl Scan<'_> {
-    /// The segments, in order, and what they hold. A last segment that was never begun is deleted.
+    /// The segments, in order, and their content. A last segment without a header is deleted.
     ///
     /// # Errors
     /// [`LogError`].
@@ -94,7 +94,7 @@ impl Scan<'_> {
     }
 }
 
-/// Whether a crash came before the segment's header was written: its file is too short for one, or all zeros.
+/// Whether a crash prevented the header from being written: the file is too short for one, or all zeros.
 fn never_begun(path: &Path, end: u64) -> Result<bool, LogError> {
     if end < crate::segment::HEADER as u64 {
         return Ok(true);
@@ -103,8 +103,8 @@ fn never_begun(path: &Path, end: u64) -> Result<bool, LogError> {
     zero.map_err(|error| LogError::Read { path: path.to_path_buf(), offset: 0, error })
 }
 
-/// Whether a fault is what a crash leaves: the file ends inside the frame, or with it, or in zeros. A header that is wrong
-/// does not say where its frame ends, so whole frames could follow: that is damage.
+/// Whether a crash can have caused the fault: the file ends inside the frame, at its end, or in zeros. Otherwise a wrong
+/// header is damage: it does not tell where its frame ends, so whole frames could follow.
 fn is_torn(reader: &SegmentReader, fault: &Fault, end: u64) -> Result<bool, LogError> {
     match fault {
         Fault::Cut => Ok(true),

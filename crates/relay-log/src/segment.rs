@@ -8,7 +8,7 @@
 //! | 14 | 2 | number of flows |
 //! | 16 | 40 | id of the source |
 //! | 56 | 8 | first position |
-//! | 64 | 8 | CRC-64 of the 64 bytes before; the seed of the frames' checksums |
+//! | 64 | 8 | CRC-64 of the preceding 64 bytes; the seed of the checksums of frames |
 
 use std::ffi::OsStr;
 use std::num::NonZeroUsize;
@@ -20,74 +20,74 @@ use thiserror::Error;
 use crate::frame::{Frame, header};
 use crate::identity::{Identity, SOURCE_ID};
 
-/// Bytes before the first frame.
+/// Size of a segment header, in bytes.
 pub const HEADER: usize = 72;
 
 const MAGIC: [u8; 8] = *b"DF2RELAY";
 const FORMAT: u32 = 1;
 const SUFFIX: &str = ".relay";
-/// As many as the largest position has.
+/// The number of decimal digits of the largest position.
 const DIGITS: usize = 20;
 
-/// What is wrong with a segment.
+/// Damage of a segment.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum Fault {
-    /// The file is no segment.
+    /// The file is not a segment.
     #[error("it does not begin as a segment does")]
     Magic,
-    /// A later version wrote the segment.
+    /// The segment was written by a later version.
     #[error("its format is {0}, but only format 1 is known")]
     Format(u32),
-    /// The segment's own header was changed.
+    /// The header of the segment is damaged.
     #[error("the checksum of the segment's header is wrong")]
     SegmentHeader,
-    /// What the header says contradicts itself or the file's name.
-    #[error("the segment's header holds what no log writes")]
+    /// The header contradicts itself or the name of the file.
+    #[error("the segment's header contradicts itself or the file's name")]
     SegmentFields,
-    /// A frame's header was changed.
+    /// The header of a frame is damaged.
     #[error("the checksum of a frame's header is wrong")]
     Header,
-    /// A frame's body was changed.
+    /// The body of a frame is damaged.
     #[error("the checksum of a frame's body is wrong")]
     Body {
-        /// Bytes of the whole frame.
+        /// Size of the frame with its header, in bytes.
         size: usize,
     },
     /// A frame is larger than the reader accepts.
     #[error("a frame of {found} bytes is over the limit of {limit}")]
     OverLimit {
-        /// The length of its body.
+        /// Length of its body, in bytes.
         found: usize,
-        /// The largest length that is accepted.
+        /// The largest accepted length, in bytes.
         limit: usize,
     },
-    /// A frame does not begin where the one before it ends, or ends before it begins.
+    /// A frame does not begin where the previous one ends, or ends before it begins.
     #[error("a frame holds positions {first} to {next}, but {expected} is next")]
     Position {
-        /// Where it begins.
+        /// The first position of the frame.
         first: u64,
-        /// Where it ends.
+        /// The position after the frame.
         next: u64,
-        /// Where the one before it ends.
+        /// The position after the previous frame.
         expected: u64,
     },
-    /// The file ends inside a header or a frame, and is not the last one.
+    /// The file ends inside a header or a frame.
     #[error("it ends inside a frame")]
     Cut,
 }
 
-/// The start of a segment.
+/// The header of a segment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SegmentHeader {
-    /// Whose log it is.
+    /// The owner of the log.
     pub identity: Identity,
-    /// The first position that it holds.
+    /// The first position of the segment.
     pub first: u64,
 }
 
 impl SegmentHeader {
-    /// The bytes on disk.
+    /// Encodes the header.
     pub fn encode(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(HEADER);
         out.extend(MAGIC);
@@ -103,7 +103,7 @@ impl SegmentHeader {
     /// Parses the header at the start of `input`.
     ///
     /// # Errors
-    /// [`Fault`], or how many bytes are missing.
+    /// [`Fault`] if the header is invalid.
     pub fn parse(input: &[u8]) -> Result<Step<Self>, Fault> {
         if input.len() < HEADER {
             return Ok(missing(HEADER, input.len()));
@@ -124,7 +124,7 @@ impl SegmentHeader {
         if sound { Ok(self) } else { Err(Fault::SegmentFields) }
     }
 
-    /// What the checksums of this segment's frames begin with.
+    /// The seed of the checksums of this segment's frames.
     pub(crate) fn seed(&self) -> u64 {
         crc64::checksum(self.encode().get(..HEADER - 8).unwrap_or_default())
     }
@@ -153,14 +153,14 @@ pub(crate) fn file_name(first: u64) -> String {
     format!("{first:0DIGITS$}{SUFFIX}")
 }
 
-/// What a file's name says of it.
+/// The meaning of a file name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Named {
     /// A segment that begins at this position.
     Segment(u64),
-    /// It ends as a segment's name does, and is none.
+    /// It has the suffix of a segment, but is not the name of one.
     Malformed,
-    /// It is nothing of ours.
+    /// Another file.
     Other,
 }
 
@@ -175,7 +175,7 @@ pub(crate) fn named(name: &OsStr) -> Named {
     }
 }
 
-/// Takes the frames of one segment, behind its header, out of a buffer, and holds them against each other.
+/// Decodes the frames of one segment, after its header, and checks that they are contiguous.
 #[derive(Debug, Clone)]
 pub struct Decoder {
     seed: u64,
@@ -184,20 +184,20 @@ pub struct Decoder {
 }
 
 impl Decoder {
-    /// For the frames behind `header`, whose bodies may have `limit` bytes.
+    /// A decoder of the frames after `header`, with bodies of at most `limit` bytes.
     pub fn new(header: &SegmentHeader, limit: usize) -> Self {
         Self { seed: header.seed(), next: header.first, limit }
     }
 
-    /// The position behind the last frame.
+    /// The position after the last frame.
     pub fn next(&self) -> u64 {
         self.next
     }
 
-    /// Takes one frame from `src`. Its body is a part of `src`, not a copy.
+    /// Decodes one frame of `src`. Its body shares the memory of `src`.
     ///
     /// # Errors
-    /// [`Fault`]; nothing is consumed then.
+    /// [`Fault`]. Nothing is consumed.
     pub fn decode(&mut self, src: &mut BytesMut) -> Result<Step<Frame>, Fault> {
         let header = match header(src, self.seed)? {
             Step::Ready(header) => header,
@@ -219,7 +219,7 @@ impl Decoder {
     }
 }
 
-/// `have` bytes of `size` are there.
+/// The step for `have` of `size` bytes.
 pub(crate) fn missing<T>(size: usize, have: usize) -> Step<T> {
     Step::Need(NonZeroUsize::new(size.saturating_sub(have)).unwrap_or(NonZeroUsize::MIN))
 }

@@ -1,4 +1,4 @@
-//! The segment that grows. What is appended waits in a buffer; the file holds whole frames only.
+//! Appending to the last segment. Appended frames are buffered, and the file contains whole frames only.
 
 use std::fs::File;
 use std::io;
@@ -11,24 +11,24 @@ use crate::frame::{Frame, HEADER};
 use crate::read::Extent;
 use crate::segment::SegmentHeader;
 
-/// The end of a log.
+/// Appends to a segment.
 #[derive(Debug)]
 pub(crate) struct Writer {
     path: PathBuf,
     file: File,
     seed: u64,
-    /// How many bytes of the file are whole frames; it is no longer than that.
+    /// Length of the file, in bytes. It ends with a whole frame.
     written: u64,
-    /// Whole frames behind those.
+    /// Whole frames that are not written yet.
     pending: Vec<u8>,
-    /// From how many bytes on the buffer is written.
+    /// Capacity of the buffer, in bytes.
     buffer: usize,
-    /// What a sync failed with.
+    /// The error of a failed sync.
     broken: Option<io::ErrorKind>,
 }
 
 impl Writer {
-    /// Makes the segment's file. One of that name can only be the rest of a failed try.
+    /// Creates the file of a segment. An existing file can only be left from a failed attempt.
     ///
     /// # Errors
     /// [`LogError::Io`] or [`LogError::Write`].
@@ -42,7 +42,7 @@ impl Writer {
         Ok(writer)
     }
 
-    /// Goes on behind the first `written` bytes of a segment; what is behind them is cut off.
+    /// Continues a segment after its first `written` bytes. The rest of the file is removed.
     ///
     /// # Errors
     /// [`LogError::Io`].
@@ -60,7 +60,7 @@ impl Writer {
     /// Adds a frame whose body has `length` bytes.
     ///
     /// # Errors
-    /// [`LogError::Write`] or [`LogError::Sync`]; the frame is not added then.
+    /// [`LogError::Write`] or [`LogError::Sync`]. The frame is not added.
     pub(crate) fn append(&mut self, frame: &Frame<&[u8]>, length: u32) -> Result<(), LogError> {
         self.check()?;
         if self.pending.len() + HEADER + frame.body.len() > self.buffer {
@@ -78,7 +78,7 @@ impl Writer {
     /// Writes the buffer to the file.
     ///
     /// # Errors
-    /// [`LogError::Write`]; the buffer is kept then.
+    /// [`LogError::Write`]. The buffer is kept.
     fn flush(&mut self) -> Result<(), LogError> {
         let pending = std::mem::take(&mut self.pending);
         let written = self.write(&[&pending]);
@@ -91,8 +91,8 @@ impl Writer {
         let mut at = self.written;
         for part in parts {
             if let Err(error) = self.file.write_all_at(part, at) {
-                // Should cutting fail too, what is behind `written` is read by nobody, overwritten by the next try, and
-                // cut off as a torn tail when the log is opened again.
+                // If truncating fails too, the bytes after `written` are never read. The next attempt overwrites them, or
+                // recovery removes them as a torn tail.
                 let _torn_tail = self.file.set_len(self.written).is_err();
                 return Err(LogError::Write { path: self.path.clone(), offset: self.written, error });
             }
@@ -116,7 +116,7 @@ impl Writer {
         })
     }
 
-    /// After a failed sync the system may have dropped what it could not write, and says so only once.
+    /// Refuses to continue after a failed sync: the system may have dropped the unwritten data, and reports this only once.
     fn check(&self) -> Result<(), LogError> {
         match self.broken {
             Some(kind) => Err(LogError::Sync { path: self.path.clone(), error: kind.into() }),
@@ -124,12 +124,12 @@ impl Writer {
         }
     }
 
-    /// Where the frames are.
+    /// The extent of the segment.
     pub(crate) fn extent(&self) -> Extent<'_> {
         Extent { written: self.written, pending: &self.pending }
     }
 
-    /// Bytes of the segment, those in the buffer included.
+    /// Size of the segment, including the buffer, in bytes.
     pub(crate) fn size(&self) -> u64 {
         self.written.saturating_add(self.pending.len() as u64)
     }

@@ -38,12 +38,12 @@ impl<'a> Intset<'a> {
         Ok(Self { body, width })
     }
 
-    /// How many members there are.
+    /// The number of members.
     pub fn len(&self) -> usize {
         (self.body.bytes().len() - HEADER) / self.width
     }
 
-    /// Whether there are none.
+    /// Whether the set is empty.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }

@@ -5,7 +5,7 @@ use crate::pack::Body;
 use crate::string::Str;
 use crate::text::Text;
 
-/// A listpack: strings and integers one behind the other.
+/// A listpack: a sequence of strings and integers.
 #[derive(Debug, Clone)]
 pub struct Listpack<'a>(Body<'a>);
 
@@ -20,7 +20,7 @@ pub struct ListpackIter<'a> {
 
 const NAME: &str = "listpack";
 const HEADER: usize = 6;
-/// Stands for "count the elements" in the header.
+/// The count in the header if there are more elements than it can hold.
 const UNKNOWN_COUNT: u16 = u16::MAX;
 
 impl<'a> Listpack<'a> {
@@ -40,7 +40,7 @@ impl<'a> Listpack<'a> {
         Ok(Self(body))
     }
 
-    /// The number of elements that the header states; `None` if they have to be counted.
+    /// The number of elements that the header states; `None` if the elements have to be counted.
     pub fn stated_len(&self) -> Option<usize> {
         let count = stated(self.0.bytes())?;
         (count != UNKNOWN_COUNT).then_some(usize::from(count))
@@ -88,17 +88,17 @@ impl<'a> Iterator for ListpackIter<'a> {
 }
 
 impl<'a> ListpackIter<'a> {
-    /// The container, and how many bytes of it are behind the next element.
+    /// The container, and the offset of the next element.
     pub(crate) fn place(&self) -> (&Body<'a>, usize) {
         (&self.body, self.at)
     }
 
-    /// An iterator that goes on where another one was.
+    /// An iterator that starts at the element at `at`.
     pub(crate) fn at_place(body: Body<'a>, at: usize) -> Self {
         Self { body, at, seen: 0, over: false }
     }
 
-    /// The next element if it is of the two forms that nearly all have, and right: a string of up to 63 bytes or a number
+    /// The next element, if it is valid and in one of the two most common forms: a string of up to 63 bytes or a number
     /// of 7 bits, each with a header and a backward length of one byte.
     #[inline]
     fn short(&mut self) -> Option<Text<'a>> {
@@ -158,7 +158,7 @@ enum Element {
     String { length: usize },
 }
 
-/// The element at the start of `input` and the size of its encoding, the backward length aside.
+/// The element at the start of `input` and the size of its encoding without the backward length.
 #[inline]
 fn element(input: &[u8]) -> Option<(Element, usize)> {
     let (&first, rest) = input.split_first()?;
@@ -189,7 +189,7 @@ pub(crate) fn i24([low, middle, high]: [u8; 3]) -> i64 {
     i64::from(i32::from_le_bytes([0, low, middle, high]) >> 8)
 }
 
-/// How many bytes the backward length of an element of `size` bytes takes, if it is the right one.
+/// The width of the backward length of an element of `size` bytes, in bytes, if it is correct.
 #[inline]
 fn back_length(input: &[u8], size: usize) -> Option<usize> {
     let first = *input.first()?;

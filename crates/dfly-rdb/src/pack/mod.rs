@@ -1,5 +1,5 @@
-//! Containers that stand inside one string of the wire (protocol section 7.7). They are complete when they are read, so
-//! their iterators need no resumption; each verifies lengths and counts as it goes and ends with an error at most once.
+//! Containers that are stored in one string (protocol section 7.7). They are complete when they are read. Their iterators
+//! verify lengths and counts, and end after the first error.
 
 use bytes::Bytes;
 
@@ -40,7 +40,7 @@ impl<'a> Body<'a> {
         }
     }
 
-    /// `length` bytes from `from` on, without a copy; nothing if they are not there.
+    /// `length` bytes from `from` on, without a copy; `None` if they are out of range.
     #[inline]
     pub(crate) fn text(&self, from: usize, length: usize) -> Option<Text<'a>> {
         let to = from.checked_add(length)?;

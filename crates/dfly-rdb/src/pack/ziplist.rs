@@ -6,7 +6,7 @@ use crate::pack::listpack::i24;
 use crate::string::Str;
 use crate::text::Text;
 
-/// A ziplist: strings and integers one behind the other, each with the size of the one before.
+/// A ziplist: a sequence of strings and integers, each with the size of the previous one.
 #[derive(Debug, Clone)]
 pub struct Ziplist<'a>(Body<'a>);
 
@@ -22,7 +22,7 @@ pub struct ZiplistIter<'a> {
 
 const NAME: &str = "ziplist";
 const HEADER: usize = 10;
-/// Stands for "count the elements" in the header.
+/// The count in the header if there are more elements than it can hold.
 const UNKNOWN_COUNT: u16 = u16::MAX;
 
 impl<'a> Ziplist<'a> {
@@ -39,7 +39,7 @@ impl<'a> Ziplist<'a> {
         Ok(Self(body))
     }
 
-    /// The number of elements that the header states; `None` if they have to be counted.
+    /// The number of elements that the header states; `None` if the elements have to be counted.
     pub fn stated_len(&self) -> Option<usize> {
         let count = stated(self.0.bytes())?;
         (count != UNKNOWN_COUNT).then_some(usize::from(count))
@@ -116,7 +116,7 @@ enum Element {
     String { length: usize },
 }
 
-/// The size of the element before and the width of that field.
+/// The size of the previous element and the width of this field.
 fn previous_size(input: &[u8]) -> Option<(usize, usize)> {
     match input.split_first()? {
         (0xfe, rest) => Some((usize::try_from(u32::from_le_bytes(*rest.first_chunk()?)).ok()?, 5)),

@@ -5,11 +5,11 @@ use crate::pack::Body;
 use crate::string::Str;
 use crate::text::Text;
 
-/// A zipmap: fields and values in turn.
+/// A zipmap: alternating fields and values.
 #[derive(Debug, Clone)]
 pub struct Zipmap<'a>(Body<'a>);
 
-/// Fields and values of a [`Zipmap`], in turn.
+/// Alternating fields and values of a [`Zipmap`].
 #[derive(Debug, Clone)]
 pub struct ZipmapIter<'a> {
     body: Body<'a>,
@@ -19,7 +19,7 @@ pub struct ZipmapIter<'a> {
 }
 
 const NAME: &str = "zipmap";
-/// From this stated count on, the fields have to be counted.
+/// From this count on, the fields have to be counted.
 const UNKNOWN_COUNT: u8 = 254;
 const END: u8 = 0xff;
 
@@ -32,7 +32,7 @@ impl<'a> Zipmap<'a> {
         Ok(Self(body))
     }
 
-    /// Fields and values, in turn.
+    /// Alternating fields and values.
     pub fn iter(&self) -> ZipmapIter<'a> {
         ZipmapIter { body: self.0.clone(), at: 1, seen: 0, over: false }
     }
@@ -76,8 +76,8 @@ impl<'a> ZipmapIter<'a> {
         Some(Ok(text))
     }
 
-    /// The text behind a length field of `width` bytes, and where the next one starts. A value has a byte more that
-    /// tells how many unused bytes follow it.
+    /// The text after a length field of `width` bytes, and the offset of the next one. A value has another byte: the number of
+    /// unused bytes after it.
     fn cut(&self, length: usize, width: usize, is_value: bool) -> Option<(Text<'a>, usize)> {
         let unused = if is_value { usize::from(*self.body.bytes().get(self.at + width)?) } else { 0 };
         let from = self.at + width + usize::from(is_value);

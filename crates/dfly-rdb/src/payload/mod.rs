@@ -1,8 +1,8 @@
-//! DUMP payloads: what RESTORE of a server takes, made of values as they stand in a stream, and back
-//! (protocol section 7.9; `shared/targets.md` section 1 has what each server accepts).
+//! DUMP payloads: written from values of a stream in a form that RESTORE of a server accepts, and parsed back (protocol
+//! section 7.9).
 //!
-//! A payload is the type id, the value, the version of the format and a CRC-64. Values pass unchanged where the target
-//! knows their encoding, which costs one copy; others are written again in an encoding that it knows.
+//! A payload is the type id, the value, the version of the format and a CRC-64. A value whose encoding the target knows is
+//! copied unchanged; any other is re-encoded.
 
 use std::fmt;
 use std::str::FromStr;
@@ -21,19 +21,19 @@ pub(crate) mod stream;
 
 pub use parse::{parse_dump, parse_dump_unchecked};
 
-/// The server that will be sent RESTORE.
+/// The server that a payload or file is made for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct TargetFormat {
     /// Redis or Valkey.
     pub family: Family,
-    /// Its release, major and minor: `(7, 0)` for Redis 7.0, `(8, 1)` for Valkey 8.1.
+    /// Its major and minor version: `(7, 0)` for Redis 7.0, `(8, 1)` for Valkey 8.1.
     pub version: (u16, u16),
 }
 
 impl FromStr for TargetFormat {
     type Err = TargetFormatError;
 
-    /// `redis-7.0`, `valkey-8.1.3`: a name, and a release of which major and minor count.
+    /// Parses `redis-7.0` or `valkey-8.1.3`. Only major and minor version are kept.
     fn from_str(text: &str) -> Result<Self, TargetFormatError> {
         let unknown = || TargetFormatError(text.to_owned());
         let (name, release) = text.split_once('-').ok_or_else(unknown)?;
@@ -64,26 +64,26 @@ impl fmt::Display for TargetFormat {
     }
 }
 
-/// A text names no server for which values can be written.
+/// The text names no supported server.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("\"{0}\" is no server such as redis-7.0 or valkey-9.1 (Redis from 5.0, Valkey from 7.2)")]
 pub struct TargetFormatError(String);
 
-/// How a value gets to a target.
+/// How a value can be transferred to a target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Plan {
-    /// RESTORE of the bytes as they are.
+    /// By RESTORE, with its bytes unchanged.
     Verbatim,
-    /// RESTORE of the value in another encoding.
+    /// By RESTORE, in another encoding.
     Reencode,
-    /// No payload of the target holds it: send commands.
+    /// Only by commands: no payload that the target accepts can hold it.
     Commands,
 }
 
-/// How `value` gets to `target`, from the type alone.
+/// How `value` can be transferred to `target`, judged by its type alone.
 ///
 /// Dragonfly's hashes and sets with member expiries are `Reencode` here. They can be restored only if no member has an
-/// expiry, which [`write_dump`] finds out.
+/// expiry, which [`write_dump`] checks.
 pub fn plan(value: &RawValue, target: &TargetFormat) -> Plan {
     match accepted(value.type_id(), target) {
         Some(same) if same == value.type_id() => Plan::Verbatim,
@@ -92,14 +92,13 @@ pub fn plan(value: &RawValue, target: &TargetFormat) -> Plan {
     }
 }
 
-/// Appends the payload of `value` for `target` to `out` and tells how it was made. With [`Plan::Commands`] nothing is
-/// appended.
+/// Appends the payload of `value` for `target` to `out`. With [`Plan::Commands`] nothing is appended.
 ///
-/// The footer has the lowest version with which every server that knows the encoding accepts it and that leaves no doubt
-/// about the meaning of the type id: 6, but 11 for a set in a listpack and 80 for Valkey's hash with expiries.
+/// The footer has the lowest version that every server with this encoding accepts and that makes the type id unambiguous:
+/// 6, but 11 for a set in a listpack and 80 for Valkey's hash with expiries.
 ///
 /// # Errors
-/// If the value has to be written again and cannot be read. Nothing is appended then.
+/// If the value has to be re-encoded and is malformed. Nothing is appended.
 pub fn write_dump(value: &RawValue, target: &TargetFormat, out: &mut Vec<u8>) -> Result<Plan, ValueError> {
     let Some(type_id) = accepted(value.type_id(), target) else { return Ok(Plan::Commands) };
     let start = out.len();
@@ -128,7 +127,7 @@ fn write_value(value: &RawValue, type_id: TypeId, out: &mut Vec<u8>) -> Result<P
     }
 }
 
-/// The encoding in which `target` takes a value of `type_id`; the same where it can be.
+/// The encoding in which `target` accepts a value of `type_id`: the same if possible. `None` if there is no such encoding.
 pub(crate) fn accepted(type_id: TypeId, target: &TargetFormat) -> Option<TypeId> {
     let (listpacks, since_7_2) = (target.is_like_redis((7, 0)), target.is_like_redis((7, 2)));
     let or = |known: bool, other: TypeId| if known { type_id } else { other };
@@ -152,7 +151,7 @@ pub(crate) fn accepted(type_id: TypeId, target: &TargetFormat) -> Option<TypeId>
 }
 
 impl TypeId {
-    /// Whether every server from Redis 5.0 on takes it.
+    /// Whether every server since Redis 5.0 accepts it.
     const fn is_universal(self) -> bool {
         matches!(
             self,
@@ -173,7 +172,7 @@ impl TypeId {
 }
 
 impl TargetFormat {
-    /// The encoding in which it keeps hashes with field expiries, if it does.
+    /// Its encoding of hashes with field expiries, if it supports them.
     pub(crate) fn field_expiries(&self) -> Option<TypeId> {
         match self.family {
             Family::Redis => (self.version >= (7, 4)).then_some(TypeId::HashMetadata),
@@ -185,7 +184,7 @@ impl TargetFormat {
         self.family == Family::Redis && self.version >= since
     }
 
-    /// Every Valkey knows what Redis 7.2 knows.
+    /// Every Valkey knows the encodings of Redis 7.2.
     fn is_like_redis(&self, since: (u16, u16)) -> bool {
         self.family == Family::Valkey || self.version >= since
     }

@@ -1,4 +1,4 @@
-//! A DUMP payload back into a value (protocol section 7.9).
+//! Parsing DUMP payloads (protocol section 7.9).
 
 use bytes::{Buf, Bytes};
 use dfly_wire::crc64;
@@ -10,10 +10,10 @@ use crate::type_id::TypeId;
 use crate::value::RawValue;
 use crate::value::elements::located;
 
-/// The value in a payload of any producer. The version in the footer decides what the type id means.
+/// Parses a payload of any server. The version in the footer decides what the type id means.
 ///
 /// # Errors
-/// If the payload is cut, its checksum is wrong, its type is unknown, or the value does not end at the footer.
+/// If the payload is truncated, its checksum is wrong, its type is unknown, or the value does not end at the footer.
 pub fn parse_dump(payload: Bytes) -> Result<RawValue, DumpError> {
     let (body, footer) = split(&payload)?;
     let computed = crc64::checksum(payload.get(..body + VERSION).unwrap_or_default());
@@ -23,10 +23,10 @@ pub fn parse_dump(payload: Bytes) -> Result<RawValue, DumpError> {
     value(payload, body, footer.version)
 }
 
-/// As [`parse_dump`], without a look at the checksum: for payloads of which nobody vouches for it.
+/// As [`parse_dump`], without verifying the checksum.
 ///
 /// # Errors
-/// As [`parse_dump`], the checksum aside.
+/// As [`parse_dump`], except for the checksum.
 pub fn parse_dump_unchecked(payload: Bytes) -> Result<RawValue, DumpError> {
     let (body, footer) = split(&payload)?;
     value(payload, body, footer.version)
@@ -40,7 +40,7 @@ struct Footer {
 const VERSION: usize = 2;
 const CHECKSUM: usize = 8;
 
-/// Where the footer starts, and what it says. A type id precedes it.
+/// The offset of the footer, and its fields. At least the type id precedes it.
 fn split(payload: &[u8]) -> Result<(usize, Footer), DumpError> {
     let too_short = DumpError::TooShort(payload.len());
     let Some((before, checksum)) = payload.split_last_chunk::<CHECKSUM>() else { return Err(too_short) };
@@ -65,16 +65,16 @@ fn value(mut payload: Bytes, body: usize, version: u16) -> Result<RawValue, Dump
     Ok(value)
 }
 
-/// The first version that Valkey numbered by itself.
+/// The first version number of Valkey's own format.
 const VALKEY_SINCE: u16 = 80;
 
-/// Whether the value ends where its bytes end.
+/// Checks that the value ends where its bytes end.
 fn check_end(value: &RawValue) -> Result<(), ValueError> {
     let payload: &[u8] = value.payload();
     let mut scanner = Scanner::in_memory(value.type_id());
     let mut rest = payload;
     while !scanner.is_done() {
-        (rest, _) = scanner.next(rest).map_err(|error| located(&error, payload.len()))?;
+        (rest, _) = scanner.next(rest).map_err(|error| located(error, payload.len()))?;
     }
     match rest {
         [] => Ok(()),

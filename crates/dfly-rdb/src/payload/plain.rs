@@ -1,4 +1,4 @@
-//! Collections written element by element, as every server since Redis 5.0 reads them.
+//! Writing collections element by element, which every server since Redis 5.0 reads.
 
 use dfly_wire::packed;
 
@@ -7,7 +7,7 @@ use crate::error::ValueError;
 use crate::string;
 use crate::value::{Element, RawValue};
 
-/// Appends the elements of `value`. `Commands` if one has an expiry, which this encoding has no place for.
+/// Appends the elements of `value`. `Commands` if one has an expiry, which this encoding cannot hold.
 pub(crate) fn write(value: &RawValue, out: &mut Vec<u8>) -> Result<Plan, ValueError> {
     let mut count = 0_u64;
     for element in value.elements() {
@@ -30,7 +30,7 @@ pub(crate) fn has_expiry(element: &Element<'_>) -> bool {
     matches!(element, Element::Member { expire_at: Some(_), .. } | Element::Field { expire_at: Some(_), .. })
 }
 
-/// Appends an element without its expiry. Whether it was one of a collection.
+/// Appends an element of a collection without its expiry. Returns false for any other element.
 pub(crate) fn write_element(element: &Element<'_>, out: &mut Vec<u8>) -> bool {
     match element {
         Element::Item(text) | Element::Member { member: text, .. } => string::write(text, out),

@@ -1,5 +1,4 @@
-//! Streams in an older encoding: the nodes pass as they are, what stands behind them is written again
-//! (protocol section 7.6.6).
+//! Writing streams in an older encoding: the nodes are copied, the part after them is re-encoded (protocol section 7.6.6).
 
 use dfly_wire::packed::write_uint;
 
@@ -23,7 +22,7 @@ pub(crate) fn write(value: &RawValue, type_id: TypeId, out: &mut Vec<u8>) -> Res
     Ok(Plan::Reencode)
 }
 
-/// Appends the part of a stream that starts where `scanner` stands: nodes, and the tail if it is the last part.
+/// Appends the part of a stream that starts in the state `scanner`: nodes, and the tail if it is the last part.
 pub(crate) fn write_part(
     scanner: Scanner,
     part: &[u8],
@@ -37,12 +36,12 @@ pub(crate) fn write_part(
     Ok(())
 }
 
-/// The nodes with their count, and the tail if it is there.
+/// Splits a part into the nodes, with their count, and the tail, if the part has one.
 fn split(mut scanner: Scanner, part: &[u8]) -> Result<(&[u8], Option<StreamTail>), ValueError> {
     let (mut rest, mut nodes, mut tail) = (part, part.len(), None);
     while !scanner.is_done() && !rest.is_empty() {
         let before = part.len() - rest.len();
-        let (after, unit) = scanner.next(rest).map_err(|error| located(&error, part.len()))?;
+        let (after, unit) = scanner.next(rest).map_err(|error| located(error, part.len()))?;
         if let Unit::Tail(unit) = unit {
             nodes = nodes.min(before);
             tail.get_or_insert_with(StreamTail::default).add(unit)?;

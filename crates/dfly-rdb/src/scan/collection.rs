@@ -1,4 +1,4 @@
-//! Lists, sets, hashes and sorted sets whose elements stand one behind the other (protocol sections 7.6.2 to 7.6.5, 7.8).
+//! Lists, sets, hashes and sorted sets stored element by element (protocol sections 7.6.2 to 7.6.5, 7.8).
 
 use dfly_wire::{Fault, FaultKind, Parsed, UnixMillis, fixed, packed};
 
@@ -69,7 +69,7 @@ impl Scanner {
         Ok((rest, Unit::Field { field, value, expire_at: None }))
     }
 
-    /// Redis 7.4: the expiry stands first, 0 for none; from the release on it counts from `base` and starts at 1.
+    /// Redis 7.4: the expiry is first, 0 for none. Since the final release it is relative to `base` and starts at 1.
     fn field_after_expiry<'a>(&self, input: &'a [u8], base: u64) -> Parsed<'a, Unit<'a>> {
         let (after, ttl) = packed::uint(input)?;
         let (rest, unit) = self.field(after)?;
@@ -112,7 +112,7 @@ impl Scanner {
         Ok((rest, if container == PLAIN { Unit::PlainNode(node) } else { Unit::PackedNode(node) }))
     }
 
-    /// Redis before 4.0: a length byte and the score as text, or one byte for what is not finite.
+    /// Redis before 4.0: a length byte and the score as text, or one byte for infinities and NaN.
     fn text_score<'a>(&self, input: &'a [u8]) -> Parsed<'a, Unit<'a>> {
         let (rest, member) = string(input, self.limit)?;
         let (after, size) = fixed::u8(rest)?;

@@ -1,8 +1,8 @@
-//! Finds where a value ends, unit by unit, and remembers its place: the same machine measures values in the stream and
-//! drives the iteration of elements over what was measured.
+//! Parses a value unit by unit. The same state machine measures values in the stream and iterates over the elements of
+//! measured values.
 //!
 //! A unit is a run of bytes that is consumed at once: a count, an item, a field with its value, a node, a run of raw
-//! bytes. The scanner changes only when a whole unit is there, so that a truncated input can be tried again.
+//! bytes. The scanner changes only when a unit is complete, so parsing can be retried after a truncated input.
 
 use dfly_wire::{Fault, FaultKind, Parsed, UnixMillis, fixed, packed};
 
@@ -20,13 +20,13 @@ use module::ModulePhase;
 use sketch::SketchPhase;
 use stream::StreamPhase;
 
-/// Where a scan stands in a value.
+/// The state of a scan within a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Scanner {
     type_id: TypeId,
-    /// The largest string that is held whole, in bytes.
+    /// The largest string that is held in memory, in bytes.
     limit: usize,
-    /// Raw runs are cut into parts of this size, in bytes.
+    /// Raw runs are split into parts of this size, in bytes.
     part: usize,
     phase: Phase,
 }
@@ -34,9 +34,9 @@ pub(crate) struct Scanner {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
     Start,
-    /// A long string of which only the length stands first.
+    /// At the length of a long string.
     SplitStart,
-    /// Bytes of a long string.
+    /// In the bytes of a long string.
     Split {
         left: u64,
     },
@@ -45,7 +45,7 @@ enum Phase {
         left: u64,
         base: u64,
     },
-    /// The listpack behind a minimum expiry.
+    /// At the listpack after a minimum expiry.
     ListpackBody,
     Module(ModulePhase),
     Sketch(SketchPhase),
@@ -53,12 +53,12 @@ enum Phase {
     Done,
 }
 
-/// What one step found. Strings are as they are stored.
+/// The result of one step. Strings are in their stored form.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Unit<'a> {
     /// Counts and other bytes without an element.
     Silent,
-    /// The one string that is the whole value: a text or a container.
+    /// The whole value in one string: a text or a container.
     Whole(Str<'a>),
     /// The next part of a long string.
     Part(&'a [u8]),
@@ -108,7 +108,7 @@ pub(crate) enum Unit<'a> {
     Run(&'a [u8]),
 }
 
-/// What stands behind the nodes of a stream. It is one element, so a piece never ends inside it.
+/// A part of what follows the nodes of a stream. All parts are one element, so a piece never ends between them.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum TailUnit<'a> {
     Totals { length: u64, last: StreamId, since7: Option<TotalsSince7> },
@@ -120,7 +120,7 @@ pub(crate) enum TailUnit<'a> {
     Silent,
 }
 
-/// What the end of a stream holds since Redis 7.0.
+/// Fields of the end of a stream since Redis 7.0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct TotalsSince7 {
     pub(crate) first: StreamId,
@@ -129,24 +129,24 @@ pub(crate) struct TotalsSince7 {
 }
 
 impl Unit<'_> {
-    /// Whether a piece may end behind this unit.
+    /// Whether a piece may end after this unit.
     pub(crate) fn ends_piece(&self) -> bool {
         !matches!(self, Self::Silent | Self::Tail(_))
     }
 }
 
 impl Scanner {
-    /// A scan of a whole value that holds each string to `limit` and cuts raw runs into parts of `part` bytes.
+    /// A scan of a value with strings of at most `limit` bytes, which splits raw runs into parts of `part` bytes.
     pub(crate) fn new(type_id: TypeId, limit: usize, part: usize) -> Self {
         Self { type_id, limit, part: part.max(8), phase: Phase::Start }
     }
 
-    /// A scan of a long raw string that is cut into parts.
+    /// A scan that splits a long raw string into parts.
     pub(crate) fn split(type_id: TypeId, limit: usize, part: usize) -> Self {
         Self { phase: Phase::SplitStart, ..Self::new(type_id, limit, part) }
     }
 
-    /// A scan of a payload that is in memory: its own size bounds every length.
+    /// A scan of a payload in memory: its size bounds every length.
     pub(crate) fn in_memory(type_id: TypeId) -> Self {
         Self::new(type_id, usize::MAX >> 1, DEFAULT_PART)
     }
@@ -242,7 +242,7 @@ impl Scanner {
         Ok((rest, Unit::Part(part)))
     }
 
-    /// The next part of a run of `left` raw bytes, with what is left behind it.
+    /// The next part of a run of `left` raw bytes, and the number of bytes left after it.
     fn run<'a>(&self, input: &'a [u8], left: u64) -> Parsed<'a, (&'a [u8], u64)> {
         let size = usize::try_from(left).map_or(self.part, |left| left.min(self.part));
         let (rest, part) = fixed::bytes(input, size)?;
@@ -250,10 +250,10 @@ impl Scanner {
     }
 }
 
-/// The size of the parts in which raw runs of a payload in memory are handed over, in bytes. A multiple of eight.
+/// The size of the parts into which raw runs of a payload in memory are split, in bytes. A multiple of eight.
 const DEFAULT_PART: usize = 64 << 10;
 
-/// A packed integer as a count that goes with `n` others.
+/// A packed integer that counts groups of `n` units.
 fn uints<const N: usize>(input: &[u8]) -> Parsed<'_, [u64; N]> {
     let mut values = [0; N];
     let mut rest = input;

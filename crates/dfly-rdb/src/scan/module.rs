@@ -1,4 +1,4 @@
-//! Module values: self-describing items behind the module's id (protocol section 7.8; Redis `rdb.h`, `RDB_MODULE_OPCODE`).
+//! Module values: self-describing items after the module's id (protocol section 7.8; Redis `rdb.h`, `RDB_MODULE_OPCODE`).
 
 use dfly_wire::{Fault, FaultKind, Parsed, fixed, packed};
 
@@ -19,7 +19,7 @@ const DOUBLE: u64 = 4;
 const STRING: u64 = 5;
 
 impl Scanner {
-    /// A scan of a module's items without the id before them.
+    /// A scan of the items of a module without a preceding id.
     pub(crate) fn module_items(limit: usize) -> Self {
         Self { phase: Phase::Module(ModulePhase::Items), ..Self::new(TypeId::Module, limit, 0) }
     }

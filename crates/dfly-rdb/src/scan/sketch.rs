@@ -1,4 +1,4 @@
-//! Dragonfly's sketches (protocol sections 7.6.8 to 7.6.11; `rdb_save.cc`, `SaveSBFObject` and its neighbours).
+//! Dragonfly's sketches (protocol sections 7.6.8 to 7.6.11; `rdb_save.cc`, `SaveSBFObject` and following).
 
 use dfly_wire::{Fault, FaultKind, Parsed, fixed, packed};
 
@@ -13,9 +13,9 @@ pub(super) enum SketchPhase {
     Filter { left: u64 },
     /// At the one string of a filter.
     Bits { left: u64 },
-    /// At the head of a chunk of a filter that has `total` bytes to come.
+    /// At the head of a chunk; `total` bytes of the filter remain.
     Chunk { left: u64, total: u64 },
-    /// In a chunk that has `run` bytes to come, of `total` of the filter.
+    /// In a chunk; `run` bytes of it remain, and `total` of the filter.
     ChunkRun { left: u64, total: u64, run: u64 },
     /// At an item of a Top-K sketch.
     TopItem { left: u64 },

@@ -1,4 +1,4 @@
-//! Streams (protocol section 7.6.6; Redis `rdb.c`, `rdbSaveStreamPEL` and its neighbours; type 26 as Redis 8.6 writes it).
+//! Streams (protocol section 7.6.6; Redis `rdb.c`, `rdbSaveStreamPEL` and following; type 26 as Redis 8.6 writes it).
 
 use dfly_wire::{Fault, FaultKind, Parsed, UnixMillis, fixed, packed};
 
@@ -45,7 +45,7 @@ pub(super) enum StreamPhase {
     ProducerTotals,
 }
 
-/// Stands for "not known" where a group counts what it has read.
+/// The entries that a group has read, if unknown.
 const UNKNOWN_READ: u64 = u64::MAX;
 
 impl Scanner {

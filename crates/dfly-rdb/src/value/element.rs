@@ -11,7 +11,7 @@ use crate::type_id::ModuleId;
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum Element<'a> {
-    /// The bytes of a string, or their next part.
+    /// A string, or its next part.
     String(Text<'a>),
     /// An item of a list, from head to tail.
     Item(Text<'a>),
@@ -40,7 +40,7 @@ pub enum Element<'a> {
     },
     /// An entry of a stream, in ascending order. Deleted ones are left out.
     StreamEntry(StreamEntry<'a>),
-    /// What a stream holds besides its entries; always its last element.
+    /// Everything in a stream except its entries; always its last element.
     StreamTail(Box<StreamTail>),
     /// JSON text, or its next part.
     Json(Text<'a>),
@@ -58,14 +58,15 @@ pub enum Element<'a> {
 
 /// A part of a Bloom filter (protocol section 7.6.8).
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub enum BloomPart<'a> {
-    /// The parameters of the whole; always first.
+    /// The parameters; always first.
     Header(BloomHeader),
     /// The head of the next filter.
     Filter {
-        /// How many hash functions it has.
+        /// Number of hash functions.
         hash_count: u64,
-        /// How many bytes of bits follow, where they come in chunks.
+        /// Number of following bytes of bits, if they are stored in chunks.
         size: Option<u64>,
     },
     /// The next bits of that filter.
@@ -74,6 +75,7 @@ pub enum BloomPart<'a> {
 
 /// A part of a count-min sketch (protocol section 7.6.9).
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub enum CountMinPart<'a> {
     /// The parameters; always first.
     Header(CountMinHeader),
@@ -83,6 +85,7 @@ pub enum CountMinPart<'a> {
 
 /// A part of a Top-K sketch (protocol section 7.6.10).
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub enum TopKPart<'a> {
     /// The parameters; always first.
     Header(TopKHeader),
@@ -99,12 +102,13 @@ pub enum TopKPart<'a> {
 
 /// A part of a Cuckoo filter (protocol section 7.6.11).
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub enum CuckooPart<'a> {
     /// The parameters; always first.
     Header(CuckooHeader),
     /// The head of the next filter.
     Filter {
-        /// How many bytes of buckets follow.
+        /// Number of following bytes of buckets.
         size: u64,
     },
     /// The next buckets of that filter.
@@ -113,6 +117,7 @@ pub enum CuckooPart<'a> {
 
 /// A part of a module's value (protocol section 7.8).
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub enum ModulePart<'a> {
     /// The module's data type; always first.
     Id(ModuleId),
@@ -120,9 +125,9 @@ pub enum ModulePart<'a> {
     Signed(i64),
     /// An unsigned integer.
     Unsigned(u64),
-    /// A number of 32 bits.
+    /// A 32-bit floating-point number.
     Float(f32),
-    /// A number of 64 bits.
+    /// A 64-bit floating-point number.
     Double(f64),
     /// A byte string.
     String(Text<'a>),

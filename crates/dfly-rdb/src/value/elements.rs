@@ -1,6 +1,6 @@
 //! Iterates over the elements of a value or of a piece of one.
 
-use dfly_wire::{Fault, FaultKind, UnixMillis};
+use dfly_wire::{FaultKind, ParseError, UnixMillis};
 
 use super::element::{BloomPart, CountMinPart, CuckooPart, Element, ModulePart, TopKPart};
 use super::stream::{StreamNode, StreamTail};
@@ -14,15 +14,15 @@ use crate::string::Str;
 use crate::text::{IntBuffer, Text};
 use crate::type_id::{Class, TypeId};
 
-/// The elements of a value or of a piece of it, in the order of the payload. Ends behind the first error.
+/// The elements of a value or of a piece of it, in the order of the payload. The iteration ends after the first error.
 #[derive(Debug, Clone)]
 pub struct Elements<'a> {
     scanner: Scanner,
     input: &'a [u8],
     rest: &'a [u8],
-    /// The container whose elements come next.
+    /// The container that is being iterated.
     inner: Option<Inner<'a>>,
-    /// The value ends where the input ends.
+    /// Whether the input is a whole value.
     whole: bool,
     over: bool,
 }
@@ -54,7 +54,7 @@ impl<'a> Elements<'a> {
         Self { scanner, input, rest: input, inner: None, whole: false, over: false }
     }
 
-    /// The next element behind the container that was open, or none.
+    /// The next element after the open container.
     fn outer(&mut self) -> Next<'a> {
         self.inner = None;
         if self.over {
@@ -85,12 +85,12 @@ impl<'a> Elements<'a> {
         if self.scanner.is_done() {
             return Err(ValueError::Trailing { at: self.input.len() - self.rest.len() });
         }
-        let (rest, unit) = self.scanner.next(self.rest).map_err(|error| located(&error, self.input.len()))?;
+        let (rest, unit) = self.scanner.next(self.rest).map_err(|error| located(error, self.input.len()))?;
         self.rest = rest;
         Ok(unit)
     }
 
-    /// The element that a unit is, or none if it only opens a container.
+    /// The element of a unit; `None` if the unit opens a container or has no element.
     fn element(&mut self, unit: Unit<'a>) -> Result<Option<Element<'a>>, ValueError> {
         Ok(Some(match unit {
             Unit::Silent => return Ok(None),
@@ -134,7 +134,7 @@ impl<'a> Elements<'a> {
         Ok(tail)
     }
 
-    /// The next element of the container that is open. An error ends the iteration.
+    /// The next element of the open container. An error ends the iteration.
     #[inline]
     fn inner(&mut self) -> Next<'a> {
         let next = match self.inner.as_mut()? {
@@ -183,13 +183,13 @@ impl<'a> Inner<'a> {
         }
     }
 
-    /// The text that has to follow.
+    /// The text that must follow.
     #[inline]
     fn partner(&mut self) -> Result<Text<'a>, ValueError> {
         self.text().unwrap_or(Err(ValueError::Unpaired))
     }
 
-    /// The next element: one, two or three texts, as the type has it.
+    /// The next element, of one, two or three texts, by the type.
     #[inline]
     fn element(&mut self, type_id: TypeId) -> Next<'a> {
         if let Self::Intset(members) = self {
@@ -239,7 +239,7 @@ fn expiry(text: &Text<'_>) -> Result<Option<UnixMillis>, ValueError> {
     Ok((at != 0).then_some(UnixMillis(at)))
 }
 
-/// The element of a unit that only sketches and modules have.
+/// The element of a unit of a sketch or module.
 fn sketch(type_id: TypeId, unit: Unit<'_>) -> Result<Element<'_>, ValueError> {
     Ok(match (unit, type_id.class()) {
         (Unit::ModuleId(id), _) => Element::Module(ModulePart::Id(id)),
@@ -266,11 +266,11 @@ fn sketch(type_id: TypeId, unit: Unit<'_>) -> Result<Element<'_>, ValueError> {
     })
 }
 
-/// A scanner's fault as a fault of the payload of `length` bytes.
-pub(crate) fn located(error: &nom::Err<Fault>, length: usize) -> ValueError {
-    match *error {
-        nom::Err::Incomplete(_) => ValueError::Truncated { at: length },
-        nom::Err::Error(fault) | nom::Err::Failure(fault) => {
+/// The error of a scanner, with its offset in the payload of `length` bytes.
+pub(crate) fn located(error: ParseError, length: usize) -> ValueError {
+    match error {
+        ParseError::Incomplete(_) => ValueError::Truncated { at: length },
+        ParseError::Invalid(fault) => {
             ValueError::Malformed { at: length.saturating_sub(fault.remaining), kind: fault.kind }
         }
     }

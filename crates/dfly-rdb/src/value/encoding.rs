@@ -1,4 +1,4 @@
-//! Level 2: the containers in which a value keeps its elements.
+//! Level 2: the containers of the elements of a value.
 
 use super::elements::located;
 use super::stream::StreamNode;
@@ -12,8 +12,8 @@ use crate::string::Str;
 use crate::text::Text;
 use crate::type_id::{Class, TypeId};
 
-/// Level 2 of a value: how its elements are packed. Containers are iterated where they stand; a container that is
-/// compressed in the payload is decompressed first.
+/// Level 2 of a value: the containers of its elements. They are iterated in place; a compressed container is decompressed
+/// first.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum Encoding<'a> {
@@ -29,9 +29,9 @@ pub enum Encoding<'a> {
     Zipmap(Zipmap<'a>),
     /// The nodes of a list.
     Quicklist(Nodes<'a>),
-    /// The nodes of a stream; what stands behind them is an element only.
+    /// The nodes of a stream. The part after them is available as an element only.
     Stream(StreamNodes<'a>),
-    /// The elements stand in the payload one by one.
+    /// The elements are stored in the payload one by one.
     Plain,
 }
 
@@ -76,7 +76,7 @@ impl<'a> Units<'a> {
         if self.scanner.is_done() {
             return Ok(None);
         }
-        let (rest, unit) = self.scanner.next(self.rest).map_err(|error| located(&error, self.input.len()))?;
+        let (rest, unit) = self.scanner.next(self.rest).map_err(|error| located(error, self.input.len()))?;
         self.rest = rest;
         Ok(Some(unit))
     }
@@ -89,6 +89,7 @@ impl<'a> Units<'a> {
 
 /// A node of a list.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub enum Node<'a> {
     /// One item.
     Plain(Text<'a>),

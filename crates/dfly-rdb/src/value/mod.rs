@@ -16,7 +16,7 @@ pub use element::{BloomPart, CountMinPart, CuckooPart, Element, ModulePart, TopK
 pub use elements::Elements;
 pub use encoding::{Encoding, Node, Nodes, StreamNodes};
 
-/// A whole value as it stands in a stream: the bytes behind the key, or behind the type of a DUMP payload.
+/// A whole value in its stored form: the bytes after the key in a stream, or after the type id in a DUMP payload.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RawValue {
     type_id: TypeId,
@@ -24,17 +24,17 @@ pub struct RawValue {
 }
 
 impl RawValue {
-    /// A value of `payload` bytes in the encoding `type_id`. The bytes are looked at only when elements are asked for.
+    /// A value of `payload` bytes in the encoding `type_id`. The bytes are not validated until elements are read.
     pub fn new(type_id: TypeId, payload: Bytes) -> Self {
         Self { type_id, payload }
     }
 
-    /// How the value is encoded.
+    /// The encoding.
     pub fn type_id(&self) -> TypeId {
         self.type_id
     }
 
-    /// Level 1: the bytes, without type and key.
+    /// Level 1: the bytes, without type id and key.
     pub fn payload(&self) -> &Bytes {
         &self.payload
     }
@@ -42,17 +42,17 @@ impl RawValue {
     /// Level 2: the containers that hold the elements.
     ///
     /// # Errors
-    /// If the payload is cut, a compressed container cannot be decompressed, or a container's header is wrong.
+    /// If the payload is truncated, a compressed container cannot be decompressed, or the header of a container is wrong.
     pub fn encoding(&self) -> Result<Encoding<'_>, ValueError> {
         Encoding::of(self.type_id, &self.payload)
     }
 
-    /// Level 3: the elements in the order of the payload. Nothing is left out for being expired.
+    /// Level 3: the elements in the order of the payload, including expired ones.
     pub fn elements(&self) -> Elements<'_> {
         Elements::whole(self.type_id, &self.payload)
     }
 
-    /// What kind of value it is.
+    /// The kind of the value.
     pub fn kind(&self) -> ValueKind {
         kind(self.type_id.class(), || match Scanner::in_memory(self.type_id).next(&self.payload) {
             Ok((_, Unit::ModuleId(id))) => Some(id),
@@ -79,16 +79,16 @@ fn kind(class: Class, module: impl FnOnce() -> Option<ModuleId>) -> ValueKind {
 }
 
 impl TypeId {
-    /// What kind of value the encoding holds. A module's name stands in the value only.
+    /// The kind of the value. The id of a module is stored in the value only, so it is `None` here.
     pub fn kind(self) -> ValueKind {
         kind(self.class(), || None)
     }
 }
 
-/// A part of a value that arrives in pieces: whole units of its payload, with the place of the first.
+/// A piece of a value: whole units of its payload.
 ///
-/// The borders depend on the value alone, not on how it arrived. The bytes of all pieces, one behind the other, are the
-/// payload of the value.
+/// The bounds of pieces depend on the value alone, not on how it arrived. The bytes of all pieces together are the payload
+/// of the value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Piece {
     start: Scanner,
@@ -100,12 +100,12 @@ impl Piece {
         Self { start, bytes }
     }
 
-    /// How the value is encoded.
+    /// The encoding.
     pub fn type_id(&self) -> TypeId {
         self.start.type_id()
     }
 
-    /// The place of the first unit.
+    /// The state of the scan at the first unit.
     pub(crate) fn start(&self) -> Scanner {
         self.start
     }
@@ -115,7 +115,7 @@ impl Piece {
         &self.bytes
     }
 
-    /// The elements in this piece. A string or JSON text is one element a piece, a part of the whole.
+    /// The elements in this piece. A piece of a string or JSON text is one element.
     pub fn elements(&self) -> Elements<'_> {
         Elements::part(self.start, &self.bytes)
     }

@@ -1,4 +1,4 @@
-//! Streams: the entries inside nodes, and what stands behind the nodes (protocol section 7.6.6; Redis `t_stream.c`).
+//! Streams: the entries inside nodes, and the part after the nodes (protocol section 7.6.6; Redis `t_stream.c`).
 
 use std::fmt;
 
@@ -14,9 +14,9 @@ use crate::text::Text;
 /// The id of a stream entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct StreamId {
-    /// Milliseconds since the epoch, as the writer says.
+    /// Milliseconds since the epoch, as set by the server or client.
     pub ms: u64,
-    /// The number within the millisecond.
+    /// Sequence number within the millisecond.
     pub seq: u64,
 }
 
@@ -31,9 +31,9 @@ impl fmt::Display for StreamId {
 pub struct StreamEntry<'a> {
     id: StreamId,
     node: Body<'a>,
-    /// Where the names stand in the node, if they are those of its first entry.
+    /// Offset of the names in the node, if they are those of its first entry.
     names: Option<usize>,
-    /// Where the values stand in the node, or names and values in turn.
+    /// Offset of the values in the node, or of alternating names and values.
     values: usize,
     fields: u64,
 }
@@ -44,17 +44,17 @@ impl<'a> StreamEntry<'a> {
         self.id
     }
 
-    /// How many fields it has; names may repeat.
+    /// The number of fields. Names may repeat.
     pub fn len(&self) -> u64 {
         self.fields
     }
 
-    /// Whether it has none.
+    /// Whether it has no fields.
     pub fn is_empty(&self) -> bool {
         self.fields == 0
     }
 
-    /// Names and values in their order.
+    /// Names and values, in order.
     pub fn fields(&self) -> StreamFields<'a> {
         let at = |at| ListpackIter::at_place(self.node.clone(), at);
         StreamFields { names: self.names.map(at), values: at(self.values), left: self.fields }
@@ -67,10 +67,10 @@ impl PartialEq for StreamEntry<'_> {
     }
 }
 
-/// Names and values of a stream entry. The node was checked up to the end of the entry, so nothing can fail here.
+/// Names and values of a stream entry. The node is validated up to the end of the entry, so iteration cannot fail.
 #[derive(Debug, Clone)]
 pub struct StreamFields<'a> {
-    /// The names of the node's first entry, if this entry has the same.
+    /// The names of the node's first entry, if this entry has the same names.
     names: Option<ListpackIter<'a>>,
     values: ListpackIter<'a>,
     left: u64,
@@ -92,7 +92,7 @@ impl<'a> Iterator for StreamFields<'a> {
 pub struct StreamNode<'a> {
     first: StreamId,
     items: ListpackIter<'a>,
-    /// Where the names of the first entry stand.
+    /// Offset of the names of the first entry.
     names: usize,
     fields: u64,
     left: u64,
@@ -116,7 +116,7 @@ impl<'a> StreamNode<'a> {
         }
     }
 
-    /// The id that the node's entries count from.
+    /// The base of the ids of the node's entries.
     pub fn first_id(&self) -> StreamId {
         self.first
     }
@@ -131,7 +131,7 @@ impl<'a> StreamNode<'a> {
         let elements = if same { Some(fields) } else { fields.checked_mul(2) };
         let elements = elements.ok_or(ValueError::StreamNode("a count is out of range"))?;
         skip(&mut self.items, elements)?;
-        // Flags, the two parts of the id, and the count of fields if it stands there.
+        // Flags, the two parts of the id, and the count of fields if it is stored.
         if count(&mut self.items)? != elements + if same { 3 } else { 4 } {
             return Err(ValueError::StreamNode("an entry's backward count is wrong"));
         }
@@ -184,23 +184,23 @@ fn skip(items: &mut ListpackIter<'_>, elements: u64) -> Result<(), ValueError> {
     Ok(())
 }
 
-/// What a stream holds besides its entries.
+/// Everything in a stream except its entries.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct StreamTail {
     /// Entries that are not deleted.
     pub length: u64,
-    /// The last id that was given.
+    /// The last id that was assigned.
     pub last_id: StreamId,
     /// The first entry that is not deleted. `None` in the encoding of Redis before 7.0.
     pub first_id: Option<StreamId>,
     /// The largest id that was deleted. `None` in the encoding of Redis before 7.0.
     pub max_deleted_id: Option<StreamId>,
-    /// How many entries were ever added. `None` in the encoding of Redis before 7.0.
+    /// Number of entries that were ever added. `None` in the encoding of Redis before 7.0.
     pub entries_added: Option<u64>,
     /// The consumer groups.
     pub groups: Vec<StreamGroup>,
-    /// Redis 8.6: how ids of idempotent producers are kept. The ids themselves are left out.
+    /// Redis 8.6: how ids of idempotent producers are kept. The ids themselves are not read.
     pub producers: Option<StreamProducers>,
 }
 
@@ -212,25 +212,25 @@ pub struct StreamGroup {
     pub name: Bytes,
     /// The last id that was delivered.
     pub last_id: StreamId,
-    /// How many entries it has read. `None` if the server does not know or the encoding has it not.
+    /// Number of entries that it has read. `None` if the server does not know it or the encoding does not hold it.
     pub entries_read: Option<u64>,
-    /// What is delivered and not acknowledged, ascending by id.
+    /// Delivered entries that are not acknowledged, ascending by id.
     pub pending: Vec<StreamPending>,
     /// Its consumers.
     pub consumers: Vec<StreamConsumer>,
 }
 
-/// An entry that is delivered and not acknowledged.
+/// A delivered entry that is not acknowledged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct StreamPending {
-    /// The entry, which may be deleted.
+    /// The id of the entry, which may be deleted.
     pub id: StreamId,
     /// When it was delivered last.
     pub delivered_at: UnixMillis,
-    /// How often it was delivered.
+    /// Number of deliveries.
     pub deliveries: u64,
-    /// Who has it: an index into the group's consumers.
+    /// Its consumer: an index into the group's consumers.
     pub consumer: Option<usize>,
 }
 
@@ -242,7 +242,7 @@ pub struct StreamConsumer {
     pub name: Bytes,
     /// When it was last seen.
     pub seen_at: UnixMillis,
-    /// When it last got an entry. `None` if never, or if the encoding has it not.
+    /// When it last got an entry. `None` if it never did, or if the encoding does not hold it.
     pub active_at: Option<UnixMillis>,
 }
 
@@ -250,14 +250,14 @@ pub struct StreamConsumer {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct StreamProducers {
-    /// For how many seconds.
+    /// For this many seconds.
     pub duration_seconds: u64,
-    /// How many a producer.
+    /// This many per producer.
     pub max_entries: u64,
 }
 
 impl StreamTail {
-    /// Adds what one unit of the tail says.
+    /// Adds one unit of the tail.
     pub(crate) fn add(&mut self, unit: TailUnit<'_>) -> Result<(), ValueError> {
         match unit {
             TailUnit::Totals { length, last, since7 } => {

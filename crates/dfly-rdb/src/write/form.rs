@@ -1,22 +1,22 @@
-//! In which encoding a value stands in a file for a target.
+//! The encoding of a value in a file for a target.
 
 use crate::payload::{TargetFormat, accepted};
 use crate::type_id::{Class, TypeId};
 
-/// How a value gets into a file.
+/// How a value is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Form {
-    /// Its bytes as they are.
+    /// Its bytes, unchanged.
     Same,
     /// Element by element.
     Plain(TypeId),
     /// Field by field, with the expiry of each.
     Expiring(TypeId),
-    /// The nodes as they are, what stands behind them again.
+    /// The nodes unchanged, and the part after them re-encoded.
     Stream(TypeId),
 }
 
-/// How a value of `type_id` gets into a file for `target`; `None` if the server cannot hold it.
+/// How a value of `type_id` is written for `target`; `None` if the server does not support it.
 pub(super) fn form(type_id: TypeId, target: &TargetFormat) -> Option<Form> {
     let known = accepted(type_id, target);
     if known == Some(type_id) {

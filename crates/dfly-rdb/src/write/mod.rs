@@ -1,8 +1,8 @@
-//! RDB files that a server of a given version loads, made of values as they stand in any stream (protocol section 7;
-//! Redis `rdb.c`, `rdbSaveRio`; Valkey `rdb.c`).
+//! Writing RDB files for a server of a given version, from values of any stream (protocol section 7; Redis `rdb.c`,
+//! `rdbSaveRio`; Valkey `rdb.c`).
 //!
-//! [`RdbWriter`] appends to a buffer of the caller, which may be emptied between any two calls. A whole value is one call;
-//! one that arrives in pieces is collected by a [`ValueWriter`], because its count stands before its elements.
+//! [`RdbWriter`] appends to a buffer of the caller, which may be emptied between any two calls. A whole value is one call.
+//! A value that arrives in pieces is collected by a [`ValueWriter`] first, because its count precedes its elements.
 //!
 //! ```
 //! use dfly_rdb::payload::TargetFormat;
@@ -36,16 +36,16 @@ mod value;
 
 pub use value::ValueWriter;
 
-/// What became of a value.
+/// How a value was written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Written {
-    /// Its bytes stand in the file as they are.
+    /// Its bytes are in the file unchanged.
     Verbatim,
-    /// All of it stands in the file, in another encoding.
+    /// All of it is in the file, in another encoding.
     Reencoded,
-    /// All of it but the expiries of its fields or members, which the server cannot hold.
+    /// In another encoding, without the expiries of its fields or members, which the server does not support.
     WithoutExpiries,
-    /// The server cannot hold it: nothing was written.
+    /// The server does not support it. Nothing was written.
     Unsupported,
 }
 
@@ -59,22 +59,17 @@ pub struct RdbWriter {
 }
 
 impl RdbWriter {
-    /// A file for `target`, Redis 5.0 or later or any Valkey. [`Self::start`] comes first.
+    /// A file for `target`: Redis 5.0 or later, or any Valkey. Call [`Self::start`] first.
     pub fn new(target: TargetFormat) -> Self {
         Self { target, db: None, checksum: Running::new() }
     }
 
-    /// Name and version of the format: the one that `target` writes by itself.
+    /// Writes the name and version of the format: those that `target` itself writes.
     pub fn start(&mut self, out: &mut Vec<u8>) {
-        let magic = magic(&self.target);
-        let name = match magic.family {
-            Family::Redis => format!("REDIS{:04}", magic.version),
-            Family::Valkey => format!("VALKEY{:03}", magic.version),
-        };
-        self.append(name.as_bytes(), out);
+        self.append(magic(&self.target).to_string().as_bytes(), out);
     }
 
-    /// A named property.
+    /// Writes a named property.
     pub fn aux(&mut self, key: &[u8], value: &[u8], out: &mut Vec<u8>) {
         self.item(out, |out| {
             out.push(opcode::AUX);
@@ -83,7 +78,7 @@ impl RdbWriter {
         });
     }
 
-    /// A function library; false, and nothing is written, if the server has no functions (Redis before 7.0).
+    /// Writes a function library. Returns false, and writes nothing, if the server has no functions (Redis before 7.0).
     pub fn function(&mut self, source: &[u8], out: &mut Vec<u8>) -> bool {
         let known = self.target.family == Family::Valkey || self.target.version >= (7, 0);
         if known {
@@ -95,7 +90,7 @@ impl RdbWriter {
         known
     }
 
-    /// How many keys `db` has, and how many of them expire: a hint.
+    /// Writes the number of keys in `db`, and of those with an expiry, as a hint.
     pub fn sizes(&mut self, db: DbIndex, (keys, expires): (u64, u64), out: &mut Vec<u8>) {
         self.select(db, out);
         self.item(out, |out| {
@@ -105,10 +100,10 @@ impl RdbWriter {
         });
     }
 
-    /// A key with its whole value.
+    /// Writes a key with its whole value.
     ///
     /// # Errors
-    /// If the value has to be written again and cannot be read. Nothing is written then.
+    /// If the value has to be re-encoded and is malformed. Nothing is written.
     pub fn entry(
         &mut self,
         header: &KeyHeader,
@@ -126,7 +121,7 @@ impl RdbWriter {
         Ok(written)
     }
 
-    /// A key and everything before the body that `value` collected; [`Self::body`] has to follow.
+    /// Writes a key and everything before the body that `value` collected. Call [`Self::body`] next.
     pub fn open(&mut self, header: &KeyHeader, value: &ValueWriter, out: &mut Vec<u8>) {
         self.select(header.db, out);
         self.item(out, |out| {
@@ -137,12 +132,12 @@ impl RdbWriter {
         });
     }
 
-    /// The next bytes of the body that a [`ValueWriter`] collected.
+    /// Writes the next bytes of the body that a [`ValueWriter`] collected.
     pub fn body(&mut self, bytes: &[u8], out: &mut Vec<u8>) {
         self.append(bytes, out);
     }
 
-    /// The end, with the checksum of all that was written.
+    /// Writes the end, with the checksum of the file.
     pub fn finish(&mut self, out: &mut Vec<u8>) {
         self.append(&[opcode::EOF], out);
         out.extend_from_slice(&self.checksum.finish().to_le_bytes());
@@ -170,7 +165,7 @@ impl RdbWriter {
     }
 }
 
-/// What belongs to a key and every server knows. Idle time and frequency are hints that only an evicting server uses.
+/// The attributes of a key that every server knows. Idle time and frequency are hints that only an evicting server uses.
 fn write_attributes(header: &KeyHeader, out: &mut Vec<u8>) {
     if let Some(at) = header.expire_at {
         out.push(opcode::EXPIRE_TIME_MS);
@@ -185,7 +180,7 @@ fn write_attributes(header: &KeyHeader, out: &mut Vec<u8>) {
     }
 }
 
-/// The version that a server writes by itself, which every later one of its family reads (`RDB_VERSION` in `rdb.h`).
+/// The version that the server itself writes, which every later one of its family reads (`RDB_VERSION` in `rdb.h`).
 fn magic(target: &TargetFormat) -> Magic {
     let (family, version) = match (target.family, target.version) {
         (Family::Redis, release) if release < (7, 0) => (Family::Redis, 9),

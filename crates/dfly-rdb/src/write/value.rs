@@ -1,4 +1,4 @@
-//! The body of a value, which stands behind its count.
+//! The body of a value, which follows its count.
 
 use dfly_wire::packed;
 
@@ -11,7 +11,7 @@ use crate::text::Text;
 use crate::type_id::TypeId;
 use crate::value::{Element, Elements, Piece, RawValue};
 
-/// Collects the body of one value, piece by piece, and knows what has to stand before it.
+/// Collects the body of one value piece by piece, and counts its elements.
 #[derive(Debug)]
 pub struct ValueWriter {
     source: TypeId,
@@ -21,12 +21,12 @@ pub struct ValueWriter {
     lost_expiries: bool,
 }
 
-/// Field expiries in Redis's encoding start at 1 for this time, in milliseconds. Counted from here they are absolute, and
-/// the least of them need not be known before the first is written.
+/// The base of field expiries in Redis's encoding, in milliseconds: the value 1 is this time. With this base they are
+/// absolute, so the smallest need not be known before the first is written.
 const EXPIRY_BASE: u64 = 1;
 
 impl ValueWriter {
-    /// For a value of `type_id` that arrives in pieces; `None` if `target` cannot hold it.
+    /// For a value of `type_id` that arrives in pieces; `None` if `target` does not support it.
     pub fn new(type_id: TypeId, target: &TargetFormat) -> Option<Self> {
         let form = form(type_id, target)?;
         Some(Self { source: type_id, form, count: 0, lost_expiries: false })
@@ -44,10 +44,10 @@ impl ValueWriter {
         Some(writer)
     }
 
-    /// Appends what a piece adds to the body.
+    /// Appends a piece to the body.
     ///
     /// # Errors
-    /// If the value has to be written again and the piece cannot be read.
+    /// If the value has to be re-encoded and the piece is malformed.
     pub fn piece(&mut self, piece: &Piece, body: &mut Vec<u8>) -> Result<(), ValueError> {
         match self.form {
             Form::Same => body.extend_from_slice(piece.bytes()),
@@ -67,7 +67,7 @@ impl ValueWriter {
         Ok(())
     }
 
-    /// What became of the value, as far as it was given.
+    /// How the value was written, up to the last piece.
     pub fn written(&self) -> Written {
         match self.form {
             Form::Same => Written::Verbatim,
@@ -84,7 +84,7 @@ impl ValueWriter {
         }
     }
 
-    /// Appends what stands before the body.
+    /// Appends what precedes the body.
     pub(super) fn write_head(&self, out: &mut Vec<u8>) {
         match self.form {
             // The count is the start of the body.
@@ -113,8 +113,8 @@ impl ValueWriter {
     }
 }
 
-/// A field with its expiry as Redis 7.4 (expiry first, counted from the base, 0 for none) or Valkey 9 (expiry last,
-/// absolute, -1 for none) has it.
+/// Appends a field with its expiry in the form of Redis 7.4 (expiry first, relative to the base, 0 for none) or of Valkey 9
+/// (expiry last, absolute, -1 for none).
 fn write_expiring(type_id: TypeId, element: &Element<'_>, out: &mut Vec<u8>) {
     let Element::Field { field, value, expire_at } = element else { return };
     if type_id == TypeId::HashMetadata {

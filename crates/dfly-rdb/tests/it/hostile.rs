@@ -33,7 +33,7 @@ fn an_unknown_item_is_named_with_its_place() {
     check(&Build::stream("VALKEY080").key(31, "k"), "unknown opcode 0x1f at offset 9");
     check(&Build::stream("REDIS0013").key(31, "k"), "unknown opcode 0x1f at offset 9");
     for magic in ["REDIS00x9", "RADIS0009", "REDIS0000", "VALKEY08+", "{\"a\": 1}\n"] {
-        check(&Build::stream(magic), "no magic of a snapshot at offset 0");
+        check(&Build::stream(magic), "no snapshot header (REDIS or VALKEY and a version) at offset 0");
     }
 }
 
@@ -53,7 +53,7 @@ fn a_broken_value_is_named_with_its_key() {
     check(
         &redis().key(4, &long).raw(&[0xc0]),
         &format!(
-            "value of key \"{shown}\"... (type 4): an encoded string marker (0xc0) stands where a plain length is expected at offset 112"
+            "value of key \"{shown}\"... (type 4): an encoded string marker (0xc0) where a plain length is expected at offset 112"
         ),
     );
     check(

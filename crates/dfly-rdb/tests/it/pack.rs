@@ -123,6 +123,7 @@ fn walk_node(node: Node<'_>) -> usize {
         Node::Plain(_) => 1,
         Node::Listpack(listpack) => listpack.iter().count(),
         Node::Ziplist(ziplist) => ziplist.iter().count(),
+        other => panic!("no test for {other:?}"),
     }
 }
 

@@ -1,4 +1,4 @@
-//! The reply to CLUSTER SHARDS: a map of slots and nodes for each shard. Fields that are not known are passed over.
+//! The reply to CLUSTER SHARDS: a map of slots and nodes for each shard. Unknown fields are ignored.
 
 use std::ops::RangeInclusive;
 
@@ -30,7 +30,8 @@ fn read_shard(entry: Entry, shard: &Reply) -> Result<Option<Shard>, TopologyErro
     Ok(found.map(|primary| Shard { slots, primary, replicas }))
 }
 
-/// The number of the one primary. One that failed stays in its shard (Valkey 9.1), and counts only if there is no other.
+/// The index of the primary, or the number of primaries if it is not one. A failed primary stays in its shard (Valkey 9.1),
+/// and counts only if there is no other.
 fn primary(nodes: &[(Node, Role)]) -> Result<usize, usize> {
     let all = || {
         nodes

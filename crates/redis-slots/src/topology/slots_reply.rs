@@ -1,5 +1,5 @@
 //! The reply to CLUSTER SLOTS: for each range of slots its ends, its primary and its replicas. A node is its host, port and
-//! id, since Redis 7.0 followed by a map of what else is known of it.
+//! id, followed by a map of further fields since Redis 7.0.
 
 use std::ops::RangeInclusive;
 

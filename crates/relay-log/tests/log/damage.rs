@@ -157,7 +157,7 @@ fn missing_overlapping_and_misnamed_segments_are_refused() {
     fs::write(&copy, &segment_bytes[0]).unwrap();
     assert!(fails().contains("00011.relay"), "{}", fails());
     fs::rename(&copy, dir.path().join("11.relay")).unwrap();
-    assert!(fails().contains("is called like no segment"), "{}", fails());
+    assert!(fails().contains("is not named like a segment"), "{}", fails());
     fs::remove_file(dir.path().join("11.relay")).unwrap();
 
     fs::write(&paths[0], &segment_bytes[1]).unwrap();

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow, bail, ensure};
 use bytes::Bytes;
-use dfly_rdb::{Config, Event, Family, Magic, Reader};
+use dfly_rdb::{Config, Event, Magic, Reader};
 
 /// Opens a reader at the start of a file.
 pub(super) fn open(path: &Path, config: Config) -> anyhow::Result<Reader<File>> {
@@ -87,11 +87,7 @@ impl Head {
 
     /// The name of the format, such as `REDIS0010`.
     pub(super) fn format(&self) -> String {
-        match self.magic {
-            Some(Magic { family: Family::Redis, version }) => format!("REDIS{version:04}"),
-            Some(Magic { family: Family::Valkey, version }) => format!("VALKEY{version:03}"),
-            None => String::new(),
-        }
+        self.magic.map(|magic| magic.to_string()).unwrap_or_default()
     }
 }
 

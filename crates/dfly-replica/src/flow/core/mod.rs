@@ -144,6 +144,7 @@ impl FlowCore {
         self.relay(buffer, want, now)?;
         self.ask_source(now.instant);
         self.acknowledge(now.instant);
+        self.publish(now.instant);
         Ok(want)
     }
 
@@ -341,13 +342,18 @@ impl FlowCore {
 
     fn settle(&mut self, position: Position, now: Instant) {
         self.positions.settle(position);
+        self.publish(now);
+        self.confirm_scan();
+    }
+
+    /// Reports where the flow stands.
+    fn publish(&self, now: Instant) {
         if let (Some(at), Some(counters)) = (self.positions.advance(), self.counters.flow(self.id))
             && self.positions.has_entered()
         {
             counters.set_positions(at.received, at.durable.next, now);
             counters.set_waiting(self.refetch.len(), self.refetch.oldest(), self.writer.expiring_keys());
         }
-        self.confirm_scan();
     }
 
     /// The session has something to say about a flush.
