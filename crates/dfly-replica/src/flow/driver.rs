@@ -90,6 +90,7 @@ impl FlowDriver {
             let want = match self.advance() {
                 // What is in flight must not reach the target behind the flush that the session carries out.
                 Err(flushed @ FlowError::FlushedInSync(_)) => {
+                    self.core.discard();
                     return match self.drain().await? {
                         FlowEnd::TargetLost(error) => Ok(FlowEnd::TargetLost(error)),
                         FlowEnd::Drained(_) | FlowEnd::SourceLost(..) => Err(flushed),

@@ -187,6 +187,11 @@ impl FlowWriter {
         target.commit(&mut self.batch, tag, now.instant);
     }
 
+    /// Forgets what is not committed.
+    pub(crate) fn discard(&mut self) {
+        self.batch.truncate(0);
+    }
+
     pub(crate) fn take_losses(&mut self) -> Losses {
         self.translator.take_losses()
     }

@@ -237,6 +237,11 @@ impl Stage {
         self.compare_in(order, scenario);
     }
 
+    /// Behind a disk, which answers when it does.
+    pub(crate) fn compare_without_borders(self, scenario: &str) {
+        self.compare_in(Order::WithoutBorders, scenario);
+    }
+
     fn compare_in(self, order: Order, scenario: &str) {
         assert_eq!(self.master.violations(), [""; 0], "{scenario}");
         let place = if self.target.is_cluster() { "cluster" } else { "single" };

@@ -54,6 +54,11 @@ impl FlowCore {
         Ok(want)
     }
 
+    /// The target is flushed, and the synchronisation begins anew: what is not committed is of no use.
+    pub(crate) fn discard(&mut self) {
+        self.writer.discard();
+    }
+
     /// Commits what is left: keys that are to be refetched, say, because the last batch was refused.
     pub(crate) fn commit_rest(&mut self, target: &mut dyn TargetWriter, now: Now) {
         if !self.flush.is_reached() {

@@ -110,6 +110,7 @@ impl FlowCore {
                     self.refetch.remove(&key);
                     self.tell_not_refetched(&key, RefetchOutcome::Superseded);
                 }
+                self.write_notes(target);
                 checked.iter().for_each(|key| self.writer.check(key, target));
                 return self.apply_record(&record, lsn, target, now);
             }

@@ -85,6 +85,19 @@ pub(super) fn distinct(commands: &[Command]) -> Vec<Command> {
     commands.iter().map(nameless).collect::<BTreeSet<_>>().into_iter().collect()
 }
 
+/// What the transactions hold, without their borders and positions.
+pub(super) fn without_borders(commands: &[Command]) -> Vec<Command> {
+    let is_border = |command: &Command| match &command[0][..] {
+        b"WATCH" | b"MULTI" | b"EXEC" => true,
+        b"EVAL" => command.iter().any(|word| word.starts_with(b"df2redis:guard:")),
+        b"HSET" => command[1].starts_with(b"df2redis:{") || command[1] == "df2redis:checkpoint",
+        // A value that is of use behind one transaction alone.
+        b"SET" => command[1].starts_with(b"df2redis:expiries:"),
+        _ => false,
+    };
+    commands.iter().filter(|command| !is_border(command)).cloned().collect()
+}
+
 fn slot_of(command: &Command) -> Option<Slot> {
     let at = match &command[0][..] {
         b"MULTI" | b"EXEC" | b"CLIENT" | b"ASKING" => return None,

@@ -8,7 +8,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::masks::Spoken;
 use super::roles::Role;
-use super::slots::{distinct, last_questions, last_stores, slot_by_slot};
+use super::slots::{distinct, last_questions, last_stores, slot_by_slot, without_borders};
 use crate::resp::Command;
 
 /// A word above this length is shown by its hash, in bytes.
@@ -41,6 +41,8 @@ pub(crate) enum Order {
     AsSent,
     /// To a cluster: slot by slot, and without the order and the number of questions about positions.
     SlotBySlot,
+    /// Through a disk: which records share a transaction depends on how soon it answers, so only what the transactions hold.
+    WithoutBorders,
 }
 
 /// How much of them is shown, and in which order.
@@ -89,7 +91,9 @@ fn section(nth: usize, spoken: &Spoken, (order, is_cluster): (Order, bool)) -> S
     let role = Role::of(spoken);
     let commands = match (&role, order) {
         (Role::Writer(_), Order::SlotBySlot) => slot_by_slot(&spoken.commands),
-        (Role::Keeper(_), Order::SlotBySlot) => distinct(&spoken.commands),
+        (Role::Writer(_), Order::WithoutBorders) if is_cluster => without_borders(&slot_by_slot(&spoken.commands)),
+        (Role::Writer(_), Order::WithoutBorders) => without_borders(&spoken.commands),
+        (Role::Keeper(_), Order::SlotBySlot | Order::WithoutBorders) => distinct(&spoken.commands),
         // A single server's first position of a flow is stored once, so nothing is left out there.
         (Role::Writer(_), Order::AsSent) if is_cluster => last_stores(spoken),
         (Role::Keeper(_), Order::AsSent) => last_questions(spoken),
