@@ -127,17 +127,13 @@ pub enum Error {
         answer: String,
     },
     /// Something of the target is to be removed that a run needs.
-    #[error(
-        "df2redis writes to the target ({connections} connections); stop it first"
-    )]
+    #[error("df2redis writes to the target ({connections} connections); stop it first")]
     InUse {
         /// How many it has.
         connections: usize,
     },
     /// A first start finds keys, and was not told what to do with them.
-    #[error(
-        "the target holds {keys} keys and no positions of a run before; say what becomes of them"
-    )]
+    #[error("the target holds {keys} keys and no positions of a run before; say what becomes of them")]
     NotEmpty {
         /// How many.
         keys: u64,

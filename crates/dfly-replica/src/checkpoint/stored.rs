@@ -284,7 +284,9 @@ mod tests {
         let request = checkpoint.request("me", &SyncMetadata::default());
         let mut held: BTreeMap<String, String> = request
             .chunks(2)
-            .map(|pair| (String::from_utf8(pair[0].clone()).unwrap(), String::from_utf8(pair[1].clone()).unwrap()))
+            .map(|pair| {
+                (String::from_utf8(pair[0].clone()).unwrap(), String::from_utf8(pair[1].clone()).unwrap())
+            })
             .collect();
         assert_eq!(stored(&held), Stored::Whole(checkpoint));
         held.insert("refused".to_owned(), "LSET \"k\": no such key".to_owned());

@@ -289,7 +289,9 @@ impl FlowDriver {
         loop {
             let want = match self.core.relays() {
                 true => self.relay_rest().await?,
-                false => self.core.apply_rest(&mut self.conn.buffer, &mut *self.target, self.clock.moment())?,
+                false => {
+                    self.core.apply_rest(&mut self.conn.buffer, &mut *self.target, self.clock.moment())?
+                }
             };
             if want == Want::Disk {
                 self.act().await?;

@@ -84,7 +84,9 @@ fn carry_out(log: &mut RelayLog, work: RelayWork) -> Result<RelayDone, LogError>
             Err(error) => (done.rejected, done.failure) = (Some(frame), Some(error.to_string())),
         }
     }
-    if work.syncs && let Err(error) = log.sync() {
+    if work.syncs
+        && let Err(error) = log.sync()
+    {
         done.failure = Some(error.to_string());
     }
     if work.reads {

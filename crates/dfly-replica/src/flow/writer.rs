@@ -92,7 +92,11 @@ impl FlowWriter {
     }
 
     /// Writes a record that was received at `received`.
-    pub(crate) fn record(&mut self, record: &Command, received: UnixMillis) -> Result<Effect, TranslateError> {
+    pub(crate) fn record(
+        &mut self,
+        record: &Command,
+        received: UnixMillis,
+    ) -> Result<Effect, TranslateError> {
         self.translator.record(record, &mut Output { now: received, commands: &mut self.batch })
     }
 

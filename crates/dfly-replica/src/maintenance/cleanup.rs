@@ -8,12 +8,12 @@ use redis_resp::connection::{Endpoint, Peer};
 
 use crate::config::{EngineConfig, TargetMode};
 use crate::error::Error;
-use crate::target::tasks;
 use crate::target::connect::connect_target;
 use crate::target::databases::databases;
 use crate::target::eviction::count_others;
 use crate::target::keyspace_scan::KeyspaceScan;
 use crate::target::questions::demand;
+use crate::target::tasks;
 
 /// What is to be cleaned up.
 #[derive(Debug, Clone)]

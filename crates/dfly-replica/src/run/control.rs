@@ -126,9 +126,12 @@ impl Control {
     }
 }
 
+/// To whom the outcome of a refetch is told.
+type RefetchedSender = oneshot::Sender<Result<Refetched, ControlError>>;
+
 /// What a session has to do for a request.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Deed {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Instruction {
     Pause(bool),
     /// Keys are to be given to the flows that own them.
     Refetch,
@@ -140,7 +143,7 @@ pub(crate) enum Deed {
 struct Awaited {
     left: Vec<SourceKey>,
     done: Refetched,
-    answer: oneshot::Sender<Result<Refetched, ControlError>>,
+    answer: RefetchedSender,
 }
 
 /// Where the run is to end.
@@ -159,7 +162,7 @@ pub(crate) struct ControlDesk {
     flows: BTreeMap<FlowId, mpsc::Sender<FlowRequest>>,
     is_paused: bool,
     limits: Option<RateLimits>,
-    unrouted: Vec<(Vec<SourceKey>, oneshot::Sender<Result<Refetched, ControlError>>)>,
+    unrouted: Vec<(Vec<SourceKey>, RefetchedSender)>,
     awaited: Vec<Awaited>,
     drain: Option<Drain>,
 }
@@ -189,7 +192,10 @@ fn reply<T>(answer: oneshot::Sender<T>, value: T) {
 
 impl ControlDesk {
     /// A session begins with these flows.
-    pub(crate) fn begin_session(&mut self, flows: impl IntoIterator<Item = (FlowId, mpsc::Sender<FlowRequest>)>) {
+    pub(crate) fn begin_session(
+        &mut self,
+        flows: impl IntoIterator<Item = (FlowId, mpsc::Sender<FlowRequest>)>,
+    ) {
         self.flows = flows.into_iter().collect();
         if self.is_paused {
             self.tell_all(&FlowRequest::Pause);
@@ -212,32 +218,32 @@ impl ControlDesk {
     }
 
     /// Waits for the next request. Safe to cancel.
-    pub(crate) async fn next_deed(&mut self) -> Deed {
+    pub(crate) async fn next_instruction(&mut self) -> Instruction {
         if self.is_closed {
             std::future::pending::<()>().await;
         }
         match self.requests.recv().await {
             Some(Request::Refetch(keys, answer)) => {
                 self.unrouted.push((keys, answer));
-                Deed::Refetch
+                Instruction::Refetch
             }
             Some(Request::Pause(is_paused)) => {
                 self.is_paused = is_paused;
                 self.tell_all(&if is_paused { FlowRequest::Pause } else { FlowRequest::Resume });
-                Deed::Pause(is_paused)
+                Instruction::Pause(is_paused)
             }
             Some(Request::Limit(limits)) => {
                 self.limits = Some(limits);
                 self.tell_limits(limits);
-                Deed::Nothing
+                Instruction::Nothing
             }
             Some(Request::StopAt(positions, answer)) => {
                 self.begin_drain(positions, answer);
-                Deed::Nothing
+                Instruction::Nothing
             }
             None => {
                 self.is_closed = true;
-                Deed::Nothing
+                Instruction::Nothing
             }
         }
     }
@@ -262,7 +268,8 @@ impl ControlDesk {
             for key in &keys {
                 by_flow.entry(sharding.owner(&key.name, flows)).or_default().push(key.clone());
             }
-            let are_told = by_flow.into_iter().all(|(flow, keys)| self.tell(flow, FlowRequest::Refetch(keys)));
+            let are_told =
+                by_flow.into_iter().all(|(flow, keys)| self.tell(flow, FlowRequest::Refetch(keys)));
             match are_told {
                 true if keys.is_empty() => reply(answer, Ok(Vec::new())),
                 true => self.awaited.push(Awaited { left: keys, done: Vec::new(), answer }),

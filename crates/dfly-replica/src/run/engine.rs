@@ -251,7 +251,9 @@ impl Engine {
             return Ok(None);
         }
         if let SessionEnd::Flushed(flush) = end {
-            info!("the source was flushed during the full synchronisation: flushing the target and starting over");
+            info!(
+                "the source was flushed during the full synchronisation: flushing the target and starting over"
+            );
             follow_flush(&self.config, flush, &self.owner()).await?;
         }
         self.say(&end);

@@ -31,10 +31,12 @@ impl Latency {
     pub fn quantile(&self, per_mille: u64) -> Option<Duration> {
         let wanted = (self.count() * per_mille).div_ceil(1000).max(1);
         let mut seen = 0;
-        self.buckets().find(|(_, count)| {
-            seen += count;
-            seen >= wanted
-        })?.0
+        self.buckets()
+            .find(|(_, count)| {
+                seen += count;
+                seen >= wanted
+            })?
+            .0
     }
 }
 

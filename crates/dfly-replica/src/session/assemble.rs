@@ -142,10 +142,10 @@ pub(crate) async fn open(
         sync: metadata.sync.clone(),
         safety: crate::target::cluster::durability::Safety::default(),
     };
-    let resumption = agreed.known.as_ref().map(|known| Resumption {
-        at: known.checkpoint(),
-        is_of_another_master: known.is_of_another(),
-    });
+    let resumption = agreed
+        .known
+        .as_ref()
+        .map(|known| Resumption { at: known.checkpoint(), is_of_another_master: known.is_of_another() });
     let session_target = session_target.meet(&mut target, resumption).await?;
     let (mut running, shared) = assemble((control, session), counters, session_target, metadata);
     match (agreed.plan, opening, agreed.known) {
@@ -229,14 +229,8 @@ fn assemble(
     counters.set_removing_extra_keys(metadata.sweep);
     let is_over_data = metadata.sweep || metadata.keep;
     let incoming = Incoming { signals, refetched, scan_settled: Some(scan_settled), source_lsns };
-    let parts = SessionParts {
-        config: Arc::clone(&config),
-        control,
-        session,
-        counters,
-        incoming,
-        stop_flows,
-    };
+    let parts =
+        SessionParts { config: Arc::clone(&config), control, session, counters, incoming, stop_flows };
     let mut running = Running::new(parts);
     running.metadata = metadata;
     running.helpers.spawn({
@@ -365,7 +359,12 @@ impl Running {
                 ownership,
             },
             refetch,
-            writer: FlowWriter::new(id.0, Arc::clone(&config.rules), translator, rate(config.target_ops_per_second)),
+            writer: FlowWriter::new(
+                id.0,
+                Arc::clone(&config.rules),
+                translator,
+                rate(config.target_ops_per_second),
+            ),
             reading: rate(config.snapshot_bytes_per_second),
             counters: Arc::clone(&self.counters),
         };

@@ -23,7 +23,7 @@ use crate::flow::driver::FlowEnd;
 use crate::keys::SourceKey;
 use crate::maintenance::extra_keys::ExtraKeysScan;
 use crate::maintenance::scan::ScanLines;
-use crate::run::control::{ControlDesk, Deed};
+use crate::run::control::{ControlDesk, Instruction};
 use crate::run::counters::Counters;
 use crate::run::report::Phase;
 use crate::run::stop::{Stop, told};
@@ -202,14 +202,14 @@ impl Running {
                     Some(Ok((flow, Ok(FlowEnd::TargetLost(error))))) if !is_running => {
                         return Err(Error::Flow { flow, error });
                     }
-                    Some(Ok((flow, end))) => self.on_end(flow, end).await?,
+                    Some(Ok((flow, end))) => self.on_end(flow, end)?,
                     Some(Err(error)) => return Err(Error::Internal(error.to_string())),
                     None => return Ok(()),
                 },
                 Some(ended) = self.helpers.join_next() => self.on_helper(ended),
                 Some((key, outcome)) = self.incoming.refetched.recv() => desk.refetched(&key, outcome),
                 Some(lsns) = self.incoming.source_lsns.recv() => self.counters.set_source(&lsns, Instant::now()),
-                deed = desk.next_deed() => self.on_deed(deed, desk),
+                instruction = desk.next_instruction() => self.on_instruction(instruction, desk),
                 _ = ping.tick(), if is_running && !self.ending.is_source_lost() => self.ping(stop).await,
                 _ = report.tick() => {
                     observer.publish(self.phase, &self.counters);
@@ -230,14 +230,14 @@ impl Running {
         self.stop_flows.send_replace(true);
     }
 
-    fn on_deed(&mut self, deed: Deed, desk: &mut ControlDesk) {
-        match deed {
-            Deed::Pause(is_paused) => self.counters.set_paused(is_paused),
-            Deed::Refetch => {
+    fn on_instruction(&mut self, instruction: Instruction, desk: &mut ControlDesk) {
+        match instruction {
+            Instruction::Pause(is_paused) => self.counters.set_paused(is_paused),
+            Instruction::Refetch => {
                 let sharding = self.metadata.sharding.or_else(|| self.counters.owners().certain());
                 desk.route_refetches(sharding, self.session.flows);
             }
-            Deed::Nothing => {}
+            Instruction::Nothing => {}
         }
     }
 
@@ -336,7 +336,7 @@ impl Running {
         }
     }
 
-    async fn on_end(&mut self, flow: FlowId, end: Result<FlowEnd, FlowError>) -> Result<(), Error> {
+    fn on_end(&mut self, flow: FlowId, end: Result<FlowEnd, FlowError>) -> Result<(), Error> {
         match end {
             Ok(FlowEnd::Drained(durable)) => {
                 self.ends.insert(flow, durable);
@@ -402,7 +402,9 @@ impl Running {
             Ok(HelperEnd::ExtraKeys(Ok(()))) => {
                 self.metadata.sweep = false;
                 self.counters.set_removing_extra_keys(false);
-                self.counters.events.push(self.config.clock.now(), "keys that the source does not have are removed");
+                self.counters
+                    .events
+                    .push(self.config.clock.now(), "keys that the source does not have are removed");
             }
             Ok(HelperEnd::ExtraKeys(Err(error))) => {
                 warn!(%error, "keys that the source does not have are not all removed; the next run goes on with it");

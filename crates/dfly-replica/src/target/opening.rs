@@ -51,10 +51,8 @@ impl SessionTarget {
         resumes: Option<Resumption<'_>>,
     ) -> Result<Self, Error> {
         let Some(cluster) = target.cluster() else { return Ok(self) };
-        self.safety = Safety {
-            runs: durability::primary_runs(cluster).await?,
-            replicas: self.config.wait_replicas,
-        };
+        self.safety =
+            Safety { runs: durability::primary_runs(cluster).await?, replicas: self.config.wait_replicas };
         if let Some(Resumption { at, is_of_another_master }) = resumes {
             if is_of_another_master && !clean_shutdown::was_clean(target, at).await? {
                 return Err(Error::AheadOfSource);
@@ -164,7 +162,11 @@ fn refetch_memo(rules: Arc<Rules>, flow: FlowId) -> Memo {
 ///
 /// # Errors
 /// The target's.
-pub(crate) async fn claim(target: &mut TargetConnection, owner: &str, replicas: u16) -> Result<Claimed, Error> {
+pub(crate) async fn claim(
+    target: &mut TargetConnection,
+    owner: &str,
+    replicas: u16,
+) -> Result<Claimed, Error> {
     if Checkpoint::load(target).await? == Stored::Nothing {
         return Ok(Claimed::Nothing);
     }

@@ -231,12 +231,6 @@ impl Stage {
         self.compare_in(Order::AsSent, scenario);
     }
 
-    /// The same, of a cluster slot by slot alone.
-    pub(crate) fn compare_by_slot(self, scenario: &str) {
-        let order = if self.target.is_cluster() { Order::SlotBySlot } else { Order::AsSent };
-        self.compare_in(order, scenario);
-    }
-
     /// Behind a disk, which answers when it does.
     pub(crate) fn compare_without_borders(self, scenario: &str) {
         self.compare_in(Order::WithoutBorders, scenario);

@@ -245,7 +245,8 @@ async fn the_relay_log_is_followed_over() {
             apply_once(&run.master, round).await;
         }
         // The target takes nothing, so all of it that is not in flight is on disk.
-        let relayed = |report: &dfly_replica::Report| report.flows.iter().any(|flow| flow.relay_bytes > 40_000);
+        let relayed =
+            |report: &dfly_replica::Report| report.flows.iter().any(|flow| flow.relay_bytes > 40_000);
         assert!(timeout(LIMIT, run.reports.wait_for(relayed)).await.is_ok(), "{:?}", run.reports.borrow());
         run.stop.send_replace(Stop::Drain);
         let _ended_with_what_is_in_flight = run.task.await.unwrap().is_ok();

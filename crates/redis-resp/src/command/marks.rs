@@ -61,7 +61,11 @@ impl Marks {
     /// The commands of `other` were copied behind the first `base` bytes.
     pub(super) fn append(&mut self, other: &Self, base: usize) {
         let keys = self.keys.len();
-        let moved = |mark: &CommandMark| CommandMark { end: base + mark.end, keys_end: keys + mark.keys_end, ..*mark };
+        let moved = |mark: &CommandMark| CommandMark {
+            end: base + mark.end,
+            keys_end: keys + mark.keys_end,
+            ..*mark
+        };
         self.commands.extend(other.commands.iter().map(moved));
         self.keys.extend_from_slice(&other.keys);
     }

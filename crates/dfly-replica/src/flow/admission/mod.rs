@@ -73,7 +73,9 @@ impl Admission {
         match candidate.held {
             Held::No => {}
             // What was read of a key may be older than this record.
-            Held::Yes if record.all().iter().any(|key| refetch.contains(key)) => return Decision::Refetch(None),
+            Held::Yes if record.all().iter().any(|key| refetch.contains(key)) => {
+                return Decision::Refetch(None);
+            }
             Held::Yes => return Decision::Skip(Skipped::Held),
             Held::Partly => return Decision::Refetch(None),
         }

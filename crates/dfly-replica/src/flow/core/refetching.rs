@@ -43,7 +43,9 @@ impl FlowCore {
             return;
         }
         // The source has, or had, such a key: what becomes of it is not left as it is.
-        for key in record.all().iter().filter(|key| self.refetch.is_ambiguous(key)).cloned().collect::<Vec<_>>() {
+        for key in
+            record.all().iter().filter(|key| self.refetch.is_ambiguous(key)).cloned().collect::<Vec<_>>()
+        {
             self.refetch.add(key, now.instant);
         }
     }
@@ -66,7 +68,11 @@ impl FlowCore {
             );
         }
         if !keys.is_empty() {
-            info!(flow = self.id.0, keys = keys.len(), "keys that may have gone without a record are refetched");
+            info!(
+                flow = self.id.0,
+                keys = keys.len(),
+                "keys that may have gone without a record are refetched"
+            );
         }
         keys.into_iter().for_each(|key| self.refetch.add(key, now.instant));
     }
@@ -100,7 +106,12 @@ impl FlowCore {
     }
 
     /// A key cannot be read: it falls under the policy for what cannot be replicated.
-    fn give_up(&mut self, key: &SourceKey, reason: String, target: &dyn TargetWriter) -> Result<(), FlowError> {
+    fn give_up(
+        &mut self,
+        key: &SourceKey,
+        reason: String,
+        target: &dyn TargetWriter,
+    ) -> Result<(), FlowError> {
         if self.rules.policies.of_loss(Loss::Unreadable) == Policy::Fail {
             let name = key.name.escape_ascii().to_string();
             return Err(FlowError::Unreadable { key: name, db: key.db.0, reason });
@@ -127,7 +138,11 @@ impl FlowCore {
     }
 
     /// Writes the values that hold at this point of the journal.
-    pub(super) fn write_refetched(&mut self, target: &mut dyn TargetWriter, now: Now) -> Result<(), FlowError> {
+    pub(super) fn write_refetched(
+        &mut self,
+        target: &mut dyn TargetWriter,
+        now: Now,
+    ) -> Result<(), FlowError> {
         let Some(next) = self.positions.received().filter(|_| self.positions.has_entered()) else {
             return Ok(());
         };

@@ -82,7 +82,8 @@ impl FlowCore {
     pub(super) fn tell_refetched(&mut self, key: &SourceKey, value: Option<&Fetched>) {
         if self.requests.take(key) {
             let at = self.positions.received().unwrap_or_default();
-            let outcome = if value.is_some() { RefetchOutcome::Written(at) } else { RefetchOutcome::Removed(at) };
+            let outcome =
+                if value.is_some() { RefetchOutcome::Written(at) } else { RefetchOutcome::Removed(at) };
             self.actions.push_back(Action::Refetched(key.clone(), outcome));
         }
     }

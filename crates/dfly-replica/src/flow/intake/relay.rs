@@ -68,14 +68,30 @@ struct Active {
     has_unread: bool,
 }
 
+/// The frame that is to be appended next.
+#[derive(Debug, Default)]
+enum Pending {
+    #[default]
+    Nothing,
+    Offered(Frame),
+    /// The log did not take it: it is offered again, or applied from memory once the log is read.
+    Rejected(Frame),
+}
+
+impl Pending {
+    fn take(&mut self) -> Option<Frame> {
+        match std::mem::take(self) {
+            Self::Nothing => None,
+            Self::Offered(frame) | Self::Rejected(frame) => Some(frame),
+        }
+    }
+}
+
 /// One flow's relay log, as far as it is decided about without a disk.
 #[derive(Debug)]
 pub(crate) struct Relay {
     mode: Mode,
-    /// A frame that is to be appended.
-    pending: Option<Frame>,
-    /// The log did not take `pending`: it is offered again, or applied from memory once the log is read.
-    is_rejected: bool,
+    pending: Pending,
     has_failed: bool,
     is_busy: bool,
     clears: bool,
@@ -89,8 +105,7 @@ impl Relay {
     pub(crate) fn new(has_log: bool) -> Self {
         Self {
             mode: if has_log { Mode::Idle } else { Mode::Absent },
-            pending: None,
-            is_rejected: false,
+            pending: Pending::Nothing,
             has_failed: false,
             is_busy: false,
             clears: false,
@@ -144,17 +159,18 @@ impl Relay {
 
     /// Whether another frame may be made of what has arrived.
     pub(crate) fn has_room(&self) -> bool {
-        self.pending.is_none()
+        matches!(self.pending, Pending::Nothing)
     }
 
     /// A frame of what has arrived.
     pub(crate) fn push(&mut self, frame: Frame) {
-        (self.pending, self.is_rejected) = (Some(frame), false);
+        self.pending = Pending::Offered(frame);
     }
 
     /// Whether all that was given is written, as far as it can be.
     pub(crate) fn is_at_rest(&self) -> bool {
-        !self.is_busy && (self.pending.is_none() || self.is_rejected || self.has_failed) && self.sync_at.is_none()
+        let is_offered = matches!(self.pending, Pending::Offered(_)) && !self.has_failed;
+        !self.is_busy && !is_offered && self.sync_at.is_none()
     }
 
     /// Everything is to be safe as soon as possible.
@@ -182,7 +198,8 @@ impl Relay {
         let syncs = !self.has_failed && self.sync_at.is_some_and(|at| at <= now);
         let release = durable.filter(|durable| *durable > self.released);
         // A log that is full takes no more before something of it is given up.
-        let is_worth_it = !self.has_failed && (!self.is_rejected || release.is_some());
+        let is_worth_it =
+            !self.has_failed && (!matches!(self.pending, Pending::Rejected(_)) || release.is_some());
         let append = if is_worth_it { self.pending.take() } else { None };
         let Mode::Active(active) = &mut self.mode else { return None };
         active.has_unread |= append.is_some();
@@ -205,11 +222,14 @@ impl Relay {
     pub(crate) fn done(&mut self, done: RelayDone) {
         (self.is_busy, self.bytes) = (false, done.bytes);
         if let Some(reason) = done.failure.filter(|_| !self.has_failed) {
-            warn!(reason, "the relay log cannot be written; the source is read only as fast as the target takes");
+            warn!(
+                reason,
+                "the relay log cannot be written; the source is read only as fast as the target takes"
+            );
             (self.has_failed, self.sync_at) = (true, None);
         }
         if let Some(frame) = done.rejected {
-            (self.pending, self.is_rejected) = (Some(frame), true);
+            self.pending = Pending::Rejected(frame);
         }
         if let (Mode::Active(active), Some(frame)) = (&mut self.mode, done.frame) {
             // A frame that is appended from now on is unread again.
@@ -225,9 +245,7 @@ impl Relay {
     pub(crate) fn decode(&mut self) -> Result<Relayed, FlowError> {
         let Mode::Active(active) = &mut self.mode else { return Ok(Relayed::Ended) };
         match active.decoder.decode(&mut active.body)? {
-            Step::Ready(record) => {
-                Ok(Relayed::Record(record, active.decoder.next_lsn(), active.received_at))
-            }
+            Step::Ready(record) => Ok(Relayed::Record(record, active.decoder.next_lsn(), active.received_at)),
             Step::Need(_) => Ok(self.next_frame()),
         }
     }
@@ -245,7 +263,6 @@ impl Relay {
         match self.pending.take() {
             Some(frame) => {
                 active.turn_to(frame);
-                self.is_rejected = false;
                 Relayed::Frame
             }
             None => {
@@ -305,8 +322,7 @@ pub(crate) fn frame_of(
         }
     }
     let next = journal.next_lsn().unwrap_or_default();
-    let frame =
-        Frame { first: first.0, next: next.0, db: DbIndex(0), received_at: now, body: body.into() };
+    let frame = Frame { first: first.0, next: next.0, db: DbIndex(0), received_at: now, body: body.into() };
     Ok(((next > first).then_some(frame), missing))
 }
 
@@ -423,7 +439,8 @@ mod tests {
         relay.begin(Lsn(1), Limits::default(), UnixMillis(0));
         relay.push(frame(1, 3));
         let work = relay.work(None, now).unwrap();
-        let done = RelayDone { failure: Some("disk full".into()), rejected: work.append, ..RelayDone::default() };
+        let done =
+            RelayDone { failure: Some("disk full".into()), rejected: work.append, ..RelayDone::default() };
         relay.done(done);
         assert!(!relay.takes_arrivals() && relay.is_at_rest());
         assert_eq!(drain(&mut relay, &mut disk, now), [2, 3]);

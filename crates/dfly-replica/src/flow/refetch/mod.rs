@@ -272,7 +272,7 @@ mod tests {
         let (old, new) = (key("old:1"), key("new:1"));
         assert!(refetch.contains(&old) && refetch.contains(&new) && refetch.is_ambiguous(&old));
         assert_eq!(refetch.miss(&old), Missing::Left);
-        refetch.confirm(&[new.clone()], &selection);
+        refetch.confirm(std::slice::from_ref(&new), &selection);
         assert_eq!(refetch.miss(&new), Missing::Left, "a record says that it is meant");
     }
 

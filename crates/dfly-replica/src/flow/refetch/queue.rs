@@ -36,7 +36,9 @@ pub(crate) struct Fetched {
 
 /// What a value takes of the memory that all refetched values share: it is given back when this is dropped.
 #[derive(Clone, Default)]
-pub(crate) struct MemoryHold(#[expect(dead_code, reason = "held for its drop")] Option<Arc<dyn Any + Send + Sync>>);
+pub(crate) struct MemoryHold(
+    #[expect(dead_code, reason = "held for its drop")] Option<Arc<dyn Any + Send + Sync>>,
+);
 
 impl MemoryHold {
     /// Holds `share` for as long as any copy of this exists.
@@ -252,7 +254,8 @@ impl RefetchQueue {
             self.ready.push_back((key, serial));
         }
         while let Some((key, serial)) = self.ready.pop_front() {
-            let is_current = |entry: &&mut Entry| entry.serial == serial && matches!(entry.stage, Stage::Ready);
+            let is_current =
+                |entry: &&mut Entry| entry.serial == serial && matches!(entry.stage, Stage::Ready);
             if let Some(entry) = self.keys.get_mut(&key).filter(is_current) {
                 self.ticket += 1;
                 self.reading += 1;

@@ -64,7 +64,11 @@ impl Behind {
 }
 
 /// Carries out a flush of the source.
-pub(crate) async fn carry_out(config: Arc<EngineConfig>, emptied: Emptied, behind: Behind) -> Result<(), Error> {
+pub(crate) async fn carry_out(
+    config: Arc<EngineConfig>,
+    emptied: Emptied,
+    behind: Behind,
+) -> Result<(), Error> {
     let (mut target, _) = connect_target(&config).await?;
     // A run that comes later closes these connections, or is seen by what is told first.
     target.ask_all(&["PING"]).await?;

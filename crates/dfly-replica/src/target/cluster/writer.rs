@@ -59,6 +59,9 @@ pub(crate) struct Inspector {
     pub sync: String,
 }
 
+/// A flush that is under way on all primaries.
+type Flushing = Pin<Box<dyn Future<Output = Result<(), Error>> + Send>>;
+
 type Asking = Pin<Box<dyn Future<Output = (Inspector, Durability)> + Send>>;
 
 /// Who asks, or what was asked.
@@ -95,7 +98,7 @@ pub(crate) struct ClusterWriter {
     /// The last position that was committed.
     sent: Position,
     sharding: Option<Sharding>,
-    flush: Option<Pin<Box<dyn Future<Output = Result<(), Error>> + Send>>>,
+    flush: Option<Flushing>,
     events: VecDeque<TargetEvent>,
     notices: Notices,
 }
@@ -151,7 +154,9 @@ impl ClusterWriter {
 
     fn poll_inspection(&mut self, context: &mut Context<'_>, now: Instant) -> Poll<()> {
         let Some(Inspection::Asking(asking)) = &mut self.inspection else { return Poll::Pending };
-        let Poll::Ready((inspector, durability)) = asking.as_mut().poll(context) else { return Poll::Pending };
+        let Poll::Ready((inspector, durability)) = asking.as_mut().poll(context) else {
+            return Poll::Pending;
+        };
         self.inspection = Some(Inspection::Idle(Box::new(inspector)));
         match self.checkpointer.on_answer(durability, now) {
             Outcome::Nothing => {}

@@ -115,7 +115,11 @@ impl Reconnect {
     }
 
     /// Whether what was sent of the snapshot, and not answered, can be sent again.
-    async fn look_for_snapshot(&self, was: &Incarnation, target: &mut TargetConnection) -> Result<Found, Error> {
+    async fn look_for_snapshot(
+        &self,
+        was: &Incarnation,
+        target: &mut TargetConnection,
+    ) -> Result<Found, Error> {
         let Some(is) = Incarnation::of(target).await? else { return Ok(Found::Unknown) };
         if is.run_id != was.run_id || !Checkpoint::is_owned(target, &self.identity.owner).await? {
             return Ok(Found::Unknown);

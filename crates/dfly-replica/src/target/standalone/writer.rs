@@ -242,7 +242,11 @@ impl StandaloneWriter {
                 doubtful.extend(command.keys().map(key));
             }
         }
-        info!(flow = self.flow.0, doubtful = doubtful.len(), "the target is back; what it has not answered of the snapshot is sent again");
+        info!(
+            flow = self.flow.0,
+            doubtful = doubtful.len(),
+            "the target is back; what it has not answered of the snapshot is sent again"
+        );
         self.pipeline.resume(connection, |_| false);
         self.incarnation = Some(incarnation);
         if !doubtful.is_empty() {

@@ -91,7 +91,9 @@ fn section(nth: usize, spoken: &Spoken, (order, is_cluster): (Order, bool)) -> S
     let role = Role::of(spoken);
     let commands = match (&role, order) {
         (Role::Writer(_), Order::SlotBySlot) => slot_by_slot(&spoken.commands),
-        (Role::Writer(_), Order::WithoutBorders) if is_cluster => without_borders(&slot_by_slot(&spoken.commands)),
+        (Role::Writer(_), Order::WithoutBorders) if is_cluster => {
+            without_borders(&slot_by_slot(&spoken.commands))
+        }
         (Role::Writer(_), Order::WithoutBorders) => without_borders(&spoken.commands),
         (Role::Keeper(_), Order::SlotBySlot | Order::WithoutBorders) => distinct(&spoken.commands),
         // A single server's first position of a flow is stored once, so nothing is left out there.
