@@ -8,6 +8,8 @@ pub(crate) mod databases;
 pub(crate) mod emptying;
 pub(crate) mod eviction;
 pub(crate) mod handover;
+#[cfg(test)]
+pub(crate) mod in_memory;
 pub(crate) mod keyspace_scan;
 pub(crate) mod opening;
 pub(crate) mod questions;

@@ -2,6 +2,8 @@
 //! batches to the target, and actions, out.
 
 mod ending;
+#[cfg(test)]
+mod pair;
 mod parts;
 mod records;
 mod refetching;

@@ -74,6 +74,8 @@ enum Pending {
     #[default]
     Nothing,
     Offered(Frame),
+    /// It is being written, or refused: until that is known no other may take its place.
+    InHand,
     /// The log did not take it: it is offered again, or applied from memory once the log is read.
     Rejected(Frame),
 }
@@ -81,7 +83,7 @@ enum Pending {
 impl Pending {
     fn take(&mut self) -> Option<Frame> {
         match std::mem::take(self) {
-            Self::Nothing => None,
+            Self::Nothing | Self::InHand => None,
             Self::Offered(frame) | Self::Rejected(frame) => Some(frame),
         }
     }
@@ -202,7 +204,9 @@ impl Relay {
             !self.has_failed && (!matches!(self.pending, Pending::Rejected(_)) || release.is_some());
         let append = if is_worth_it { self.pending.take() } else { None };
         let Mode::Active(active) = &mut self.mode else { return None };
-        active.has_unread |= append.is_some();
+        if append.is_some() {
+            (self.pending, active.has_unread) = (Pending::InHand, true);
+        }
         let reads = active.has_unread && active.ahead.is_none();
         if append.is_none() && !syncs && !reads {
             return None;
@@ -221,6 +225,9 @@ impl Relay {
     /// An order was carried out.
     pub(crate) fn done(&mut self, done: RelayDone) {
         (self.is_busy, self.bytes) = (false, done.bytes);
+        if let Pending::InHand = self.pending {
+            self.pending = Pending::Nothing;
+        }
         if let Some(reason) = done.failure.filter(|_| !self.has_failed) {
             warn!(
                 reason,
@@ -259,9 +266,10 @@ impl Relay {
         if active.has_unread || self.is_busy {
             return Relayed::Waits;
         }
-        // The log holds nothing more: what it did not take comes next.
+        // The log holds nothing more: what it did not take comes next, and then the log begins anew behind it.
         match self.pending.take() {
             Some(frame) => {
+                (self.clears, self.released) = (true, Lsn(0));
                 active.turn_to(frame);
                 Relayed::Frame
             }

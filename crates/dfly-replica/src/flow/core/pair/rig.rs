@@ -1,0 +1,330 @@
+//! The rig: it holds the world, lets accidents happen, and judges the end.
+
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use dfly_wire::{DbIndex, UnixMillis};
+
+use super::super::FlowRequest;
+use super::chance::Chance;
+use super::disk::Disk;
+use super::pace::Stepped;
+use super::session::{Begin, Session};
+use super::source::Source;
+use super::{Coverage, Plan};
+use crate::clock::Now;
+use crate::keys::{SourceKey, TargetKey};
+use crate::target::in_memory::{Server, SharedServer, lock};
+use crate::target::writer::TargetEvent;
+
+/// Steps that a run takes at the most for one record.
+const PATIENCE: usize = 2_000;
+
+/// The world of one run.
+#[derive(Debug)]
+pub(super) struct Rig {
+    plan: Plan,
+    pub chance: Chance,
+    pub source: Source,
+    pub server: SharedServer,
+    pub disk: Disk,
+    pub now: Now,
+    /// Keys that the source does not have are still to be removed from the target.
+    pub sweeps: bool,
+    /// The server has refused something, and its note is not durable.
+    is_in_doubt: bool,
+    /// How much the target is in a hurry: 0 stands still.
+    speed: usize,
+    coverage: Coverage,
+}
+
+/// What may go wrong.
+#[derive(Debug, Clone, Copy)]
+enum Accident {
+    Cut,
+    Crash,
+    Reconnect,
+    Restart,
+    Refuse,
+    Reorder,
+    AskFromOutside,
+    Slow,
+}
+
+const ACCIDENTS: [&Accident; 8] = [
+    &Accident::Cut,
+    &Accident::Crash,
+    &Accident::Reconnect,
+    &Accident::Restart,
+    &Accident::Refuse,
+    &Accident::Reorder,
+    &Accident::AskFromOutside,
+    &Accident::Slow,
+];
+
+impl Rig {
+    pub(super) fn new(plan: Plan) -> Self {
+        let now = Now { instant: Instant::now(), wall: UnixMillis(1_000_000) };
+        Self {
+            chance: Chance::new(plan.seed),
+            plan,
+            source: Source::new(),
+            server: Arc::new(Mutex::new(Server::default())),
+            disk: Disk::default(),
+            now,
+            sweeps: false,
+            is_in_doubt: false,
+            speed: 3,
+            coverage: Coverage::new(),
+        }
+    }
+
+    pub(super) fn count(&mut self, what: &'static str) {
+        *self.coverage.entry(what).or_default() += 1;
+        if std::env::var_os("PAIR_TRACE").is_some() {
+            println!("{} at record {}: {what}", self.now.wall.0, self.source.records());
+        }
+    }
+
+    pub(super) fn pass_time(&mut self, millis: u64) {
+        self.now.instant += Duration::from_millis(millis);
+        self.now.wall = UnixMillis(self.now.wall.0 + i64::try_from(millis).unwrap());
+    }
+
+    pub(super) fn execute(&mut self) {
+        let flushes = self.chance.once_in(4);
+        self.source.execute(&mut self.chance, flushes);
+    }
+
+    /// Runs until the source has executed everything and the target holds it.
+    pub(super) fn run(mut self) -> Coverage {
+        let before = self.chance.below(40);
+        (0..before).for_each(|_| self.execute());
+        let mut session = self.begin();
+        let mut accidents = self.plan.accidents;
+        for _ in 0..self.plan.records * PATIENCE {
+            let is_over = self.source.records() >= self.plan.records;
+            if is_over {
+                self.speed = 3;
+            }
+            if is_over && self.is_done(&session) {
+                self.judge();
+                return self.coverage;
+            }
+            if !is_over && self.chance.below(3) == 0 {
+                self.execute();
+            }
+            let every = self.plan.records * 9 / self.plan.accidents;
+            let stepped = match accidents > 0 && self.chance.once_in(every.max(1)) {
+                true => {
+                    accidents -= 1;
+                    self.accident(&mut session)
+                }
+                false => Some(self.step(&mut session)),
+            };
+            if !matches!(stepped, Some(Stepped::On)) {
+                session = self.begin_again(session, stepped);
+            }
+        }
+        panic!("not done after {} records: {session:#?}", self.source.records());
+    }
+
+    fn is_done(&self, session: &Session) -> bool {
+        let at = lock(&self.server).now.position;
+        self.source.wire.is_empty()
+            && session.buffer.is_empty()
+            && session.is_quiet()
+            && !self.sweeps
+            && at.is_some_and(|at| at.next == self.source.next_lsn())
+    }
+
+    fn judge(&self) {
+        let there = lock(&self.server).data();
+        let shown = |map: &std::collections::BTreeMap<Bytes, Vec<u8>>| {
+            map.iter().map(|(key, value)| format!("{key:?}={}", value.escape_ascii())).collect::<Vec<_>>()
+        };
+        assert_eq!(shown(&there), shown(&self.source.keys), "seed {}", self.plan.seed);
+    }
+
+    fn step(&mut self, session: &mut Session) -> Stepped {
+        let stepped = match self.chance.below(14) {
+            0..3 => {
+                self.arrive(session);
+                Stepped::On
+            }
+            3..6 => self.advance(session),
+            6..9 => {
+                let carries = self.chance.below(3) < self.speed;
+                if carries && self.may_carry_out(session) {
+                    session.writer.carry_out();
+                }
+                Stepped::On
+            }
+            9 => {
+                let has_refused = session.writer.has_unanswered_refusals();
+                if session.writer.answer() && has_refused {
+                    self.count("refusal");
+                    self.is_in_doubt = true;
+                }
+                self.hear(session)
+            }
+            10 => {
+                self.ask(session);
+                Stepped::On
+            }
+            11 => {
+                session.disk(&mut self.disk, self.now.instant);
+                Stepped::On
+            }
+            12 => {
+                self.order(session);
+                self.scan(session);
+                Stepped::On
+            }
+            _ => {
+                self.source.send_snapshot();
+                let millis = self.chance.below(30) as u64;
+                self.pass_time(millis);
+                Stepped::On
+            }
+        };
+        self.settle_doubt(session);
+        stepped
+    }
+
+    /// The notes of what was refused are durable once nothing more is in flight.
+    fn settle_doubt(&mut self, session: &Session) {
+        if session.writer_is_idle() && !session.core.refetch.has_unwritten() && session.core.writer.is_empty() {
+            self.is_in_doubt = false;
+        }
+        if lock(&self.server).refusals == 0 && !self.is_doubtful(session) && self.chance.once_in(50) {
+            let mut server = lock(&self.server);
+            server.saved = server.now.clone();
+        }
+    }
+
+    fn is_doubtful(&self, session: &Session) -> bool {
+        self.is_in_doubt || session.writer.has_unanswered_refusals()
+    }
+
+    /// What was refused is heard of before anything else is carried out, so that its note can follow.
+    fn may_carry_out(&self, session: &Session) -> bool {
+        !session.writer.has_unanswered_refusals()
+    }
+
+    /// `None`: the tool is gone.
+    fn accident(&mut self, session: &mut Session) -> Option<Stepped> {
+        let accident = *self.chance.of(&ACCIDENTS);
+        let is_doubtful = self.is_doubtful(session) || lock(&self.server).refusals > 0;
+        match accident {
+            Accident::Cut if !is_doubtful => {
+                self.count("cut");
+                Some(match self.lose_source(session) {
+                    Stepped::On => Stepped::TargetLost,
+                    other => other,
+                })
+            }
+            Accident::Crash if !is_doubtful => {
+                self.count(if session.core.positions.has_entered() { "crash" } else { "crash in the snapshot" });
+                // What was sent may still be carried out.
+                for _ in 0..self.chance.below(5) {
+                    session.writer.carry_out();
+                }
+                None
+            }
+            Accident::Reconnect if !is_doubtful && session.core.positions.has_entered() => {
+                self.count("reconnect");
+                session.writer.reconnect();
+                Some(self.hear(session))
+            }
+            Accident::Restart if !is_doubtful && session.core.positions.has_entered() => {
+                self.count("restart");
+                lock(&self.server).restart();
+                session.writer.forget();
+                Some(self.hear(session))
+            }
+            Accident::Refuse if session.core.positions.has_entered() => {
+                lock(&self.server).refusals = 1 + self.chance.below(2);
+                Some(Stepped::On)
+            }
+            Accident::Reorder => {
+                self.count("reordered");
+                let key = self.some_key();
+                let event = TargetEvent::Reordered(vec![TargetKey::new(DbIndex(0), key)]);
+                drop(session.core.on_target(event, &mut session.writer, self.now).expect("it goes on"));
+                Some(Stepped::On)
+            }
+            Accident::AskFromOutside => {
+                let keys = vec![SourceKey::new(DbIndex(0), self.some_key())];
+                session.core.on_request(FlowRequest::Refetch(keys), &session.writer, self.now.instant);
+                Some(Stepped::On)
+            }
+            Accident::Slow => {
+                self.speed = if self.speed == 3 { 0 } else { 3 };
+                self.count("slow");
+                Some(Stepped::On)
+            }
+            Accident::Cut | Accident::Crash | Accident::Reconnect | Accident::Restart | Accident::Refuse => {
+                Some(Stepped::On)
+            }
+        }
+    }
+
+    fn some_key(&mut self) -> Bytes {
+        Bytes::from(self.chance.of(&["a", "b", "c", "x", "y"]).to_owned())
+    }
+
+    /// Another session, behind one that ended so.
+    fn begin_again(&mut self, session: Session, ended: Option<Stepped>) -> Session {
+        drop(session);
+        self.source.close();
+        self.is_in_doubt = false;
+        if matches!(ended, Some(Stepped::Flushed)) {
+            lock(&self.server).now.position = None;
+        }
+        (0..self.chance.below(20)).for_each(|_| self.execute());
+        self.begin()
+    }
+
+    fn begin(&mut self) -> Session {
+        self.speed = 3;
+        let stands_at = lock(&self.server).now.position;
+        let begin = match stands_at {
+            None => {
+                self.begin_full();
+                Begin::Snapshot
+            }
+            Some(at) => {
+                let logged = self.disk.reopen(at.next);
+                let ask = logged.map_or(at.next, |(_, last)| last);
+                if logged.is_some() {
+                    self.count("relay log resumed");
+                }
+                let in_snapshot_form = self.chance.once_in(2);
+                match in_snapshot_form {
+                    true => self.source.begin_backlog(ask),
+                    false => self.source.begin_journal(ask),
+                }
+                self.count(if in_snapshot_form { "backlog resumed" } else { "journal resumed" });
+                Begin::Journal { at, ask, logged: logged.map(|(first, _)| first), in_snapshot_form }
+            }
+        };
+        Session::begin(begin, self.sweeps, &self.server, self.now.instant)
+    }
+
+    /// Over what the target holds, or into an empty one.
+    fn begin_full(&mut self) {
+        self.source.begin_full();
+        self.sweeps = self.chance.once_in(2);
+        let mut server = lock(&self.server);
+        server.now.sets.clear();
+        match self.sweeps {
+            true => drop(server.now.strings.insert(Bytes::from_static(b"extra"), b"old".to_vec())),
+            false => server.now.strings.clear(),
+        }
+        server.saved = server.now.clone();
+        drop(server);
+        self.count(if self.sweeps { "snapshot over data" } else { "snapshot begun" });
+    }
+}

@@ -1,0 +1,171 @@
+//! One session of the rig: a flow, its writer, and what is on its way to it. It stands in for the driver, step by step.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::BytesMut;
+use dfly_client::{FlowId, FlowStart, SyncKind};
+use dfly_journal::Lsn;
+use dfly_rdb::Family;
+use dfly_rdb::payload::TargetFormat;
+use dfly_translate::{Form, Rules, Target, Translator};
+use dfly_wire::Limits;
+
+use super::super::{FlowCore, FlowParts, FlowSettings, Want};
+use super::disk::Disk;
+use super::source::TOKEN;
+use crate::checkpoint::Position;
+use crate::flow::admission::ttl_index::{TtlIndex, TtlLimits};
+use crate::flow::admission::{Admission, EarlyExpiry, OmittedDeletes, Ownership, UnsyncedKeys};
+use crate::flow::intake::relay::{Relay, RelayWork};
+use crate::flow::intake::snapshot::Stage;
+use crate::flow::intake::{Intake, IntakeLimits};
+use crate::flow::positions::FlowPositions;
+use crate::flow::refetch::{Noted, Question, Refetch};
+use crate::flow::writer::FlowWriter;
+use crate::rate_limiter::RateLimiter;
+use crate::run::counters::Counters;
+use crate::target::in_memory::{InMemoryWriter, SharedServer, lock};
+
+pub(super) const FLOW: FlowId = FlowId(0);
+
+/// Where a session begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Begin {
+    Snapshot,
+    /// The target stands at the position. The relay log holds records up to `ask`, from `logged` on.
+    Journal { at: Position, ask: Lsn, logged: Option<Lsn>, in_snapshot_form: bool },
+}
+
+/// A question to the source that is on its way.
+#[derive(Debug)]
+pub(super) struct Asked {
+    pub question: Question,
+    /// The source's next LSN before it was asked, once that is known.
+    pub before: Option<Lsn>,
+}
+
+/// A session.
+#[derive(Debug)]
+pub(super) struct Session {
+    pub core: FlowCore,
+    pub writer: InMemoryWriter,
+    pub buffer: BytesMut,
+    pub want: Want,
+    pub asked: Vec<Asked>,
+    pub work: Option<RelayWork>,
+    /// What the session says about a flush.
+    pub orders: VecDeque<super::super::Order>,
+    /// The scan for extra keys has begun.
+    pub scans: bool,
+    pub scanned: bool,
+}
+
+impl Session {
+    pub(super) fn begin(begin: Begin, over_data: bool, server: &SharedServer, now: Instant) -> Self {
+        let rules = Arc::new(Rules::default());
+        let target = Target::plain(TargetFormat { family: Family::Redis, version: (7, 0) });
+        let translator =
+            Translator::new(target, Arc::clone(&rules)).with_form(Form::Commands).for_flow(FLOW.0);
+        let position = match begin {
+            Begin::Snapshot => None,
+            Begin::Journal { at, .. } => Some(at),
+        };
+        let mut refetch = Refetch::new(200);
+        if position.is_some() {
+            adopt(&rules, server, &mut refetch, now);
+        }
+        let (intake, positions) = intake(begin);
+        let unlimited = || RateLimiter::new(None, 1, now);
+        let limits = TtlLimits { most: 100, span: Duration::from_secs(60) };
+        let parts = FlowParts {
+            id: FLOW,
+            rules: Arc::clone(&rules),
+            settings: FlowSettings {
+                sweep_interval: Duration::from_millis(100),
+                ack_interval: Duration::from_millis(100),
+                longest_rest: Duration::from_secs(1),
+            },
+            positions,
+            intake,
+            admission: Admission {
+                omitted: OmittedDeletes::default(),
+                unsynced: over_data.then(UnsyncedKeys::default),
+                expiry: EarlyExpiry::new(TtlIndex::new(limits), 0, Duration::from_secs(10)),
+                ownership: Ownership::new(FLOW, 1, None),
+            },
+            refetch,
+            writer: FlowWriter::new(FLOW.0, rules, translator, unlimited()),
+            reading: unlimited(),
+            counters: Arc::new(Counters::new(1)),
+        };
+        Self {
+            core: FlowCore::new(parts, now),
+            writer: InMemoryWriter::new(Arc::clone(server), position),
+            buffer: BytesMut::new(),
+            want: Want::Bytes,
+            asked: Vec::new(),
+            work: None,
+            orders: VecDeque::new(),
+            scans: false,
+            scanned: false,
+        }
+    }
+
+    /// Whether nothing of this side is on its way.
+    pub(super) fn is_quiet(&self) -> bool {
+        self.writer_is_idle()
+            && self.asked.is_empty()
+            && self.work.is_none()
+            && self.orders.is_empty()
+            && self.core.refetch.is_idle()
+            && self.core.refetch.takes_extra_keys()
+            && !self.core.refetch.has_unwritten()
+            && !self.core.intake.relay().is_active()
+            && !self.core.flush.is_reached()
+    }
+
+    pub(super) fn writer_is_idle(&self) -> bool {
+        crate::target::writer::TargetWriter::is_idle(&self.writer)
+    }
+
+    pub(super) fn disk(&mut self, disk: &mut Disk, now: Instant) -> bool {
+        let Some(work) = self.work.take() else { return false };
+        self.core.on_relay(disk.carry_out(work), now);
+        true
+    }
+}
+
+fn intake(begin: Begin) -> (Intake, FlowPositions) {
+    let limits = Limits::default();
+    let sizes = IntakeLimits { limits, read_ahead: 600, relay_frame: 90 };
+    let start = |kind| FlowStart { kind, token: TOKEN };
+    match begin {
+        Begin::Snapshot => {
+            let stage = Stage::snapshot(&start(SyncKind::Full), limits);
+            (Intake::new(stage, Relay::new(true), sizes), FlowPositions::default())
+        }
+        Begin::Journal { at, ask, logged, in_snapshot_form } => {
+            let relay = match logged {
+                Some(first) => Relay::resumed(first, limits, dfly_wire::UnixMillis(0)),
+                None => Relay::new(true),
+            };
+            let (stage, from) = match in_snapshot_form {
+                true => (Stage::backlog(&start(SyncKind::Partial), ask, limits), None),
+                false => (Stage::journal(ask, limits), Some(ask)),
+            };
+            (Intake::new(stage, relay, sizes), FlowPositions::resumed(at, from))
+        }
+    }
+}
+
+/// What the run before has noted.
+fn adopt(rules: &Rules, server: &SharedServer, refetch: &mut Refetch, now: Instant) {
+    let name = rules.names.reread(FLOW.0, None);
+    let server = lock(server);
+    let noted = server.now.sets.get(name.as_bytes()).into_iter().flatten();
+    for noted in noted.filter_map(|member| Noted::parse(member)) {
+        refetch.adopt(noted, now);
+    }
+}
