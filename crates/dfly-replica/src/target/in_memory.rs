@@ -171,7 +171,9 @@ impl InMemoryWriter {
 
     /// The server carries out the oldest batch that it has not carried out. False if there is none.
     pub(crate) fn carry_out(&mut self) -> bool {
-        let Some(next) = self.in_flight.iter_mut().find(|batch| batch.carried.is_none()) else { return false };
+        let Some(next) = self.in_flight.iter_mut().find(|batch| batch.carried.is_none()) else {
+            return false;
+        };
         let mut server = lock(&self.server);
         let mut refused = Vec::new();
         for (place, command) in next.commands.iter().enumerate() {

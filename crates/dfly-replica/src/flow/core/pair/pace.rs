@@ -133,8 +133,7 @@ impl Rig {
                     let again = reading.before != reading.behind;
                     self.count(if again { "refetched again" } else { "refetched" });
                 }
-                let done =
-                    session.core.on_value(&key, ticket, answer, &session.writer, self.now.instant);
+                let done = session.core.on_value(&key, ticket, answer, &session.writer, self.now.instant);
                 done.expect("nothing is refused");
             }
             Question::Presence(keys, ticket) => {

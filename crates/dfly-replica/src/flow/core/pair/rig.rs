@@ -110,6 +110,7 @@ impl Rig {
             }
             if is_over && self.is_done(&session) {
                 self.judge();
+                self.count_frames();
                 return self.coverage;
             }
             if !is_over && self.chance.below(3) == 0 {
@@ -127,7 +128,7 @@ impl Rig {
                 session = self.begin_again(session, stepped);
             }
         }
-        panic!("not done after {} records: {session:#?}", self.source.records());
+        panic!("not done after {} records: {session:?}", self.source.records());
     }
 
     fn is_done(&self, session: &Session) -> bool {
@@ -137,6 +138,16 @@ impl Rig {
             && session.is_quiet()
             && !self.sweeps
             && at.is_some_and(|at| at.next == self.source.next_lsn())
+    }
+
+    fn count_frames(&mut self) {
+        for (what, times) in
+            [("relay frame written", self.disk.written), ("relay log full", self.disk.refused)]
+        {
+            if times > 0 {
+                *self.coverage.entry(what).or_default() += times;
+            }
+        }
     }
 
     fn judge(&self) {
@@ -195,7 +206,8 @@ impl Rig {
 
     /// The notes of what was refused are durable once nothing more is in flight.
     fn settle_doubt(&mut self, session: &Session) {
-        if session.writer_is_idle() && !session.core.refetch.has_unwritten() && session.core.writer.is_empty() {
+        if session.writer_is_idle() && !session.core.refetch.has_unwritten() && session.core.writer.is_empty()
+        {
             self.is_in_doubt = false;
         }
         if lock(&self.server).refusals == 0 && !self.is_doubtful(session) && self.chance.once_in(50) {
@@ -226,7 +238,11 @@ impl Rig {
                 })
             }
             Accident::Crash if !is_doubtful => {
-                self.count(if session.core.positions.has_entered() { "crash" } else { "crash in the snapshot" });
+                self.count(if session.core.positions.has_entered() {
+                    "crash"
+                } else {
+                    "crash in the snapshot"
+                });
                 // What was sent may still be carried out.
                 for _ in 0..self.chance.below(5) {
                     session.writer.carry_out();
@@ -310,7 +326,10 @@ impl Rig {
                 Begin::Journal { at, ask, logged: logged.map(|(first, _)| first), in_snapshot_form }
             }
         };
-        Session::begin(begin, self.sweeps, &self.server, self.now.instant)
+        let mut session = Session::begin(begin, self.sweeps, &self.server, self.now.instant);
+        // A flow that begins with the journal is stable without saying so.
+        session.scans = self.sweeps && matches!(begin, Begin::Journal { in_snapshot_form: false, .. });
+        session
     }
 
     /// Over what the target holds, or into an empty one.

@@ -35,7 +35,12 @@ pub(super) const FLOW: FlowId = FlowId(0);
 pub(super) enum Begin {
     Snapshot,
     /// The target stands at the position. The relay log holds records up to `ask`, from `logged` on.
-    Journal { at: Position, ask: Lsn, logged: Option<Lsn>, in_snapshot_form: bool },
+    Journal {
+        at: Position,
+        ask: Lsn,
+        logged: Option<Lsn>,
+        in_snapshot_form: bool,
+    },
 }
 
 /// A question to the source that is on its way.
