@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use dfly_replica::{Blame, Error};
 
 use crate::console::Console;
+use crate::hints;
 
 /// Why a command failed.
 #[derive(Debug)]
@@ -62,9 +63,14 @@ pub(crate) fn code(done: Result<(), Failure>, console: &Console) -> ExitCode {
                 Blame::Target => 5,
                 Blame::Conflict => 6,
             };
-            (code, error.to_string())
+            (code, with_hint(&error, hints::hint(&error)))
         }
     };
     console.line(&format!("error: {line}"));
     ExitCode::from(code)
+}
+
+/// An error, and what to do about it.
+pub(crate) fn with_hint(error: &impl std::fmt::Display, hint: Option<&str>) -> String {
+    hint.map_or_else(|| error.to_string(), |hint| format!("{error}; {hint}"))
 }

@@ -6,6 +6,7 @@ mod commands;
 mod config;
 mod console;
 mod exit;
+mod hints;
 mod settings;
 mod stop;
 mod tls;

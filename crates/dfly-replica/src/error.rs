@@ -133,7 +133,7 @@ pub enum Error {
         connections: usize,
     },
     /// A first start finds keys, and was not told what to do with them.
-    #[error("the target holds {keys} keys and no positions of a run before; say what becomes of them")]
+    #[error("the target holds {} and no positions of a run before; say what becomes of them", in_words(*keys))]
     NotEmpty {
         /// How many.
         keys: u64,
@@ -182,6 +182,10 @@ pub enum Error {
 
 fn ahead(records: Option<u64>) -> String {
     records.map_or_else(String::new, |records| format!(": one shard is {records} records ahead"))
+}
+
+fn in_words(keys: u64) -> String {
+    if keys == 1 { "1 key".to_owned() } else { format!("{keys} keys") }
 }
 
 fn task(name: &str) -> String {

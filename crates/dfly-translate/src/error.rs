@@ -11,9 +11,7 @@ use crate::policy::Loss;
 #[non_exhaustive]
 pub enum TranslateError {
     /// The target cannot hold it, and the policy is to stop.
-    #[error(
-        "the target cannot hold {what} of key \"{key}\" in database {db} ({loss}); --on-unsupported warn or skip leaves it out"
-    )]
+    #[error("the target cannot hold {what} of key \"{key}\" in database {db} ({loss})")]
     Unsupported {
         /// The command's name, or `the value`.
         what: String,
@@ -25,9 +23,7 @@ pub enum TranslateError {
         loss: Loss,
     },
     /// The target is a cluster, which has database 0 alone.
-    #[error(
-        "{what} of key \"{key}\" is for database {db}, and a cluster has database 0 alone; --map-db leaves a database of the source out (for instance {db}=skip) or adds it to database 0 ({db}=0)"
-    )]
+    #[error("{what} of key \"{key}\" is for database {db}, and a cluster has database 0 alone")]
     Database {
         /// The command's name, or `the value`.
         what: String,

@@ -159,12 +159,12 @@ async fn a_record_over_the_limit_is_a_clear_error() {
     let (source, target) = (format!("dragonfly://{}", master.address()), redis.url());
     let tool = spawn(&["replicate", "--source", &source, "--target", &target, "--memory-limit", "16MiB"]);
     timeout(Duration::from_secs(30), master.stable()).await.unwrap();
-    master.apply(set("fits", 4 * MIB, 1)).unwrap();
+    master.apply(set("fits", 3 * MIB, 1)).unwrap();
     timeout(Duration::from_secs(30), master.caught_up()).await.unwrap();
-    master.apply(set("does not fit", 7 * MIB, 1)).unwrap();
+    master.apply(set("does not fit", 5 * MIB, 1)).unwrap();
     let output = tokio::task::spawn_blocking(|| tool.wait_with_output().unwrap()).await.unwrap();
     let log = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1), "{log}");
     assert!(log.contains("cannot be held whole") && log.contains("--memory-limit"), "{log}");
-    assert_eq!(int(&mut redis.client().unwrap(), &[b"STRLEN", b"fits"]), 4 * MIB);
+    assert_eq!(int(&mut redis.client().unwrap(), &[b"STRLEN", b"fits"]), 3 * MIB);
 }

@@ -90,7 +90,7 @@ fn answer(request: &[u8]) -> Option<String> {
     match (words.next()?, words.next().unwrap_or_default()) {
         ("INFO", "keyspace") => Some("$0\r\n\r\n".to_owned()),
         ("INFO", _) => Some(format!("${}\r\n{info}\r\n", info.len())),
-        ("COMMAND" | "HGETALL", _) => Some("*0\r\n".to_owned()),
+        ("COMMAND" | "HGETALL" | "SMEMBERS", _) => Some("*0\r\n".to_owned()),
         ("CLIENT" | "SELECT", _) => Some("+OK\r\n".to_owned()),
         ("HGET", _) => Some("$-1\r\n".to_owned()),
         ("HMGET", _) => Some(format!("*5\r\n{}", "$-1\r\n".repeat(5))),

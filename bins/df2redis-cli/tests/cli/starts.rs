@@ -53,7 +53,7 @@ async fn keys_that_nothing_was_said_about() {
     servers.redis.client().unwrap().expect(&[b"SET", b"both", b"theirs"]).unwrap();
     let (code, log) = servers.ends(&[]).await;
     assert_eq!(code, Some(5), "{log}");
-    assert!(log.contains("the target holds 1 keys") && log.contains("--on-start merge"), "{log}");
+    assert!(log.contains("the target holds 1 key ") && log.contains("--on-start merge"), "{log}");
     let (code, log) = servers.ends(&["--on-start", "merge", "--on-conflict", "panic"]).await;
     assert_eq!(code, Some(6), "{log}");
     assert!(log.contains("both"), "{log}");

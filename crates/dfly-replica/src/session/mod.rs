@@ -1,7 +1,8 @@
-//! One session with the source: how it comes about ([`assemble`], [`resume`]), and what goes on while it runs
+//! One session with the source: how it comes about ([`assemble`], [`flow_setup`], [`resume`]), and what goes on while it runs
 //! ([`coordinator`], [`barriers`]).
 
 pub(crate) mod assemble;
 pub(crate) mod barriers;
 pub(crate) mod coordinator;
+mod flow_setup;
 pub(crate) mod resume;

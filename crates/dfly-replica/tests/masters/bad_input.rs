@@ -69,10 +69,7 @@ async fn an_unsupported_type_under_the_default_policy() {
     config.rules = Rules::from(Policy::Fail).into();
     let error = until_it_ends(config).await.unwrap_err();
     let text = error.to_string();
-    assert!(
-        text.contains("the target cannot hold the value of key \"") && text.contains("--on-unsupported"),
-        "{text}"
-    );
+    assert!(text.contains("the target cannot hold the value of key \""), "{text}");
     assert_eq!(error.blame(), Blame::Target);
 }
 

@@ -9,6 +9,7 @@ use dfly_wire::DbIndex;
 use super::out::shown;
 use crate::console::Console;
 use crate::exit::Failure;
+use crate::hints::LEAVES_OUT;
 
 /// What has been left out so far.
 pub(super) struct LeftOut<'a> {
@@ -47,7 +48,7 @@ impl<'a> LeftOut<'a> {
     fn note(&mut self, loss: Loss, what: impl Fn() -> String) -> Result<(), Failure> {
         if self.policy == Policy::Fail && loss.is_data() {
             return Err(Failure::Unsupported(format!(
-                "the target cannot hold {} ({loss}); --on-unsupported warn or skip leaves it out",
+                "the target cannot hold {} ({loss}); {LEAVES_OUT}",
                 what()
             )));
         }

@@ -11,7 +11,8 @@ use super::losses::LeftOut;
 use super::out::{Out, read_all};
 use super::select::Select;
 use super::time;
-use crate::exit::Failure;
+use crate::exit::{Failure, with_hint};
+use crate::hints::of_translation;
 
 pub(super) fn run(flags: &RespFlags, session: &Session<'_>) -> Result<(), Failure> {
     let (mut select, mut out) = (Select::new(&flags.select)?, Out::new());
@@ -72,7 +73,9 @@ pub(super) fn beside_keys(event: &Event, left_out: &mut LeftOut<'_>) -> Result<(
 
 fn failure(error: TranslateError) -> Failure {
     match error {
-        error @ TranslateError::Unsupported { .. } => Failure::Unsupported(error.to_string()),
+        error @ TranslateError::Unsupported { .. } => {
+            Failure::Unsupported(with_hint(&error, of_translation(&error)))
+        }
         error => Failure::Other(error.into()),
     }
 }

@@ -1,3 +1,5 @@
+//! One decision over all that a flow knows of a record's keys.
+
 use std::time::{Duration, Instant};
 
 use dfly_client::FlowId;

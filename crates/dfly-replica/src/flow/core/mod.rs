@@ -2,6 +2,7 @@
 //! batches to the target, and actions, out.
 
 mod ending;
+mod flushing;
 #[cfg(test)]
 mod pair;
 mod parts;
@@ -19,18 +20,19 @@ use dfly_journal::Lsn;
 use dfly_translate::{Flush, Policy, Rules};
 use tracing::{debug, info, warn};
 
+pub(crate) use flushing::Order;
 pub(crate) use parts::{FlowParts, FlowSettings};
 pub(crate) use requests::FlowRequest;
 pub use requests::RefetchOutcome;
 
 use requests::Requests;
 
-use crate::checkpoint::{Checkpoint, Position, SyncMetadata};
+use crate::checkpoint::Position;
 use crate::clock::Now;
 use crate::error::FlowError;
 use crate::flow::acknowledgements::Acknowledgements;
 use crate::flow::admission::Admission;
-use crate::flow::flush::{FlushOrder, FlushState};
+use crate::flow::flush::FlushState;
 use crate::flow::intake::relay::{RelayDone, RelayWork};
 use crate::flow::intake::{Intake, Pulled};
 use crate::flow::positions::FlowPositions;
@@ -40,7 +42,7 @@ use crate::flow::writer::FlowWriter;
 use crate::keys::SourceKey;
 use crate::rate_limiter::RateLimiter;
 use crate::run::counters::{Counters, FlowCounters};
-use crate::target::writer::{BatchTag, FlushPlan, TargetEvent, TargetWriter};
+use crate::target::writer::{BatchTag, TargetEvent, TargetWriter};
 
 /// What a flow tells its session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,15 +55,6 @@ pub(crate) enum Signal {
     AtFlush(Flush, Position),
     /// The flush is carried out.
     Flushed,
-}
-
-/// What a session tells a flow.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Order {
-    /// Carry the flush out, and store with it these positions of all flows and what belongs to them.
-    Execute(Checkpoint, Box<SyncMetadata>),
-    /// The flush is carried out; go on behind it.
-    Pass,
 }
 
 /// What a flow needs next.
@@ -250,18 +243,6 @@ impl FlowCore {
         }
     }
 
-    /// Tells the session that everything before a flush is carried out.
-    fn reach_flush(&mut self, target: &mut dyn TargetWriter) {
-        if !target.is_idle() || !self.writer.is_empty() {
-            return;
-        }
-        if let Some((flush, next)) = self.flush.drained() {
-            let behind = self.positions.sent().then(next);
-            target.await_flush(behind);
-            self.tell(Signal::AtFlush(flush, behind));
-        }
-    }
-
     /// Moves what has arrived to the relay log, if the target is behind.
     fn relay(&mut self, buffer: &mut BytesMut, want: Want, now: Now) -> Result<(), FlowError> {
         if !self.positions.has_entered() {
@@ -356,62 +337,6 @@ impl FlowCore {
             counters.set_positions(at.received, at.durable.next, now);
             counters.set_waiting(self.refetch.len(), self.refetch.oldest(), self.writer.expiring_keys());
         }
-    }
-
-    /// The session has something to say about a flush.
-    pub(crate) fn on_order(&mut self, order: Order, target: &mut dyn TargetWriter, now: Now) {
-        match order {
-            Order::Execute(checkpoint, metadata) => {
-                if let Some((flush, next)) = self.flush.obey(FlushOrder::Execute) {
-                    self.execute_flush((flush, next), checkpoint, *metadata, target, now);
-                }
-            }
-            Order::Pass => {
-                if let Some((flush, next)) = self.flush.obey(FlushOrder::Pass) {
-                    self.pass_flush(flush, next, target, now.instant);
-                }
-            }
-        }
-    }
-
-    fn execute_flush(
-        &mut self,
-        (flush, next): (Flush, Lsn),
-        checkpoint: Checkpoint,
-        metadata: SyncMetadata,
-        target: &mut dyn TargetWriter,
-        now: Now,
-    ) {
-        let sharding = self.admission.ownership.sharding().or(metadata.sharding);
-        let plan = FlushPlan {
-            flush,
-            emptied: flush.on_target(&self.rules.selection),
-            at: self.positions.sent().then(next),
-            checkpoint,
-            metadata: SyncMetadata { sharding, ..metadata },
-        };
-        target.flush(plan, now.instant);
-    }
-
-    fn on_flushed(&mut self) {
-        if let Some((flush, next)) = self.flush.executed() {
-            self.positions.pass_flush(next);
-            info!(flow = self.id.0, ?flush, "emptied the target, as the source was");
-            self.tell(Signal::Flushed);
-        }
-    }
-
-    /// The flush is durable: the position moves behind it, as the flow that carried it out has written.
-    fn pass_flush(&mut self, flush: Flush, next: Lsn, target: &mut dyn TargetWriter, now: Instant) {
-        self.positions.pass_flush(next);
-        target.pass_flush(self.positions.sent());
-        self.writer.flushed(flush);
-        self.refetch.flushed(flush);
-        if flush == Flush::All {
-            self.admission.unsynced = None;
-            self.admission.expiry.flushed();
-        }
-        self.settle(self.positions.sent(), now);
     }
 
     /// A scan of the target has found something.

@@ -73,12 +73,21 @@ impl ExtraKeys {
             for key in record.all() {
                 self.keys.remove(key);
             }
+            self.end_if_empty();
         }
     }
 
     /// As [`Self::see`], for one key.
     pub(crate) fn drop_key(&mut self, key: &SourceKey) {
         self.keys.remove(key);
+        self.end_if_empty();
+    }
+
+    /// Nothing is asked about a batch of which every key was decided about.
+    fn end_if_empty(&mut self) {
+        if self.keys.is_empty() && self.is_ready() {
+            self.stage = Stage::Idle;
+        }
     }
 
     /// The keys that the source is to be asked for, and the ticket of the question.
@@ -100,6 +109,7 @@ impl ExtraKeys {
     pub(crate) fn answer(&mut self, ticket: Ticket, presence: Option<Presence>) {
         if matches!(self.stage, Stage::Asked(asked) if asked == ticket) {
             self.stage = presence.map_or(Stage::Ready, Stage::Answered);
+            self.end_if_empty();
         }
     }
 
@@ -131,6 +141,21 @@ mod tests {
 
     fn key(name: &'static str) -> SourceKey {
         SourceKey::new(DbIndex(0), name)
+    }
+
+    #[test]
+    fn a_batch_of_which_nothing_is_left_ends() {
+        let set = Command { db: DbIndex(0), txid: TxId(0), args: Args::of(&["SET", "a", "1"]) };
+        let mut extra = ExtraKeys::default();
+        extra.begin([key("a")]);
+        extra.see(&RecordKeys::of(&set));
+        assert!(extra.is_idle(), "before it was asked about");
+        extra.begin([key("a")]);
+        let (_, ticket) = extra.ask().unwrap();
+        extra.drop_key(&key("a"));
+        assert!(!extra.is_idle());
+        extra.answer(ticket, None);
+        assert!(extra.is_idle(), "when the question failed");
     }
 
     #[test]

@@ -26,6 +26,7 @@ struct Plan {
     accidents: usize,
 }
 
+#[expect(clippy::disallowed_methods, reason = "how much is tried is said from outside")]
 fn setting(name: &str, default: u64) -> u64 {
     std::env::var(name).map_or(default, |text| text.parse().expect("a number"))
 }

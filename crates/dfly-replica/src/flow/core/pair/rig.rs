@@ -82,9 +82,7 @@ impl Rig {
 
     pub(super) fn count(&mut self, what: &'static str) {
         *self.coverage.entry(what).or_default() += 1;
-        if std::env::var_os("PAIR_TRACE").is_some() {
-            println!("{} at record {}: {what}", self.now.wall.0, self.source.records());
-        }
+        tracing::trace!(millis = self.now.wall.0, record = self.source.records(), what);
     }
 
     pub(super) fn pass_time(&mut self, millis: u64) {
@@ -125,10 +123,15 @@ impl Rig {
                 false => Some(self.step(&mut session)),
             };
             if !matches!(stepped, Some(Stepped::On)) {
-                session = self.begin_again(session, stepped);
+                session = self.begin_again(session, stepped.as_ref());
             }
         }
-        panic!("not done after {} records: {session:?}", self.source.records());
+        panic!(
+            "not done after {} records: {:?}, {:?}",
+            self.source.records(),
+            session.core.positions,
+            session.core.refetch
+        );
     }
 
     fn is_done(&self, session: &Session) -> bool {
@@ -292,7 +295,7 @@ impl Rig {
     }
 
     /// Another session, behind one that ended so.
-    fn begin_again(&mut self, session: Session, ended: Option<Stepped>) -> Session {
+    fn begin_again(&mut self, session: Session, ended: Option<&Stepped>) -> Session {
         drop(session);
         self.source.close();
         self.is_in_doubt = false;

@@ -1,0 +1,92 @@
+//! A flush of the source: the flow waits at it, and one of all flows carries it out (I3).
+
+use std::time::Instant;
+
+use dfly_journal::Lsn;
+use dfly_translate::Flush;
+use tracing::info;
+
+use super::{FlowCore, Signal};
+use crate::checkpoint::{Checkpoint, SyncMetadata};
+use crate::clock::Now;
+use crate::flow::flush::FlushOrder;
+use crate::target::writer::{FlushPlan, TargetWriter};
+
+/// What a session tells a flow.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Order {
+    /// Carry the flush out, and store with it these positions of all flows and what belongs to them.
+    Execute(Checkpoint, Box<SyncMetadata>),
+    /// The flush is carried out; go on behind it.
+    Pass,
+}
+
+impl FlowCore {
+    /// Tells the session that everything before a flush is carried out.
+    pub(super) fn reach_flush(&mut self, target: &mut dyn TargetWriter) {
+        if !target.is_idle() || !self.writer.is_empty() {
+            return;
+        }
+        if let Some((flush, next)) = self.flush.drained() {
+            let behind = self.positions.sent().then(next);
+            target.await_flush(behind);
+            self.tell(Signal::AtFlush(flush, behind));
+        }
+    }
+
+    /// The session has something to say about a flush.
+    pub(crate) fn on_order(&mut self, order: Order, target: &mut dyn TargetWriter, now: Now) {
+        match order {
+            Order::Execute(checkpoint, metadata) => {
+                if let Some((flush, next)) = self.flush.obey(FlushOrder::Execute) {
+                    self.execute_flush((flush, next), checkpoint, *metadata, target, now);
+                }
+            }
+            Order::Pass => {
+                if let Some((flush, next)) = self.flush.obey(FlushOrder::Pass) {
+                    self.pass_flush(flush, next, target, now.instant);
+                }
+            }
+        }
+    }
+
+    fn execute_flush(
+        &mut self,
+        (flush, next): (Flush, Lsn),
+        checkpoint: Checkpoint,
+        metadata: SyncMetadata,
+        target: &mut dyn TargetWriter,
+        now: Now,
+    ) {
+        let sharding = self.admission.ownership.sharding().or(metadata.sharding);
+        let plan = FlushPlan {
+            flush,
+            emptied: flush.on_target(&self.rules.selection),
+            at: self.positions.sent().then(next),
+            checkpoint,
+            metadata: SyncMetadata { sharding, ..metadata },
+        };
+        target.flush(plan, now.instant);
+    }
+
+    pub(super) fn on_flushed(&mut self) {
+        if let Some((flush, next)) = self.flush.executed() {
+            self.positions.pass_flush(next);
+            info!(flow = self.id.0, ?flush, "emptied the target, as the source was");
+            self.tell(Signal::Flushed);
+        }
+    }
+
+    /// The flush is durable: the position moves behind it, as the flow that carried it out has written.
+    fn pass_flush(&mut self, flush: Flush, next: Lsn, target: &mut dyn TargetWriter, now: Instant) {
+        self.positions.pass_flush(next);
+        target.pass_flush(self.positions.sent());
+        self.writer.flushed(flush);
+        self.refetch.flushed(flush);
+        if flush == Flush::All {
+            self.admission.unsynced = None;
+            self.admission.expiry.flushed();
+        }
+        self.settle(self.positions.sent(), now);
+    }
+}
