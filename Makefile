@@ -8,7 +8,7 @@ MISSING := $(shell command -v redis-server >/dev/null || echo redis-server) \
 MISSING := $(strip $(MISSING))
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: demo test lint test-live test-slow-target test-memory test-cuts test-crash test-targets fuzz bench bench-e2e doc setup
+.PHONY: demo test lint test-pair test-live test-slow-target test-memory test-cuts test-crash test-targets fuzz bench bench-e2e doc setup
 
 demo: setup
 	$(CARGO) run --locked --quiet -p df2redis-cli -- demo
@@ -39,6 +39,10 @@ test-slow-target: setup
 # seventh.
 test-cuts: setup
 	CUT_STEP=$${CUT_STEP:-1} $(CARGO) test --locked -p dfly-replica --test masters -- a_recorded_flow a_resumed_flow proxied::
+
+# One flow in virtual time, under SEEDS seeds: make test-pair SEEDS=100000
+test-pair:
+	PAIR_SEEDS=$${SEEDS:-100000} $(CARGO) test --locked --release -p dfly-replica --lib pair::every -- --nocapture
 
 # The tool, the target and connections killed at random under load: make test-crash RUNS=1000
 test-crash: setup
