@@ -14,7 +14,6 @@ use crate::flow::core::{FlowRequest, RefetchOutcome};
 use crate::keys::SourceKey;
 use crate::rate_limiter::RateLimiter;
 use crate::run::counters::Counters;
-use crate::source::sharding::Sharding;
 
 /// How many requests may wait.
 const WAITING: usize = 16;
@@ -258,15 +257,16 @@ impl ControlDesk {
     }
 
     /// Gives keys to the flows that own them.
-    pub(crate) fn route_refetches(&mut self, sharding: Option<Sharding>, flows: u16) {
+    pub(crate) fn route_refetches(&mut self, owner: impl Fn(&[u8]) -> Option<FlowId>) {
         for (keys, answer) in std::mem::take(&mut self.unrouted) {
-            let Some(sharding) = sharding.or((flows <= 1).then_some(Sharding::Key)) else {
+            let owners: Option<Vec<FlowId>> = keys.iter().map(|key| owner(&key.name)).collect();
+            let Some(owners) = owners else {
                 reply(answer, Err(ControlError::UnknownSharding));
                 continue;
             };
             let mut by_flow: BTreeMap<FlowId, Vec<SourceKey>> = BTreeMap::new();
-            for key in &keys {
-                by_flow.entry(sharding.owner(&key.name, flows)).or_default().push(key.clone());
+            for (flow, key) in owners.into_iter().zip(&keys) {
+                by_flow.entry(flow).or_default().push(key.clone());
             }
             let are_told =
                 by_flow.into_iter().all(|(flow, keys)| self.tell(flow, FlowRequest::Refetch(keys)));

@@ -234,8 +234,12 @@ impl Running {
         match instruction {
             Instruction::Pause(is_paused) => self.counters.set_paused(is_paused),
             Instruction::Refetch => {
-                let sharding = self.metadata.sharding.or_else(|| self.counters.owners().certain());
-                desk.route_refetches(sharding, self.session.flows);
+                let owners = (self.metadata.sharding, self.counters.owners());
+                let flows = self.session.flows;
+                desk.route_refetches(|key| match owners.0 {
+                    Some(sharding) => Some(sharding.owner(key, flows)),
+                    None => owners.1.owner(key, flows),
+                });
             }
             Instruction::Nothing => {}
         }
@@ -408,6 +412,8 @@ impl Running {
             }
             Ok(HelperEnd::ExtraKeys(Err(error))) => {
                 warn!(%error, "keys that the source does not have are not all removed; the next run goes on with it");
+                let event = format!("keys that the source does not have are not all removed: {error}");
+                self.counters.events.push(self.config.clock.now(), event);
             }
             Ok(HelperEnd::Other) => {}
             Err(error) => warn!(%error, "a task beside the flows has failed"),

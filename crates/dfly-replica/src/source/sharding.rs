@@ -90,6 +90,13 @@ impl OwnerCheck {
         self.likely().is_some() && self.holding().all(|sharding| sharding.owner(key, flows) != flow)
     }
 
+    /// The flow of a key by every formula that holds; `None` if they disagree, or none holds.
+    pub fn owner(&self, key: &[u8], flows: u16) -> Option<FlowId> {
+        let mut owners = self.holding().map(|sharding| sharding.owner(key, flows));
+        let first = owners.next()?;
+        owners.all(|owner| owner == first).then_some(first)
+    }
+
     /// The only formula that holds, once enough keys were seen that it can be kept for later sessions.
     pub fn certain(&self) -> Option<Sharding> {
         self.likely().filter(|_| self.seen >= ENOUGH && self.holding().count() == 1)
@@ -133,6 +140,23 @@ mod tests {
         }
         assert_eq!(OwnerCheck::default().certain(), None);
         assert_eq!(OwnerCheck::default().likely(), Some(Sharding::Key));
+    }
+
+    #[test]
+    fn a_key_without_a_tag_has_one_owner() {
+        let mut check = OwnerCheck::default();
+        for n in 0..300 {
+            let key = format!("key:{n}");
+            if Sharding::Key.owner(key.as_bytes(), 4) == FlowId(1) {
+                check.see(key.as_bytes(), FlowId(1), 4);
+            }
+        }
+        assert_eq!(check.certain(), None, "no key tells the whole key from the tag");
+        assert_eq!(check.owner(b"other", 4), Some(Sharding::Key.owner(b"other", 4)));
+        let disputed = (0..)
+            .map(|n| format!("a:{{{n}}}"))
+            .find(|key| Sharding::Key.owner(key.as_bytes(), 4) != Sharding::HashTag.owner(key.as_bytes(), 4));
+        assert_eq!(check.owner(disputed.unwrap().as_bytes(), 4), None);
     }
 
     #[test]

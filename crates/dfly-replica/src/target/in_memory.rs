@@ -29,6 +29,8 @@ pub(crate) struct Contents {
     pub sets: BTreeMap<Bytes, BTreeSet<Bytes>>,
     /// The flow's position.
     pub position: Option<Position>,
+    /// Keys that the source does not have are still to be removed.
+    pub sweeps: bool,
 }
 
 /// A server with one database.

@@ -100,7 +100,7 @@ pub(crate) async fn until_it_ends(config: EngineConfig) -> Result<Report, Error>
 /// Everything in a Redis but this tool's own keys.
 pub(crate) fn user_keys(redis: &RedisServer) -> BTreeMap<(u32, Bytes), CanonicalValue> {
     let mut keys = keyspace(&mut redis.client().unwrap()).unwrap();
-    keys.retain(|(_, key), _| !key.starts_with(b"df2redis:"));
+    keys.retain(|(_, key), _| !key.starts_with(b"df2redis:") && !key.starts_with(b"df2redis@"));
     keys
 }
 

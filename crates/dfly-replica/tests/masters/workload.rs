@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::Bytes;
-use dfly_replica::{Engine, EngineConfig, Error, FlowReport, Phase, Report, Stop};
+use dfly_replica::{Control, Engine, EngineConfig, Error, FlowReport, Phase, Report, Stop};
 use dfly_testkit::{
     Blobs, CanonicalValue, Containers, MasterOptions, Model, Op, RedisServer, Script, ScriptedMaster,
     SnapshotStyle, Strings,
@@ -23,6 +23,7 @@ pub(crate) struct Run<T = RedisServer> {
     pub redis: T,
     pub stop: watch::Sender<Stop>,
     pub reports: watch::Receiver<Report>,
+    pub control: Control,
     pub task: JoinHandle<Result<Report, Error>>,
 }
 
@@ -64,9 +65,10 @@ impl<T: Target> Run<T> {
         config.report_interval = Duration::from_millis(10);
         change(&mut config);
         let (engine, reports) = Engine::new(config);
+        let control = engine.control();
         let (stop, stopped) = watch::channel(Stop::Running);
         let task = tokio::spawn(engine.run(stopped));
-        Self { master, redis, stop, reports, task }
+        Self { master, redis, stop, reports, control, task }
     }
 
     /// Waits until everything that the master has journaled is written, and no key is to be read again.

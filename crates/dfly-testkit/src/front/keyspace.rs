@@ -7,7 +7,15 @@ use super::replconf::number;
 use super::state::{Outcome, State};
 
 impl<O: Origin> State<O> {
+    fn refusal_of(&self, name: &[u8]) -> Option<&'static str> {
+        let mut refused = self.options.refused.iter().filter(|_| !self.released);
+        refused.find(|(refused, _)| refused.as_bytes() == name).map(|(_, error)| *error)
+    }
+
     pub(super) fn keyspace(&mut self, connection: usize, name: &[u8], args: &[Bytes]) -> Outcome {
+        if let Some(error) = self.refusal_of(name) {
+            return Outcome::error(error);
+        }
         let [argument] = args else { return Outcome::error("ERR wrong number of arguments") };
         if name == b"SELECT" {
             let db = number(argument).and_then(|db| u32::try_from(db).ok());

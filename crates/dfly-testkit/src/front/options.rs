@@ -34,6 +34,8 @@ pub struct MasterOptions {
     /// What EXISTS, DUMP and PEXPIRETIME answer, as [`dumps`](crate::dumps) gives it. Without it a scripted master answers
     /// with its model, and a recorded one refuses, for values were not recorded so.
     pub values: Option<Arc<Dumps>>,
+    /// Commands of ordinary clients that are answered with an error, by name, until the master is released.
+    pub refused: Vec<(&'static str, &'static str)>,
     /// How long a session that is not the recording's last stays open for the final ACKs after its last byte.
     pub ack_timeout: Duration,
 }
@@ -53,6 +55,7 @@ impl Default for MasterOptions {
             user: None,
             repeat: false,
             values: None,
+            refused: Vec::new(),
             ack_timeout: Duration::from_secs(10),
         }
     }

@@ -71,7 +71,7 @@ async fn replicas_take_over(wait_replicas: u16, primaries: std::ops::Range<usize
     for primary in primaries {
         write(&run, &mut work, 2000);
         // The handle is shared with nobody else between two accidents.
-        let Run { master, redis, stop, reports, task } = run;
+        let Run { master, redis, stop, reports, control, task } = run;
         cluster = Arc::into_inner(redis).unwrap();
         // What the replica does not have yet is written and answered when the primary dies.
         let replica = cluster.node(3 + primary).unwrap();
@@ -94,7 +94,7 @@ async fn replicas_take_over(wait_replicas: u16, primaries: std::ops::Range<usize
             cluster.restart(primary).unwrap();
             cluster
         });
-        run = Run { master, redis: Arc::new(cluster.await.unwrap()), stop, reports, task };
+        run = Run { master, redis: Arc::new(cluster.await.unwrap()), stop, reports, control, task };
         write(&run, &mut work, 500);
         run.caught_up().await;
     }
@@ -132,14 +132,14 @@ async fn primaries_come_back(args: &[&str], is_lost: bool) {
     let keys = run.reports.borrow().keys();
     for primary in [1, 0, 2] {
         write(&run, &mut work, 1000);
-        let Run { master, redis, stop, reports, task } = run;
+        let Run { master, redis, stop, reports, control, task } = run;
         cluster = Arc::into_inner(redis).unwrap();
         cluster.kill(primary).unwrap();
         for op in work.ops(300) {
             master.apply(op).unwrap();
         }
         cluster.restart(primary).unwrap();
-        run = Run { master, redis: Arc::new(cluster), stop, reports, task };
+        run = Run { master, redis: Arc::new(cluster), stop, reports, control, task };
         write(&run, &mut work, 300);
         run.caught_up().await;
     }

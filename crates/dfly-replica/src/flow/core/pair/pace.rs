@@ -53,7 +53,7 @@ impl Rig {
                     assert!(session.work.is_none(), "one order at a time");
                     session.work = Some(work);
                 }
-                Action::ScanSettled => self.sweeps = false,
+                Action::ScanSettled => lock(&self.server).now.sweeps = false,
                 Action::Refetched(..) => self.count("asked from outside"),
             }
         }
@@ -62,7 +62,7 @@ impl Rig {
     fn on_signal(&mut self, signal: Signal, session: &mut Session) {
         match signal {
             Signal::Cut => {}
-            Signal::Stable => session.scans = self.sweeps,
+            Signal::Stable => session.scans = self.sweeps(),
             Signal::AtFlush(_, at) => {
                 let flows = [(FlowId(0), at)].into();
                 let checkpoint = Checkpoint { source_id: "source".to_owned(), flows };

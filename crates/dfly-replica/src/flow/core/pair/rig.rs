@@ -30,8 +30,6 @@ pub(super) struct Rig {
     pub server: SharedServer,
     pub disk: Disk,
     pub now: Now,
-    /// Keys that the source does not have are still to be removed from the target.
-    pub sweeps: bool,
     /// The server has refused something, and its note is not durable.
     is_in_doubt: bool,
     /// How much the target is in a hurry: 0 stands still.
@@ -73,7 +71,6 @@ impl Rig {
             server: Arc::new(Mutex::new(Server::default())),
             disk: Disk::default(),
             now,
-            sweeps: false,
             is_in_doubt: false,
             speed: 3,
             coverage: Coverage::new(),
@@ -88,6 +85,11 @@ impl Rig {
     pub(super) fn pass_time(&mut self, millis: u64) {
         self.now.instant += Duration::from_millis(millis);
         self.now.wall = UnixMillis(self.now.wall.0 + i64::try_from(millis).unwrap());
+    }
+
+    /// Keys that the source does not have are still to be removed from the target.
+    pub(super) fn sweeps(&self) -> bool {
+        lock(&self.server).now.sweeps
     }
 
     pub(super) fn execute(&mut self) {
@@ -139,7 +141,7 @@ impl Rig {
         self.source.wire.is_empty()
             && session.buffer.is_empty()
             && session.is_quiet()
-            && !self.sweeps
+            && !self.sweeps()
             && at.is_some_and(|at| at.next == self.source.next_lsn())
     }
 
@@ -329,24 +331,25 @@ impl Rig {
                 Begin::Journal { at, ask, logged: logged.map(|(first, _)| first), in_snapshot_form }
             }
         };
-        let mut session = Session::begin(begin, self.sweeps, &self.server, self.now.instant);
+        let mut session = Session::begin(begin, self.sweeps(), &self.server, self.now.instant);
         // A flow that begins with the journal is stable without saying so.
-        session.scans = self.sweeps && matches!(begin, Begin::Journal { in_snapshot_form: false, .. });
+        session.scans = self.sweeps() && matches!(begin, Begin::Journal { in_snapshot_form: false, .. });
         session
     }
 
     /// Over what the target holds, or into an empty one.
     fn begin_full(&mut self) {
         self.source.begin_full();
-        self.sweeps = self.chance.once_in(2);
+        let sweeps = self.chance.once_in(2);
         let mut server = lock(&self.server);
         server.now.sets.clear();
-        match self.sweeps {
+        match sweeps {
             true => drop(server.now.strings.insert(Bytes::from_static(b"extra"), b"old".to_vec())),
             false => server.now.strings.clear(),
         }
+        server.now.sweeps = sweeps;
         server.saved = server.now.clone();
         drop(server);
-        self.count(if self.sweeps { "snapshot over data" } else { "snapshot begun" });
+        self.count(if sweeps { "snapshot over data" } else { "snapshot begun" });
     }
 }
