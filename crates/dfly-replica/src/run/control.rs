@@ -2,6 +2,7 @@
 //! to keep other limits.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Instant;
 
 use dfly_client::FlowId;
@@ -10,7 +11,7 @@ use thiserror::Error;
 use tokio::sync::{mpsc, oneshot};
 use tracing::debug;
 
-use crate::flow::core::{FlowRequest, RefetchOutcome};
+use crate::flow::core::{FlowRequest, Heard, RefetchOutcome};
 use crate::keys::SourceKey;
 use crate::rate_limiter::RateLimiter;
 use crate::run::counters::Counters;
@@ -60,7 +61,8 @@ type Refetched = Vec<(SourceKey, RefetchOutcome)>;
 #[derive(Debug)]
 enum Request {
     Refetch(Vec<SourceKey>, oneshot::Sender<Result<Refetched, ControlError>>),
-    Pause(bool),
+    Pause(oneshot::Sender<()>),
+    Resume,
     StopAt(Vec<Lsn>, oneshot::Sender<Result<(), ControlError>>),
     Limit(RateLimits),
 }
@@ -85,12 +87,15 @@ impl Control {
         answered.await.map_err(|_gone| ControlError::Ended)?
     }
 
-    /// Applies nothing until [`Self::resume`]. The source is read on, as far as there is room.
+    /// Applies nothing until [`Self::resume`]. The source is read on, as far as there is room. Answers once every flow has
+    /// heard it, so that nothing is applied from then on.
     ///
     /// # Errors
     /// [`ControlError::Ended`].
     pub async fn pause(&self) -> Result<(), ControlError> {
-        self.ask(Request::Pause(true)).await
+        let (heard, hears) = oneshot::channel();
+        self.ask(Request::Pause(heard)).await?;
+        hears.await.map_err(|_gone| ControlError::Ended)
     }
 
     /// Applies again.
@@ -98,7 +103,7 @@ impl Control {
     /// # Errors
     /// [`ControlError::Ended`].
     pub async fn resume(&self) -> Result<(), ControlError> {
-        self.ask(Request::Pause(false)).await
+        self.ask(Request::Resume).await
     }
 
     /// Ends the run once the target holds every record before these positions, one for each flow. Nothing behind them is
@@ -197,7 +202,7 @@ impl ControlDesk {
     ) {
         self.flows = flows.into_iter().collect();
         if self.is_paused {
-            self.tell_all(&FlowRequest::Pause);
+            self.tell_all(&FlowRequest::Pause(Arc::default()));
         }
         if let Some(limits) = self.limits {
             self.tell_limits(limits);
@@ -226,10 +231,15 @@ impl ControlDesk {
                 self.unrouted.push((keys, answer));
                 Instruction::Refetch
             }
-            Some(Request::Pause(is_paused)) => {
-                self.is_paused = is_paused;
-                self.tell_all(&if is_paused { FlowRequest::Pause } else { FlowRequest::Resume });
-                Instruction::Pause(is_paused)
+            Some(Request::Pause(asker)) => {
+                self.is_paused = true;
+                self.tell_all(&FlowRequest::Pause(Arc::new(Heard(Some(asker)))));
+                Instruction::Pause(true)
+            }
+            Some(Request::Resume) => {
+                self.is_paused = false;
+                self.tell_all(&FlowRequest::Resume);
+                Instruction::Pause(false)
             }
             Some(Request::Limit(limits)) => {
                 self.limits = Some(limits);

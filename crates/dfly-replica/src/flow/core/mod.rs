@@ -22,8 +22,8 @@ use tracing::{debug, info, warn};
 
 pub(crate) use flushing::Order;
 pub(crate) use parts::{FlowParts, FlowSettings};
-pub(crate) use requests::FlowRequest;
 pub use requests::RefetchOutcome;
+pub(crate) use requests::{FlowRequest, Heard};
 
 use requests::Requests;
 

@@ -1,9 +1,11 @@
 //! What is asked of a flow from outside: to refetch keys, to pause, to stop at a position, to keep other limits.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Instant;
 
 use dfly_journal::Lsn;
+use tokio::sync::oneshot;
 
 use super::{Action, FlowCore};
 use crate::flow::refetch::Fetched;
@@ -16,14 +18,26 @@ use crate::target::writer::TargetWriter;
 pub(crate) enum FlowRequest {
     /// Read these keys again, and tell what became of each.
     Refetch(Vec<SourceKey>),
-    /// Apply nothing until told otherwise.
-    Pause,
+    /// Apply nothing until told otherwise, and drop this: whoever asked then knows that nothing more is applied.
+    Pause(Arc<Heard>),
     /// Apply again.
     Resume,
     /// Apply nothing from this record on.
     StopAt(Lsn),
     /// Read the snapshot and write no faster than this.
     Limit { reading: RateLimiter, writing: RateLimiter },
+}
+
+/// Tells whoever asked, once the last flow has dropped it.
+#[derive(Debug, Default)]
+pub(crate) struct Heard(pub Option<oneshot::Sender<()>>);
+
+impl Drop for Heard {
+    fn drop(&mut self) {
+        if let Some(asker) = self.0.take() {
+            drop(asker.send(()));
+        }
+    }
 }
 
 /// What became of a key that was to be refetched.
@@ -71,7 +85,7 @@ impl FlowCore {
                 }
                 self.write_notes(target);
             }
-            FlowRequest::Pause => self.requests.is_paused = true,
+            FlowRequest::Pause(_heard) => self.requests.is_paused = true,
             FlowRequest::Resume => self.requests.is_paused = false,
             FlowRequest::StopAt(lsn) => self.requests.stop_at = Some(lsn),
             FlowRequest::Limit { reading, writing } => self.set_rates(reading, writing),
