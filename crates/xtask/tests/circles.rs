@@ -183,8 +183,8 @@ fn circles(files: &Files) -> Vec<Vec<String>> {
         if circle.is_empty() || !seen.insert(circle.clone()) {
             continue;
         }
-        let edges =
-            circle.iter().flat_map(|from| graph[*from].iter().map(move |(to, paths)| (*from, to, paths)));
+        let edges = graph.iter().filter(|(from, _)| circle.contains(from));
+        let edges = edges.flat_map(|(from, edges)| edges.iter().map(move |(to, paths)| (from, to, paths)));
         let edges = edges.filter(|(_, to, _)| circle.contains(to)).map(|(from, to, paths)| {
             let paths: Vec<&str> = paths.iter().map(String::as_str).collect();
             format!("{} -> {}: {}", from.join("/"), to.join("/"), paths.join(", "))
