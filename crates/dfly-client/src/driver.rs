@@ -10,7 +10,8 @@ use thiserror::Error;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::error::HandshakeError;
-use crate::flow::{FlowRequest, FlowStart};
+use crate::flow::FlowRequest;
+use crate::flow_start::FlowStart;
 use crate::handshake::{Handshake, Identity, Progress, login};
 use crate::session::Session;
 use crate::{Request, ack_request};

@@ -7,6 +7,7 @@ use redis_resp::Reply;
 
 use crate::answer::{accepted, text};
 use crate::error::{HandshakeError, Stage};
+use crate::flow_start::{FlowStart, SyncKind};
 use crate::session::{ReplicationId, Session};
 use crate::{Request, request};
 
@@ -40,24 +41,6 @@ pub struct FlowRequest<'a> {
     pub flow: FlowId,
     /// Where it resumes.
     pub resume: &'a Resume,
-}
-
-/// Whether a flow starts with a snapshot.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SyncKind {
-    /// With a snapshot.
-    Full,
-    /// With the journal, from the requested position on.
-    Partial,
-}
-
-/// The reply of the master to a [`FlowRequest`].
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FlowStart {
-    /// Full or partial.
-    pub kind: SyncKind,
-    /// The token that the master sends between snapshot and journal.
-    pub token: [u8; 40],
 }
 
 impl FlowRequest<'_> {

@@ -48,6 +48,7 @@ mod answer;
 pub mod driver;
 mod error;
 mod flow;
+mod flow_start;
 mod handshake;
 mod session;
 mod succession;
@@ -56,7 +57,8 @@ pub use ack::{AckSchedule, ack_request};
 #[doc(inline)]
 pub use dfly_journal::Lsn;
 pub use error::{HandshakeError, Stage};
-pub use flow::{FlowId, FlowRequest, FlowStart, Resume, SyncKind};
+pub use flow::{FlowId, FlowRequest, Resume};
+pub use flow_start::{FlowStart, SyncKind};
 pub use handshake::{Handshake, Identity, Progress};
 #[doc(no_inline)]
 pub use redis_resp;

@@ -6,7 +6,7 @@ use redis_resp::Reply;
 
 use crate::answer::accepted;
 use crate::error::{HandshakeError, Stage};
-use crate::flow::{FlowStart, SyncKind};
+use crate::flow_start::{FlowStart, SyncKind};
 use crate::{Request, request};
 
 /// A master's replication id: 40 hexadecimal characters, new at each start of the process.

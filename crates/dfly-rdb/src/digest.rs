@@ -3,8 +3,9 @@
 use dfly_wire::UnixMillis;
 use xxhash_rust::xxh3::Xxh3Default;
 
+use crate::stream_id::StreamId;
 use crate::text::{IntBuffer, Text};
-use crate::value::stream::{StreamGroup, StreamId, StreamTail};
+use crate::value::stream::{StreamGroup, StreamTail};
 use crate::value::{BloomPart, CountMinPart, CuckooPart, Element, ModulePart, TopKPart};
 
 /// Computes a digest element by element, in constant memory: the 128-bit XXH3 of ordered content, and the sum of the

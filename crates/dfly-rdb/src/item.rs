@@ -7,8 +7,9 @@ use dfly_wire::{DbIndex, Fault, FaultKind, Limits, Parsed, fixed, packed};
 
 use crate::blob;
 use crate::error::ErrorKind;
-use crate::event::{Checksum, Event, Family, Magic, ModuleAux, ValueId};
+use crate::event::{Checksum, Event, ModuleAux, ValueId};
 use crate::input::{Fail, Input, Stop, frame, read, read_part};
+use crate::magic::{Family, Magic};
 use crate::opcode;
 use crate::reader::{Context, Progress, ValueReader};
 use crate::scan::Scanner;

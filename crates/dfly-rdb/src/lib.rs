@@ -73,6 +73,7 @@ mod error;
 mod event;
 mod input;
 mod item;
+mod magic;
 mod opcode;
 mod pack;
 pub mod payload;
@@ -82,6 +83,7 @@ mod read_async;
 mod reader;
 mod scan;
 mod skip;
+mod stream_id;
 mod string;
 mod text;
 mod type_id;
@@ -94,7 +96,8 @@ pub use decoder::{Config, Decoder};
 #[doc(inline)]
 pub use dfly_wire::{DbIndex, FaultKind, Limits, Step, UnixMillis};
 pub use error::{BlobError, DumpError, Error, ErrorKind, KeyExcerpt, ValueError};
-pub use event::{Checksum, Entry, Event, Family, KeyHeader, Magic, ModuleAux, ValueId};
+pub use event::{Checksum, Entry, Event, KeyHeader, ModuleAux, ValueId};
+pub use magic::{Family, Magic};
 pub use pack::intset::{Intset, IntsetIter};
 pub use pack::listpack::{Listpack, ListpackIter};
 pub use pack::ziplist::{Ziplist, ZiplistIter};
@@ -102,12 +105,13 @@ pub use pack::zipmap::{Zipmap, ZipmapIter};
 pub use read::{ReadError, Reader};
 #[cfg(feature = "tokio")]
 pub use read_async::AsyncReader;
+pub use stream_id::StreamId;
 pub use text::{IntBuffer, Text};
 pub use type_id::{ModuleId, TypeId, ValueKind};
 pub use value::sketch::{BloomHeader, CountMinHeader, CuckooHeader, TopKHeader};
 pub use value::stream::{
-    StreamConsumer, StreamEntry, StreamFields, StreamGroup, StreamId, StreamNode, StreamPending,
-    StreamProducers, StreamTail,
+    StreamConsumer, StreamEntry, StreamFields, StreamGroup, StreamNode, StreamPending, StreamProducers,
+    StreamTail,
 };
 pub use value::{
     BloomPart, CountMinPart, CuckooPart, Element, Elements, Encoding, ModulePart, Node, Nodes, Piece,

@@ -7,8 +7,9 @@ use bytes::{Buf, Bytes};
 use dfly_wire::{DbIndex, Fault, FaultKind, Limits, ParseError, Source, UnixMillis, fixed, packed};
 
 use crate::error::{ErrorKind, ValueError};
-use crate::event::{Entry, Event, Family, KeyHeader, Magic, ValueId};
+use crate::event::{Entry, Event, KeyHeader, ValueId};
 use crate::input::{Stop, read, read_part};
+use crate::magic::{Family, Magic};
 use crate::opcode;
 use crate::scan::Scanner;
 use crate::string::{self, Head, Str, after};

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::event::{Family, Magic};
+use crate::magic::{Family, Magic};
 
 macro_rules! type_ids {
     ($($(#[$doc:meta])* $name:ident = $wire:literal, $kind:ident, $encoding:literal;)*) => {

@@ -4,6 +4,7 @@ mod difference;
 mod dumps;
 mod read;
 mod stream;
+mod values;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -173,11 +174,11 @@ fn against(row: &Row, found: &Found, options: &CompareOptions) -> Vec<What> {
         consumer_times: !(lenient || options.consumers_seen_later),
         entries_read: !(lenient && options.entries_read_may_be_unknown),
     };
-    let mut differences = difference::between(&wanted, held, rules);
+    let mut differences = values::between(&wanted, held, rules);
     if let (Value::Hash(_), MemberTtls::Within { from_ms, tolerance_ms }) = (&row.value, options.member_ttls)
     {
         let wanted = row.member_ttls.iter().map(|(field, seconds)| (field.clone(), from_ms + seconds * 1000));
-        let ttls = difference::member_ttls(&wanted.collect(), &found.field_expiries, tolerance_ms);
+        let ttls = values::member_ttls(&wanted.collect(), &found.field_expiries, tolerance_ms);
         differences.extend(ttls);
     }
     differences

@@ -1,5 +1,6 @@
 //! Recorded replication sessions: what was said, by whom and when, and what the master held at the end.
 
+mod commands;
 mod expected;
 mod files;
 mod flow;

@@ -3,7 +3,7 @@
 use dfly_journal::Command;
 use dfly_wire::UnixMillis;
 
-use crate::journal::number;
+use crate::translator::number;
 
 /// The expiry of a command's keys, once it is carried out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -35,22 +35,18 @@
 //! assert!(CommandFacts::of(written).idempotent);
 //! ```
 
-mod elements;
 mod error;
 mod expiry;
 mod facts;
 mod glob;
 mod idempotence;
-mod journal;
 mod names;
-mod notes;
 mod policies;
 mod policy;
 mod reread;
 mod script;
 mod selection;
 mod settings;
-mod snapshot;
 mod table;
 mod target;
 mod translator;

@@ -6,6 +6,8 @@ use std::str::FromStr;
 
 use dfly_rdb::ValueKind;
 
+use crate::target::Ability;
+
 /// What to do with something that the target cannot hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Policy {
@@ -121,6 +123,20 @@ impl Loss {
             ValueKind::Cuckoo => Some(Self::Cuckoo),
             core if core.is_core() => None,
             _ => Some(Self::Module),
+        }
+    }
+
+    /// What is lost on a target without the ability.
+    pub(crate) fn without(ability: Ability) -> Self {
+        match ability {
+            Ability::Json => Self::Json,
+            Ability::Bloom => Self::Bloom,
+            Ability::Cuckoo => Self::Cuckoo,
+            Ability::CountMin => Self::CountMinSketch,
+            Ability::TopK => Self::TopK,
+            Ability::FieldTtl => Self::MemberTtl,
+            Ability::Functions => Self::Function,
+            Ability::StreamCounters => Self::Form,
         }
     }
 

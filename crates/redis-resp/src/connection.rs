@@ -18,7 +18,8 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::command::CommandBatch;
-use crate::reply::{Reply, ReplyError};
+use crate::reply::Reply;
+use crate::reply_error::ReplyError;
 
 pub use endpoint::{Credentials, Endpoint, Peer, Sentinels};
 pub use stream::{ReadHalf, Stream, WriteHalf};

@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 
 use dfly_wire::Step;
 
-use crate::reply::{MAX_LINE, ReplyError};
+use crate::reply_error::{MAX_LINE, ReplyError};
 
 /// How deep arrays may nest. Replies of servers to this workspace's requests nest five deep at the most.
 const MAX_DEPTH: usize = 32;

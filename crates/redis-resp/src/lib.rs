@@ -35,10 +35,12 @@ mod command;
 pub mod connection;
 mod extent;
 mod reply;
+mod reply_error;
 mod server_error;
 
 pub use command::{
     CommandBatch, CommandWriter, EncodedCommand, EncodedCommands, SpareMarks, arguments, commands,
 };
-pub use reply::{MAX_LINE, Outcome, Reply, ReplyError};
+pub use reply::{Outcome, Reply};
+pub use reply_error::{MAX_LINE, ReplyError};
 pub use server_error::{ErrorCode, Redirect, ServerError};

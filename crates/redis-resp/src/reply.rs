@@ -8,9 +8,9 @@ use std::num::NonZeroUsize;
 use bytes::{Buf, Bytes, BytesMut};
 use dfly_wire::Step;
 use redis_protocol::resp2::{decode::decode_bytes_mut, types::BytesFrame};
-use thiserror::Error;
 
 use crate::extent::extent;
+use crate::reply_error::{MAX_LINE, ReplyError};
 use crate::server_error::ServerError;
 
 /// One RESP2 reply.
@@ -29,32 +29,6 @@ pub enum Reply {
     /// `*n` and replies.
     Array(Vec<Reply>),
 }
-
-/// Bytes that are no RESP2 reply.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub enum ReplyError {
-    /// The first byte names no reply type.
-    #[error("0x{0:02x} starts no RESP2 reply")]
-    Type(u8),
-    /// A status or error line is longer than [`MAX_LINE`].
-    #[error("a reply line is longer than {MAX_LINE} bytes")]
-    LineTooLong,
-    /// The line after `:` is no integer.
-    #[error("an integer reply is malformed: {0:?}")]
-    Integer(String),
-    /// The length of a bulk string or array is no number, or is too large.
-    #[error("the length of a bulk or array reply is malformed: {0:?}")]
-    Length(String),
-    /// Arrays within arrays within arrays.
-    #[error("an array reply nests too deep")]
-    TooDeep,
-    /// A bulk or array reply is malformed.
-    #[error("a bulk or array reply is malformed: {0}")]
-    Nested(String),
-}
-
-/// The longest status, integer or error line that is accepted, in bytes.
-pub const MAX_LINE: usize = 64 << 10;
 
 impl Reply {
     /// Takes the next reply from `src`, or tells that more bytes are needed and consumes nothing.

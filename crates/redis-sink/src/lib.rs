@@ -64,11 +64,13 @@
 pub mod cluster;
 mod pipeline;
 mod refusal;
+mod sink_error;
 mod socket;
 mod target;
 mod window;
 
-pub use pipeline::{Pipeline, SinkError};
+pub use pipeline::Pipeline;
 pub use refusal::Refusal;
+pub use sink_error::SinkError;
 pub use target::{Family, TargetError, TargetInfo};
 pub use window::{Window, WindowError, WindowLimits};

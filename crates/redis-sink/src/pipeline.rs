@@ -2,32 +2,16 @@
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
-use std::io;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use redis_resp::connection::Connection;
-use redis_resp::{CommandBatch, EncodedCommand, ReplyError};
-use thiserror::Error;
+use redis_resp::{CommandBatch, EncodedCommand};
 
 use crate::refusal::Refusal;
+use crate::sink_error::SinkError;
 use crate::socket::Socket;
-use crate::window::{Window, WindowError, WindowLimits};
-
-/// Why nothing more can be written through a connection.
-#[derive(Debug, Error)]
-#[non_exhaustive]
-pub enum SinkError {
-    /// The connection broke, or the target closed it. What is in flight may or may not have been carried out.
-    #[error("the connection to the target broke: {0}")]
-    Broken(#[source] io::Error),
-    /// What the target sent is not RESP.
-    #[error("the target does not speak RESP: {0}")]
-    Reply(#[from] ReplyError),
-    /// The target refused a command, or answered one that was not sent.
-    #[error(transparent)]
-    Window(#[from] WindowError),
-}
+use crate::window::{Window, WindowLimits};
 
 /// A pipelined connection. `T` is what the caller gets back when a batch has settled.
 #[derive(Debug)]

@@ -11,7 +11,7 @@ use redis_resp::connection::{Connection, Stream};
 use tokio::io::{AsyncReadExt, AsyncWrite};
 use tokio::net::TcpStream;
 
-use crate::pipeline::SinkError;
+use crate::sink_error::SinkError;
 use crate::window::WindowError;
 
 /// The least room that a read is given, in bytes.

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
+use crate::damage::Fault;
 use crate::identity::Identity;
-use crate::segment::Fault;
 
 /// Why a log cannot be opened, written or read.
 #[derive(Debug, Error)]

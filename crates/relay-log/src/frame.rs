@@ -15,7 +15,7 @@
 use bytes::{Bytes, BytesMut};
 use dfly_wire::{DbIndex, ParseError, Parsed, Step, UnixMillis, crc64, fixed, need};
 
-use crate::segment::{Fault, missing};
+use crate::damage::{Fault, missing};
 
 /// Size of a frame header, in bytes.
 pub(crate) const HEADER: usize = 48;

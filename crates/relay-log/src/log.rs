@@ -4,13 +4,14 @@ use std::collections::VecDeque;
 use std::ops::Range;
 use std::path::Path;
 
+use crate::damage::Fault;
 use crate::directory::Directory;
 use crate::error::LogError;
 use crate::frame::{Frame, HEADER as FRAME_HEADER};
 use crate::identity::Identity;
 use crate::read::{Extent, Found, ReadLimits, SegmentReader};
 use crate::recover::{Recovered, Scan, Segment};
-use crate::segment::{Fault, HEADER, SegmentHeader};
+use crate::segment::{HEADER, SegmentHeader};
 use crate::write::Writer;
 
 /// Sizes of a log, in bytes.

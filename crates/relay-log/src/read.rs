@@ -8,10 +8,11 @@ use std::path::{Path, PathBuf};
 use bytes::BytesMut;
 use dfly_wire::Step;
 
+use crate::damage::Fault;
 use crate::error::LogError;
 use crate::frame::Frame;
 use crate::identity::Identity;
-use crate::segment::{Decoder, Fault, HEADER, SegmentHeader};
+use crate::segment::{Decoder, HEADER, SegmentHeader};
 
 /// Limits of a reader.
 #[derive(Debug, Clone, Copy)]

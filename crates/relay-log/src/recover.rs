@@ -5,11 +5,11 @@ use std::fs::{self, File};
 use std::ops::Range;
 use std::path::Path;
 
+use crate::damage::Fault;
 use crate::directory::{Directory, failed};
 use crate::error::LogError;
 use crate::identity::Identity;
 use crate::read::{Extent, Found, ReadLimits, SegmentReader, all_zero};
-use crate::segment::Fault;
 
 /// The content of a log when it was opened.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

@@ -11,7 +11,7 @@ use dfly_wire::crc64;
 use thiserror::Error;
 
 use crate::error::ValueError;
-use crate::event::Family;
+use crate::magic::Family;
 use crate::type_id::TypeId;
 use crate::value::RawValue;
 

@@ -4,7 +4,7 @@ use bytes::{Buf, Bytes};
 use dfly_wire::crc64;
 
 use crate::error::{DumpError, ValueError};
-use crate::event::{Family, Magic};
+use crate::magic::{Family, Magic};
 use crate::scan::Scanner;
 use crate::type_id::TypeId;
 use crate::value::RawValue;

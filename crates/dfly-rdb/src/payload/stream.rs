@@ -5,12 +5,13 @@ use dfly_wire::packed::write_uint;
 use super::Plan;
 use crate::error::ValueError;
 use crate::scan::{Scanner, Unit};
+use crate::stream_id::StreamId;
 use crate::string;
 use crate::text::Text;
 use crate::type_id::TypeId;
 use crate::value::RawValue;
 use crate::value::elements::located;
-use crate::value::stream::{StreamGroup, StreamId, StreamTail};
+use crate::value::stream::{StreamGroup, StreamTail};
 
 /// Appends `value` in the encoding `type_id`, which is not newer than its own.
 pub(crate) fn write(value: &RawValue, type_id: TypeId, out: &mut Vec<u8>) -> Result<Plan, ValueError> {

@@ -6,10 +6,10 @@
 
 use dfly_wire::{Fault, FaultKind, Parsed, UnixMillis, fixed, packed};
 
+use crate::stream_id::StreamId;
 use crate::string::{self, Head, Str};
 use crate::type_id::{Class, ModuleId, TypeId};
 use crate::value::sketch::{BloomHeader, CountMinHeader, CuckooHeader, TopKHeader};
-use crate::value::stream::StreamId;
 
 mod collection;
 mod module;

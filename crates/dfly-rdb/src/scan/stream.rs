@@ -3,9 +3,9 @@
 use dfly_wire::{Fault, FaultKind, Parsed, UnixMillis, fixed, packed};
 
 use super::{Phase, Scanner, TailUnit, TotalsSince7, Unit, uints};
+use crate::stream_id::StreamId;
 use crate::string::{Str, string};
 use crate::type_id::TypeId;
-use crate::value::stream::StreamId;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum StreamPhase {

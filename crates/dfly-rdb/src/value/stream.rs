@@ -1,7 +1,5 @@
 //! Streams: the entries inside nodes, and the part after the nodes (protocol section 7.6.6; Redis `t_stream.c`).
 
-use std::fmt;
-
 use bytes::Bytes;
 use dfly_wire::UnixMillis;
 
@@ -9,22 +7,8 @@ use crate::error::ValueError;
 use crate::pack::Body;
 use crate::pack::listpack::{Listpack, ListpackIter};
 use crate::scan::TailUnit;
+use crate::stream_id::StreamId;
 use crate::text::Text;
-
-/// The id of a stream entry.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
-pub struct StreamId {
-    /// Milliseconds since the epoch, as set by the server or client.
-    pub ms: u64,
-    /// Sequence number within the millisecond.
-    pub seq: u64,
-}
-
-impl fmt::Display for StreamId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}-{}", self.ms, self.seq)
-    }
-}
 
 /// An entry of a stream.
 #[derive(Debug, Clone)]

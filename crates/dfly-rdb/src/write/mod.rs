@@ -24,7 +24,8 @@ use dfly_wire::crc64::Running;
 use dfly_wire::{DbIndex, packed};
 
 use crate::error::ValueError;
-use crate::event::{Family, KeyHeader, Magic};
+use crate::event::KeyHeader;
+use crate::magic::{Family, Magic};
 use crate::opcode;
 use crate::payload::TargetFormat;
 use crate::string;

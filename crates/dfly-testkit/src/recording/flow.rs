@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::session::{Commands, is};
+use super::commands::{Commands, is};
 use super::tail::{self, Tail};
 use super::{Connection, Direction, RecordingError};
 use crate::journal_walk::{Mark, walk};

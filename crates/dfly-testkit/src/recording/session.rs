@@ -1,10 +1,10 @@
 //! Groups connections into sessions: a control connection, then its flows.
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 
+use super::commands::{Commands, commands_of, is};
 use super::flow::{FlowRecording, Timing};
 use super::{Connection, Direction, RecordingError};
-use crate::front::parse_command;
 
 /// One replication session of the recording.
 #[derive(Debug, Clone)]
@@ -30,9 +30,6 @@ impl SessionRecording {
     }
 }
 
-/// A connection's commands, each with the offset at which it starts.
-pub(super) type Commands = Vec<(usize, Vec<Bytes>)>;
-
 pub(super) fn group(connections: &[Connection]) -> Result<Vec<SessionRecording>, RecordingError> {
     let mut sessions: Vec<SessionRecording> = Vec::new();
     let mut timing = Timing::default();
@@ -55,24 +52,6 @@ pub(super) fn group(connections: &[Connection]) -> Result<Vec<SessionRecording>,
     }
     sessions.iter_mut().for_each(|session| session.flows.sort_by_key(|flow| flow.flow));
     Ok(sessions)
-}
-
-fn commands_of(c2s: &Bytes) -> Result<Commands, String> {
-    let mut rest = BytesMut::from(&c2s[..]);
-    let mut commands = Vec::new();
-    loop {
-        let offset = c2s.len() - rest.len();
-        match parse_command(&mut rest)? {
-            Some(command) => commands.push((offset, command)),
-            None => return Ok(commands),
-        }
-    }
-}
-
-/// Whether `command` begins with `words`, in any case.
-pub(super) fn is(command: &[Bytes], words: &[&str]) -> bool {
-    command.len() >= words.len()
-        && command.iter().zip(words).all(|(a, b)| a.eq_ignore_ascii_case(b.as_bytes()))
 }
 
 fn start_stable_us(connection: &Connection, commands: &Commands) -> Option<u64> {

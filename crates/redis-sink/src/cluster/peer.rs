@@ -13,7 +13,7 @@ use redis_slots::{Address, Slot};
 use crate::cluster::connection::{ClusterConnection, log_in};
 use crate::cluster::map::ClusterMap;
 use crate::cluster::options::{ClusterError, ClusterOptions};
-use crate::pipeline::SinkError;
+use crate::sink_error::SinkError;
 use crate::socket::Socket;
 
 /// Work that goes on while the connections of other nodes move. It lives in its owner, so whoever waits for it may stop

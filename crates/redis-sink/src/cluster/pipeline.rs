@@ -16,8 +16,8 @@ use crate::cluster::options::{ClusterError, ClusterOptions};
 use crate::cluster::peer::{Errand, LOOK, Order, Peer, Regained, regain};
 use crate::cluster::unit::{Lost, Unit};
 use crate::cluster::window::ClusterWindow;
-use crate::pipeline::SinkError;
 use crate::refusal::Refusal;
+use crate::sink_error::SinkError;
 use crate::window::WindowLimits;
 
 /// Pipelined connections to the nodes of a cluster, one to each, opened when it is needed. `T` is what the caller wants

@@ -8,8 +8,8 @@ use redis_resp::CommandBatch;
 
 use crate::facts::{CommandFacts, CommandKind};
 use crate::names::TOOL;
-use crate::notes::Beside;
 use crate::translator::is_due;
+use crate::translator::notes::Beside;
 
 /// The most elements in one command.
 const ELEMENTS: usize = 512;

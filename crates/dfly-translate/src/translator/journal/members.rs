@@ -7,11 +7,11 @@ use redis_resp::CommandBatch;
 use super::{Received, number};
 use crate::error::TranslateError;
 use crate::facts::CommandFacts;
-use crate::notes::Beside;
 use crate::policy::Loss;
 use crate::reread::Reason;
 use crate::script;
 use crate::table::{Members, Rule};
+use crate::translator::notes::Beside;
 use crate::translator::{Effect, Output, Translator};
 
 /// A new expiry for members.

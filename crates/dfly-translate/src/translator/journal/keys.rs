@@ -10,7 +10,7 @@ use crate::facts::CommandFacts;
 use crate::policy::Loss;
 use crate::reread::Reason;
 use crate::script::{self, Script};
-use crate::snapshot::Baseline;
+use crate::translator::snapshot::Baseline;
 use crate::translator::{Effect, Output, Place, Translator};
 
 impl Translator {

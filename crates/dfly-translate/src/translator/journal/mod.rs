@@ -14,8 +14,6 @@ use dfly_journal::{Args, Command};
 use dfly_wire::DbIndex;
 use redis_resp::CommandWriter;
 
-pub(crate) use modules::loss_without;
-
 use crate::error::TranslateError;
 use crate::facts::CommandFacts;
 use crate::policy::Loss;
@@ -43,11 +41,7 @@ impl Translator {
     }
 
     /// The record as the target is to see it: under its own names, with the keys of the selection.
-    pub(in crate::journal) fn in_slots(
-        &mut self,
-        r: &Received<'_>,
-        out: &mut Output<'_>,
-    ) -> Result<Effect, TranslateError> {
+    fn in_slots(&mut self, r: &Received<'_>, out: &mut Output<'_>) -> Result<Effect, TranslateError> {
         match r.spec.rule {
             Rule::Nothing | Rule::FlushAll => {}
             // A cluster has nothing there.
@@ -63,22 +57,14 @@ impl Translator {
     }
 
     /// All keys of the record may be used in one command.
-    pub(in crate::journal) fn carry_out(
-        &mut self,
-        r: &Received<'_>,
-        out: &mut Output<'_>,
-    ) -> Result<Effect, TranslateError> {
+    fn carry_out(&mut self, r: &Received<'_>, out: &mut Output<'_>) -> Result<Effect, TranslateError> {
         if self.notes.is_empty() {
             return self.apply(r, out);
         }
         self.with_notes(r, out)
     }
 
-    pub(in crate::journal) fn apply(
-        &mut self,
-        r: &Received<'_>,
-        out: &mut Output<'_>,
-    ) -> Result<Effect, TranslateError> {
+    fn apply(&mut self, r: &Received<'_>, out: &mut Output<'_>) -> Result<Effect, TranslateError> {
         match r.spec.rule {
             Rule::Verbatim => Ok(self.verbatim(r, out)),
             Rule::Store => self.store(r, out),
@@ -191,18 +177,14 @@ impl Translator {
 }
 
 /// A record, as the source wrote it and as it is for the target.
-pub(in crate::journal) struct Received<'a> {
+struct Received<'a> {
     pub origin: &'a Command,
     pub record: &'a Command,
     pub spec: &'static CommandSpec,
 }
 
 impl<'a> Received<'a> {
-    pub(in crate::journal) fn new(
-        origin: &'a Command,
-        record: &'a Command,
-        spec: &'static CommandSpec,
-    ) -> Self {
+    fn new(origin: &'a Command, record: &'a Command, spec: &'static CommandSpec) -> Self {
         Self { origin, record, spec }
     }
 

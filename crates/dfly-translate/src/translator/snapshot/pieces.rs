@@ -9,11 +9,11 @@ use dfly_rdb::{Element, KeyHeader, Piece, RawValue, TypeId, ValueId, ValueKind};
 use dfly_wire::{DbIndex, UnixMillis};
 
 use super::Baseline;
-use crate::elements::{self, Destination};
 use crate::error::{TranslateError, shown};
 use crate::facts::CommandFacts;
-use crate::notes::Beside;
 use crate::policy::Loss;
+use crate::translator::elements::{self, Destination};
+use crate::translator::notes::Beside;
 use crate::translator::{Effect, Output, Translator, is_due};
 
 /// A stream of at most this size is restored whole, in bytes. Beyond it commands rebuild it, which cannot set when a

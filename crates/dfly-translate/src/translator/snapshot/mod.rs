@@ -8,12 +8,11 @@ use dfly_rdb::payload::{Plan, plan, write_dump};
 use dfly_rdb::{Element, Entry, IntBuffer, KeyHeader, RawValue, ValueError, ValueKind};
 use dfly_wire::{DbIndex, UnixMillis};
 
-use crate::elements::{self, Destination};
 use crate::error::{TranslateError, shown};
 use crate::facts::CommandFacts;
-use crate::journal::loss_without;
 use crate::policy::Loss;
 use crate::target::Ability;
+use crate::translator::elements::{self, Destination};
 use crate::translator::{Effect, Form, Output, Place, Translator, is_due};
 
 pub(crate) use pieces::OpenValue;
@@ -218,7 +217,7 @@ impl Translator {
         let effect = self.lose(loss, &baseline.place())?;
         // What the target has under that name is not what the source has.
         self.delete(baseline, out);
-        let held = Ability::OF_MODULES.iter().any(|(a, _)| self.target.has(*a) && loss_without(*a) == loss);
+        let held = Ability::OF_MODULES.iter().any(|(a, _)| self.target.has(*a) && Loss::without(*a) == loss);
         if held {
             self.note_left_out((baseline.db, baseline.key), out.commands);
         }

@@ -1,5 +1,10 @@
 //! The translator of one flow: what every record and value has in common.
 
+mod elements;
+mod journal;
+mod notes;
+mod snapshot;
+
 use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
@@ -12,13 +17,15 @@ use redis_resp::CommandBatch;
 use crate::error::{TranslateError, shown};
 use crate::facts::{CommandFacts, CommandKind};
 use crate::names::ReservedNames;
-use crate::notes::Notes;
 use crate::policies::Policies;
 use crate::policy::{Loss, Losses, Policy};
 use crate::reread::Reread;
 use crate::selection::Selection;
-use crate::snapshot::OpenValue;
 use crate::target::{Ability, Target};
+
+pub(crate) use journal::number;
+use notes::Notes;
+use snapshot::OpenValue;
 
 /// What became of a value or record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

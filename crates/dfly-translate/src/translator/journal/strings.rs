@@ -1,9 +1,9 @@
 //! SET, and sorted sets whose scores the master has cut.
 
 use crate::error::TranslateError;
-use crate::journal::Received;
 use crate::policy::Loss;
 use crate::reread::Reason;
+use crate::translator::journal::Received;
 use crate::translator::{Effect, Output, Translator};
 
 /// Size of a dense HyperLogLog.

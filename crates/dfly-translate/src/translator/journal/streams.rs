@@ -1,7 +1,7 @@
 //! Groups and consumers of streams.
 
-use crate::journal::Received;
 use crate::target::Ability;
+use crate::translator::journal::Received;
 use crate::translator::{Effect, Output, Translator};
 
 impl Translator {

@@ -48,7 +48,7 @@ impl Translator {
     ) -> Result<Effect, TranslateError> {
         let Availability::Module(ability) = r.spec.target else { return Ok(Effect::Nothing) };
         if !self.target.has(ability) || self.notes.is_left_out(r.db(), r.arg(1)) {
-            return self.lose(loss_without(ability), &r.place());
+            return self.lose(Loss::without(ability), &r.place());
         }
         Ok(self.verbatim(r, out))
     }
@@ -64,19 +64,5 @@ impl Translator {
             return self.lose(Loss::Truncated, &r.place());
         }
         self.sketch(r, out)
-    }
-}
-
-/// What is lost on a target without the ability.
-pub(crate) fn loss_without(ability: Ability) -> Loss {
-    match ability {
-        Ability::Json => Loss::Json,
-        Ability::Bloom => Loss::Bloom,
-        Ability::Cuckoo => Loss::Cuckoo,
-        Ability::CountMin => Loss::CountMinSketch,
-        Ability::TopK => Loss::TopK,
-        Ability::FieldTtl => Loss::MemberTtl,
-        Ability::Functions => Loss::Function,
-        Ability::StreamCounters => Loss::Form,
     }
 }
