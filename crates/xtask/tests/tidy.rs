@@ -64,7 +64,11 @@ fn sources() -> Vec<PathBuf> {
 }
 
 fn code_lines(text: &str) -> usize {
-    let code = text.split("\n#[cfg(test)]\nmod ").next().unwrap_or_default();
+    let is_inline = |(at, marker): &(usize, &str)| {
+        text[at + marker.len()..].lines().next().is_some_and(|rest| rest.ends_with('{'))
+    };
+    let tests = text.match_indices("\n#[cfg(test)]\nmod ").find(is_inline);
+    let code = &text[..tests.map_or(text.len(), |(at, _)| at)];
     code.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with("//")).count()
 }
 

@@ -136,7 +136,7 @@ impl Rig {
         );
     }
 
-    fn is_done(&self, session: &Session) -> bool {
+    pub(super) fn is_done(&self, session: &Session) -> bool {
         let at = lock(&self.server).now.position;
         self.source.wire.is_empty()
             && session.buffer.is_empty()
@@ -155,7 +155,7 @@ impl Rig {
         }
     }
 
-    fn judge(&self) {
+    pub(super) fn judge(&self) {
         let there = lock(&self.server).data();
         let shown = |map: &std::collections::BTreeMap<Bytes, Vec<u8>>| {
             map.iter().map(|(key, value)| format!("{key:?}={}", value.escape_ascii())).collect::<Vec<_>>()
@@ -163,7 +163,7 @@ impl Rig {
         assert_eq!(shown(&there), shown(&self.source.keys), "seed {}", self.plan.seed);
     }
 
-    fn step(&mut self, session: &mut Session) -> Stepped {
+    pub(super) fn step(&mut self, session: &mut Session) -> Stepped {
         let stepped = match self.chance.below(14) {
             0..3 => {
                 self.arrive(session);
@@ -308,7 +308,7 @@ impl Rig {
         self.begin()
     }
 
-    fn begin(&mut self) -> Session {
+    pub(super) fn begin(&mut self) -> Session {
         self.speed = 3;
         let stands_at = lock(&self.server).now.position;
         let begin = match stands_at {

@@ -54,7 +54,11 @@ impl Source {
 
     /// Executes a command, and gives its record to whoever listens. One that changes nothing has no record.
     pub(super) fn execute(&mut self, chance: &mut Chance, flushes: bool) {
-        let words = choose(chance, flushes);
+        self.run(choose(chance, flushes));
+    }
+
+    /// Executes this command.
+    pub(super) fn run(&mut self, words: Vec<String>) {
         let words: Vec<Bytes> = words.into_iter().map(Bytes::from).collect();
         let touched: Vec<Bytes> = words.iter().skip(1).filter(|word| word.len() == 1).cloned().collect();
         self.serve_before(&touched);
