@@ -70,6 +70,12 @@ impl Refetch {
         self.queue.oldest()
     }
 
+    /// Whether records wait for a value.
+    #[cfg(test)]
+    pub(crate) fn has_parked(&self) -> bool {
+        self.queue.has_parked()
+    }
+
     pub(crate) fn contains(&self, key: &SourceKey) -> bool {
         self.queue.contains(key)
     }

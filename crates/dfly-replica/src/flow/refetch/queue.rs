@@ -177,6 +177,11 @@ impl RefetchQueue {
         self.since.first_key_value().map(|(_, since)| *since)
     }
 
+    #[cfg(test)]
+    pub(crate) fn has_parked(&self) -> bool {
+        self.parked > 0
+    }
+
     pub(crate) fn contains(&self, key: &SourceKey) -> bool {
         self.keys.contains_key(key)
     }

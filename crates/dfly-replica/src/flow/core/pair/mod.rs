@@ -10,6 +10,7 @@ mod pace;
 mod rig;
 mod session;
 mod source;
+mod watch;
 
 use std::collections::BTreeMap;
 
@@ -34,7 +35,22 @@ fn setting(name: &str, default: u64) -> u64 {
 }
 
 /// What has to have happened at least once, or the seeds show too little.
-const EXPECTED: [&str; 21] = [
+const EXPECTED: [&str; 36] = [
+    "life: snapshot",
+    "life: entering",
+    "life: catching up",
+    "life: stable",
+    "flush: draining",
+    "flush: waiting",
+    "flush: executing",
+    "relay log in use",
+    "relay log caught up",
+    "admission: parked",
+    "admission: over data",
+    "scan for extra keys passed",
+    "superseded by a record",
+    "refused",
+    "moved-slot",
     "snapshot begun",
     "snapshot over data",
     "journal resumed",

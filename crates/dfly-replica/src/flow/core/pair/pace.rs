@@ -3,7 +3,7 @@
 use dfly_client::FlowId;
 use dfly_wire::DbIndex;
 
-use super::super::{Action, Course, Order, Signal, Want};
+use super::super::{Action, Course, Order, RefetchOutcome, Signal, Want};
 use super::rig::Rig;
 use super::session::{Asked, Session};
 use crate::checkpoint::Checkpoint;
@@ -54,6 +54,7 @@ impl Rig {
                     session.work = Some(work);
                 }
                 Action::ScanSettled => lock(&self.server).now.sweeps = false,
+                Action::Refetched(_, RefetchOutcome::Superseded) => self.count("superseded by a record"),
                 Action::Refetched(..) => self.count("asked from outside"),
             }
         }

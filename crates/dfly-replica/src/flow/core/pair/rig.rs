@@ -78,8 +78,14 @@ impl Rig {
     }
 
     pub(super) fn count(&mut self, what: &'static str) {
-        *self.coverage.entry(what).or_default() += 1;
+        self.count_times(what, 1);
         tracing::trace!(millis = self.now.wall.0, record = self.source.records(), what);
+    }
+
+    pub(super) fn count_times(&mut self, what: &'static str, times: u64) {
+        if times > 0 {
+            *self.coverage.entry(what).or_default() += times;
+        }
     }
 
     pub(super) fn pass_time(&mut self, millis: u64) {
@@ -110,6 +116,7 @@ impl Rig {
             }
             if is_over && self.is_done(&session) {
                 self.judge();
+                self.count_reasons(&session);
                 self.count_frames();
                 return self.coverage;
             }
@@ -149,9 +156,7 @@ impl Rig {
         for (what, times) in
             [("relay frame written", self.disk.written), ("relay log full", self.disk.refused)]
         {
-            if times > 0 {
-                *self.coverage.entry(what).or_default() += times;
-            }
+            self.count_times(what, times);
         }
     }
 
@@ -205,6 +210,7 @@ impl Rig {
                 Stepped::On
             }
         };
+        self.watch(session);
         self.settle_doubt(session);
         stepped
     }
@@ -298,6 +304,7 @@ impl Rig {
 
     /// Another session, behind one that ended so.
     fn begin_again(&mut self, session: Session, ended: Option<&Stepped>) -> Session {
+        self.count_reasons(&session);
         drop(session);
         self.source.close();
         self.is_in_doubt = false;

@@ -15,6 +15,7 @@ use dfly_wire::Limits;
 use super::super::{FlowCore, FlowParts, FlowSettings, Want};
 use super::disk::Disk;
 use super::source::TOKEN;
+use super::watch::Watch;
 use crate::checkpoint::Position;
 use crate::flow::admission::ttl_index::{TtlIndex, TtlLimits};
 use crate::flow::admission::{Admission, EarlyExpiry, OmittedDeletes, Ownership, UnsyncedKeys};
@@ -65,6 +66,7 @@ pub(super) struct Session {
     /// The scan for extra keys has begun.
     pub scans: bool,
     pub scanned: bool,
+    pub watch: Watch,
 }
 
 impl Session {
@@ -115,6 +117,7 @@ impl Session {
             orders: VecDeque::new(),
             scans: false,
             scanned: false,
+            watch: Watch::default(),
         }
     }
 
