@@ -1,7 +1,7 @@
 //! Where a Redis differs from what it should hold.
 
 mod difference;
-mod dumps;
+pub(crate) mod dumps;
 mod read;
 mod stream;
 mod values;

@@ -1,7 +1,7 @@
 //! The part of a master that recorded and scripted ones share: commands, session state, flow connections, and what a
 //! test may observe. Where a flow's bytes come from is behind [`Origin`].
 
-mod command;
+pub(crate) mod command;
 mod connection;
 mod dfly;
 mod keyspace;
@@ -20,7 +20,6 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 
-pub(crate) use command::parse_command;
 pub use options::{Capa, Cut, Hold, Mangle, MasterOptions};
 pub use origin::PartialForm;
 pub(crate) use origin::{FirstPart, FlowAsk, FlowGrant, Identity, Origin, Refusal, SecondPart};

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::compare::Dumps;
+use crate::compare::dumps::Dumps;
 
 /// Options of a recorded or scripted master. The default serves the bytes as they are.
 #[derive(Debug, Clone)]

@@ -2,7 +2,7 @@
 
 use bytes::{Bytes, BytesMut};
 
-use crate::front::parse_command;
+use crate::front::command::parse_command;
 
 /// A connection's commands, each with the offset at which it starts.
 pub(super) type Commands = Vec<(usize, Vec<Bytes>)>;

@@ -14,9 +14,8 @@ mod watch;
 
 use std::collections::BTreeMap;
 
-use pace::Stepped;
 use rig::Rig;
-use session::Session;
+use session::{Session, Stepped};
 
 /// How often each thing has happened, over all seeds.
 type Coverage = BTreeMap<&'static str, u64>;

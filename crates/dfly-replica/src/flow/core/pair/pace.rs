@@ -5,7 +5,7 @@ use dfly_wire::DbIndex;
 
 use super::super::{Action, Course, Order, RefetchOutcome, Signal, Want};
 use super::rig::Rig;
-use super::session::{Asked, Session};
+use super::session::{Asked, Session, Stepped};
 use crate::checkpoint::Checkpoint;
 use crate::error::FlowError;
 use crate::flow::refetch::{Answer, Presence, Question, Reading};
@@ -13,15 +13,6 @@ use crate::flow::scan_events::ScanEvent;
 use crate::keys::SourceKey;
 use crate::target::in_memory::lock;
 use crate::target::writer::TargetWriter;
-
-/// How a step ended.
-#[derive(Debug)]
-pub(super) enum Stepped {
-    On,
-    /// The source was flushed in the snapshot.
-    Flushed,
-    TargetLost,
-}
 
 impl Rig {
     /// The flow applies what has arrived.

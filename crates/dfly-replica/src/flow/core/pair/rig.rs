@@ -9,12 +9,13 @@ use dfly_wire::{DbIndex, UnixMillis};
 use super::super::FlowRequest;
 use super::chance::Chance;
 use super::disk::Disk;
-use super::pace::Stepped;
-use super::session::{Begin, Session};
+use super::session::{Begin, Session, Stepped};
 use super::source::Source;
+use super::watch::Watch;
 use super::{Coverage, Plan};
 use crate::clock::Now;
 use crate::keys::{SourceKey, TargetKey};
+use crate::run::report::Phase;
 use crate::target::in_memory::{Server, SharedServer, lock};
 use crate::target::writer::TargetEvent;
 
@@ -213,6 +214,21 @@ impl Rig {
         self.watch(session);
         self.settle_doubt(session);
         stepped
+    }
+
+    /// Counts what has changed since the last step.
+    fn watch(&mut self, session: &mut Session) {
+        let now = Watch::of(&session.core);
+        let before = std::mem::replace(&mut session.watch, now);
+        session.watch.changes(&before).for_each(|what| self.count(what));
+    }
+
+    /// Counts why keys were refetched in a session that ends.
+    fn count_reasons(&mut self, session: &Session) {
+        let report = session.core.counters.report(Phase::StableSync, None, self.now.instant);
+        for (reason, times) in report.refetches {
+            self.count_times(reason.name(), times);
+        }
     }
 
     /// The notes of what was refused are durable once nothing more is in flight.

@@ -52,6 +52,15 @@ pub(super) struct Asked {
     pub before: Option<Lsn>,
 }
 
+/// How a step ended.
+#[derive(Debug)]
+pub(super) enum Stepped {
+    On,
+    /// The source was flushed in the snapshot.
+    Flushed,
+    TargetLost,
+}
+
 /// A session.
 #[derive(Debug)]
 pub(super) struct Session {

@@ -1,10 +1,8 @@
 //! What a run goes through, so that a test can say what it has shown.
 
-use super::rig::Rig;
-use super::session::Session;
+use super::super::FlowCore;
 use crate::flow::flush::FlushState;
 use crate::flow::positions::FlowPositions;
-use crate::run::report::Phase;
 
 /// What was seen of a session last.
 #[derive(Debug, Default)]
@@ -34,38 +32,28 @@ fn flush(flush: FlushState) -> &'static str {
     }
 }
 
-impl Rig {
-    /// Counts what has changed since the last step.
-    pub(super) fn watch(&mut self, session: &mut Session) {
-        let core = &session.core;
-        let now = Watch {
+impl Watch {
+    pub(super) fn of(core: &FlowCore) -> Self {
+        Self {
             life: life(&core.positions),
             flush: flush(core.flush),
             relay: core.intake.relay().is_active(),
             parks: core.refetch.has_parked(),
             unsynced: core.admission.unsynced.is_some(),
-        };
-        let before = std::mem::replace(&mut session.watch, now);
-        let now = &session.watch;
-        let seen = [
-            (before.life != now.life, now.life),
-            (before.flush != now.flush, now.flush),
-            (!before.relay && now.relay, "relay log in use"),
-            (before.relay && !now.relay, "relay log caught up"),
-            (!before.parks && now.parks, "admission: parked"),
-            (!before.unsynced && now.unsynced, "admission: over data"),
-            (before.unsynced && !now.unsynced, "scan for extra keys passed"),
-        ];
-        for (_, what) in seen.into_iter().filter(|(has_changed, _)| *has_changed) {
-            self.count(what);
         }
     }
 
-    /// Counts why keys were refetched in a session that ends.
-    pub(super) fn count_reasons(&mut self, session: &Session) {
-        let report = session.core.counters.report(Phase::StableSync, None, self.now.instant);
-        for (reason, times) in report.refetches {
-            self.count_times(reason.name(), times);
-        }
+    /// What is new.
+    pub(super) fn changes(&self, before: &Self) -> impl Iterator<Item = &'static str> + use<> {
+        let seen = [
+            (before.life != self.life, self.life),
+            (before.flush != self.flush, self.flush),
+            (!before.relay && self.relay, "relay log in use"),
+            (before.relay && !self.relay, "relay log caught up"),
+            (!before.parks && self.parks, "admission: parked"),
+            (!before.unsynced && self.unsynced, "admission: over data"),
+            (before.unsynced && !self.unsynced, "scan for extra keys passed"),
+        ];
+        seen.into_iter().filter(|(is_new, _)| *is_new).map(|(_, what)| what)
     }
 }
