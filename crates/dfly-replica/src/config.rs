@@ -77,6 +77,9 @@ pub struct EngineConfig {
     pub reconnect: Reconnect,
     /// Synchronise fully, whatever positions the target holds.
     pub force_resync: bool,
+    /// Whether the run asks ([`Report::question`](crate::Report::question)) and waits where it would end because only a full
+    /// synchronisation can go on, which replaces or removes what the target holds.
+    pub asks: bool,
     /// Where the state file and the relay log are kept, if at all.
     pub state_dir: Option<PathBuf>,
     /// The most bytes of each flow's journal that are kept on disk while the target is slower; 0: none, and a slow target
@@ -181,6 +184,7 @@ impl EngineConfig {
             sweep_interval: Duration::from_secs(1),
             reconnect: Reconnect::default(),
             force_resync: false,
+            asks: false,
             state_dir: None,
             relay_max_bytes: 8 << 30,
             clock: Clock::system(),

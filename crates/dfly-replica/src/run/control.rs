@@ -38,6 +38,9 @@ pub enum ControlError {
     /// It is not known which flow owns a key.
     #[error("it is not known yet how the source spreads its keys over its shards")]
     UnknownSharding,
+    /// The run has no question.
+    #[error("the run has not asked anything")]
+    NothingAsked,
     /// Not a position for each flow.
     #[error("the source has {flows} flows: name a position for each")]
     WrongFlows {
@@ -65,6 +68,7 @@ enum Request {
     Resume,
     StopAt(Vec<Lsn>, oneshot::Sender<Result<(), ControlError>>),
     Limit(RateLimits),
+    Answer(bool, oneshot::Sender<Result<(), ControlError>>),
 }
 
 /// A handle to a running replication.
@@ -114,6 +118,28 @@ impl Control {
     pub async fn stop_at(&self, positions: Vec<Lsn>) -> Result<(), ControlError> {
         let (answer, answered) = oneshot::channel();
         self.ask(Request::StopAt(positions, answer)).await?;
+        answered.await.map_err(|_gone| ControlError::Ended)?
+    }
+
+    /// Accepts what [`Report::question`](crate::Report::question) asks: the run synchronises fully.
+    ///
+    /// # Errors
+    /// [`ControlError`].
+    pub async fn accept(&self) -> Result<(), ControlError> {
+        self.answer(true).await
+    }
+
+    /// Refuses it: the run ends with the error that it has asked about.
+    ///
+    /// # Errors
+    /// [`ControlError`].
+    pub async fn refuse(&self) -> Result<(), ControlError> {
+        self.answer(false).await
+    }
+
+    async fn answer(&self, accepts: bool) -> Result<(), ControlError> {
+        let (answer, answered) = oneshot::channel();
+        self.ask(Request::Answer(accepts, answer)).await?;
         answered.await.map_err(|_gone| ControlError::Ended)?
     }
 
@@ -226,7 +252,35 @@ impl ControlDesk {
         if self.is_closed {
             std::future::pending::<()>().await;
         }
-        match self.requests.recv().await {
+        let request = self.requests.recv().await;
+        self.take(request)
+    }
+
+    /// Waits for the answer to a question that is asked while there is no session. Safe to cancel.
+    pub(crate) async fn answered(&mut self) -> bool {
+        loop {
+            if self.is_closed {
+                std::future::pending::<()>().await;
+            }
+            match self.requests.recv().await {
+                Some(Request::Answer(accepts, answer)) => {
+                    reply(answer, Ok(()));
+                    return accepts;
+                }
+                Some(Request::Refetch(_, answer)) => reply(answer, Err(ControlError::NoSession)),
+                other => {
+                    self.take(other);
+                }
+            }
+        }
+    }
+
+    fn take(&mut self, request: Option<Request>) -> Instruction {
+        match request {
+            Some(Request::Answer(_, answer)) => {
+                reply(answer, Err(ControlError::NothingAsked));
+                Instruction::Nothing
+            }
             Some(Request::Refetch(keys, answer)) => {
                 self.unrouted.push((keys, answer));
                 Instruction::Refetch

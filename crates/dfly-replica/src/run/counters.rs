@@ -226,6 +226,7 @@ impl Counters {
             latency: self.latency.read(),
             events: self.events.read(),
             is_paused: self.is_paused.load(Relaxed),
+            question: None,
         }
     }
 }

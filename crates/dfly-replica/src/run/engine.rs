@@ -40,11 +40,20 @@ pub struct Engine {
     followed: BTreeSet<String>,
 }
 
+/// What came of a question.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Consent {
+    Accepted,
+    /// The run was told to stop.
+    Stopped,
+}
+
 #[derive(Debug)]
 struct Publisher {
     reports: watch::Sender<Report>,
     counters: Arc<Counters>,
     source_id: Option<String>,
+    question: Option<String>,
     state: Option<StateFile>,
     /// The phase that was saved last, and when.
     saved: Option<(Phase, Instant)>,
@@ -55,7 +64,8 @@ impl Publisher {
     fn new(config: Arc<EngineConfig>) -> (Self, watch::Receiver<Report>) {
         let (reports, receiver) = watch::channel(Report::default());
         let counters = Arc::new(Counters::new(0));
-        let publisher = Self { reports, counters, source_id: None, state: None, saved: None, config };
+        let publisher =
+            Self { reports, counters, source_id: None, question: None, state: None, saved: None, config };
         (publisher, receiver)
     }
 
@@ -93,7 +103,8 @@ impl Publisher {
 
 impl Observer for Publisher {
     fn publish(&mut self, phase: Phase, counters: &Counters) {
-        let report = counters.report(phase, self.source_id.clone(), std::time::Instant::now());
+        let mut report = counters.report(phase, self.source_id.clone(), std::time::Instant::now());
+        report.question.clone_from(&self.question);
         self.save(&report);
         self.reports.send_replace(report);
     }
@@ -155,12 +166,46 @@ impl Engine {
             let error = match opened {
                 Ok(opening) => return Ok(Some(opening)),
                 Err(error) if is_passing(&error) && !is_unreachable(&error) => error,
+                Err(error @ (Error::OtherSettings { .. } | Error::RefusedBefore { .. })) => {
+                    if self.asks(error, stop).await? == Consent::Stopped {
+                        return Ok(None);
+                    }
+                    Arc::make_mut(&mut self.config).force_resync = true;
+                    continue;
+                }
                 Err(error) => return Err(error),
             };
             if attempts.pause(&error, &self.publisher.counters, stop).await? == Paused::Stopped {
                 return Ok(None);
             }
         }
+    }
+
+    /// Asks a person whether to synchronise fully, if the settings say so.
+    ///
+    /// # Errors
+    /// The error itself, if it is not asked about or the answer is no.
+    async fn asks(&mut self, error: Error, stop: &mut watch::Receiver<Stop>) -> Result<Consent, Error> {
+        if !self.config.asks {
+            return Err(error);
+        }
+        self.publisher.question = Some(error.to_string());
+        self.publisher.announce(Phase::Connecting);
+        let accepts = tokio::select! {
+            accepts = self.desk.answered() => accepts,
+            () = told(stop) => return Ok(Consent::Stopped),
+        };
+        self.publisher.question = None;
+        match accepts {
+            true => Ok(Consent::Accepted),
+            false => Err(error),
+        }
+    }
+
+    /// Everything is synchronised again.
+    async fn anew(&self) -> Result<Opening, Error> {
+        let (mut target, _) = connect_target(&self.config).await?;
+        start::anew(&mut target).await
     }
 
     /// What the first session begins with: checks the target, and reads where a run before stood.
@@ -218,14 +263,19 @@ impl Engine {
                 Ok(Some(running)) => running,
                 Ok(None) => return Ok(()),
                 // Within a run it is the same source, restarted; a first start may have the wrong one.
-                Err(error @ Error::OtherSource { .. }) if is_first => return Err(error),
+                Err(error @ Error::OtherSource { .. }) if is_first => {
+                    if self.asks(error, stop).await? == Consent::Stopped {
+                        return Ok(());
+                    }
+                    opening = self.anew().await?;
+                    continue;
+                }
                 Err(
                     error @ (Error::CannotResume { .. } | Error::AheadOfSource | Error::OtherSource { .. }),
                 ) => {
                     warn!(%error, "synchronising fully");
                     self.publisher.tell(format!("synchronising fully: {error}"));
-                    let (mut target, _) = connect_target(&self.config).await?;
-                    opening = start::anew(&mut target).await?;
+                    opening = self.anew().await?;
                     continue;
                 }
                 Err(error) => return Err(error),

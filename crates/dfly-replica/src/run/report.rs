@@ -67,6 +67,9 @@ pub struct Report {
     pub events: Vec<Event>,
     /// Whether the run is paused.
     pub is_paused: bool,
+    /// What the run asks a person about. It waits for [`Control::accept`](crate::Control::accept) or
+    /// [`Control::refuse`](crate::Control::refuse).
+    pub question: Option<String>,
 }
 
 /// One flow. Counters are over all sessions of the run.

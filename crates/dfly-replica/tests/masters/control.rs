@@ -1,7 +1,7 @@
 //! What a running replication can be asked for.
 
 use dfly_journal::Lsn;
-use dfly_replica::{Control, ControlError, RateLimits, RefetchOutcome, Report, SourceKey};
+use dfly_replica::{Control, ControlError, Error, RateLimits, RefetchOutcome, Report, SourceKey};
 use dfly_testkit::{MasterOptions, Script, ScriptedMaster};
 use dfly_wire::DbIndex;
 use tokio::task::JoinHandle;
@@ -114,4 +114,34 @@ async fn a_takeover_waits_for_keys_that_are_refetched() {
     run.master.release();
     assert!(matches!(answered(refetching).await[..], [(_, RefetchOutcome::Written(_))]));
     run.ends_as_the_model().await;
+}
+
+/// What would end the run is asked about instead: yes synchronises fully, no ends it with the error.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_person_is_asked() {
+    for accepts in [true, false] {
+        let run = Run::start(Script::new(1).before("SET s v").before("SET gone v")).await;
+        let (master, redis) = crate::resume::stops_as_the_model(run).await;
+        master.restart();
+        master.apply("DEL gone").unwrap();
+        let mut run = Run::go_on_with(master, redis, |config| {
+            patient(config);
+            config.asks = true;
+        });
+        let asks = |report: &Report| report.question.is_some();
+        let question = timeout(LIMIT, run.reports.wait_for(asks)).await.unwrap().unwrap().question.clone();
+        assert!(question.unwrap().contains("another process"));
+        assert_eq!(run.control.refetch(vec![key("s")]).await, Err(ControlError::NoSession));
+        if accepts {
+            assert_eq!(run.control.accept().await, Ok(()));
+            run.caught_up().await;
+            assert_eq!(run.control.accept().await, Err(ControlError::NothingAsked));
+            assert_eq!(run.reports.borrow().question, None);
+            run.ends_as_the_model().await;
+        } else {
+            assert_eq!(run.control.refuse().await, Ok(()));
+            let error = timeout(LIMIT, run.task).await.unwrap().unwrap().unwrap_err();
+            assert!(matches!(error, Error::OtherSource { .. }), "{error}");
+        }
+    }
 }
