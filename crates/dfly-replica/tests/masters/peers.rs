@@ -55,3 +55,23 @@ async fn a_target_that_is_demoted_loses_nothing() {
     drop(client);
     run.ends_as_the_model().await;
 }
+
+/// A target that refuses a command of the snapshot: that is what the user is told, whichever task hears first what follows
+/// from it.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_first_cause_is_told() {
+    for command in ["restore", "select"] {
+        let script = (0..400)
+            .fold(Script::new(3).before(dfly_testkit::Op::line("SET s v").in_db(1)), |script, n| {
+                script.before(format!("RPUSH l:{n} a b c").as_str())
+            });
+        let master = ScriptedMaster::start(script, MasterOptions::default()).await.unwrap();
+        let redis = redis();
+        let denied = format!("-{command}");
+        redis.client().unwrap().expect(&[b"ACL", b"SETUSER", b"default", denied.as_bytes()]).unwrap();
+        let run = Run::go_on_with(master, redis, patient);
+        let error = timeout(LIMIT, run.task).await.unwrap().unwrap().unwrap_err().to_string();
+        assert!(error.to_lowercase().contains(command) && error.contains("NOPERM"), "{error}");
+        assert!(!error.contains("STARTSTABLE"), "{error}");
+    }
+}
