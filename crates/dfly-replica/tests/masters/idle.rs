@@ -67,3 +67,26 @@ async fn a_connection_that_breaks_in_the_snapshot_is_opened_again() {
     assert_eq!(synchronisations(&run.master), 1);
     run.ends_as_the_model().await;
 }
+
+/// The same while large values grow on the target, by commands of which one that is repeated adds its elements twice.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_value_that_grows_is_never_doubled() {
+    let element = "e".repeat(500);
+    let script = (0..60).fold(Script::new(2), |script, list| {
+        let elements = (0..80).map(|n| format!("{n}:{element}"));
+        let words = ["RPUSH".to_owned(), format!("list:{list}")].into_iter().chain(elements);
+        script.before(dfly_testkit::Op::new(words))
+    });
+    let mut run = Run::go_on_with(held(script).await, crate::run::redis(), patient);
+    for _round in 0..6 {
+        let before = run.reports.borrow().keys();
+        let more = |report: &dfly_replica::Report| report.keys() > before + 3;
+        if timeout(Duration::from_secs(1), run.reports.wait_for(more)).await.is_err() {
+            break;
+        }
+        let mut client = run.redis.client().unwrap();
+        client.expect(&[b"CLIENT", b"KILL", b"TYPE", b"normal"]).unwrap();
+    }
+    run.master.release();
+    run.ends_as_the_model().await;
+}

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use dfly_client::FlowId;
 use dfly_journal::Lsn;
 use dfly_translate::{CommandFacts, CommandKind};
@@ -231,27 +230,25 @@ impl StandaloneWriter {
             || self.pipeline.tags().any(|sent| sent.position() == Some(position))
     }
 
-    /// Commands of the snapshot that were not answered are sent again. Most of them replace what is there. Keys of the others
-    /// are told, for it is not known whether they were carried out.
+    /// Commands of the snapshot that were not answered are sent again, for they replace what is there. With one among them
+    /// that does not, it is not known whether it was carried out, and the synchronisation has to begin anew.
     fn resume_snapshot(&mut self, connection: Connection, incarnation: Incarnation) {
-        let mut doubtful: Vec<TargetKey> = Vec::new();
-        for command in self.pipeline.in_flight() {
+        let repeats = |command: EncodedCommand<'_>| {
             let facts = CommandFacts::of(command);
-            if !facts.idempotent && facts.kind != CommandKind::Control {
-                let key = |key| TargetKey::new(facts.db, Bytes::copy_from_slice(key));
-                doubtful.extend(command.keys().map(key));
-            }
+            facts.idempotent || facts.kind == CommandKind::Control
+        };
+        if let Some(other) = self.pipeline.in_flight().find(|command| !repeats(*command)) {
+            let reason = format!("the connection broke, and {} cannot be sent twice", other.name());
+            let broken = SinkError::Broken(io::Error::other(reason));
+            self.events.push_back(TargetEvent::Lost(broken.into()));
+            return;
         }
         info!(
             flow = self.flow.0,
-            doubtful = doubtful.len(),
             "the target is back; what it has not answered of the snapshot is sent again"
         );
         self.pipeline.resume(connection, |_| false);
         self.incarnation = Some(incarnation);
-        if !doubtful.is_empty() {
-            self.events.push_back(TargetEvent::Reordered(doubtful));
-        }
         self.events.push_back(TargetEvent::Resumed);
     }
 
