@@ -254,6 +254,7 @@ impl TargetWriter for InMemoryWriter {
         if let BatchTag::Entry(at) | BatchTag::Journal(at) = tag {
             self.sent = at;
         }
+        assert!(self.in_flight.len() < 3 * WINDOW, "more is committed than there is room for");
         self.in_flight.push_back(InFlight { commands: batch.take(), sent: Sent::Batch(tag), carried: None });
     }
 

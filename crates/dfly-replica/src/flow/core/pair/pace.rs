@@ -36,6 +36,11 @@ impl Rig {
                 Action::Acknowledge(lsn) => {
                     let stored = lock(&self.server).now.position;
                     assert!(stored.is_some_and(|at| at.next >= lsn), "{lsn} is not durable: {stored:?}");
+                    let passed = session.acknowledged.0..lsn.0;
+                    let is_asked = self.source.pings.iter().any(|ping| passed.contains(ping));
+                    let waits = is_asked && !session.core.refetch.is_idle();
+                    assert!(!waits, "{lsn} is acknowledged behind a PING while a key waits");
+                    session.acknowledged = lsn;
                     self.count("acknowledged");
                 }
                 Action::Tell(signal) => self.on_signal(signal, session),
@@ -44,7 +49,11 @@ impl Rig {
                     assert!(session.work.is_none(), "one order at a time");
                     session.work = Some(work);
                 }
-                Action::ScanSettled => lock(&self.server).now.sweeps = false,
+                Action::ScanSettled => {
+                    let mut server = lock(&self.server);
+                    assert!(!server.data().contains_key(&b"extra"[..]), "an extra key is not removed yet");
+                    server.now.sweeps = false;
+                }
                 Action::Refetched(_, RefetchOutcome::Superseded) => self.count("superseded by a record"),
                 Action::Refetched(..) => self.count("asked from outside"),
             }

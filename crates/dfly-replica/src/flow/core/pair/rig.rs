@@ -35,7 +35,20 @@ pub(super) struct Rig {
     is_in_doubt: bool,
     /// How much the target is in a hurry: 0 stands still.
     speed: usize,
+    /// Behind an accident the source rests soon, so that a wrong value is seen before a record replaces it.
+    rest: Option<Rest>,
     coverage: Coverage,
+}
+
+/// So many steps later the source rests.
+#[derive(Debug)]
+struct Rest(usize);
+
+impl Rest {
+    fn begins(&mut self) -> bool {
+        self.0 = self.0.saturating_sub(1);
+        self.0 == 0
+    }
 }
 
 /// What may go wrong.
@@ -74,6 +87,7 @@ impl Rig {
             now,
             is_in_doubt: false,
             speed: 3,
+            rest: None,
             coverage: Coverage::new(),
         }
     }
@@ -112,22 +126,27 @@ impl Rig {
         let mut accidents = self.plan.accidents;
         for _ in 0..self.plan.records * PATIENCE {
             let is_over = self.source.records() >= self.plan.records;
-            if is_over {
+            let rests = is_over || self.rest.as_mut().is_some_and(Rest::begins);
+            if rests {
                 self.speed = 3;
             }
-            if is_over && self.is_done(&session) {
+            if rests && self.is_done(&session) {
                 self.judge();
-                self.count_reasons(&session);
-                self.count_frames();
-                return self.coverage;
+                self.rest = None;
+                if is_over {
+                    self.count_reasons(&session);
+                    self.count_frames();
+                    return self.coverage;
+                }
             }
-            if !is_over && self.chance.below(3) == 0 {
+            if !rests && self.chance.below(3) == 0 {
                 self.execute();
             }
             let every = self.plan.records * 9 / self.plan.accidents;
             let stepped = match accidents > 0 && self.chance.once_in(every.max(1)) {
                 true => {
                     accidents -= 1;
+                    self.rest = Some(Rest(self.chance.below(150)));
                     self.accident(&mut session)
                 }
                 false => Some(self.step(&mut session)),
@@ -367,7 +386,11 @@ impl Rig {
         let mut server = lock(&self.server);
         server.now.sets.clear();
         match sweeps {
-            true => drop(server.now.strings.insert(Bytes::from_static(b"extra"), b"old".to_vec())),
+            true => {
+                for name in ["extra", "a", "b", "c", "d", "e"] {
+                    server.now.strings.insert(Bytes::from_static(name.as_bytes()), b"old".to_vec());
+                }
+            }
             false => server.now.strings.clear(),
         }
         server.now.sweeps = sweeps;

@@ -76,6 +76,8 @@ pub(super) struct Session {
     pub scans: bool,
     pub scanned: bool,
     pub watch: Watch,
+    /// What was acknowledged last, or where the session began.
+    pub acknowledged: Lsn,
 }
 
 impl Session {
@@ -127,6 +129,7 @@ impl Session {
             scans: false,
             scanned: false,
             watch: Watch::default(),
+            acknowledged: position.map_or(Lsn(u64::MAX), |at| at.next),
         }
     }
 

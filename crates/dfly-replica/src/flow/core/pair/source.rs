@@ -34,13 +34,21 @@ pub(super) struct Source {
     /// Every record since the beginning. The first one has the number 1.
     journal: Vec<Vec<u8>>,
     feed: Feed,
+    /// The numbers of the PING records.
+    pub pings: Vec<u64>,
     /// Bytes that the replica has not read.
     pub wire: Vec<u8>,
 }
 
 impl Source {
     pub(super) fn new() -> Self {
-        Self { keys: BTreeMap::new(), journal: Vec::new(), feed: Feed::Closed, wire: Vec::new() }
+        Self {
+            keys: BTreeMap::new(),
+            journal: Vec::new(),
+            feed: Feed::Closed,
+            pings: Vec::new(),
+            wire: Vec::new(),
+        }
     }
 
     /// The number of the next record.
@@ -67,7 +75,10 @@ impl Source {
         }
         let mut record = Vec::new();
         match words[0].as_ref() {
-            b"PING" => encode::ping(&mut record),
+            b"PING" => {
+                self.pings.push(self.next_lsn().0);
+                encode::ping(&mut record);
+            }
             _ => {
                 let words: Vec<&[u8]> = words.iter().map(Bytes::as_ref).collect();
                 encode::command(TxId(self.journal.len() as u64), &words, &mut record);
