@@ -171,6 +171,7 @@ impl Rig {
             }
         };
         session.scanned = true;
+        self.rest_soon();
         session.core.on_scan(event, &mut session.writer);
     }
 

@@ -42,7 +42,7 @@ pub(super) struct Rig {
 
 /// So many steps later the source rests.
 #[derive(Debug)]
-struct Rest(usize);
+pub(super) struct Rest(usize);
 
 impl Rest {
     fn begins(&mut self) -> bool {
@@ -103,6 +103,11 @@ impl Rig {
         }
     }
 
+    /// Behind what has just happened the source rests soon.
+    pub(super) fn rest_soon(&mut self) {
+        self.rest = Some(Rest(1 + self.chance.below(40)));
+    }
+
     pub(super) fn pass_time(&mut self, millis: u64) {
         self.now.instant += Duration::from_millis(millis);
         self.now.wall = UnixMillis(self.now.wall.0 + i64::try_from(millis).unwrap());
@@ -146,7 +151,7 @@ impl Rig {
             let stepped = match accidents > 0 && self.chance.once_in(every.max(1)) {
                 true => {
                     accidents -= 1;
-                    self.rest = Some(Rest(self.chance.below(150)));
+                    self.rest_soon();
                     self.accident(&mut session)
                 }
                 false => Some(self.step(&mut session)),

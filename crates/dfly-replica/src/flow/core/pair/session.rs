@@ -144,6 +144,7 @@ impl Session {
             && !self.core.refetch.has_unwritten()
             && !self.core.intake.relay().is_active()
             && !self.core.flush.is_reached()
+            && self.core.writer.is_empty()
     }
 
     pub(super) fn writer_is_idle(&self) -> bool {
