@@ -51,8 +51,9 @@ impl Rig {
                 }
                 Action::ScanSettled => {
                     let mut server = lock(&self.server);
-                    // Its removal may have been refused: then it is noted until it is removed.
-                    let waits = session.core.refetch.contains(&SourceKey::new(DbIndex(0), "extra"));
+                    // Its removal may have been refused: then it waits, and is noted one transaction later.
+                    let waits = self.is_in_doubt
+                        || session.core.refetch.contains(&SourceKey::new(DbIndex(0), "extra"));
                     let is_noted = server.now.sets.values().any(|noted| noted.contains(&b"0:extra"[..]));
                     let is_there = server.data().contains_key(&b"extra"[..]);
                     assert!(waits || is_noted || !is_there, "an extra key is not removed yet");

@@ -32,7 +32,7 @@ pub(super) struct Rig {
     pub disk: Disk,
     pub now: Now,
     /// The server has refused something, and its note is not durable.
-    is_in_doubt: bool,
+    pub is_in_doubt: bool,
     /// How much the target is in a hurry: 0 stands still.
     speed: usize,
     /// Behind an accident the source rests soon, so that a wrong value is seen before a record replaces it.
