@@ -94,7 +94,7 @@ pub(crate) async fn open(
         .as_ref()
         .map(|known| Resumption { at: known.checkpoint(), is_of_another_master: known.is_of_another() });
     let session_target = session_target.meet(&mut target, resumption).await?;
-    let (mut running, shared) = assemble((control, session), counters, session_target, metadata);
+    let (mut running, shared) = assemble(control, session, counters, session_target, metadata);
     match (agreed.plan, opening, agreed.known) {
         (Plan::Full(plan), Opening::Full(_), None) => {
             // Nothing may resume from before this synchronisation, however it ends.
@@ -160,7 +160,8 @@ async fn agree(
 
 /// A session without flows.
 fn assemble(
-    (control, session): (ControlConn, Session),
+    control: ControlConn,
+    session: Session,
     counters: Arc<Counters>,
     target: SessionTarget,
     metadata: SyncMetadata,

@@ -39,7 +39,7 @@ impl FlowCore {
         match order {
             Order::Execute(checkpoint, metadata) => {
                 if let Some((flush, next)) = self.flush.obey(FlushOrder::Execute) {
-                    self.execute_flush((flush, next), checkpoint, *metadata, target, now);
+                    target.flush(self.flush_plan(flush, next, checkpoint, *metadata), now.instant);
                 }
             }
             Order::Pass => {
@@ -50,23 +50,22 @@ impl FlowCore {
         }
     }
 
-    fn execute_flush(
-        &mut self,
-        (flush, next): (Flush, Lsn),
+    /// What has to be done about the flush before `next`.
+    fn flush_plan(
+        &self,
+        flush: Flush,
+        next: Lsn,
         checkpoint: Checkpoint,
         metadata: SyncMetadata,
-        target: &mut dyn TargetWriter,
-        now: Now,
-    ) {
+    ) -> FlushPlan {
         let sharding = self.admission.ownership.sharding().or(metadata.sharding);
-        let plan = FlushPlan {
+        FlushPlan {
             flush,
             emptied: flush.on_target(&self.rules.selection),
             at: self.positions.sent().then(next),
             checkpoint,
             metadata: SyncMetadata { sharding, ..metadata },
-        };
-        target.flush(plan, now.instant);
+        }
     }
 
     pub(super) fn on_flushed(&mut self) {
