@@ -10,7 +10,7 @@ use dfly_translate::{
     CommandFacts, CommandKind, Effect, Losses, Output, Reread, Rules, TranslateError, Translator,
 };
 use dfly_wire::{DbIndex, UnixMillis};
-use redis_resp::{CommandBatch, EncodedCommand};
+use redis_resp::CommandBatch;
 
 use crate::clock::Now;
 use crate::flow::refetch::{Change, Fetched, Noted, Refetch};
@@ -202,11 +202,6 @@ impl FlowWriter {
 
     pub(crate) fn take_refetches(&mut self) -> Vec<Reread> {
         self.translator.take_rereads()
-    }
-
-    /// The commands that are not committed yet.
-    pub(crate) fn uncommitted(&self) -> impl Iterator<Item = EncodedCommand<'_>> {
-        self.batch.iter()
     }
 
     /// The source was flushed.

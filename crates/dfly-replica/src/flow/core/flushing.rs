@@ -6,7 +6,7 @@ use dfly_journal::Lsn;
 use dfly_translate::Flush;
 use tracing::info;
 
-use super::{FlowCore, Signal};
+use super::{FlowCore, RefetchOutcome, Signal};
 use crate::checkpoint::{Checkpoint, SyncMetadata};
 use crate::clock::Now;
 use crate::flow::flush::FlushOrder;
@@ -81,7 +81,10 @@ impl FlowCore {
         self.positions.pass_flush(next);
         target.pass_flush(self.positions.sent());
         self.writer.flushed(flush);
-        self.refetch.flushed(flush);
+        for key in self.refetch.flushed(flush) {
+            self.tell_not_refetched(&key, RefetchOutcome::Superseded);
+        }
+        self.write_notes(target);
         if flush == Flush::All {
             self.admission.unsynced = None;
             self.admission.expiry.flushed();

@@ -273,10 +273,10 @@ impl FlowCore {
         self.refetch_with_followers(keys.into_iter().collect(), target, now);
     }
 
-    /// Refetches these keys of the target, and those that commands which are not answered, or not sent, make of them.
+    /// Refetches these keys of the target, and those that commands which are not answered make of them. Whatever was written
+    /// is committed whenever the target is heard.
     fn refetch_with_followers(&mut self, mut keys: BTreeSet<TargetKey>, target: &dyn TargetWriter, now: Now) {
         target.for_each_in_flight(&mut |command| spread(command, &mut keys));
-        self.writer.uncommitted().for_each(|command| spread(command, &mut keys));
         for key in keys {
             self.refetch.add_origins(&key, &self.rules.selection, now.instant);
         }

@@ -441,6 +441,22 @@ mod tests {
     }
 
     #[test]
+    fn behind_a_frame_that_was_refused_the_log_begins_anew() {
+        let now = Instant::now();
+        let (mut relay, mut disk) = (Relay::new(true), Disk::default());
+        relay.begin(Lsn(1), Limits::default(), UnixMillis(0));
+        relay.push(frame(1, 2));
+        let work = relay.work(Some(Lsn(1)), now).unwrap();
+        assert!(work.clears && work.release == Some(Lsn(1)));
+        relay.done(disk.carry_out(work));
+        assert!(matches!(relay.decode().unwrap(), Relayed::Frame), "from memory");
+        relay.push(frame(2, 3));
+        let work = relay.work(Some(Lsn(1)), now).unwrap();
+        assert!(work.clears, "it would have a gap otherwise");
+        assert_eq!(work.release, Some(Lsn(1)), "and nothing of it was given up yet");
+    }
+
+    #[test]
     fn a_log_that_fails_is_read_to_its_end_and_used_no_more() {
         let now = Instant::now();
         let (mut relay, mut disk) = (Relay::new(true), Disk { room: 9, ..Disk::default() });

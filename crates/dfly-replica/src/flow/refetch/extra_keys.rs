@@ -125,10 +125,12 @@ impl ExtraKeys {
         Some(Verdict { gone, there: left.into_iter().collect() })
     }
 
-    /// The source was flushed: everything that was in question is gone.
-    pub(crate) fn clear(&mut self) {
-        self.keys.clear();
-        self.stage = Stage::Idle;
+    /// The source was flushed: the keys for which `goes` holds are no longer in question.
+    pub(crate) fn clear(&mut self, goes: impl Fn(&SourceKey) -> bool) {
+        self.keys.retain(|key| !goes(key));
+        if self.keys.is_empty() {
+            self.stage = Stage::Idle;
+        }
     }
 }
 
@@ -181,13 +183,24 @@ mod tests {
     }
 
     #[test]
+    fn a_flush_of_one_database_leaves_the_keys_of_others_in_question() {
+        let (mut extra, other) = (ExtraKeys::default(), SourceKey::new(DbIndex(3), "b"));
+        extra.begin([key("a"), other.clone()]);
+        let (_, ticket) = extra.ask().unwrap();
+        extra.clear(|key| key.db == DbIndex(0));
+        let missing = vec![key("a"), other.clone()];
+        extra.answer(ticket, Some(Presence { before: Lsn(1), behind: Lsn(1), missing }));
+        assert_eq!(extra.resolve(Lsn(1)), Some(Verdict { gone: vec![other], there: vec![] }));
+    }
+
+    #[test]
     fn asked_again_where_the_source_was_away() {
         let mut extra = ExtraKeys::default();
         extra.begin([key("a")]);
         let (_, ticket) = extra.ask().unwrap();
         extra.answer(ticket, None);
         assert!(extra.is_ready() && extra.ask().is_some());
-        extra.clear();
+        extra.clear(|_| true);
         assert!(extra.is_idle());
         extra.begin([]);
         assert!(extra.is_idle(), "an empty batch is no batch");

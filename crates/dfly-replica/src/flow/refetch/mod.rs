@@ -234,15 +234,18 @@ impl Refetch {
         !self.unwritten.is_empty()
     }
 
-    /// The source was flushed.
-    pub(crate) fn flushed(&mut self, flush: Flush) {
+    /// The source was flushed. Gives the keys that are not read again therefore. Their notes go even in a flush that takes
+    /// the sets with it: a note that waits in a batch comes behind the flush.
+    pub(crate) fn flushed(&mut self, flush: Flush) -> Vec<SourceKey> {
         let goes = |key: &SourceKey| match flush {
             Flush::All => true,
             Flush::Db(db) => key.db == db,
         };
-        self.queue.clear(goes);
+        let gone = self.queue.clear(goes);
+        gone.iter().for_each(|key| self.unwritten.note(key.clone(), Change::Removed));
         self.origins.clear(goes);
-        self.extra.clear();
+        self.extra.clear(goes);
+        gone
     }
 }
 
@@ -287,9 +290,11 @@ mod tests {
         let (now, mut refetch) = (Instant::now(), Refetch::new(100));
         refetch.add(key("a"), now);
         refetch.add(SourceKey::new(DbIndex(3), "b"), now);
-        refetch.flushed(Flush::Db(DbIndex(0)));
+        refetch.take_unwritten();
+        assert_eq!(refetch.flushed(Flush::Db(DbIndex(0))), [key("a")]);
         assert!(!refetch.contains(&key("a")) && refetch.len() == 1);
-        refetch.flushed(Flush::All);
+        assert_eq!(refetch.take_unwritten().into_iter().collect::<Vec<_>>(), [(key("a"), Change::Removed)]);
+        assert_eq!(refetch.flushed(Flush::All), [SourceKey::new(DbIndex(3), "b")]);
         assert!(refetch.is_idle());
     }
 }

@@ -223,12 +223,13 @@ impl RefetchQueue {
         true
     }
 
-    /// Removes every key for which `goes` holds.
-    pub(crate) fn clear(&mut self, goes: impl Fn(&SourceKey) -> bool) {
+    /// Removes every key for which `goes` holds, and gives them.
+    pub(crate) fn clear(&mut self, goes: impl Fn(&SourceKey) -> bool) -> Vec<SourceKey> {
         let keys: Vec<SourceKey> = self.keys.keys().filter(|key| goes(key)).cloned().collect();
-        for key in keys {
-            self.remove(&key);
+        for key in &keys {
+            self.remove(key);
         }
+        keys
     }
 
     /// Takes an entry out of what its stage is listed in.

@@ -8,6 +8,7 @@ mod chance;
 mod disk;
 mod pace;
 mod rig;
+mod scripted;
 mod session;
 mod source;
 mod watch;
@@ -15,7 +16,6 @@ mod watch;
 use std::collections::BTreeMap;
 
 use rig::Rig;
-use session::{Session, Stepped};
 
 /// How often each thing has happened, over all seeds.
 type Coverage = BTreeMap<&'static str, u64>;
@@ -89,51 +89,6 @@ fn every_record_exactly_once_under_every_accident() {
         let missing: Vec<&str> = EXPECTED.into_iter().filter(|what| !coverage.contains_key(what)).collect();
         assert_eq!(missing, [""; 0], "never happened");
     }
-}
-
-fn line(text: &str) -> Vec<String> {
-    text.split(' ').map(str::to_owned).collect()
-}
-
-/// Steps until the target holds everything.
-fn settle(rig: &mut Rig, session: &mut Session) {
-    for _ in 0..100_000 {
-        if rig.is_done(session) {
-            return;
-        }
-        assert!(matches!(rig.step(session), Stepped::On));
-    }
-    panic!("not settled: {:?}", session.core.positions);
-}
-
-/// While the target carries out a flush, however long that takes, the source is read on, and what it sends goes to disk (P26).
-#[test]
-fn a_flush_that_takes_long_holds_up_no_reading() {
-    let mut rig = Rig::new(Plan { seed: 1, records: 1, accidents: 0 });
-    rig.source.run(line("SET a v"));
-    let mut session = rig.begin();
-    settle(&mut rig, &mut session);
-    rig.source.run(line("FLUSHALL"));
-    for _ in 0..200 {
-        rig.arrive(&mut session);
-        rig.advance(&mut session);
-        if !session.orders.is_empty() {
-            break;
-        }
-    }
-    rig.order(&mut session);
-    assert!(!session.writer_is_idle(), "the flush is in flight");
-    let before = rig.disk.written;
-    for n in 0..60 {
-        rig.source.run(line(&format!("SET b {n}")));
-        rig.arrive(&mut session);
-        rig.advance(&mut session);
-        session.disk(&mut rig.disk, rig.now.instant);
-    }
-    assert!(rig.disk.written > before, "what arrives goes to disk");
-    assert!(session.core.is_at_flush() && session.core.is_hurried());
-    settle(&mut rig, &mut session);
-    rig.judge();
 }
 
 /// The same seed gives the same run.

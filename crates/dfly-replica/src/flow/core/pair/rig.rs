@@ -37,7 +37,7 @@ pub(super) struct Rig {
     speed: usize,
     /// Behind an accident the source rests soon, so that a wrong value is seen before a record replaces it.
     rest: Option<Rest>,
-    coverage: Coverage,
+    pub coverage: Coverage,
 }
 
 /// So many steps later the source rests.
@@ -191,6 +191,8 @@ impl Rig {
             map.iter().map(|(key, value)| format!("{key:?}={}", value.escape_ascii())).collect::<Vec<_>>()
         };
         assert_eq!(shown(&there), shown(&self.source.keys), "seed {}", self.plan.seed);
+        let noted: Vec<Bytes> = lock(&self.server).now.sets.values().flatten().cloned().collect();
+        assert_eq!(noted, [""; 0], "seed {}: still noted as to be refetched", self.plan.seed);
     }
 
     pub(super) fn step(&mut self, session: &mut Session) -> Stepped {
