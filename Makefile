@@ -8,7 +8,7 @@ MISSING := $(shell command -v redis-server >/dev/null || echo redis-server) \
 MISSING := $(strip $(MISSING))
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: demo test lint test-pair test-live test-slow-target test-memory test-cuts test-crash test-targets fuzz bench bench-e2e doc setup
+.PHONY: demo test lint test-pair test-properties test-live test-slow-target test-memory test-cuts test-crash test-targets fuzz bench bench-e2e doc setup
 
 demo: setup
 	$(CARGO) run --locked --quiet -p df2redis-cli -- demo
@@ -43,6 +43,14 @@ test-cuts: setup
 # One flow in virtual time, under SEEDS seeds: make test-pair SEEDS=100000
 test-pair:
 	PAIR_SEEDS=$${SEEDS:-100000} $(CARGO) test --locked --release -p dfly-replica --lib pair::every -- --nocapture
+
+# Everything that is tried with random input, with CASES each: make test-properties CASES=5000
+test-properties: setup
+	PROPTEST_CASES=$${CASES:-5000} $(CARGO) test --locked -p dfly-wire -p redis-resp -p redis-slots -p relay-log -p dfly-journal \
+	  -p redis-sink
+	PROPTEST_CASES=$${CASES:-5000} $(CARGO) test --locked -p dfly-rdb --all-features --test it pack
+	PROPTEST_CASES=$${CASES:-5000} $(CARGO) test --locked -p dfly-replica --lib
+	PROPTEST_CASES=$${CASES:-5000} $(CARGO) test --locked -p dfly-replica --test masters property
 
 # The tool, the target and connections killed at random under load: make test-crash RUNS=1000
 test-crash: setup

@@ -45,6 +45,8 @@ pub use clock::Clock;
 pub use config::{EngineConfig, OnConflict, OnStart, Reconnect, TargetMode};
 pub use error::{Blame, Error, FlowError};
 pub use flow::core::RefetchOutcome;
+#[cfg(feature = "in-memory")]
+pub use flow::core::in_memory::FlowInMemory;
 pub use keys::{SourceKey, TargetKey};
 pub use maintenance::cleanup::{Cleanup, Found, Owned};
 pub use run::control::{Control, ControlError, RateLimits};

@@ -103,7 +103,6 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(32))]
         #[test]
         fn agrees_with_a_plain_table(ranges in prop::collection::vec((0u16..16384, 0u16..400, any::<u8>()), 0..40)) {
             let mut table = vec![None; usize::from(SLOTS)];

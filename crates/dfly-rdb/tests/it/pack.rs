@@ -37,8 +37,6 @@ fn elem() -> impl Strategy<Value = Elem> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
-
     #[test]
     fn listpacks_read_back(elements in prop::collection::vec(elem(), 0..40)) {
         let stated: Vec<_> = elements.iter().map(Elem::text).collect();

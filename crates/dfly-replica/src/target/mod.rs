@@ -8,7 +8,7 @@ pub(crate) mod databases;
 pub(crate) mod emptying;
 pub(crate) mod eviction;
 pub(crate) mod handover;
-#[cfg(test)]
+#[cfg(any(test, feature = "in-memory"))]
 pub(crate) mod in_memory;
 pub(crate) mod keyspace_scan;
 pub(crate) mod opening;

@@ -309,8 +309,6 @@ impl Bench {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 512, ..ProptestConfig::default() })]
-
     /// P9, P18: every batch settles in its turn, every transaction is carried out once and in the order of its slot, and every key that was
     /// not handed out is what it would be without a cluster.
     #[test]

@@ -214,7 +214,6 @@ impl World {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(400))]
     #[test]
     fn a_log_does_what_a_list_does(ops in ops()) {
         let mut world = World::new();

@@ -3,6 +3,8 @@
 
 mod ending;
 mod flushing;
+#[cfg(any(test, feature = "in-memory"))]
+pub(crate) mod in_memory;
 #[cfg(test)]
 mod pair;
 mod parts;

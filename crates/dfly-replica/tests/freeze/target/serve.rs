@@ -41,7 +41,9 @@ async fn serve(socket: TcpStream, node: usize, shared: Arc<Shared>) {
     };
     // A connection that failed is a closed one.
     let _ended: std::io::Result<()> = run(socket, &shared, Talk::new(node, connection)).await;
-    shared.lock().log(connection).is_open = false;
+    if let Some(log) = shared.lock().logs.get_mut(connection) {
+        log.is_open = false;
+    }
     shared.changed();
 }
 

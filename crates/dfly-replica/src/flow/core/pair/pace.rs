@@ -11,7 +11,7 @@ use crate::error::FlowError;
 use crate::flow::refetch::{Answer, Presence, Question, Reading};
 use crate::flow::scan_events::ScanEvent;
 use crate::keys::SourceKey;
-use crate::target::in_memory::lock;
+use crate::target::in_memory::server::lock;
 use crate::target::writer::TargetWriter;
 
 impl Rig {

@@ -16,7 +16,7 @@ use super::{Coverage, Plan};
 use crate::clock::Now;
 use crate::keys::{SourceKey, TargetKey};
 use crate::run::report::Phase;
-use crate::target::in_memory::{Server, SharedServer, lock};
+use crate::target::in_memory::server::{Server, SharedServer, lock};
 use crate::target::writer::TargetEvent;
 
 /// Steps that a run takes at the most for one record.

@@ -10,7 +10,7 @@ use super::session::{Asked, Session, Stepped};
 use crate::flow::refetch::{Presence, Question};
 use crate::flow::scan_events::ScanEvent;
 use crate::keys::SourceKey;
-use crate::target::in_memory::lock;
+use crate::target::in_memory::server::lock;
 
 fn line(text: &str) -> Vec<String> {
     text.split(' ').map(str::to_owned).collect()

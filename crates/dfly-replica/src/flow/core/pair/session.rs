@@ -2,34 +2,27 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::BytesMut;
-use dfly_client::{FlowId, FlowStart, SyncKind};
+use dfly_client::{FlowStart, SyncKind};
 use dfly_journal::Lsn;
-use dfly_rdb::Family;
-use dfly_rdb::payload::TargetFormat;
-use dfly_translate::{Form, Rules, Target, Translator};
 use dfly_wire::Limits;
 
-use super::super::{FlowCore, FlowParts, FlowSettings, Want};
+use super::super::in_memory::{FLOW, parts};
+use super::super::{FlowCore, FlowParts, Want};
 use super::disk::Disk;
 use super::source::TOKEN;
 use super::watch::Watch;
 use crate::checkpoint::Position;
-use crate::flow::admission::ttl_index::{TtlIndex, TtlLimits};
-use crate::flow::admission::{Admission, EarlyExpiry, OmittedDeletes, Ownership, UnsyncedKeys};
+use crate::flow::admission::UnsyncedKeys;
 use crate::flow::intake::relay::{Relay, RelayWork};
 use crate::flow::intake::snapshot::Stage;
 use crate::flow::intake::{Intake, IntakeLimits};
 use crate::flow::positions::FlowPositions;
-use crate::flow::refetch::{Noted, Question, Refetch};
-use crate::flow::writer::FlowWriter;
-use crate::rate_limiter::RateLimiter;
-use crate::run::counters::Counters;
-use crate::target::in_memory::{InMemoryWriter, SharedServer, lock};
-
-pub(super) const FLOW: FlowId = FlowId(0);
+use crate::flow::refetch::{Noted, Question};
+use crate::target::in_memory::InMemoryWriter;
+use crate::target::in_memory::server::{Server, SharedServer, lock};
 
 /// Where a session begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,7 +58,7 @@ pub(super) enum Stepped {
 #[derive(Debug)]
 pub(super) struct Session {
     pub core: FlowCore,
-    pub writer: InMemoryWriter,
+    pub writer: InMemoryWriter<Server>,
     pub buffer: BytesMut,
     pub want: Want,
     pub asked: Vec<Asked>,
@@ -82,42 +75,16 @@ pub(super) struct Session {
 
 impl Session {
     pub(super) fn begin(begin: Begin, over_data: bool, server: &SharedServer, now: Instant) -> Self {
-        let rules = Arc::new(Rules::default());
-        let target = Target::plain(TargetFormat { family: Family::Redis, version: (7, 0) });
-        let translator =
-            Translator::new(target, Arc::clone(&rules)).with_form(Form::Commands).for_flow(FLOW.0);
         let position = match begin {
             Begin::Snapshot => None,
             Begin::Journal { at, .. } => Some(at),
         };
-        let mut refetch = Refetch::new(200);
-        if position.is_some() {
-            adopt(&rules, server, &mut refetch, now);
-        }
         let (intake, positions) = intake(begin);
-        let unlimited = || RateLimiter::new(None, 1, now);
-        let limits = TtlLimits { most: 100, span: Duration::from_secs(60) };
-        let parts = FlowParts {
-            id: FLOW,
-            rules: Arc::clone(&rules),
-            settings: FlowSettings {
-                sweep_interval: Duration::from_millis(100),
-                ack_interval: Duration::from_millis(100),
-                longest_rest: Duration::from_secs(1),
-            },
-            positions,
-            intake,
-            admission: Admission {
-                omitted: OmittedDeletes::default(),
-                unsynced: over_data.then(UnsyncedKeys::default),
-                expiry: EarlyExpiry::new(TtlIndex::new(limits), 0, Duration::from_secs(10)),
-                ownership: Ownership::new(FLOW, 1, None),
-            },
-            refetch,
-            writer: FlowWriter::new(FLOW.0, rules, translator, unlimited()),
-            reading: unlimited(),
-            counters: Arc::new(Counters::new(1)),
-        };
+        let mut parts = parts(intake, positions, now);
+        parts.admission.unsynced = over_data.then(UnsyncedKeys::default);
+        if position.is_some() {
+            adopt(&mut parts, server, now);
+        }
         Self {
             core: FlowCore::new(parts, now),
             writer: InMemoryWriter::new(Arc::clone(server), position),
@@ -182,11 +149,11 @@ fn intake(begin: Begin) -> (Intake, FlowPositions) {
 }
 
 /// What the run before has noted.
-fn adopt(rules: &Rules, server: &SharedServer, refetch: &mut Refetch, now: Instant) {
-    let name = rules.names.reread(FLOW.0, None);
+fn adopt(parts: &mut FlowParts, server: &SharedServer, now: Instant) {
+    let name = parts.rules.names.reread(FLOW.0, None);
     let server = lock(server);
     let noted = server.now.sets.get(name.as_bytes()).into_iter().flatten();
     for noted in noted.filter_map(|member| Noted::parse(member)) {
-        refetch.adopt(noted, now);
+        parts.refetch.adopt(noted, now);
     }
 }

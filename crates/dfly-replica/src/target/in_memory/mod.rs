@@ -1,20 +1,22 @@
-//! A target in memory, for tests: a server that carries transactions out as Redis does, and a writer to it. Nothing happens
-//! by itself: whoever holds the writer says when a batch is carried out, and when its answer comes.
+//! A target in memory, for tests and benches. Nothing happens by itself: whoever holds the writer says when a batch is
+//! carried out, and when its answer comes. What carries it out is a model of a server, or a counter.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard};
+#[cfg(test)]
+pub(crate) mod server;
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Instant;
 
-use bytes::Bytes;
 use dfly_journal::Lsn;
-use dfly_translate::{CommandFacts, CommandKind, ReservedNames};
 use redis_resp::{CommandBatch, EncodedCommand, EncodedCommands, ServerError};
 use redis_sink::Refusal;
 use redis_slots::Slot;
 
 use super::writer::{BatchTag, FlushPlan, Held, TargetEvent, TargetWriter};
 use crate::checkpoint::Position;
+#[cfg(test)]
 use crate::error::FlowError;
 use crate::keys::TargetKey;
 use crate::source::sharding::Sharding;
@@ -22,112 +24,33 @@ use crate::source::sharding::Sharding;
 /// How many batches may be in flight.
 const WINDOW: usize = 6;
 
-/// What a server holds.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Contents {
-    pub strings: BTreeMap<Bytes, Vec<u8>>,
-    pub sets: BTreeMap<Bytes, BTreeSet<Bytes>>,
-    /// The flow's position.
-    pub position: Option<Position>,
-    /// Keys that the source does not have are still to be removed.
-    pub sweeps: bool,
+/// What carries commands out.
+pub(crate) trait Executes: std::fmt::Debug + Send {
+    /// Carries out a command.
+    fn execute(&mut self, command: EncodedCommand<'_>) -> Result<(), ServerError>;
+
+    /// Removes everything.
+    fn empty(&mut self);
+
+    /// Stores the position of the transaction that was carried out.
+    fn store(&mut self, at: Position);
 }
 
-/// A server with one database.
+/// Counts commands, and carries none out.
+#[cfg(feature = "in-memory")]
 #[derive(Debug, Default)]
-pub(crate) struct Server {
-    pub now: Contents,
-    /// What it finds on its disk when it starts again.
-    pub saved: Contents,
-    /// So many data commands are refused next, although the server could carry them out.
-    pub refusals: usize,
-}
+pub(crate) struct CommandCounter(pub u64);
 
-/// A server that several writers know, one after the other.
-pub(crate) type SharedServer = Arc<Mutex<Server>>;
-
-/// Holds the server.
-pub(crate) fn lock(server: &SharedServer) -> MutexGuard<'_, Server> {
-    server.lock().expect("no test goes on behind a panic")
-}
-
-impl Server {
-    /// The keys, but for the tool's own.
-    pub(crate) fn data(&self) -> BTreeMap<Bytes, Vec<u8>> {
-        let is_data = |(key, _): &(&Bytes, &Vec<u8>)| !ReservedNames::is_reserved(key);
-        self.now.strings.iter().filter(is_data).map(|(key, value)| (key.clone(), value.clone())).collect()
-    }
-
-    fn execute(&mut self, command: EncodedCommand<'_>) -> Result<(), ServerError> {
-        if CommandFacts::of(command).kind == CommandKind::Data && self.refusals > 0 {
-            self.refusals -= 1;
-            return Err(ServerError::parse(b"ERR refused by the test"));
-        }
-        let words: Vec<Bytes> = command.arguments().map(Bytes::copy_from_slice).collect();
-        match words.as_slice() {
-            [name, ..] if name.eq_ignore_ascii_case(b"SELECT") => Ok(()),
-            [name, words @ ..] => self.run(&name.to_ascii_uppercase(), words),
-            [] => Err(ServerError::parse(b"ERR empty command")),
-        }
-    }
-
-    fn run(&mut self, name: &[u8], words: &[Bytes]) -> Result<(), ServerError> {
-        let Contents { strings, sets, .. } = &mut self.now;
-        match (name, words) {
-            (b"SET", [key, value, ..]) => drop(strings.insert(key.clone(), value.to_vec())),
-            (b"MSET", pairs) => {
-                let pairs = pairs.chunks_exact(2).map(|pair| (pair[0].clone(), pair[1].to_vec()));
-                strings.extend(pairs);
-            }
-            (b"APPEND", [key, value]) => {
-                strings.entry(key.clone()).or_default().extend_from_slice(value);
-            }
-            (b"INCRBY", [key, by]) => add(strings.entry(key.clone()).or_default(), by)?,
-            (b"INCR", [key]) => add(strings.entry(key.clone()).or_default(), b"1")?,
-            (b"DEL" | b"UNLINK", keys) => {
-                for key in keys {
-                    strings.remove(key);
-                    sets.remove(key);
-                }
-            }
-            // The script that checks for a key, and notes it if it is not there.
-            (b"EVAL", [_script, _two, key, set, member]) if !strings.contains_key(key) => {
-                sets.entry(set.clone()).or_default().insert(member.clone());
-                return Err(ServerError::parse(b"MISSING it has expired"));
-            }
-            (b"EVAL", [_script, _two, _key, _set, _member]) => {}
-            // The script that a RENAME becomes, for the source may have had the key when the target has not.
-            (b"EVAL", [_script, _two, from, to]) => match strings.remove(from) {
-                Some(value) => drop(strings.insert(to.clone(), value)),
-                None => drop(strings.remove(to)),
-            },
-            (b"SADD", [key, members @ ..]) => {
-                sets.entry(key.clone()).or_default().extend(members.iter().cloned());
-            }
-            (b"SREM", [key, members @ ..]) => {
-                let set = sets.entry(key.clone()).or_default();
-                set.retain(|member| !members.contains(member));
-            }
-            _ => panic!("the server in memory does not know {} {words:?}", name.escape_ascii()),
-        }
+#[cfg(feature = "in-memory")]
+impl Executes for CommandCounter {
+    fn execute(&mut self, _command: EncodedCommand<'_>) -> Result<(), ServerError> {
+        self.0 += 1;
         Ok(())
     }
 
-    /// Goes back to what is on its disk.
-    pub(crate) fn restart(&mut self) {
-        self.now = self.saved.clone();
-    }
-}
+    fn empty(&mut self) {}
 
-fn add(value: &mut Vec<u8>, by: &[u8]) -> Result<(), ServerError> {
-    let number = |text: &[u8]| match text {
-        b"" => Some(0i64),
-        text => std::str::from_utf8(text).ok()?.parse().ok(),
-    };
-    let sum = number(value).zip(number(by)).and_then(|(value, by)| value.checked_add(by));
-    let sum = sum.ok_or_else(|| ServerError::parse(b"ERR value is not an integer or out of range"))?;
-    *value = sum.to_string().into_bytes();
-    Ok(())
+    fn store(&mut self, _at: Position) {}
 }
 
 /// What was sent.
@@ -155,18 +78,18 @@ struct InFlight {
     carried: Option<Vec<Refusal>>,
 }
 
-/// Writes one flow's batches to a server in memory.
+/// Writes one flow's batches to a server in memory, which several writers know, one after the other.
 #[derive(Debug)]
-pub(crate) struct InMemoryWriter {
-    server: SharedServer,
+pub(crate) struct InMemoryWriter<S> {
+    server: Arc<Mutex<S>>,
     in_flight: VecDeque<InFlight>,
     events: VecDeque<TargetEvent>,
     sent: Position,
 }
 
-impl InMemoryWriter {
+impl<S: Executes> InMemoryWriter<S> {
     /// For a flow that stands at `position`.
-    pub(crate) fn new(server: SharedServer, position: Option<Position>) -> Self {
+    pub(crate) fn new(server: Arc<Mutex<S>>, position: Option<Position>) -> Self {
         let sent = position.unwrap_or_default();
         Self { server, in_flight: VecDeque::new(), events: VecDeque::new(), sent }
     }
@@ -176,7 +99,7 @@ impl InMemoryWriter {
         let Some(next) = self.in_flight.iter_mut().find(|batch| batch.carried.is_none()) else {
             return false;
         };
-        let mut server = lock(&self.server);
+        let mut server = self.server.lock().unwrap_or_else(PoisonError::into_inner);
         let mut refused = Vec::new();
         for (place, command) in next.commands.iter().enumerate() {
             if let Err(error) = server.execute(command) {
@@ -184,13 +107,10 @@ impl InMemoryWriter {
             }
         }
         if let Sent::Flush(_) = next.sent {
-            server.now.strings.clear();
-            server.now.sets.clear();
+            server.empty();
         }
         if let Some(at) = next.sent.position() {
-            let is_next = server.now.position.is_none_or(|before| before.transaction + 1 == at.transaction);
-            assert!(is_next || at.transaction == 0, "{at} behind {:?}", server.now.position);
-            server.now.position = Some(at);
+            server.store(at);
         }
         next.carried = Some(refused);
         true
@@ -214,7 +134,10 @@ impl InMemoryWriter {
         }
         true
     }
+}
 
+#[cfg(test)]
+impl<S: Executes> InMemoryWriter<S> {
     /// Whether the server has refused something whose answer has not come.
     pub(crate) fn has_unanswered_refusals(&self) -> bool {
         self.in_flight.iter().any(|batch| batch.carried.as_ref().is_some_and(|refused| !refused.is_empty()))
@@ -233,7 +156,7 @@ impl InMemoryWriter {
     }
 }
 
-impl TargetWriter for InMemoryWriter {
+impl<S: Executes> TargetWriter for InMemoryWriter<S> {
     fn has_room(&self) -> bool {
         self.in_flight.len() < WINDOW
     }
