@@ -78,7 +78,7 @@ mod tests {
             ..Selection::default()
         };
         let policies = "json=string,member-ttl=drop".parse().unwrap();
-        let rules = Rules { policies, selection, rereads: true, ..Rules::default() };
+        let rules = Rules { policies, selection, refetches: true, ..Rules::default() };
         assert_eq!(
             rules.settings(),
             "json string; member-ttl drop; map-db 3=5,7=skip; allow-keys s*,\\n; block-keys t; \

@@ -7,7 +7,7 @@ use std::time::Instant;
 use dfly_journal::{Args, Command, TxId};
 use dfly_rdb::{Entry, Event, KeyHeader};
 use dfly_translate::{
-    CommandFacts, CommandKind, Effect, Losses, Output, Reread, Rules, TranslateError, Translator,
+    CommandFacts, CommandKind, Effect, Losses, Output, RefetchRequest, Rules, TranslateError, Translator,
 };
 use dfly_wire::{DbIndex, UnixMillis};
 use redis_resp::CommandBatch;
@@ -132,7 +132,7 @@ impl FlowWriter {
         }
         let home = target.home(&name);
         let script = if home.is_some() { CHECK_IN_SLOT } else { CHECK };
-        let (set, member) = (self.rules.names.reread(self.flow, home), Noted::member(key, false));
+        let (set, member) = (self.rules.names.refetch(self.flow, home), Noted::member(key, false));
         self.translator.select(db, &mut self.batch);
         let words = [&b"EVAL"[..], script.as_bytes(), b"2", &name, set.as_bytes(), &member];
         let facts = CommandFacts::new(CommandKind::ExpiryCheck, db).idempotent();
@@ -148,7 +148,7 @@ impl FlowWriter {
         for (key, change) in changes {
             let destination = self.rules.selection.destination(key.db, &key.name);
             let home = target.home(destination.as_ref().map_or(&key.name, |(_, name)| name));
-            let set = self.rules.names.reread(self.flow, home);
+            let set = self.rules.names.refetch(self.flow, home);
             let (certain, ambiguous) = (Noted::member(&key, false), Noted::member(&key, true));
             let side_key = CommandFacts::side_key(DbIndex(0));
             let mut push = |words: &[&[u8]], facts: CommandFacts| {
@@ -200,8 +200,8 @@ impl FlowWriter {
         self.translator.take_losses()
     }
 
-    pub(crate) fn take_refetches(&mut self) -> Vec<Reread> {
-        self.translator.take_rereads()
+    pub(crate) fn take_refetches(&mut self) -> Vec<RefetchRequest> {
+        self.translator.take_refetches()
     }
 
     /// The source was flushed.

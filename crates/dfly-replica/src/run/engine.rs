@@ -114,7 +114,7 @@ impl Engine {
     /// A run by these settings, and where its reports appear.
     pub fn new(mut config: EngineConfig) -> (Self, watch::Receiver<Report>) {
         // The engine serves what has to be refetched.
-        Arc::make_mut(&mut config.rules).rereads = true;
+        Arc::make_mut(&mut config.rules).refetches = true;
         let config = Arc::new(config);
         let (publisher, receiver) = Publisher::new(Arc::clone(&config));
         let chance = RandomState::new();

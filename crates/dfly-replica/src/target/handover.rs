@@ -44,7 +44,7 @@ pub(crate) async fn forget(target: &mut TargetConnection, flows: u16) -> Result<
         target.select(db).await?;
         for flow in 0..flows {
             let (due, left_out) = (names.due(flow, None), names.left_out(flow, None));
-            let names = [due, left_out, names.reread(flow, None), names.expiries(flow)];
+            let names = [due, left_out, names.refetch(flow, None), names.expiries(flow)];
             let request = ["DEL".to_owned()].into_iter().chain(names).collect::<Vec<_>>();
             demand(target, "DEL", &request).await?;
         }
@@ -91,7 +91,7 @@ pub(crate) async fn adopt(
         }
     }
     target.select(DbIndex(0)).await?;
-    let key = target.names().reread(flow.0, None);
+    let key = target.names().refetch(flow.0, None);
     for member in members(target, "SMEMBERS", &["SMEMBERS", &key]).await? {
         heir.take_refetch(&member);
     }
@@ -117,7 +117,7 @@ async fn adopt_from_slots(
         heir.translator.adopt_left_out(DbIndex(0), &key);
     }
     let refetched =
-        slots().map(|slot| Question::new(&[b"SMEMBERS", names.reread(flow.0, Some(slot)).as_bytes()]));
+        slots().map(|slot| Question::new(&[b"SMEMBERS", names.refetch(flow.0, Some(slot)).as_bytes()]));
     for member in all_members(target, "SMEMBERS", refetched.collect()).await? {
         heir.take_refetch(&member);
     }
@@ -134,7 +134,7 @@ async fn noted_slots(
     let reserved = target.names().clone();
     let names = |slot: Slot| {
         let (due, left_out) = (translator.due_registry(Some(slot)), translator.left_out_registry(Some(slot)));
-        [due, left_out, reserved.reread(flow.0, Some(slot)).into_bytes()].map(|name| (slot, name))
+        [due, left_out, reserved.refetch(flow.0, Some(slot)).into_bytes()].map(|name| (slot, name))
     };
     let names: Vec<(Slot, Vec<u8>)> = (0..SLOTS).map(Slot).flat_map(names).collect();
     let questions: Vec<Question> = names.iter().map(|(_, name)| Question::new(&[b"EXISTS", name])).collect();
@@ -172,7 +172,7 @@ async fn forget_in_slots(target: &mut TargetConnection, flows: u16) -> Result<()
     let in_slot = |slot: Slot| {
         let of_flow = |flow| {
             let slot = Some(slot);
-            [names.due(flow, slot), names.left_out(flow, slot), names.reread(flow, slot)]
+            [names.due(flow, slot), names.left_out(flow, slot), names.refetch(flow, slot)]
         };
         let of_flows: Vec<Vec<u8>> = (0..flows).flat_map(of_flow).map(String::into_bytes).collect();
         of_flows.into_iter().chain([names.slot_position(slot)])

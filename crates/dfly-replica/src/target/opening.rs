@@ -146,7 +146,7 @@ fn refetch_memo(rules: Arc<Rules>, flow: FlowId) -> Memo {
     let tag = CommandFacts::side_key(DbIndex(0)).idempotent().tag();
     Memo::new(move |command: EncodedCommand<'_>, out| {
         for name in command.keys().filter(|name| !dfly_translate::ReservedNames::is_reserved(name)) {
-            let set = rules.names.reread(flow.0, Some(Slot::of(name)));
+            let set = rules.names.refetch(flow.0, Some(Slot::of(name)));
             let origins = rules.selection.origins(DbIndex(0), name);
             let is_ambiguous = origins.len() > 1;
             for (db, name) in origins {

@@ -67,8 +67,9 @@ impl ReservedNames {
         self.of_flow("guard", flow, None)
     }
 
-    /// The set of keys that a flow has to read again from the source; in a cluster those of a slot.
-    pub fn reread(&self, flow: u16, slot: Option<Slot>) -> String {
+    /// The set of keys that a flow has to refetch from the source; in a cluster those of a slot. Its name on the target is
+    /// `reread`.
+    pub fn refetch(&self, flow: u16, slot: Option<Slot>) -> String {
         self.of_flow("reread", flow, slot)
     }
 
@@ -166,8 +167,8 @@ mod tests {
         vec![
             names.checkpoint().to_owned(),
             names.guard(3),
-            names.reread(3, None),
-            names.reread(3, Some(slot)),
+            names.refetch(3, None),
+            names.refetch(3, Some(slot)),
             bytes(names.expiry(b"k")),
             bytes(names.expiry(b"a{b}c")),
             names.due(3, None),

@@ -19,7 +19,7 @@ use crate::facts::{CommandFacts, CommandKind};
 use crate::names::ReservedNames;
 use crate::policies::Policies;
 use crate::policy::{Loss, Losses, Policy};
-use crate::reread::Reread;
+use crate::refetch::RefetchRequest;
 use crate::selection::Selection;
 use crate::target::{Ability, Target};
 
@@ -38,8 +38,8 @@ pub enum Effect {
     Lost(Loss),
     /// It is not in the selection.
     Unselected,
-    /// Its keys are to be read again from the source ([`Translator::take_rereads`]); what can be written is written.
-    Reread,
+    /// Its keys are to be refetched from the source ([`Translator::take_refetches`]); what can be written is written.
+    Refetch,
     /// It must be carried out once for all flows, after all that precedes it on each of them (P10). Nothing was
     /// written.
     Flush(Flush),
@@ -112,8 +112,8 @@ pub struct Rules {
     pub policies: Policies,
     /// What reaches the target, and under which names.
     pub selection: Selection,
-    /// Whether somebody serves [`Translator::take_rereads`]. Otherwise what it would have mended is a loss.
-    pub rereads: bool,
+    /// Whether somebody serves [`Translator::take_refetches`]. Otherwise what it would have mended is a loss.
+    pub refetches: bool,
     /// The names of the tool's own keys on the target.
     pub names: ReservedNames,
 }
@@ -141,7 +141,7 @@ pub struct Translator {
     pub(crate) last_del: Option<(TxId, Vec<u8>)>,
     /// The largest value that is kept until it is whole, in bytes.
     pub(crate) whole: usize,
-    rereads: Vec<Reread>,
+    refetches: Vec<RefetchRequest>,
     losses: Losses,
 }
 
@@ -159,7 +159,7 @@ impl Translator {
             rules,
             last_del: None,
             whole: usize::MAX,
-            rereads: Vec::new(),
+            refetches: Vec::new(),
             losses: Losses::default(),
         }
     }
@@ -196,12 +196,12 @@ impl Translator {
 
     /// Keys that have to be read again from the source, since the last call. Their number is that of the keys in the
     /// records between two calls.
-    pub fn take_rereads(&mut self) -> Vec<Reread> {
-        std::mem::take(&mut self.rereads)
+    pub fn take_refetches(&mut self) -> Vec<RefetchRequest> {
+        std::mem::take(&mut self.refetches)
     }
 
-    pub(crate) fn queue(&mut self, reread: Reread) {
-        self.rereads.push(reread);
+    pub(crate) fn queue(&mut self, refetch: RefetchRequest) {
+        self.refetches.push(refetch);
     }
 
     /// What was left out since the last call.

@@ -97,7 +97,7 @@ fn shown(effect: Effect, flow: &mut Flow) -> String {
         Effect::Nothing => "nothing".into(),
         Effect::Unselected => "unselected".into(),
         Effect::Lost(loss) => format!("lost:{loss}"),
-        Effect::Reread => format!("reread:{}", flow.translator.take_rereads()[0].reason),
+        Effect::Refetch => format!("refetch:{}", flow.translator.take_refetches()[0].reason),
         Effect::Flush(Flush::All) => "flush:all".into(),
         Effect::Flush(Flush::Db(db)) => format!("flush:{db}"),
     }
@@ -106,7 +106,7 @@ fn shown(effect: Effect, flow: &mut Flow) -> String {
 impl Case {
     /// A flow that leaves out what it cannot write, with somebody who reads keys again.
     fn flow(&self, target: Target) -> Flow {
-        Flow::new(target, Rules { rereads: true, ..Rules::from(Policy::Skip) })
+        Flow::new(target, Rules { refetches: true, ..Rules::from(Policy::Skip) })
     }
 
     fn fits(&self, target: Target) -> bool {

@@ -5,8 +5,8 @@ use redis_slots::Slot;
 
 use crate::journal::{Flow, NOW, record, redis, words};
 
-fn flow(rereads: bool) -> Flow {
-    Flow::new(redis(7, 0).in_cluster(), Rules { rereads, ..Rules::from(Policy::Skip) })
+fn flow(refetches: bool) -> Flow {
+    Flow::new(redis(7, 0).in_cluster(), Rules { refetches, ..Rules::from(Policy::Skip) })
 }
 
 /// Slots of `a`, `b`, `c` differ; `{a}1` and `a` share theirs.
@@ -37,8 +37,9 @@ fn what_cannot_be_split_is_read_again() {
         "ZUNIONSTORE a 1 b",
     ] {
         let mut served = flow(true);
-        assert_eq!(served.apply(0, line).unwrap(), Effect::Reread, "{line}");
-        let keys: Vec<_> = served.translator.take_rereads().into_iter().map(|reread| reread.key).collect();
+        assert_eq!(served.apply(0, line).unwrap(), Effect::Refetch, "{line}");
+        let keys: Vec<_> =
+            served.translator.take_refetches().into_iter().map(|refetch| refetch.key).collect();
         assert_eq!(keys, ["a", "b"], "{line}");
         assert!(served.batch.is_empty(), "{line}");
         assert_eq!(flow(false).apply(0, line).unwrap(), Effect::Lost(Loss::Torn), "{line}");

@@ -84,7 +84,7 @@ fn every_command_of_the_table() {
             {
                 let args: Vec<&[u8]> =
                     [spec.name.as_bytes()].into_iter().chain(names.iter().copied()).collect();
-                let mut flow = Flow::new(target, Rules { rereads: true, ..Rules::from(Policy::Skip) });
+                let mut flow = Flow::new(target, Rules { refetches: true, ..Rules::from(Policy::Skip) });
                 // What cannot be carried out is no concern here: whatever is written is checked.
                 flow.apply_at(&record(db, 0, &args), NOW).ok();
                 flow.lines();

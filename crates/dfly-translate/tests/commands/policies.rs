@@ -66,16 +66,19 @@ fn policies_one_by_one() {
 
 #[test]
 fn documents_as_strings() {
-    let rules =
-        |rereads| Rules { policies: Policies::default().with_json_as_string(), rereads, ..Rules::default() };
+    let rules = |refetches| Rules {
+        policies: Policies::default().with_json_as_string(),
+        refetches,
+        ..Rules::default()
+    };
     let mut alone = Flow::new(redis(7, 0), rules(false));
     assert_eq!(alone.apply(0, "JSON.SET k $ {\"a\":1}").unwrap(), Effect::Written);
     assert!(alone.apply(0, "JSON.NUMINCRBY k $.a 1").is_err(), "a part of a text cannot be changed");
     assert_eq!(alone.lines(), ["SET k {\"a\":1} KEEPTTL"]);
     let mut served = Flow::new(redis(7, 0), rules(true));
-    assert_eq!(served.apply(0, "JSON.NUMINCRBY k $.a 1").unwrap(), Effect::Reread);
-    assert_eq!(served.apply(0, "JSON.MSET a $ 1 b $ 2").unwrap(), Effect::Reread);
-    let keys: Vec<_> = served.translator.take_rereads().into_iter().map(|reread| reread.key).collect();
+    assert_eq!(served.apply(0, "JSON.NUMINCRBY k $.a 1").unwrap(), Effect::Refetch);
+    assert_eq!(served.apply(0, "JSON.MSET a $ 1 b $ 2").unwrap(), Effect::Refetch);
+    let keys: Vec<_> = served.translator.take_refetches().into_iter().map(|refetch| refetch.key).collect();
     assert_eq!(keys, ["k", "a", "b"]);
     let mut module = Flow::new(with_modules(redis(7, 4)), rules(true));
     assert_eq!(module.apply(0, "JSON.SET k $ 1").unwrap(), Effect::Written);
@@ -85,11 +88,11 @@ fn documents_as_strings() {
 /// Every record of the table, in every length from its name alone, is carried out or named; nothing else is disturbed.
 #[test]
 fn every_command_of_the_table_in_every_length() {
-    for (spec, rereads) in specs().iter().flat_map(|spec| [(spec, false), (spec, true)]) {
+    for (spec, refetches) in specs().iter().flat_map(|spec| [(spec, false), (spec, true)]) {
         for len in 1..=8 {
             let args: Vec<&[u8]> =
                 std::iter::once(spec.name.as_bytes()).chain([&b"1"[..]; 7]).take(len).collect();
-            let mut flow = Flow::new(redis(7, 0), Rules { rereads, ..Rules::from(Policy::Skip) });
+            let mut flow = Flow::new(redis(7, 0), Rules { refetches, ..Rules::from(Policy::Skip) });
             flow.apply(0, "SET before 1").unwrap();
             match flow.apply_at(&record(0, 0, &args), NOW) {
                 Ok(Effect::Lost(Loss::Malformed)) => assert_eq!(flow.batch.len(), 1, "{} {len}", spec.name),
@@ -158,10 +161,10 @@ fn sketches_that_were_left_out() {
 #[test]
 fn hyperloglogs() {
     let dense = [&b"HYLL"[..], &[0; 12300]].concat();
-    for (rereads, effect) in [(false, Effect::Written), (true, Effect::Reread)] {
-        let mut flow = Flow::new(redis(7, 0), Rules { rereads, ..Rules::default() });
+    for (refetches, effect) in [(false, Effect::Written), (true, Effect::Refetch)] {
+        let mut flow = Flow::new(redis(7, 0), Rules { refetches, ..Rules::default() });
         assert_eq!(flow.apply_at(&record(0, 0, &[b"SET", b"k", &dense]), NOW).unwrap(), effect);
-        assert_eq!((flow.batch.len(), flow.translator.take_rereads().len()), (1, usize::from(rereads)));
+        assert_eq!((flow.batch.len(), flow.translator.take_refetches().len()), (1, usize::from(refetches)));
         assert_eq!(flow.apply_at(&record(0, 0, &[b"SET", b"k", b"HYLL"]), NOW).unwrap(), Effect::Written);
     }
 }

@@ -9,7 +9,7 @@ use dfly_wire::DbIndex;
 use crate::journal::{Flow, redis};
 
 fn flow(selection: Selection) -> Flow {
-    Flow::new(redis(7, 0), Rules { selection, rereads: true, ..Rules::from(Policy::Fail) })
+    Flow::new(redis(7, 0), Rules { selection, refetches: true, ..Rules::from(Policy::Fail) })
 }
 
 fn keys(allow: &[&str], block: &[&str]) -> Selection {
@@ -18,9 +18,9 @@ fn keys(allow: &[&str], block: &[&str]) -> Selection {
 }
 
 /// What is read again, as `db:key`.
-fn reread(flow: &mut Flow) -> Vec<String> {
-    let rereads = flow.translator.take_rereads();
-    rereads.into_iter().map(|r| format!("{}:{}", r.db, r.key.escape_ascii())).collect()
+fn refetch(flow: &mut Flow) -> Vec<String> {
+    let refetches = flow.translator.take_refetches();
+    refetches.into_iter().map(|r| format!("{}:{}", r.db, r.key.escape_ascii())).collect()
 }
 
 #[test]
@@ -33,8 +33,8 @@ fn mapped_databases() {
         (7, "INCR d", Effect::Unselected),
         (0, "MOVE a 3", Effect::Written),
         (0, "MOVE a 7", Effect::Written),
-        (7, "MOVE d 3", Effect::Reread),
-        (7, "MOVE d 8", Effect::Reread),
+        (7, "MOVE d 3", Effect::Refetch),
+        (7, "MOVE d 8", Effect::Refetch),
         // The database of a FLUSHALL is that of the client that sent it.
         (7, "FLUSHALL", Effect::Flush(Flush::All)),
         (0, "FLUSHDB", Effect::Flush(Flush::Db(DbIndex(0)))),
@@ -46,7 +46,7 @@ fn mapped_databases() {
             Err(error) => assert!(shares && error.to_string().contains(Loss::Form.name()), "{error}"),
         }
     }
-    assert_eq!(reread(&mut flow), ["3:d", "8:d"]);
+    assert_eq!(refetch(&mut flow), ["3:d", "8:d"]);
     let expected =
         ["SELECT 5", "INCR a", "SELECT 0", "INCR b", "SELECT 1", "INCR c", "SELECT 5", "MOVE a 0", "DEL a"];
     assert_eq!(flow.lines(), expected);
@@ -69,18 +69,18 @@ fn keys_that_are_left_out() {
         ("SET ax 1", Effect::Unselected),
         ("DEL a b a1", Effect::Written),
         ("MSET b 1 a1 2 ax 3 a2 4", Effect::Written),
-        ("RENAME a b", Effect::Reread),
-        ("RENAME b a3", Effect::Reread),
+        ("RENAME a b", Effect::Refetch),
+        ("RENAME b a3", Effect::Refetch),
         ("RENAME b c", Effect::Unselected),
-        ("SORT b STORE a4", Effect::Reread),
-        ("ZUNIONSTORE a5 2 b ax", Effect::Reread),
+        ("SORT b STORE a4", Effect::Refetch),
+        ("ZUNIONSTORE a5 2 b ax", Effect::Refetch),
         ("XGROUP CREATE b g 0", Effect::Unselected),
         ("PING", Effect::Nothing),
     ] {
         assert_eq!(flow.apply(0, line).unwrap(), effect, "{line}");
     }
     assert_eq!(flow.lines(), ["SET a 1", "DEL a a1", "MSET a1 2 a2 4"]);
-    assert_eq!(reread(&mut flow), ["0:a", "0:a3", "0:a4", "0:a5"]);
+    assert_eq!(refetch(&mut flow), ["0:a", "0:a3", "0:a4", "0:a5"]);
 }
 
 /// Without somebody who reads keys again, a record that is in the selection with a part of its keys is a loss.

@@ -160,7 +160,7 @@ impl FlowCore {
         match effect {
             Effect::Flush(flush) if flush.on_target(&self.rules.selection) == Emptied::Nothing => {}
             Effect::Flush(flush) => return Ok(Some(flush)),
-            Effect::Reread => self.take_refetches(now),
+            Effect::Refetch => self.take_refetches(now),
             _ => note_loss(self.id, effect, record.command.args.get(1).unwrap_or_default()),
         }
         self.write_notes(target);

@@ -56,7 +56,7 @@ async fn refetched_elsewhere(config: &EngineConfig, flows: u16, but: DbIndex) ->
     let (mut target, _) = connect_target(config).await?;
     let mut sets = Lasting::new();
     for flow in (0..flows).map(FlowId) {
-        let set = config.rules.names.reread(flow.0, None);
+        let set = config.rules.names.refetch(flow.0, None);
         let mut found = members(&mut target, "SMEMBERS", &["SMEMBERS", &set]).await?;
         found.retain(|member| Noted::parse(member).is_some_and(|noted| noted.key.db != but));
         if !found.is_empty() {

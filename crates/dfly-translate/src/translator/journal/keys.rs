@@ -8,7 +8,7 @@ use super::{Received, number};
 use crate::error::{TranslateError, shown};
 use crate::facts::CommandFacts;
 use crate::policy::Loss;
-use crate::reread::Reason;
+use crate::refetch::Reason;
 use crate::script::{self, Script};
 use crate::translator::snapshot::Baseline;
 use crate::translator::{Effect, Output, Place, Translator};
@@ -40,9 +40,9 @@ impl Translator {
             _ if !stored => Ok(Effect::Nothing),
             _ => {
                 let effect = self.verbatim(r, out);
-                let stored = r.origin_keys().get(1).copied().filter(|_| self.rules.rereads);
+                let stored = r.origin_keys().get(1).copied().filter(|_| self.rules.refetches);
                 stored.inspect(|key| self.read_again(Reason::Stored, (r.origin.db, key)));
-                Ok(if stored.is_some() { Effect::Reread } else { effect })
+                Ok(if stored.is_some() { Effect::Refetch } else { effect })
             }
         }
     }
@@ -62,7 +62,7 @@ impl Translator {
         r: &Received<'_>,
         out: &mut Output<'_>,
     ) -> Result<Effect, TranslateError> {
-        if self.rules.rereads {
+        if self.rules.refetches {
             return self.again_or_lose(Reason::Truncated, Loss::Truncated, r);
         }
         Ok(self.verbatim(r, out))

@@ -8,7 +8,7 @@ use super::{Received, number};
 use crate::error::TranslateError;
 use crate::facts::CommandFacts;
 use crate::policy::Loss;
-use crate::reread::Reason;
+use crate::refetch::Reason;
 use crate::script;
 use crate::table::{Members, Rule};
 use crate::translator::notes::Beside;

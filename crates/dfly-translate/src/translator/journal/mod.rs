@@ -17,7 +17,7 @@ use redis_resp::CommandWriter;
 use crate::error::TranslateError;
 use crate::facts::CommandFacts;
 use crate::policy::Loss;
-use crate::reread::{Reason, Reread};
+use crate::refetch::{Reason, RefetchRequest};
 use crate::script::{self, Script};
 use crate::table::{CommandSpec, Rule, lookup};
 use crate::translator::{Effect, Flush, Output, Place, Translator};
@@ -112,7 +112,7 @@ impl Translator {
     }
 
     fn verbatim(&mut self, r: &Received<'_>, out: &mut Output<'_>) -> Effect {
-        if self.rules.rereads && r.args().len() == 2 && r.args().name() == b"DEL" {
+        if self.rules.refetches && r.args().len() == 2 && r.args().name() == b"DEL" {
             self.last_del = Some((r.origin.txid, r.arg(1).to_vec()));
         }
         self.select(r.db(), out.commands);
@@ -160,18 +160,18 @@ impl Translator {
         loss: Loss,
         r: &Received<'_>,
     ) -> Result<Effect, TranslateError> {
-        if !self.rules.rereads {
+        if !self.rules.refetches {
             return self.lose(loss, &r.place());
         }
         for key in r.origin_keys() {
             self.read_again(reason, (r.origin.db, key));
         }
-        Ok(Effect::Reread)
+        Ok(Effect::Refetch)
     }
 
     fn read_again(&mut self, reason: Reason, (db, key): (DbIndex, &[u8])) {
         if self.rules.selection.takes(db, key) {
-            self.queue(Reread { db, key: key.to_vec().into(), reason });
+            self.queue(RefetchRequest { db, key: key.to_vec().into(), reason });
         }
     }
 }

@@ -3,7 +3,7 @@
 use super::Received;
 use crate::error::TranslateError;
 use crate::policy::Loss;
-use crate::reread::Reason;
+use crate::refetch::Reason;
 use crate::table::Availability;
 use crate::target::Ability;
 use crate::translator::{Effect, Output, Translator};
@@ -28,7 +28,7 @@ impl Translator {
     ) -> Result<Effect, TranslateError> {
         let root = matches!(r.arg(2), b"$" | b".") && r.args().len() == 4;
         let as_string = self.rules.policies.json_as_string();
-        if self.target.has(Ability::Json) || !root || (as_string && self.rules.rereads) {
+        if self.target.has(Ability::Json) || !root || (as_string && self.rules.refetches) {
             return self.json(r, out);
         }
         if as_string {

@@ -7,7 +7,7 @@ use super::{Received, number};
 use crate::error::TranslateError;
 use crate::facts::CommandFacts;
 use crate::policy::Loss;
-use crate::reread::Reason;
+use crate::refetch::Reason;
 use crate::table::{CommandSpec, Rule};
 use crate::translator::{Effect, Flush, Output, Translator};
 
@@ -81,11 +81,11 @@ impl Translator {
         let to =
             db_in(r).filter(|to| r.spec.rule == Rule::Move && self.rules.selection.dbs.get(*to).is_some());
         let Some(to) = to else { return Ok(Effect::Unselected) };
-        if !self.rules.rereads {
+        if !self.rules.refetches {
             return self.lose(Loss::Torn, &r.place());
         }
         self.read_again(Reason::Torn, (to, r.arg(1)));
-        Ok(Effect::Reread)
+        Ok(Effect::Refetch)
     }
 
     /// MOVE into a database that is left out, or into one that is the same on the target.

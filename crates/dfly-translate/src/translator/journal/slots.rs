@@ -9,7 +9,7 @@ use super::Received;
 use super::select::{only, splits_by_key};
 use crate::error::TranslateError;
 use crate::policy::Loss;
-use crate::reread::Reason;
+use crate::refetch::Reason;
 use crate::translator::{Effect, Output, Translator};
 
 impl Translator {

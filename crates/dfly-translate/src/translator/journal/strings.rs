@@ -2,7 +2,7 @@
 
 use crate::error::TranslateError;
 use crate::policy::Loss;
-use crate::reread::Reason;
+use crate::refetch::Reason;
 use crate::translator::journal::Received;
 use crate::translator::{Effect, Output, Translator};
 
@@ -36,11 +36,11 @@ impl Translator {
     /// PFMERGE arrives as SET, though the source keeps the key's expiry.
     fn plain_set(&mut self, r: &Received<'_>, out: &mut Output<'_>) -> Effect {
         self.verbatim(r, out);
-        if self.rules.rereads && r.arg(2).len() == HYLL_LEN && r.arg(2).starts_with(b"HYLL") {
+        if self.rules.refetches && r.arg(2).len() == HYLL_LEN && r.arg(2).starts_with(b"HYLL") {
             for key in r.origin_keys() {
                 self.read_again(Reason::HyperLogLog, (r.origin.db, key));
             }
-            return Effect::Reread;
+            return Effect::Refetch;
         }
         Effect::Written
     }
@@ -52,11 +52,11 @@ impl Translator {
         let stored =
             txid.0 != 0 && self.last_del.take().is_some_and(|(del, key)| del == txid && key == r.arg(1));
         self.verbatim(r, out);
-        if stored && self.rules.rereads {
+        if stored && self.rules.refetches {
             for key in r.origin_keys() {
                 self.read_again(Reason::Digits, (r.origin.db, key));
             }
-            return Effect::Reread;
+            return Effect::Refetch;
         }
         Effect::Written
     }

@@ -150,7 +150,7 @@ fn intake(begin: Begin) -> (Intake, FlowPositions) {
 
 /// What the run before has noted.
 fn adopt(parts: &mut FlowParts, server: &SharedServer, now: Instant) {
-    let name = parts.rules.names.reread(FLOW.0, None);
+    let name = parts.rules.names.refetch(FLOW.0, None);
     let server = lock(server);
     let noted = server.now.sets.get(name.as_bytes()).into_iter().flatten();
     for noted in noted.filter_map(|member| Noted::parse(member)) {

@@ -1,13 +1,13 @@
-//! Keys that a record does not tell the truth about, so that their value has to be read again from the source.
+//! Keys whose value has to be refetched: read again from the source, because a record does not tell what the source did.
 
 use std::fmt;
 
 use bytes::Bytes;
 use dfly_wire::DbIndex;
 
-/// A key to be read again. Whoever follows the journal serves these, in step with it.
+/// A key to be refetched. Whoever follows the journal serves these, in step with it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Reread {
+pub struct RefetchRequest {
     /// The key's database on the source.
     pub db: DbIndex,
     /// The key on the source.
@@ -16,7 +16,7 @@ pub struct Reread {
     pub reason: Reason,
 }
 
-/// Why a key has to be read again.
+/// Why a key has to be refetched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Reason {
