@@ -76,7 +76,10 @@ async fn outlive(cluster: &RedisCluster, mut load: Load, owners: Vec<usize>) {
         load.progress().await;
     }
     load.finish().await;
-    assert_eq!(load.pipeline.gone().count(), 0);
+    // A connection that broke last may still be on its way back.
+    while load.pipeline.gone().next().is_some() {
+        load.progress().await;
+    }
     let replaced: Vec<String> = load.pipeline.take_replaced().iter().map(ToString::to_string).collect();
     assert_eq!(replaced, [address]);
     for (written, owner) in load.slots.iter().zip(owners) {
