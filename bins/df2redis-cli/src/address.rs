@@ -31,6 +31,18 @@ pub(crate) fn parse(peer: Peer, text: &str, settings: &TlsSettings) -> Result<En
     Ok(Endpoint { tls: tls(peer, with_tls, settings)?, ..endpoint })
 }
 
+/// Parses the addresses of a source: one URL with several hosts. All have the same login and the same TLS.
+pub(crate) fn parse_sources(text: &str, settings: &TlsSettings) -> Result<Vec<Endpoint>, String> {
+    let Some((scheme, place)) = text.split_once("://").filter(|(_, place)| place.contains(',')) else {
+        return Ok(vec![parse(Peer::Source, text, settings)?]);
+    };
+    let (login, hosts) = match place.rsplit_once('@') {
+        Some((login, hosts)) => (format!("{login}@"), hosts),
+        None => (String::new(), place),
+    };
+    hosts.split(',').map(|host| parse(Peer::Source, &format!("{scheme}://{login}{host}"), settings)).collect()
+}
+
 /// The text before `://` if it is a scheme, otherwise a description that shows nothing of it.
 fn shown(scheme: &str) -> &str {
     let is_scheme = scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte));
@@ -97,7 +109,9 @@ fn asked(query: &str) -> Result<Option<Credentials>, &'static str> {
 
 fn form(peer: Peer) -> &'static str {
     match peer {
-        Peer::Source => "write dragonfly://[user:password@]host[:port], or dragonflys:// for TLS",
+        Peer::Source => {
+            "write dragonfly://[user:password@]host[:port][,host[:port]...], or dragonflys:// for TLS"
+        }
         Peer::Target => "write redis://[user:password@]host[:port], or rediss:// for TLS",
     }
 }
@@ -147,6 +161,18 @@ mod tests {
         assert_eq!(full.credentials, password(Some("ann"), "p@ss:"));
         let only = clear(Peer::Target, "valkey://:pw@h").unwrap();
         assert_eq!(only.credentials, password(None, "pw"));
+    }
+
+    #[test]
+    fn a_source_may_have_several_addresses() {
+        let settings = TlsSettings::default();
+        let all = parse_sources("dragonfly://ann:a%2Cb@h,[::1]:7000,i:1", &settings).unwrap();
+        let shown: Vec<String> = all.iter().map(ToString::to_string).collect();
+        assert_eq!(shown, ["h:6379", "::1:7000", "i:1"]);
+        assert!(all.iter().all(|endpoint| endpoint.credentials == password(Some("ann"), "a,b")));
+        assert_eq!(parse_sources("dragonfly://h", &settings).unwrap().len(), 1);
+        let error = parse_sources("dragonfly://:secret@h,", &settings).unwrap_err();
+        assert!(error.contains("[,host[:port]...]") && !error.contains("secret"), "{error}");
     }
 
     #[test]

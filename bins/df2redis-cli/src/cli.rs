@@ -84,7 +84,7 @@ pub(crate) struct Settings {
     #[arg(
         long,
         value_name = "URL",
-        help = "URL of the Dragonfly to replicate: dragonfly://[user:password@]host[:port], or dragonflys:// for TLS"
+        help = "URL of the Dragonfly to replicate: dragonfly://[user:password@]host[:port][,host[:port]...], or dragonflys:// for TLS; of several addresses, the one that is the master is followed"
     )]
     pub source: Option<String>,
     /// URL of the Redis or Valkey to write to.
@@ -124,6 +124,18 @@ pub(crate) struct Settings {
     /// [default: require-empty].
     #[arg(long, value_name = "WHAT")]
     pub on_start: Option<String>,
+    /// What to do when another source answers than the one that was followed, such as one that was restarted: resync, wait
+    /// (synchronise fully if it holds enough of the keys, otherwise leave the target as it is until the data is back) or stop
+    /// [default: wait].
+    #[arg(long, value_name = "WHAT")]
+    pub on_new_source: Option<String>,
+    /// With --on-new-source wait, the share of its keys that the source must still hold, in percent [default: 50].
+    #[arg(long, value_name = "PERCENT")]
+    pub new_source_share: Option<u8>,
+    /// Maximum share of the target's keys that a full synchronisation may remove because the source does not have them, in
+    /// percent; beyond it none is removed [default: 50].
+    #[arg(long, value_name = "PERCENT")]
+    pub max_removals: Option<u8>,
     /// With --on-start merge, what to do with a key that both sides hold: overwrite, skip (the target's key stays, whatever
     /// the source does with it) or panic (the run stops before the key is written) [default: overwrite].
     #[arg(long, value_name = "WHAT")]

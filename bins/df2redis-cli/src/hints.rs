@@ -12,6 +12,7 @@ pub(crate) fn hint(error: &Error) -> Option<&'static str> {
         Error::OtherSource { .. } | Error::OtherSettings { .. } | Error::RefusedBefore { .. } => {
             Some("--force-resync synchronises fully")
         }
+        Error::NewSource(_) => Some("--on-new-source resync synchronises fully from it"),
         Error::InUse { .. } => Some("--force starts over even so"),
         Error::UnknownSharding => Some("see --on-start flush"),
         Error::OtherTask { .. } => Some("--task-name names the task"),

@@ -5,7 +5,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use dfly_rdb::ValueKind;
-use dfly_replica::{EngineConfig, OnConflict, OnStart, TargetMode};
+use dfly_replica::{EngineConfig, OnConflict, OnNewSource, OnStart, TargetMode};
 use dfly_translate::{Choice, Glob, Policies, ReservedNames, Rules, Selection, TaskName, lookup};
 use redis_resp::connection::Peer;
 
@@ -20,8 +20,11 @@ pub(crate) fn engine_config(flags: &ReplicateFlags) -> Result<EngineConfig, Stri
     let source =
         settings.source.as_ref().ok_or("the source is missing: give --source dragonfly://host:port")?;
     let target = settings.target.as_ref().ok_or("the target is missing: give --target redis://host:port")?;
-    let endpoint = |peer, address: &str| address::parse(peer, address, &settings.tls.of(peer));
-    let mut config = EngineConfig::new(endpoint(Peer::Source, source)?, endpoint(Peer::Target, target)?);
+    let mut sources = address::parse_sources(source, &settings.tls.of(Peer::Source))?.into_iter();
+    let source = sources.next().ok_or("the source is missing: give --source dragonfly://host:port")?;
+    let target = address::parse(Peer::Target, target, &settings.tls.of(Peer::Target))?;
+    let mut config = EngineConfig::new(source, target);
+    config.other_sources = sources.collect();
     config.target_mode = target_mode(settings.target_mode.as_deref().unwrap_or("auto"))?;
     config.wait_replicas = settings.wait_replicas.unwrap_or(config.wait_replicas);
     config.rules = rules(&settings)?.into();
@@ -32,6 +35,12 @@ pub(crate) fn engine_config(flags: &ReplicateFlags) -> Result<EngineConfig, Stri
             "--on-conflict skip and panic need --on-start merge: without it, no key is on both sides".into(),
         );
     }
+    if let Some(text) = &settings.on_new_source {
+        config.on_new_source = on_new_source(text)?;
+    }
+    config.new_source_share =
+        percent("--new-source-share", settings.new_source_share, config.new_source_share)?;
+    config.max_removals = percent("--max-removals", settings.max_removals, config.max_removals)?;
     config.force_resync = flags.force_resync;
     config.state_dir.clone_from(&settings.state_dir);
     if let Some(text) = &settings.relay_max_bytes {
@@ -61,6 +70,9 @@ fn merge(flags: Settings, file: Settings) -> Settings {
         memory_limit: flags.memory_limit.or(file.memory_limit),
         on_unsupported: flags.on_unsupported.or(file.on_unsupported),
         on_start: flags.on_start.or(file.on_start),
+        on_new_source: flags.on_new_source.or(file.on_new_source),
+        new_source_share: flags.new_source_share.or(file.new_source_share),
+        max_removals: flags.max_removals.or(file.max_removals),
         on_conflict: flags.on_conflict.or(file.on_conflict),
         map_db: flags.map_db.or(file.map_db),
         allow_keys: list(flags.allow_keys, file.allow_keys),
@@ -130,6 +142,24 @@ fn on_start(text: &str) -> Result<OnStart, String> {
         "mirror" => Ok(OnStart::Mirror),
         "flush" => Ok(OnStart::Flush),
         other => Err(format!("--on-start: \"{other}\" is not one of require-empty, merge, mirror, flush")),
+    }
+}
+
+fn on_new_source(text: &str) -> Result<OnNewSource, String> {
+    match text {
+        "resync" => Ok(OnNewSource::Resync),
+        "wait" => Ok(OnNewSource::Wait),
+        "stop" => Ok(OnNewSource::Stop),
+        other => Err(format!("--on-new-source: \"{other}\" is not one of resync, wait, stop")),
+    }
+}
+
+fn percent(flag: &str, given: Option<u8>, default: u8) -> Result<u8, String> {
+    match given {
+        Some(share) if share > 100 => {
+            Err(format!("{flag}: {share} is not a share in percent; write 0 to 100"))
+        }
+        share => Ok(share.unwrap_or(default)),
     }
 }
 

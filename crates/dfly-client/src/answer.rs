@@ -12,6 +12,8 @@ pub(crate) fn accepted(stage: Stage, reply: &Reply) -> Result<(), HandshakeError
             ErrorCode::Loading => HandshakeError::Loading,
             ErrorCode::NoAuth | ErrorCode::WrongPass => HandshakeError::Login(error.clone()),
             ErrorCode::NoPermission => HandshakeError::Permission(error.clone()),
+            // A replica refuses the first REPLCONF, whatever it is about.
+            _ if error.line.contains("Replicating a replica") => HandshakeError::IsReplica(error.clone()),
             _ if is_lost_session(&error.line) => HandshakeError::SessionLost { stage, error: error.clone() },
             _ => HandshakeError::Refused { stage, error: error.clone() },
         }),

@@ -136,7 +136,7 @@ fn session(reply: Reply) -> Result<Session, HandshakeError> {
     match reply {
         Reply::Simple(ok) if ok == "OK" => Err(HandshakeError::NotDragonfly),
         Reply::Error(error) if error.line.contains("Replicating a replica") => {
-            Err(HandshakeError::IsReplica(error))
+            accepted(Stage::Capa, &Reply::Error(error)).and(Err(HandshakeError::NotDragonfly))
         }
         Reply::Error(error) if error.code == ErrorCode::Generic => Err(HandshakeError::NotDragonfly),
         Reply::Array(elements) if elements.len() < 4 => {
@@ -249,6 +249,8 @@ mod tests {
         assert_eq!(run(capa, &error("ERR syntax error"), None).1, Err(E::NotDragonfly));
         let replica = run(capa, &error("ERR Replicating a replica is unsupported"), None).1;
         assert!(matches!(replica, Err(E::IsReplica(_))), "{replica:?}");
+        let replica = run("REPLCONF listening", &error("ERR Replicating a replica is unsupported"), None).1;
+        assert!(matches!(replica, Err(E::IsReplica(_))), "as v1.40.1 does: {replica:?}");
         assert!(matches!(run("AUTH", &error("WRONGPASS invalid"), Some("x")).1, Err(E::Login(_))));
         assert!(matches!(run("PING", &error("NOAUTH Authentication required."), None).1, Err(E::Login(_))));
         assert_eq!(run("PING", &error("LOADING Dragonfly is loading"), None).1, Err(E::Loading));

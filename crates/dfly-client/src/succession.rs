@@ -28,6 +28,9 @@ pub enum NoClaim {
     /// The positions belong to another master process, and the release of this one cannot resume from them.
     #[error("the source is another process than the positions are of")]
     Stranger,
+    /// The master was a replica of another server since, and holds the data of that one.
+    #[error("the source was a replica of another server since the positions were reached")]
+    Demoted,
     /// The master was asked to resume from them, and refused.
     #[error("the source is another process than the positions are of, and does not go on from them")]
     Refused,

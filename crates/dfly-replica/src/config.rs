@@ -16,6 +16,15 @@ use crate::clock::Clock;
 pub struct EngineConfig {
     /// The Dragonfly master.
     pub source: Endpoint,
+    /// Other addresses of the source: after a switchover the master is found among them.
+    pub other_sources: Vec<Endpoint>,
+    /// What a run does about a source with another history than the one it has followed.
+    pub on_new_source: OnNewSource,
+    /// With [`OnNewSource::Wait`]: the share of the keys that the source had, in percent, from which it is synchronised
+    /// without a question.
+    pub new_source_share: u8,
+    /// The share of the target's keys, in percent, that a full synchronisation may remove without a question.
+    pub max_removals: u8,
     /// The Redis or Valkey server.
     pub target: Endpoint,
     /// Whether the target is a cluster.
@@ -116,6 +125,20 @@ pub enum OnStart {
     Flush,
 }
 
+/// What a run does about a source with another history: one that was restarted, or a server that was never a replica of the
+/// one before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OnNewSource {
+    /// It synchronises fully.
+    Resync,
+    /// It synchronises fully if the source still holds most of its keys. Otherwise it leaves the target as it is, and waits
+    /// for the data to come back or for a person's word.
+    #[default]
+    Wait,
+    /// It ends.
+    Stop,
+}
+
 /// What becomes of keys that are on both sides when a first start merges.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum OnConflict {
@@ -157,6 +180,10 @@ impl EngineConfig {
     pub fn new(source: Endpoint, target: Endpoint) -> Self {
         Self {
             source,
+            other_sources: Vec::new(),
+            on_new_source: OnNewSource::default(),
+            new_source_share: 50,
+            max_removals: 50,
             target,
             target_mode: TargetMode::default(),
             wait_replicas: 1,

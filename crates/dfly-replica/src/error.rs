@@ -14,6 +14,7 @@ use thiserror::Error;
 
 use crate::run::state_file::StateFileError;
 use crate::session::barriers::Mismatch;
+use crate::source::history::NewSource;
 
 /// Why a replication ended before it was told to.
 #[derive(Debug, Error)]
@@ -81,7 +82,12 @@ pub enum Error {
         was: String,
         /// The master that answers.
         is: String,
+        /// Its replication id.
+        id: String,
     },
+    /// Another source answers than the one that was followed, and it is not to be followed.
+    #[error("{0}; the target stays as it is")]
+    NewSource(#[from] NewSource),
     /// What the target holds was written with other settings.
     #[error(
         "the target was written with other settings ({was}) than this run has ({is}): run with those, or force a full synchronisation"
@@ -284,6 +290,9 @@ pub enum FlowError {
         /// What the source says.
         reason: String,
     },
+    /// The source has sent an error where its stream should go on.
+    #[error("the source ends the replication: {0}")]
+    SourceLine(String),
     /// The source was flushed while its snapshot was read (protocol section 4.5).
     #[error("the source was flushed during the full synchronisation")]
     FlushedInSync(Flush),
@@ -344,6 +353,7 @@ impl Error {
             Self::CannotResume { .. }
             | Self::AheadOfSource
             | Self::OtherSource { .. }
+            | Self::NewSource(_)
             | Self::OtherSettings { .. }
             | Self::RefusedBefore { .. } => Blame::Resume,
             Self::Source(_)
@@ -361,6 +371,11 @@ impl Error {
     /// Whether there was no connection at all.
     pub(crate) fn is_unreachable(&self) -> bool {
         matches!(self, Self::Source(OpenError::Connection(ConnectionError::Connect { .. })))
+    }
+
+    /// Whether the source, or whatever answers in its place, is a replica: a switchover goes on.
+    pub(crate) fn is_of_replica(&self) -> bool {
+        matches!(self, Self::Source(OpenError::Handshake(HandshakeError::IsReplica(_))))
     }
 
     /// Whether another attempt at a session can go better.

@@ -42,7 +42,7 @@ mod target;
 pub use backoff::Backoff;
 pub use checkpoint::{Checkpoint, ExtraKeys, Position, Stored, WriterIdentity};
 pub use clock::Clock;
-pub use config::{EngineConfig, OnConflict, OnStart, Reconnect, TargetMode};
+pub use config::{EngineConfig, OnConflict, OnNewSource, OnStart, Reconnect, TargetMode};
 pub use error::{Blame, Error, FlowError};
 pub use flow::core::RefetchOutcome;
 #[cfg(feature = "in-memory")]
@@ -57,5 +57,6 @@ pub use run::report::{FlowLsns, FlowReport, Lag, Phase, Report, SourceLsn};
 pub use run::state_file::{SavedFlow, SavedState, StateFile, StateFileError};
 pub use run::stop::Stop;
 pub use session::barriers::{CutBarrier, FlushBarrier, Mismatch};
+pub use source::history::NewSource;
 pub use source::sharding::{OwnerCheck, Sharding};
 pub use target::questions::TargetConnection;

@@ -2,8 +2,10 @@
 
 use std::ffi::OsString;
 use std::fs::File;
+use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
@@ -244,9 +246,22 @@ impl Drop for RedisServer {
     }
 }
 
+/// Where servers listen: below the ports that a system gives to connections, so that none of them takes the port of a server
+/// that starts again; and so that the port of a cluster's bus, 10,000 higher, is below them too.
+const PORTS: Range<u16> = 11_000..22_000;
+
 /// A port that nobody listens on just now.
 pub(crate) fn free_port() -> io::Result<u16> {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr().map(|address| address.port())
+    let chance = RandomState::new();
+    let mut tries = 0u32;
+    loop {
+        let nth = u16::try_from(chance.hash_one(tries) % u64::from(PORTS.end - PORTS.start)).unwrap_or(0);
+        match TcpListener::bind((Ipv4Addr::LOCALHOST, PORTS.start + nth)) {
+            Ok(listener) => return listener.local_addr().map(|address| address.port()),
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse && tries < 100 => tries += 1,
+            Err(error) => return Err(error),
+        }
+    }
 }
 
 fn free_ports(options: &RedisOptions) -> io::Result<Ports> {

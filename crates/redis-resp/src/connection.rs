@@ -14,8 +14,9 @@ use dfly_wire::Step;
 use socket2::{SockRef, TcpKeepalive};
 use thiserror::Error;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::net::{TcpStream, lookup_host};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use crate::command::CommandBatch;
 use crate::reply::Reply;
@@ -24,6 +25,9 @@ use crate::reply_error::ReplyError;
 pub use endpoint::{Credentials, Endpoint, Peer, Sentinels};
 pub use stream::{ReadHalf, Stream, WriteHalf};
 pub use tls::{Tls, TlsError, TlsSettings};
+
+/// How long one address of a host is tried alone before the next one is tried beside it.
+const NEXT_ADDRESS: Duration = Duration::from_millis(250);
 
 /// Why a connection is of no use.
 #[derive(Debug, Error)]
@@ -224,13 +228,37 @@ impl Connection {
 
 async fn connect(endpoint: &Endpoint) -> io::Result<Stream> {
     let deadline = Instant::now() + endpoint.connect_timeout;
-    let connecting = TcpStream::connect((endpoint.host.as_str(), endpoint.port));
-    let stream = timeout_at(deadline, connecting).await.unwrap_or(Err(io::ErrorKind::TimedOut.into()))?;
+    let stream = timeout_at(deadline, dial(endpoint)).await.unwrap_or(Err(io::ErrorKind::TimedOut.into()))?;
     tune(&stream)?;
     let Some(tls) = &endpoint.tls else { return Ok(Stream::Plain(stream)) };
     match timeout_at(deadline, tls.connect(stream, &endpoint.host)).await {
         Ok(stream) => Ok(Stream::Tls(Box::new(stream?))),
         Err(_elapsed) => Err(tls::failed("the server does not answer; it may not speak TLS on this port")),
+    }
+}
+
+/// Tries one address of the host after the other, each a moment after the one before, until one accepts (as RFC 8305 has it).
+/// When none does, the first failure counts.
+async fn dial(endpoint: &Endpoint) -> io::Result<TcpStream> {
+    if let Some(address) = endpoint.address {
+        return TcpStream::connect(address).await;
+    }
+    let mut addresses = lookup_host((endpoint.host.as_str(), endpoint.port)).await?.peekable();
+    let (mut attempts, mut failure) = (JoinSet::new(), None);
+    loop {
+        if let Some(address) = addresses.next() {
+            attempts.spawn(TcpStream::connect(address));
+        } else if attempts.is_empty() {
+            return Err(failure.unwrap_or_else(|| io::ErrorKind::AddrNotAvailable.into()));
+        }
+        tokio::select! {
+            ended = attempts.join_next() => match ended {
+                Some(Ok(Ok(stream))) => return Ok(stream),
+                Some(Ok(Err(error))) => failure = failure.or(Some(error)),
+                Some(Err(_)) | None => {}
+            },
+            () = sleep(NEXT_ADDRESS), if addresses.peek().is_some() => {}
+        }
     }
 }
 

@@ -13,6 +13,7 @@ mod sync_metadata;
 
 pub(crate) use fields::SETS_FIELDS;
 pub use position::{Position, WriterIdentity};
+pub(crate) use stored::UNNAMED;
 pub use stored::{Checkpoint, Stored};
 pub use sync_metadata::ExtraKeys;
 pub(crate) use sync_metadata::SyncMetadata;

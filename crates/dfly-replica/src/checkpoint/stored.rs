@@ -13,6 +13,12 @@ use crate::error::Error;
 use crate::target::questions::TargetConnection;
 use crate::target::retry_policy::passes;
 
+/// Names the source that was seen as a replica.
+const DEMOTED: &str = "demoted";
+
+/// What stands for the source of an unfinished synchronisation where it is not named.
+pub(crate) const UNNAMED: &str = "1";
+
 /// Puts the new source (ARGV[2]) and the new positions in place of the old ones, if all are as expected: ARGV[1] is the
 /// source, then a field, its old value and its new one for each flow. What is new by now stays so: the answer to a request
 /// may be lost. Says whether the hash holds what is new.
@@ -20,7 +26,7 @@ const REPLACE: &str = "local function is(field,value) return redis.call('HGET',K
      local old,new=is('source',ARGV[1]),is('source',ARGV[2]) \
      for i=3,#ARGV,3 do old=old and is(ARGV[i],ARGV[i+1]) new=new and is(ARGV[i],ARGV[i+2]) end \
      if new then return 1 end if not old then return 0 end \
-     redis.call('HSET',KEYS[1],'source',ARGV[2]) \
+     redis.call('HSET',KEYS[1],'source',ARGV[2]) redis.call('HDEL',KEYS[1],'demoted') \
      for i=3,#ARGV,3 do redis.call('HSET',KEYS[1],ARGV[i],ARGV[i+2]) end return 1";
 
 /// Positions of all flows with one master process.
@@ -30,6 +36,8 @@ pub struct Checkpoint {
     pub source_id: String,
     /// Where each flow stands.
     pub flows: BTreeMap<FlowId, Position>,
+    /// The master was seen as a replica since: if it is a master again under the same id, it holds other data.
+    pub is_demoted: bool,
 }
 
 /// What a target says of the run before.
@@ -37,8 +45,8 @@ pub struct Checkpoint {
 pub enum Stored {
     /// Nothing.
     Nothing,
-    /// A full synchronisation that did not reach its journal on every flow.
-    Unfinished,
+    /// A full synchronisation that did not reach its journal on every flow, and the source that it was of, if that was noted.
+    Unfinished(Option<String>),
     /// Every flow's position.
     Whole(Checkpoint),
     /// The target refused a command after its position had moved; the data is not the source's.
@@ -99,7 +107,7 @@ impl Checkpoint {
     #[must_use]
     pub fn moved_to(&self, source_id: &str) -> Self {
         let flows = self.flows.iter().map(|(flow, at)| (*flow, at.then(at.next))).collect();
-        Self { source_id: source_id.to_owned(), flows }
+        Self { source_id: source_id.to_owned(), flows, is_demoted: false }
     }
 
     /// Puts `new` in the place of `old`, all at once; `false`, and nothing done, if the target holds neither. Both have the
@@ -122,17 +130,17 @@ impl Checkpoint {
         }
     }
 
-    /// A full synchronisation begins, and nothing may resume from before it.
+    /// A full synchronisation from this source begins, and nothing may resume from before it.
     ///
     /// # Errors
     /// As [`Self::load`].
     pub(crate) async fn begin(
         target: &mut TargetConnection,
-        owner: &str,
+        identity: &WriterIdentity,
         metadata: &SyncMetadata,
     ) -> Result<(), Error> {
         let key = key(target);
-        let mut fields = vec!["HSET", &key, "owner", owner, "syncing", "1"];
+        let mut fields = vec!["HSET", &key, "owner", &identity.owner, "syncing", &identity.source_id];
         fields.extend(metadata.fields().into_iter().flatten());
         for request in [&["DEL", &key][..], &fields] {
             if let Reply::Error(error) = ask(target, request).await? {
@@ -164,6 +172,18 @@ impl Checkpoint {
     pub async fn extra_keys_removed(target: &mut TargetConnection) -> Result<(), Error> {
         let key = key(target);
         match ask(target, &["HDEL", &key, sync_metadata::SWEEP]).await? {
+            Reply::Error(error) => Err(refused(&key, error)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Notes that the master `source_id` was seen as a replica.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub(crate) async fn note_demotion(target: &mut TargetConnection, source_id: &str) -> Result<(), Error> {
+        let key = key(target);
+        match ask(target, &["HSET", &key, DEMOTED, source_id]).await? {
             Reply::Error(error) => Err(refused(&key, error)),
             _ => Ok(()),
         }
@@ -229,7 +249,10 @@ fn stored(fields: &BTreeMap<String, String>) -> Stored {
     }
     match whole(fields) {
         Some(checkpoint) => Stored::Whole(checkpoint),
-        None if fields.contains_key("syncing") || fields.contains_key("source") => Stored::Unfinished,
+        None if fields.contains_key("syncing") || fields.contains_key("source") => {
+            let of = fields.get("syncing").or_else(|| fields.get("source"));
+            Stored::Unfinished(of.filter(|id| *id != UNNAMED).cloned())
+        }
         None => Stored::Nothing,
     }
 }
@@ -242,7 +265,8 @@ fn whole(fields: &BTreeMap<String, String>) -> Option<Checkpoint> {
         Some((FlowId(flow), at))
     };
     let flows: BTreeMap<FlowId, Position> = (0..count).map(position).collect::<Option<_>>()?;
-    (count > 0).then_some(Checkpoint { source_id, flows })
+    let is_demoted = fields.get(DEMOTED).is_some_and(|id| *id == source_id);
+    (count > 0).then_some(Checkpoint { source_id, flows, is_demoted })
 }
 
 #[cfg(test)]
@@ -275,11 +299,15 @@ mod tests {
         let source = SourceFields { id: "abc", flows: 2 };
         assert_eq!(after(&batch), Stored::Nothing);
         write_entry(&names, source, FlowId(0), at(7, 0), &mut batch);
-        assert_eq!(after(&batch), Stored::Unfinished, "flow 1 has not reached its journal");
+        assert_eq!(
+            after(&batch),
+            Stored::Unfinished(Some("abc".to_owned())),
+            "flow 1 has not reached its journal"
+        );
         write_entry(&names, source, FlowId(1), at(1, 0), &mut batch);
         write_position(&names, FlowId(1), at(9, 1), &mut batch);
         let flows = BTreeMap::from([(FlowId(0), at(7, 0)), (FlowId(1), at(9, 1))]);
-        let checkpoint = Checkpoint { source_id: "abc".into(), flows };
+        let checkpoint = Checkpoint { source_id: "abc".into(), flows, is_demoted: false };
         assert_eq!(after(&batch), Stored::Whole(checkpoint.clone()));
         let request = checkpoint.request("me", &SyncMetadata::default());
         let mut held: BTreeMap<String, String> = request
@@ -289,6 +317,10 @@ mod tests {
             })
             .collect();
         assert_eq!(stored(&held), Stored::Whole(checkpoint));
+        held.insert(DEMOTED.to_owned(), "another".to_owned());
+        assert!(matches!(stored(&held), Stored::Whole(Checkpoint { is_demoted: false, .. })));
+        held.insert(DEMOTED.to_owned(), "abc".to_owned());
+        assert!(matches!(stored(&held), Stored::Whole(Checkpoint { is_demoted: true, .. })));
         held.insert("refused".to_owned(), "LSET \"k\": no such key".to_owned());
         assert!(matches!(stored(&held), Stored::Refused(_)));
     }

@@ -96,6 +96,7 @@ impl FlowDriver {
                         FlowEnd::Drained(_) | FlowEnd::SourceLost(..) => Err(flushed),
                     };
                 }
+                Err(told @ FlowError::SourceLine(_)) => return self.lost(told).await,
                 want => want?,
             };
             if let Waited::SourceLost(error) = self.act().await? {
@@ -285,13 +286,19 @@ impl FlowDriver {
     }
 
     /// The source is gone: what has arrived is still applied as far as it goes, and made durable.
-    async fn lost(&mut self, error: FlowError) -> Result<FlowEnd, FlowError> {
+    async fn lost(&mut self, mut error: FlowError) -> Result<FlowEnd, FlowError> {
         loop {
-            let want = match self.core.relays() {
-                true => self.relay_rest().await?,
-                false => {
-                    self.core.apply_rest(&mut self.conn.buffer, &mut *self.target, self.clock.moment())?
+            let rest = match self.core.relays() {
+                true => self.relay_rest().await,
+                false => self.core.apply_rest(&mut self.conn.buffer, &mut *self.target, self.clock.moment()),
+            };
+            let want = match rest {
+                // The source has said why before it closed.
+                Err(told @ FlowError::SourceLine(_)) => {
+                    error = told;
+                    continue;
                 }
+                rest => rest?,
             };
             if want == Want::Disk {
                 self.act().await?;

@@ -28,6 +28,8 @@ pub(crate) struct Counters {
     extra_keys_removed: AtomicU64,
     is_removing_extra_keys: AtomicBool,
     is_paused: AtomicBool,
+    /// Keys of the source in all databases, as it said last.
+    source_keys: Mutex<Option<u64>>,
     pub latency: LatencyCounters,
     pub events: Events,
     /// What the flows have seen of how the source spreads its keys.
@@ -134,6 +136,16 @@ fn lag(source: &VecDeque<SourceLsn>, durable: Lsn, now: Instant) -> Option<Lag> 
 }
 
 impl Counters {
+    /// The source has said how many keys it has, or does not say.
+    pub(crate) fn set_source_keys(&self, keys: Option<u64>) {
+        *lock(&self.source_keys) = keys;
+    }
+
+    /// What it said last.
+    pub(crate) fn source_keys(&self) -> Option<u64> {
+        *lock(&self.source_keys)
+    }
+
     pub(crate) fn new(flows: u16) -> Self {
         Self { flows: (0..flows).map(|_| FlowCounters::default()).collect(), ..Self::default() }
     }

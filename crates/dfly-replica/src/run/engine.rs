@@ -5,22 +5,26 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 
 use tokio::sync::watch;
-use tokio::time::Instant;
+use tokio::time::sleep;
 use tracing::{info, warn};
 
+use crate::backoff::Backoff;
 use crate::checkpoint::{Checkpoint, ExtraKeys, Stored};
-use crate::config::{EngineConfig, OnConflict};
+use crate::config::{EngineConfig, OnConflict, OnNewSource};
 use crate::error::{Error, FlowError};
 use crate::maintenance::protected_keys;
 use crate::run::control::{self, Control, ControlDesk};
-use crate::run::counters::Counters;
+use crate::run::new_source::{self, Seen};
+use crate::run::publisher::Publisher;
 use crate::run::report::{Phase, Report};
 use crate::run::retry::{Attempts, Paused};
 use crate::run::start;
-use crate::run::state_file::{SavedState, StateFile};
+use crate::run::state_file::StateFile;
 use crate::run::stop::{Stop, told};
 use crate::session::assemble::{self, Opener, Opening};
-use crate::session::coordinator::{Observer, Running, SessionEnd};
+use crate::session::coordinator::{Running, SessionEnd, SourceLoss};
+use crate::source::history::{NewSource, Verdict};
+use crate::source::identity::Changed;
 use crate::target::connect::connect_target;
 use crate::target::emptying::follow_flush;
 use crate::target::retry_policy::{is_passing, is_unreachable};
@@ -38,6 +42,8 @@ pub struct Engine {
     claims: u64,
     /// The masters that this run has followed.
     followed: BTreeSet<String>,
+    /// The sources that it may synchronise fully from; `None`: any.
+    allowed: Option<BTreeSet<String>>,
 }
 
 /// What came of a question.
@@ -48,66 +54,15 @@ enum Consent {
     Stopped,
 }
 
-#[derive(Debug)]
-struct Publisher {
-    reports: watch::Sender<Report>,
-    counters: Arc<Counters>,
-    source_id: Option<String>,
-    question: Option<String>,
-    state: Option<StateFile>,
-    /// The phase that was saved last, and when.
-    saved: Option<(Phase, Instant)>,
-    config: Arc<EngineConfig>,
-}
-
-impl Publisher {
-    fn new(config: Arc<EngineConfig>) -> (Self, watch::Receiver<Report>) {
-        let (reports, receiver) = watch::channel(Report::default());
-        let counters = Arc::new(Counters::new(0));
-        let publisher =
-            Self { reports, counters, source_id: None, question: None, state: None, saved: None, config };
-        (publisher, receiver)
-    }
-
-    /// Saves the state once an interval, and whenever the phase changes.
-    fn save(&mut self, report: &Report) {
-        let now = Instant::now();
-        let due = self
-            .saved
-            .is_none_or(|(phase, at)| phase != report.phase || now - at >= self.config.state_interval);
-        if let Some(state) = self.state.as_ref().filter(|_| due) {
-            self.saved = Some((report.phase, now));
-            if let Err(error) = state.save(&SavedState::of(report, self.config.clock.now().0)) {
-                warn!(%error, "the state was not saved");
-            }
-        }
-    }
-
-    fn announce(&mut self, phase: Phase) {
-        let counters = Arc::clone(&self.counters);
-        self.publish(phase, &counters);
-    }
-
-    /// Counters for a session with so many flows. They go on from one session to the next.
-    fn counters_for(&mut self, flows: u16) -> Arc<Counters> {
-        if self.counters.flow_count() != usize::from(flows) {
-            self.counters = Arc::new(Counters::new(flows));
-        }
-        Arc::clone(&self.counters)
-    }
-
-    fn tell(&self, text: impl Into<String>) {
-        self.counters.events.push(self.config.clock.now(), text);
-    }
-}
-
-impl Observer for Publisher {
-    fn publish(&mut self, phase: Phase, counters: &Counters) {
-        let mut report = counters.report(phase, self.source_id.clone(), std::time::Instant::now());
-        report.question.clone_from(&self.question);
-        self.save(&report);
-        self.reports.send_replace(report);
-    }
+/// How it ended that another source than before answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Met {
+    /// It is synchronised from.
+    Admitted,
+    /// Another one answers now, or none.
+    Gone,
+    /// The run was told to stop.
+    Stopped,
 }
 
 impl Engine {
@@ -128,6 +83,7 @@ impl Engine {
             replica_id: replica_id.chars().take(40).collect(),
             claims: 0,
             followed: BTreeSet::new(),
+            allowed: None,
         };
         (engine, receiver)
     }
@@ -212,7 +168,10 @@ impl Engine {
     async fn first(&mut self) -> Result<Opening, Error> {
         let (mut target, _) = connect_target(&self.config).await?;
         let owner = self.next_owner();
-        let opening = start::first(&mut target, &self.config, &owner).await?;
+        let (opening, unfinished_of) = start::first(&mut target, &self.config, &owner).await?;
+        if self.config.on_new_source != OnNewSource::Resync {
+            self.allowed = unfinished_of.map(|id| [id].into());
+        }
         if self.config.on_conflict != OnConflict::Overwrite {
             let kept = match opening {
                 Opening::Full(ExtraKeys::Keep) if Checkpoint::load(&mut target).await? == Stored::Nothing => {
@@ -262,17 +221,27 @@ impl Engine {
             let running = match self.connect(&mut opening, is_first, stop).await {
                 Ok(Some(running)) => running,
                 Ok(None) => return Ok(()),
-                // Within a run it is the same source, restarted; a first start may have the wrong one.
+                // A first start may have the wrong source.
                 Err(error @ Error::OtherSource { .. }) if is_first => {
-                    if self.asks(error, stop).await? == Consent::Stopped {
+                    if self.config.on_new_source != OnNewSource::Resync
+                        && self.asks(error, stop).await? == Consent::Stopped
+                    {
                         return Ok(());
                     }
+                    self.allowed = None;
                     opening = self.anew().await?;
                     continue;
                 }
-                Err(
-                    error @ (Error::CannotResume { .. } | Error::AheadOfSource | Error::OtherSource { .. }),
-                ) => {
+                // Within a run it may be the same source, restarted, with its data or without.
+                Err(Error::OtherSource { id, .. }) => {
+                    match self.meet_new_source(&id, stop).await? {
+                        Met::Admitted => opening = self.anew().await?,
+                        Met::Gone => {}
+                        Met::Stopped => return Ok(()),
+                    }
+                    continue;
+                }
+                Err(error @ (Error::CannotResume { .. } | Error::AheadOfSource)) => {
                     warn!(%error, "synchronising fully");
                     self.publisher.tell(format!("synchronising fully: {error}"));
                     opening = self.anew().await?;
@@ -282,11 +251,92 @@ impl Engine {
             };
             is_first = false;
             self.followed.insert(running.source_id());
+            self.allowed.get_or_insert_default().insert(running.source_id());
             self.publisher.source_id = Some(running.source_id());
             let end = running.run(stop, &mut self.desk, &mut self.publisher).await?;
             match self.next(end, stop).await? {
                 Some(next) => opening = next,
                 None => return Ok(()),
+            }
+        }
+    }
+
+    /// Another source answers than the one that was followed.
+    ///
+    /// # Errors
+    /// [`Error::NewSource`], if it is not to be followed.
+    async fn meet_new_source(&mut self, id: &str, stop: &mut watch::Receiver<Stop>) -> Result<Met, Error> {
+        let mut pauses = Backoff::new(self.config.reconnect.first_delay, self.config.reconnect.longest_delay);
+        let mut told_of = None;
+        loop {
+            let seen = new_source::look(&self.config, &self.replica_id).await.ok();
+            let Some(seen) = seen.filter(|seen| seen.id == id) else {
+                self.publisher.question = None;
+                return Ok(Met::Gone);
+            };
+            let error = self.new_source(&seen).await;
+            match error.verdict(&self.config) {
+                Verdict::Stop => return Err(error.into()),
+                Verdict::Resync => return Ok(self.admit(&seen.id, &error)),
+                Verdict::Wait => {
+                    if told_of != Some(seen.keys) {
+                        self.ask_about(&error);
+                        told_of = Some(seen.keys);
+                    }
+                }
+            }
+            tokio::select! {
+                accepts = self.desk.answered() => return match accepts {
+                    true => Ok(self.admit(&seen.id, &error)),
+                    false => Err(error.into()),
+                },
+                () = told(stop) => return Ok(Met::Stopped),
+                () = sleep(pauses.next_delay(u16::MAX)) => {}
+            }
+        }
+    }
+
+    /// What the source before had, and what this one has.
+    async fn new_source(&self, seen: &Seen) -> NewSource {
+        let had = match self.publisher.counters.source_keys() {
+            Some(had) => Some(had),
+            None => new_source::target_keys(&self.config).await.ok(),
+        };
+        let was = self.publisher.source_id.clone();
+        NewSource { was: was.unwrap_or_default(), had, is: seen.id.clone(), has: seen.keys }
+    }
+
+    fn ask_about(&mut self, new: &NewSource) {
+        warn!(%new, "the target stays as it is: waiting for the data to come back, for the source that was followed, or for a person's word");
+        self.publisher.tell(new.to_string());
+        self.publisher.question = Some(format!("{new}; synchronise fully from it?"));
+        self.publisher.announce(Phase::Reconnecting);
+    }
+
+    /// The source is synchronised from.
+    fn admit(&mut self, id: &str, new: &NewSource) -> Met {
+        warn!(%new, "synchronising fully from it");
+        self.publisher.tell(format!("synchronising fully: {new}"));
+        self.publisher.question = None;
+        self.allowed = Some([id.to_owned()].into());
+        Met::Admitted
+    }
+
+    /// The source is a replica now. If it is a master again one day, it has the same id and other data.
+    fn demote(&mut self) -> Option<String> {
+        let id = self.publisher.source_id.clone()?;
+        self.allowed.get_or_insert_default().remove(&id);
+        Some(id)
+    }
+
+    /// Whether the source that was flushed in the full synchronisation is still the one that was followed: one that becomes a
+    /// replica empties itself first.
+    async fn is_still_followed(&self) -> bool {
+        match new_source::look(&self.config, &self.replica_id).await {
+            Ok(seen) => Some(seen.id) == self.publisher.source_id,
+            Err(error) => {
+                warn!(%error, "the source's flush is not carried out");
+                false
             }
         }
     }
@@ -300,18 +350,25 @@ impl Engine {
         if let SessionEnd::Stopped = end {
             return Ok(None);
         }
-        if let SessionEnd::Flushed(flush) = end {
+        if let SessionEnd::Flushed(flush) = end
+            && self.is_still_followed().await
+        {
             info!(
                 "the source was flushed during the full synchronisation: flushing the target and starting over"
             );
             follow_flush(&self.config, flush, &self.owner()).await?;
         }
         self.say(&end);
+        let demoted = match &end {
+            SessionEnd::SourceLost { cause: SourceLoss::Changed(Changed::Demoted), .. } => self.demote(),
+            _ => None,
+        };
         let mut attempts = Attempts::new("target", self.config.reconnect);
         self.publisher.announce(Phase::Reconnecting);
         loop {
             let owner = self.next_owner();
-            let error = match start::next(&self.config, &owner, &self.followed).await {
+            let sources = start::Sources { followed: &self.followed, demoted: demoted.as_deref() };
+            let error = match start::next(&self.config, &owner, sources).await {
                 Ok(opening) => return Ok(Some(opening)),
                 Err(error) if is_passing(&error) => error,
                 Err(error) => return Err(error),
@@ -343,7 +400,7 @@ impl Engine {
     }
 
     /// Opens a session. Attempts are repeated, with backoff, until one succeeds, `stop` is told, or it took too long; but
-    /// a source that cannot be reached at all when the run starts is an error at once: its address may be wrong.
+    /// a source that cannot be reached at all when a first run starts is an error at once: its address may be wrong.
     async fn connect(
         &mut self,
         opening: &mut Opening,
@@ -351,8 +408,11 @@ impl Engine {
         stop: &mut watch::Receiver<Stop>,
     ) -> Result<Option<Running>, Error> {
         let mut attempts = Attempts::new("source", self.config.reconnect);
-        self.publisher.announce(if is_first { Phase::Connecting } else { Phase::Reconnecting });
+        let phase = if is_first { Phase::Connecting } else { Phase::Reconnecting };
+        self.publisher.announce(phase);
         let mut is_known = true;
+        // An address that has never led to the source may be wrong; positions show that it was right once.
+        let is_new = is_first && matches!(opening, Opening::Full(_));
         loop {
             let opened = tokio::select! {
                 opened = self.attempt(opening, is_known) => opened,
@@ -360,13 +420,15 @@ impl Engine {
             };
             let error = match opened {
                 Ok(running) => return Ok(Some(running)),
-                Err(error) if error.is_passing() && !(is_first && error.is_unreachable()) => error,
-                Err(error) if is_passing(&error) && !(is_first && is_unreachable(&error)) => error,
+                Err(error) if error.is_passing() && !(is_new && error.is_unreachable()) => error,
+                Err(error) if error.is_of_replica() && !is_new => error,
+                Err(error) if is_passing(&error) && !(is_new && is_unreachable(&error)) => error,
                 Err(error) => return Err(error),
             };
             if attempts.pause(&error, &self.publisher.counters, stop).await? == Paused::Stopped {
                 return Ok(None);
             }
+            self.publisher.announce(phase);
             is_known = false;
         }
     }
@@ -379,7 +441,7 @@ impl Engine {
             *opening = start::stands(&self.config, &owner).await?;
         }
         let owner = self.owner();
-        let opener = Opener { replica_id: &self.replica_id, owner: &owner };
+        let opener = Opener { replica_id: &self.replica_id, owner: &owner, allowed: self.allowed.as_ref() };
         let publisher = &mut self.publisher;
         assemble::open(&self.config, opener, opening, |flows| publisher.counters_for(flows)).await
     }

@@ -5,6 +5,8 @@ pub(crate) mod counters;
 pub(crate) mod engine;
 pub(crate) mod events;
 pub(crate) mod latency;
+pub(crate) mod new_source;
+pub(crate) mod publisher;
 pub(crate) mod report;
 pub(crate) mod retry;
 pub(crate) mod start;

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use tracing::{info, warn};
 
-use crate::checkpoint::{ExtraKeys, Stored, SyncMetadata};
+use crate::checkpoint::{Checkpoint, ExtraKeys, Stored, SyncMetadata};
 use crate::config::{EngineConfig, OnStart};
 use crate::error::Error;
 use crate::session::assemble::Opening;
@@ -15,38 +15,48 @@ use crate::target::keyspace_scan::KeyspaceScan;
 use crate::target::opening::{Claimed, claim, has_slot_positions};
 use crate::target::questions::TargetConnection;
 
-/// The first session of a run, under the name `owner`.
+/// The first session of a run, under the name `owner`; and the source whose synchronisation a run before has not finished.
 pub(crate) async fn first(
     target: &mut TargetConnection,
     config: &EngineConfig,
     owner: &str,
-) -> Result<Opening, Error> {
+) -> Result<(Opening, Option<String>), Error> {
     if !config.force_resync {
         SyncMetadata::load(target).await?.check(config)?;
     }
     match claimed(target, config, owner).await? {
         Stored::Refused(reason) if !config.force_resync => Err(Error::RefusedBefore { reason }),
-        Stored::Nothing => first_start(target, config, owner).await.map(Opening::Full),
+        Stored::Nothing => Ok((Opening::Full(first_start(target, config, owner).await?), None)),
         Stored::Whole(checkpoint) if !config.force_resync => {
             info!(
                 source = checkpoint.source_id,
                 "the target holds the positions of a run before: asking the source to resume"
             );
-            Ok(Opening::Partial(checkpoint))
+            Ok((Opening::Partial(checkpoint), None))
         }
-        Stored::Whole(_) | Stored::Unfinished | Stored::Refused(_) => anew(target).await,
+        Stored::Unfinished(of) if !config.force_resync => Ok((anew(target).await?, of)),
+        Stored::Whole(_) | Stored::Unfinished(_) | Stored::Refused(_) => Ok((anew(target).await?, None)),
     }
 }
 
-/// A session in the middle of a run, which has followed these masters.
-pub(crate) async fn next(
-    config: &EngineConfig,
-    owner: &str,
-    followed: &BTreeSet<String>,
-) -> Result<Opening, Error> {
+/// What a run knows of its sources.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Sources<'a> {
+    /// Those that it has followed.
+    pub followed: &'a BTreeSet<String>,
+    /// The one that it has just seen as a replica.
+    pub demoted: Option<&'a str>,
+}
+
+/// A session in the middle of a run.
+pub(crate) async fn next(config: &EngineConfig, owner: &str, sources: Sources<'_>) -> Result<Opening, Error> {
+    if let Some(id) = sources.demoted {
+        let (mut target, _) = connect_target(config).await?;
+        Checkpoint::note_demotion(&mut target, id).await?;
+    }
     match stands(config, owner).await? {
         // Another run has followed a fail-over: to go on with the old master would undo that.
-        Opening::Partial(at) if !followed.contains(&at.source_id) => Err(Error::Overtaken),
+        Opening::Partial(at) if !sources.followed.contains(&at.source_id) => Err(Error::Overtaken),
         opening => Ok(opening),
     }
 }
@@ -56,7 +66,7 @@ pub(crate) async fn stands(config: &EngineConfig, owner: &str) -> Result<Opening
     let (mut target, _) = connect_target(config).await?;
     match claimed(&mut target, config, owner).await? {
         Stored::Whole(checkpoint) => Ok(Opening::Partial(checkpoint)),
-        Stored::Unfinished => anew(&mut target).await,
+        Stored::Unfinished(_) => anew(&mut target).await,
         Stored::Refused(reason) => Err(Error::RefusedBefore { reason }),
         Stored::Nothing if has_slot_positions(&mut target).await? => {
             let keeps = config.on_start == OnStart::Merge;
@@ -75,7 +85,7 @@ async fn claimed(target: &mut TargetConnection, config: &EngineConfig, owner: &s
             warn!(
                 "a primary of the target has lost data that it had acknowledged (was it restarted without an append-only file, or replaced by a replica that lacked some?): synchronising fully"
             );
-            Ok(Stored::Unfinished)
+            Ok(Stored::Unfinished(None))
         }
     }
 }

@@ -1,5 +1,6 @@
 //! How a session comes about: handshake, flows, what each resumes from, and a task for each.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::sleep;
 use tracing::{debug, info};
 
-use super::coordinator::{HelperEnd, Incoming, Running, SessionParts};
+use super::coordinator::{HelperEnd, Incoming, Running, SessionParts, SourceLoss};
 use super::flow_setup::{OpenFlow, Shared, StreamForm};
 use super::resume::{self, Known, Resumed};
 use crate::checkpoint::{Checkpoint, ExtraKeys, SyncMetadata, WriterIdentity};
@@ -22,6 +23,7 @@ use crate::error::Error;
 use crate::maintenance::ttl_scan::TtlScan;
 use crate::run::counters::Counters;
 use crate::run::report::Phase;
+use crate::source::candidates::{self, Master};
 use crate::source::reader::{self, QUESTIONS, SourceReader};
 use crate::target::connect::connect_target;
 use crate::target::handover;
@@ -47,6 +49,15 @@ pub(crate) struct Opener<'a> {
     pub replica_id: &'a str,
     /// What the target knows the session by.
     pub owner: &'a str,
+    /// The sources that may be synchronised from; `None`: any.
+    pub allowed: Option<&'a BTreeSet<String>>,
+}
+
+impl Opener<'_> {
+    fn may_synchronise(&self, session: &Session) -> bool {
+        let id = session.replication_id.to_string();
+        self.allowed.is_none_or(|allowed| allowed.contains(&id))
+    }
 }
 
 /// What the source has agreed to.
@@ -66,7 +77,15 @@ pub(crate) async fn open(
     opening: &Opening,
     counters: impl FnOnce(u16) -> Arc<Counters>,
 ) -> Result<Running, Error> {
-    let (mut control, session) = ControlConn::open(&config.source, opener.replica_id).await?;
+    let at = match opening {
+        Opening::Partial(at) => Some(at),
+        Opening::Full(_) => None,
+    };
+    let Master { endpoint, mut control, session } = candidates::find(config, opener.replica_id, at).await?;
+    let config = &Arc::new(EngineConfig { source: endpoint, ..EngineConfig::clone(config) });
+    if matches!(opening, Opening::Full(_)) && !opener.may_synchronise(&session) {
+        return Err(resume::stranger(&session));
+    }
     info!(flows = session.flows, version = session.version.0, source = %session.replication_id, "the source accepts us as a replica");
     let agreed = agree(config, opening, &mut control, &session).await?;
     let counters = counters(session.flows);
@@ -98,7 +117,7 @@ pub(crate) async fn open(
     match (agreed.plan, opening, agreed.known) {
         (Plan::Full(plan), Opening::Full(_), None) => {
             // Nothing may resume from before this synchronisation, however it ends.
-            Checkpoint::begin(&mut target, opener.owner, &running.metadata).await?;
+            Checkpoint::begin(&mut target, &shared.target.identity, &running.metadata).await?;
             tasks::register(&mut target).await?;
             handover::forget(&mut target, running.session.flows).await?;
             // The flows are read before SYNC is asked for: bytes come before its reply does.
@@ -239,7 +258,7 @@ impl Running {
     /// Asks for the snapshot. A session that is lost by then has flows that run, so it ends as any other.
     async fn begin_sync(&mut self, plan: FullPlan) -> Result<(), Error> {
         match self.ask_sync(plan).await {
-            Err(error) if error.is_passing() => self.lose_source(error.to_string()),
+            Err(error) if error.is_passing() => self.lose_source(SourceLoss::gone(error)),
             asked => asked?,
         }
         Ok(())

@@ -27,6 +27,7 @@ use crate::run::control::{ControlDesk, Instruction};
 use crate::run::counters::Counters;
 use crate::run::report::Phase;
 use crate::run::stop::{Stop, told};
+use crate::source::identity::{Changed, SourceIdentity};
 
 /// How a session ended without an error.
 #[derive(Debug)]
@@ -34,7 +35,7 @@ pub(crate) enum SessionEnd {
     /// It was told to stop.
     Stopped,
     /// The source is gone; `is_stable`: in stable sync.
-    SourceLost { is_stable: bool, cause: String },
+    SourceLost { is_stable: bool, cause: SourceLoss },
     /// The target is gone, or holds less than it had answered.
     TargetLost(String),
     /// The source was flushed while its snapshot was read: the target is to be flushed and the sync to be repeated.
@@ -47,13 +48,30 @@ enum Ending {
     #[default]
     Running,
     Stopped,
-    SourceLost(String),
+    SourceLost(SourceLoss),
     TargetLost(String),
     Flushed(Flush),
 }
 
+/// Why a source is not followed any longer.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SourceLoss {
+    /// It is gone, or does not answer.
+    #[error("{0}")]
+    Gone(String),
+    /// It is not what it was.
+    #[error(transparent)]
+    Changed(#[from] Changed),
+}
+
+impl SourceLoss {
+    pub(super) fn gone(error: impl std::fmt::Display) -> Self {
+        Self::Gone(error.to_string())
+    }
+}
+
 impl Ending {
-    fn lose_source(&mut self, cause: String) {
+    fn lose_source(&mut self, cause: SourceLoss) {
         if let Self::Running = self {
             *self = Self::SourceLost(cause);
         }
@@ -261,8 +279,14 @@ impl Running {
             }
             Signal::AtFlush(flush, next) => {
                 if let Some(executor) = self.flush.arrive(flow, flush, next)? {
+                    // A source that becomes a replica empties itself first, and one that is gone cannot be asked.
+                    if let Err(cause) = self.confirm_source().await {
+                        warn!(%cause, "the source's flush is not carried out");
+                        self.lose_source(cause);
+                        return Ok(());
+                    }
                     let (source_id, flows) = (self.source_id(), self.flush.positions());
-                    let checkpoint = Checkpoint { source_id, flows };
+                    let checkpoint = Checkpoint { source_id, flows, is_demoted: false };
                     self.order(executor, Order::Execute(checkpoint, Box::new(self.metadata.clone())))?;
                 }
             }
@@ -282,13 +306,13 @@ impl Running {
         let reply = match self.control.ask(&start.request()).await {
             Ok(reply) => reply,
             Err(error) => {
-                self.lose_source(error.to_string());
+                self.lose_source(SourceLoss::gone(error));
                 return Ok(());
             }
         };
         match start.on_reply(&reply).map_err(Error::from) {
             Err(error) if error.is_passing() => {
-                self.lose_source(error.to_string());
+                self.lose_source(SourceLoss::gone(error));
                 Ok(())
             }
             Err(error) => Err(self.cause_of(error).await),
@@ -347,7 +371,7 @@ impl Running {
             }
             Ok(FlowEnd::SourceLost(durable, error)) => {
                 self.ends.insert(flow, durable);
-                self.lose_source(error.to_string());
+                self.lose_source(SourceLoss::gone(error));
             }
             Ok(FlowEnd::TargetLost(error)) => {
                 self.ending.lose_target(error.to_string());
@@ -366,24 +390,31 @@ impl Running {
     }
 
     /// The session is over; the flows end what they have.
-    pub(super) fn lose_source(&mut self, cause: String) {
+    pub(super) fn lose_source(&mut self, cause: SourceLoss) {
         self.ending.lose_source(cause);
         self.stop_flows.send_replace(true);
+    }
+
+    /// Whether the source is still the master that this session began with; what it says of its keys is noted.
+    async fn confirm_source(&mut self) -> Result<(), SourceLoss> {
+        let identity = SourceIdentity::ask(&mut self.control).await.map_err(SourceLoss::gone)?;
+        identity.check(&self.source_id())?;
+        self.counters.set_source_keys(identity.keys);
+        Ok(())
     }
 
     /// A source that does not answer is as good as gone (P27). When the run is told to stop meanwhile, nothing more is asked
     /// on the control connection: the next answer on it would be this one.
     async fn ping(&mut self, stop: &mut watch::Receiver<Stop>) {
-        let request = vec![b"PING".to_vec()];
         let answer = tokio::select! {
-            answer = self.control.ask(&request) => answer,
+            answer = self.confirm_source() => answer,
             () = told(stop) => {
                 self.start_stable = None;
                 return;
             }
         };
-        if let Err(error) = answer {
-            self.lose_source(error.to_string());
+        if let Err(cause) = answer {
+            self.lose_source(cause);
         }
     }
 

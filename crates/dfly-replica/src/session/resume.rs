@@ -50,6 +50,8 @@ impl Known {
     pub(super) fn find(at: &Checkpoint, release: &str, session: &Session) -> Result<Self, Error> {
         let takes = || Release::from_info(release).is_some_and(Release::takes_last_master);
         let last_master = match session.claim(&at.source_id, at.flows.len()) {
+            // It keeps its id, and has taken over the data of another server meanwhile.
+            Claim::Own if at.is_demoted => return Err(other_source(at, session, NoClaim::Demoted)),
             Claim::Own => None,
             Claim::LastMaster(id) => Some(id),
             Claim::IfReleaseTakes(id) if takes() => Some(id),
@@ -153,7 +155,13 @@ fn other_source(at: &Checkpoint, session: &Session, why: NoClaim) -> Error {
     let side = |id: &str, flows: usize| format!("{id} with {flows} shards");
     let was = side(&at.source_id, at.flows.len());
     let is = side(&session.replication_id.to_string(), usize::from(session.flows));
-    Error::OtherSource { why, was, is }
+    Error::OtherSource { why, was, is, id: session.replication_id.to_string() }
+}
+
+/// A master that a run has not followed, where only one that it has followed may be synchronised from.
+pub(super) fn stranger(session: &Session) -> Error {
+    let is = session.replication_id.to_string();
+    Error::OtherSource { why: NoClaim::Stranger, was: "another source".to_owned(), id: is.clone(), is }
 }
 
 /// What the master calls its release. A user that may not ask gets nothing for an answer.

@@ -1,4 +1,7 @@
 //! The source beside its flows: questions on an ordinary connection, and how it spreads its keys.
 
+pub(crate) mod candidates;
+pub(crate) mod history;
+pub(crate) mod identity;
 pub(crate) mod reader;
 pub(crate) mod sharding;

@@ -8,6 +8,7 @@ use super::cluster::flush::{self, Behind};
 use super::connect::connect_target;
 use super::keyspace_scan;
 use super::questions::{TargetConnection, demand};
+use crate::checkpoint::UNNAMED;
 use crate::config::EngineConfig;
 use crate::error::Error;
 
@@ -16,7 +17,7 @@ pub(crate) async fn empty(target: &mut TargetConnection, owner: &str) -> Result<
     if !target.has_slots() {
         return demand(target, "FLUSHALL", &["FLUSHALL"]).await.map(drop);
     }
-    let fields = ["syncing", "1"].map(|word| word.as_bytes().to_vec()).into();
+    let fields = ["syncing", UNNAMED].map(|word| word.as_bytes().to_vec()).into();
     let behind = Behind { owner: owner.to_owned(), fields, flows: BTreeMap::new(), replicas: 0 };
     flush::empty_all(target, &behind).await?;
     let checkpoint = target.names().checkpoint().to_owned();

@@ -6,5 +6,6 @@
 mod quirks;
 mod slow_target;
 mod source;
+mod switchover;
 mod sync;
 mod writers;

@@ -93,7 +93,12 @@ impl<T: Target> Run<T> {
         tokio::select! {
             ended = &mut self.task => panic!("the run ended by itself: {ended:?}"),
             caught_up = timeout(LIMIT, self.master.caught_up()) => {
-                assert!(caught_up.is_ok(), "not caught up in time: {:?}", self.master.violations());
+                assert!(
+                    caught_up.is_ok(),
+                    "not caught up in time: {:?}, {:?}",
+                    self.master.violations(),
+                    self.reports.borrow()
+                );
             }
         }
     }

@@ -1,6 +1,7 @@
 //! Where a server is, and how to log in.
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::tls::Tls;
@@ -62,6 +63,8 @@ pub struct Endpoint {
     pub host: String,
     /// Port.
     pub port: u16,
+    /// Which of the addresses that the host resolves to is meant; `None`: whichever accepts first.
+    pub address: Option<SocketAddr>,
     /// How to log in, if at all.
     pub credentials: Option<Credentials>,
     /// With TLS, on every connection; `None` for connections in the clear.
@@ -93,6 +96,7 @@ impl Endpoint {
             peer,
             host: host.into(),
             port,
+            address: None,
             credentials: None,
             tls: None,
             sentinels: None,
@@ -104,7 +108,17 @@ impl Endpoint {
     /// The same server at another place, which no Sentinel is asked for.
     #[must_use]
     pub fn at(&self, host: impl Into<String>, port: u16) -> Self {
-        Self { host: host.into(), port, sentinels: None, ..self.clone() }
+        Self { host: host.into(), port, address: None, sentinels: None, ..self.clone() }
+    }
+
+    /// The same server at each address that its host resolves to now.
+    ///
+    /// # Errors
+    /// What the resolver says.
+    #[cfg(feature = "tokio")]
+    pub async fn resolved(&self) -> std::io::Result<Vec<Self>> {
+        let addresses = tokio::net::lookup_host((self.host.as_str(), self.port)).await?;
+        Ok(addresses.map(|address| Self { address: Some(address), ..self.clone() }).collect())
     }
 }
 
@@ -112,7 +126,10 @@ impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.sentinels {
             Some(sentinels) => sentinels.fmt(f),
-            None => write!(f, "{}:{}", self.host, self.port),
+            None => match self.address.filter(|address| address.ip().to_string() != self.host) {
+                Some(address) => write!(f, "{}:{} ({})", self.host, self.port, address.ip()),
+                None => write!(f, "{}:{}", self.host, self.port),
+            },
         }
     }
 }

@@ -78,7 +78,7 @@ impl Intake {
             return Ok(Pulled::Bytes);
         }
         self.needed = 0;
-        match self.stage.decode(buffer)? {
+        match self.stage.decode(buffer).map_err(|error| error_line(error, buffer))? {
             Step::Ready(Item::Event(event)) => Ok(Pulled::Event(event)),
             Step::Ready(Item::Record(record, next)) => Ok(Pulled::Record(record, next, None)),
             Step::Ready(Item::JournalBegins(next)) => Ok(Pulled::JournalBegins(next)),
@@ -179,5 +179,28 @@ impl Intake {
         let has_room = buffered < self.sizes.read_ahead;
         let relays = self.relay.is_active() && self.stage.is_journal();
         (self.relay.has_room() && (wants_bytes || relays)) || has_room
+    }
+}
+
+/// The most of an error line that is shown, in bytes.
+const LINE: usize = 200;
+
+/// What begins with a minus where the stream should go on is an error line of the source, in words.
+fn error_line(error: FlowError, buffer: &mut BytesMut) -> FlowError {
+    let is_line = match &error {
+        FlowError::Journal(error) => {
+            matches!(error.kind, dfly_journal::ErrorKind::Opcode(opcode) if opcode == u64::from(b'-'))
+        }
+        FlowError::Snapshot(error) => matches!(error.kind, dfly_rdb::ErrorKind::UnknownOpcode(b'-')),
+        _ => false,
+    };
+    match (is_line, buffer.first()) {
+        (true, Some(b'-')) => {
+            let line = buffer.split_off(1);
+            buffer.clear();
+            let end = memchr::memchr2(b'\r', b'\n', &line).unwrap_or(line.len()).min(LINE);
+            FlowError::SourceLine(line.get(..end).unwrap_or_default().escape_ascii().to_string())
+        }
+        _ => error,
     }
 }

@@ -10,6 +10,7 @@ use dfly_wire::{DbIndex, Limits, Step, UnixMillis};
 use relay_log::Frame;
 use tracing::{info, warn};
 
+use super::error_line;
 use super::snapshot::Stage;
 use crate::error::FlowError;
 use crate::memory_budget::of_journal;
@@ -321,12 +322,15 @@ pub(crate) fn frame_of(
     let first = journal.next_lsn().unwrap_or_default();
     let (mut body, mut db, mut missing) = (Vec::new(), None, None);
     while body.len() < size {
-        match journal.decode(buffer).map_err(of_journal)? {
-            Step::Ready(record) => encode_record(&record, &mut db, &mut body),
-            Step::Need(n) => {
+        match journal.decode(buffer) {
+            Ok(Step::Ready(record)) => encode_record(&record, &mut db, &mut body),
+            Ok(Step::Need(n)) => {
                 missing = Some(n);
                 break;
             }
+            // What came before it is kept first; the next call finds it again.
+            Err(_) if !body.is_empty() => break,
+            Err(error) => return Err(error_line(of_journal(error), buffer)),
         }
     }
     let next = journal.next_lsn().unwrap_or_default();

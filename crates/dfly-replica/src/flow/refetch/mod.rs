@@ -106,7 +106,7 @@ impl Refetch {
     fn add_if_new(&mut self, key: SourceKey, differs: bool, now: Instant) {
         self.extra.drop_key(&key);
         if self.queue.add(key.clone(), now) || differs {
-            tracing::debug!(db = key.db.0, key = %key.name.escape_ascii(), "the key is read again");
+            tracing::debug!(db = key.db.0, key = %key.name.escape_ascii(), "the key is refetched");
             self.unwritten.note(key, Change::Added);
         }
     }

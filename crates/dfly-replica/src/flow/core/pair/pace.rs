@@ -71,7 +71,7 @@ impl Rig {
             Signal::Stable => session.scans = self.sweeps(),
             Signal::AtFlush(_, at) => {
                 let flows = [(FlowId(0), at)].into();
-                let checkpoint = Checkpoint { source_id: "source".to_owned(), flows };
+                let checkpoint = Checkpoint { source_id: "source".to_owned(), flows, is_demoted: false };
                 session.orders.push_back(Order::Execute(checkpoint, Box::default()));
             }
             Signal::Flushed => {
