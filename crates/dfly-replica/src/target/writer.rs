@@ -105,7 +105,8 @@ pub(crate) trait TargetWriter: Send {
     /// Where the tool's own keys beside this key lie: in its slot, or (`None`) once for the whole database.
     fn home(&self, key: &[u8]) -> Option<Slot>;
 
-    /// Gives every command that was committed and not carried out to `visit`; those of a key in their order.
+    /// Gives every command that was committed and not carried out to `visit`; those of a key in their order. While a refusal
+    /// is told, everything behind it is among them, carried out or not.
     fn for_each_in_flight(&self, visit: &mut dyn FnMut(EncodedCommand<'_>));
 
     /// How the source spreads its keys: it is stored with the next position.

@@ -5,7 +5,7 @@ use std::hash::BuildHasherDefault;
 use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
-use redis_resp::{EncodedCommand, ErrorCode, Outcome, ServerError};
+use redis_resp::{EncodedCommand, EncodedCommands, ErrorCode, Outcome, ServerError};
 use redis_slots::{Redirect, Slot, Topology};
 
 use crate::cluster::ledger::Ledger;
@@ -64,6 +64,8 @@ pub struct ClusterWindow<T> {
     wanted: BTreeSet<NodeId>,
     is_stale: bool,
     refusals: Vec<Refusal>,
+    /// What was answered since the first of `refusals`, and since the first of those that were taken last.
+    behind_refusals: [Vec<EncodedCommands>; 2],
     lost: Vec<Lost>,
     replaced: BTreeSet<NodeId>,
     passing: Option<ServerError>,
@@ -84,6 +86,7 @@ impl<T> ClusterWindow<T> {
             wanted: BTreeSet::new(),
             is_stale: false,
             refusals: Vec::new(),
+            behind_refusals: Default::default(),
             lost: Vec::new(),
             replaced: BTreeSet::new(),
             passing: None,
@@ -218,6 +221,9 @@ impl<T> ClusterWindow<T> {
         let Some(queue) = self.slots.get_mut(&slot) else { return };
         while let Some(piece) = queue.settled() {
             self.ledger.uncount(&piece);
+            if !self.refusals.is_empty() {
+                self.behind_refusals[0].push(piece.commands);
+            }
         }
         if queue.is_resolvable() {
             self.resolve(slot, now);
@@ -373,6 +379,8 @@ impl<T> ClusterWindow<T> {
     /// Commands that were refused for themselves, since the last call. They are not retried; the other commands of their
     /// transactions were carried out.
     pub fn take_refusals(&mut self) -> Vec<Refusal> {
+        let [behind, told] = &mut self.behind_refusals;
+        *told = std::mem::take(behind);
         std::mem::take(&mut self.refusals)
     }
 
@@ -400,9 +408,12 @@ impl<T> ClusterWindow<T> {
         self.ledger.tags()
     }
 
-    /// The commands that are not settled; those of a slot the oldest first.
+    /// The commands that are not settled; those of a slot the oldest first. What was answered behind the refusals that were
+    /// taken last counts among them, for it may have used what was refused.
     pub fn in_flight(&self) -> impl Iterator<Item = EncodedCommand<'_>> {
-        self.slots.values().flat_map(|queue| queue.commands())
+        let [behind, told] = &self.behind_refusals;
+        let answered = told.iter().chain(behind).flat_map(|commands| commands.iter());
+        answered.chain(self.slots.values().flat_map(|queue| queue.commands()))
     }
 
     /// Whether another batch may be pushed.

@@ -75,7 +75,8 @@ struct InFlight {
     commands: EncodedCommands,
     sent: Sent,
     /// What the server refused, once it has carried the rest out.
-    carried: Option<Vec<Refusal>>,
+    refused: Option<Vec<Refusal>>,
+    is_answered: bool,
 }
 
 /// Writes one flow's batches to a server in memory, which several writers know, one after the other.
@@ -96,7 +97,7 @@ impl<S: Executes> InMemoryWriter<S> {
 
     /// The server carries out the oldest batch that it has not carried out. False if there is none.
     pub(crate) fn carry_out(&mut self) -> bool {
-        let Some(next) = self.in_flight.iter_mut().find(|batch| batch.carried.is_none()) else {
+        let Some(next) = self.in_flight.iter_mut().find(|batch| batch.refused.is_none()) else {
             return false;
         };
         let mut server = self.server.lock().unwrap_or_else(PoisonError::into_inner);
@@ -112,27 +113,35 @@ impl<S: Executes> InMemoryWriter<S> {
         if let Some(at) = next.sent.position() {
             server.store(at);
         }
-        next.carried = Some(refused);
+        next.refused = Some(refused);
         true
     }
 
-    /// The answer to the oldest batch comes, if it was carried out.
+    /// The answer to the oldest batch that has none comes, if it was carried out.
     pub(crate) fn answer(&mut self) -> bool {
-        if self.in_flight.front().is_none_or(|batch| batch.carried.is_none()) {
-            return false;
+        let Some(next) = self.in_flight.iter_mut().find(|batch| !batch.is_answered) else { return false };
+        next.is_answered = next.refused.is_some();
+        next.is_answered
+    }
+
+    /// What was refused is told while everything behind it counts as in flight.
+    fn collect(&mut self) {
+        for batch in self.in_flight.iter_mut().filter(|batch| batch.is_answered) {
+            let refused = batch.refused.as_mut().map(std::mem::take).unwrap_or_default();
+            self.events.extend(refused.into_iter().map(|refusal| TargetEvent::Refused(Box::new(refusal))));
         }
-        let Some(InFlight { sent, carried, .. }) = self.in_flight.pop_front() else { return false };
-        for refusal in carried.unwrap_or_default() {
-            self.events.push_back(TargetEvent::Refused(Box::new(refusal)));
+        if !self.events.is_empty() {
+            return;
         }
-        match sent {
-            Sent::Flush(_) => self.events.push_back(TargetEvent::Flushed),
-            Sent::Batch(_) => {
-                self.events.push_back(TargetEvent::Carried);
-                self.events.extend(sent.position().map(TargetEvent::Durable));
+        while let Some(InFlight { sent, .. }) = self.in_flight.pop_front_if(|batch| batch.is_answered) {
+            match sent {
+                Sent::Flush(_) => self.events.push_back(TargetEvent::Flushed),
+                Sent::Batch(_) => {
+                    self.events.push_back(TargetEvent::Carried);
+                    self.events.extend(sent.position().map(TargetEvent::Durable));
+                }
             }
         }
-        true
     }
 }
 
@@ -140,13 +149,14 @@ impl<S: Executes> InMemoryWriter<S> {
 impl<S: Executes> InMemoryWriter<S> {
     /// Whether the server has refused something whose answer has not come.
     pub(crate) fn has_unanswered_refusals(&self) -> bool {
-        self.in_flight.iter().any(|batch| batch.carried.as_ref().is_some_and(|refused| !refused.is_empty()))
+        self.in_flight.iter().any(|batch| batch.refused.as_ref().is_some_and(|refused| !refused.is_empty()))
     }
 
     /// The connection breaks, and another is made: what the server has carried out counts, and the rest is sent again.
     pub(crate) fn reconnect(&mut self) {
         self.events.push_back(TargetEvent::Stalled("cut by the test".to_owned()));
         while self.answer() {}
+        self.collect();
         self.events.push_back(TargetEvent::Resumed);
     }
 
@@ -178,7 +188,12 @@ impl<S: Executes> TargetWriter for InMemoryWriter<S> {
             self.sent = at;
         }
         assert!(self.in_flight.len() < 3 * WINDOW, "more is committed than there is room for");
-        self.in_flight.push_back(InFlight { commands: batch.take(), sent: Sent::Batch(tag), carried: None });
+        self.in_flight.push_back(InFlight {
+            commands: batch.take(),
+            sent: Sent::Batch(tag),
+            refused: None,
+            is_answered: false,
+        });
     }
 
     fn may_hold(&self, _lsn: Lsn) -> bool {
@@ -204,7 +219,12 @@ impl<S: Executes> TargetWriter for InMemoryWriter<S> {
     fn flush(&mut self, plan: FlushPlan, _now: Instant) {
         assert!(self.in_flight.is_empty(), "a flush comes behind everything");
         let commands = CommandBatch::default().take();
-        self.in_flight.push_back(InFlight { commands, sent: Sent::Flush(Box::new(plan)), carried: None });
+        self.in_flight.push_back(InFlight {
+            commands,
+            sent: Sent::Flush(Box::new(plan)),
+            refused: None,
+            is_answered: false,
+        });
     }
 
     fn pass_flush(&mut self, at: Position) {
@@ -227,6 +247,9 @@ impl<S: Executes> TargetWriter for InMemoryWriter<S> {
     }
 
     fn next_event(&mut self, _now: Instant) -> Option<TargetEvent> {
+        if self.events.is_empty() {
+            self.collect();
+        }
         self.events.pop_front()
     }
 }

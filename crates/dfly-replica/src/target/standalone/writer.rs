@@ -167,10 +167,14 @@ impl StandaloneWriter {
         }
     }
 
-    /// What is wrong with a batch is told before it counts as carried out.
+    /// What is wrong with a batch is told before it counts as carried out, and while everything behind it counts as in
+    /// flight: that may have used what was refused.
     fn collect(&mut self) {
         let refusals = self.pipeline.take_refusals();
         self.events.extend(refusals.into_iter().map(|refusal| TargetEvent::Refused(Box::new(refusal))));
+        if !self.events.is_empty() {
+            return;
+        }
         while let Some(sent) = self.pipeline.settled() {
             self.on_settled(sent);
         }

@@ -204,14 +204,17 @@ impl Rig {
             3..6 => self.advance(session),
             6..9 => {
                 let carries = self.chance.below(3) < self.speed;
-                if carries && self.may_carry_out(session) {
+                if carries {
                     session.writer.carry_out();
                 }
                 Stepped::On
             }
             9 => {
+                // Several answers may come at once.
                 let has_refused = session.writer.has_unanswered_refusals();
-                if session.writer.answer() && has_refused {
+                let has_answers = session.writer.answer();
+                while self.chance.once_in(2) && session.writer.answer() {}
+                if has_answers && has_refused {
                     self.count("refusal");
                     self.is_in_doubt = true;
                 }
@@ -271,11 +274,6 @@ impl Rig {
 
     fn is_doubtful(&self, session: &Session) -> bool {
         self.is_in_doubt || session.writer.has_unanswered_refusals()
-    }
-
-    /// What was refused is heard of before anything else is carried out, so that its note can follow.
-    fn may_carry_out(&self, session: &Session) -> bool {
-        !session.writer.has_unanswered_refusals()
     }
 
     /// `None`: the tool is gone.
