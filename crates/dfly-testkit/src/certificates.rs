@@ -1,4 +1,4 @@
-//! Certificates of one's own: an authority, a server's and a client's by it, in files of a temporary folder.
+//! Creates an authority, and a server's and a client's certificate that it signs, as files in a temporary folder.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -9,31 +9,31 @@ use thiserror::Error;
 
 use crate::redis_server::ServerTls;
 
-/// Why there are no certificates.
+/// Why certificates cannot be created.
 #[derive(Debug, Error)]
 pub enum CertificatesError {
-    /// They cannot be made.
-    #[error("no certificates: {0}")]
+    /// They cannot be generated.
+    #[error("cannot generate certificates: {0}")]
     Make(#[from] rcgen::Error),
-    /// They cannot be kept.
-    #[error("no place for certificates")]
+    /// They cannot be stored.
+    #[error("cannot store certificates")]
     Place(#[from] io::Error),
 }
 
-/// An authority and what it has signed. Files are PEM.
+/// An authority and the certificates that it has signed. Files are PEM.
 #[derive(Debug)]
 pub struct Certificates {
     dir: TempDir,
 }
 
 impl Certificates {
-    /// Makes an authority; the server's certificate is for `names`, which are host names and addresses.
+    /// Creates an authority and its certificates. `names` are the host names and addresses in the server's certificate.
     ///
     /// # Errors
     /// [`CertificatesError`].
     pub fn new(names: &[&str]) -> Result<Self, CertificatesError> {
         let dir = tempfile::tempdir()?;
-        // No two authorities go by one name: whoever does not trust this one does not take it for another.
+        // Each authority has a unique name, so that a peer that does not trust it cannot confuse it with another one.
         let mut params = params(&[], &format!("authority {}", dir.path().display()))?;
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let authority = CertifiedIssuer::self_signed(params, KeyPair::generate()?)?;
@@ -47,7 +47,7 @@ impl Certificates {
         Ok(Self { dir })
     }
 
-    /// For servers of 127.0.0.1.
+    /// Certificates for servers on 127.0.0.1.
     ///
     /// # Errors
     /// [`CertificatesError`].
@@ -75,7 +75,7 @@ impl Certificates {
         self.dir().join("client.key")
     }
 
-    /// A server's settings.
+    /// The TLS settings of a server. `asks_clients`: whether clients must present a certificate.
     pub fn server(&self, asks_clients: bool) -> ServerTls {
         let file = |name| self.dir().join(name);
         ServerTls { cert: file("server.crt"), key: file("server.key"), ca: self.ca(), asks_clients }

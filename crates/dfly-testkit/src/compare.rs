@@ -1,4 +1,4 @@
-//! Where a Redis differs from what it should hold.
+//! Compares a Redis with the data that it should hold.
 
 mod difference;
 pub(crate) mod dumps;
@@ -21,39 +21,39 @@ pub use read::keyspace;
 
 use read::{Found, read_keys};
 
-/// How many keys are read at a time.
+/// How many keys are read in one batch.
 const BATCH: usize = 200;
 
 /// What counts as equal.
 #[derive(Debug, Clone, Default)]
 pub struct CompareOptions {
-    /// Keys that begin with this are the tool's own and may be there.
+    /// Keys with this prefix belong to the tool and may exist.
     pub reserved_prefix: Option<Bytes>,
-    /// What is asked of fields and members with an expiry of their own.
+    /// How the expiries of fields and members are compared.
     pub member_ttls: MemberTtls,
-    /// Streams whose delivery and seen times may be later than the master's: those that a journal record named, for
+    /// Streams whose delivery and seen times may be later than the master's: those that a journal record names, because
     /// replaying `XAUTOCLAIM` or `XCLAIM` reads the target's clock. See `Recording::journal_arguments`.
     pub replayed: BTreeSet<Bytes>,
-    /// Whether a group's `entries-read` of a replayed stream may be unknown at the target: Redis forgets it at an
-    /// `XGROUP SETID` without `ENTRIESREAD`, Dragonfly keeps it.
+    /// Whether `entries-read` of a group of a replayed stream may be unknown at the target. Redis forgets it at an `XGROUP
+    /// SETID` without `ENTRIESREAD`; Dragonfly keeps it.
     pub entries_read_may_be_unknown: bool,
-    /// Whether consumers may have been seen later than at the source, in every stream: no Redis command sets that
-    /// time, only `RESTORE` does.
+    /// Whether the seen times of consumers may be later than at the source, in every stream. Only `RESTORE` sets these
+    /// times.
     pub consumers_seen_later: bool,
 }
 
-/// What is asked of expiries of fields and members.
+/// How the expiries of fields and members are compared.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum MemberTtls {
-    /// The target cannot hold them: only the values are compared.
+    /// The target cannot hold them, so only the values are compared.
     #[default]
     Ignored,
-    /// Fields of a hash must expire within `tolerance_ms` of the recorded time. Members of sets are not asked: no
-    /// Redis can hold those.
+    /// Fields of a hash must expire within `tolerance_ms` of the recorded time. Expiries of set members are not compared,
+    /// because no Redis can hold them.
     Within {
-        /// When the recorded seconds began to count, in Unix milliseconds.
+        /// The time from which the recorded seconds count, in Unix milliseconds.
         from_ms: i64,
-        /// The largest difference, in milliseconds.
+        /// The maximum difference, in milliseconds.
         tolerance_ms: i64,
     },
 }
@@ -63,18 +63,18 @@ pub enum MemberTtls {
 pub struct Comparison {
     /// How many keys are equal.
     pub equal: usize,
-    /// How many of those are equal only to what Dragonfly's own replica held.
+    /// How many of these are equal only to what Dragonfly's own replica held.
     pub equal_to_native: usize,
     /// Every difference.
     pub differences: Vec<Difference>,
-    /// Rows that a Redis cannot hold and that were not there, by type.
+    /// How many rows a Redis cannot hold and does not hold, by type.
     pub skipped: BTreeMap<String, usize>,
-    /// Keys that were compared, by type.
+    /// How many keys were compared, by type.
     pub compared: BTreeMap<String, usize>,
 }
 
 impl Comparison {
-    /// Adds what another part of the same keyspace has shown.
+    /// Adds the result for another part of the same keyspace.
     pub(crate) fn add(&mut self, other: Self) {
         self.equal += other.equal;
         self.equal_to_native += other.equal_to_native;
@@ -96,7 +96,7 @@ impl Comparison {
 /// Compares every row with the server, and looks for keys that no row names.
 ///
 /// # Errors
-/// The server cannot be read. Databases are selected on the connection; it ends in the last one that was read.
+/// The server cannot be read. The connection is left in the database that was read last.
 pub fn compare(
     client: &mut RedisClient,
     rows: &[Row],
@@ -113,7 +113,7 @@ pub fn compare(
     Ok(result)
 }
 
-/// As [`compare`], without a look for keys that no row names.
+/// Like [`compare`], but without the search for keys that no row names.
 pub(crate) fn compare_rows(
     client: &mut RedisClient,
     rows: &[Row],

@@ -1,4 +1,4 @@
-//! A TCP proxy that counts bytes, cuts one connection behind a chosen one, or falls silent.
+//! A TCP proxy that counts bytes, cuts a connection after a chosen byte, or falls silent.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,10 +9,10 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 
-/// How many bytes are forwarded at a time.
+/// The maximum number of bytes that are forwarded at once.
 const PIECE: usize = 16 << 10;
 
-/// Which way bytes go.
+/// The direction of bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Towards {
     /// From the client to the server.
@@ -24,11 +24,11 @@ pub enum Towards {
 /// Where a connection is cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CutAt {
-    /// The connection, from 0, in the order in which they were accepted.
+    /// The number of the connection, from 0, in the order of acceptance.
     pub connection: usize,
     /// The direction whose bytes are counted.
     pub towards: Towards,
-    /// How many bytes are forwarded in that direction.
+    /// How many bytes are forwarded in that direction before the cut.
     pub bytes: u64,
 }
 
@@ -51,8 +51,9 @@ impl Traffic {
     }
 }
 
-/// Forwards every connection to a server, and cuts one of them: exactly so many bytes arrive in the counted direction, then
-/// both sides see the end of the connection, and nothing more is forwarded either way. Later connections are whole.
+/// Forwards every connection to a server, and cuts one of them: exactly [`CutAt::bytes`] bytes arrive in the counted
+/// direction. Then both sides see the end of the connection, and nothing more is forwarded in either direction. Later
+/// connections are not cut.
 ///
 /// It listens on 127.0.0.1, lives in the tokio runtime that started it, and ends when it is dropped.
 #[derive(Debug)]
@@ -74,7 +75,7 @@ impl CutProxy {
     /// Listens on a free port.
     ///
     /// # Errors
-    /// No port can be had.
+    /// No port is available.
     pub async fn start(server: SocketAddr, cut: Option<CutAt>) -> std::io::Result<Self> {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let address = listener.local_addr()?;
@@ -89,13 +90,13 @@ impl CutProxy {
         self.address
     }
 
-    /// Forwards nothing more, either way, on any connection, though all stay open, until it is told otherwise: what a host
-    /// that hangs looks like. What came meanwhile is forwarded then.
+    /// While `silent`, forwards nothing in either direction on any connection, but keeps all connections open, like a host
+    /// that hangs. Bytes that arrive in the meantime are forwarded afterwards.
     pub fn set_silent(&self, silent: bool) {
         self.shared.silent.send_replace(silent);
     }
 
-    /// What each connection has carried so far, in the order in which they were accepted.
+    /// What each connection has carried so far, in the order of acceptance.
     pub fn traffic(&self) -> Vec<Traffic> {
         self.shared.traffic().clone()
     }
@@ -147,7 +148,8 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
     }
 }
 
-/// Forwards both directions until both have ended, or one is cut. A connection that fails is closed, as without a proxy.
+/// Forwards both directions until both have ended or one is cut. A connection that fails is closed, as it would be without
+/// a proxy.
 async fn serve(client: TcpStream, connection: usize, shared: Arc<Shared>) -> std::io::Result<()> {
     let server = TcpStream::connect(shared.server).await?;
     client.set_nodelay(true)?;
@@ -165,7 +167,7 @@ struct Line<'a> {
     shared: &'a Shared,
     connection: usize,
     towards: Towards,
-    /// Tells both directions.
+    /// Tells both directions that the connection is cut.
     cut: &'a watch::Sender<bool>,
 }
 
@@ -178,13 +180,13 @@ impl Line<'_> {
         while left > 0 {
             let read = tokio::select! {
                 biased;
-                // The sender lives as long as this.
+                // The sender outlives this, so the wait cannot fail.
                 _told = is_cut.wait_for(|cut| *cut) => break,
                 read = from.read(&mut piece) => read?,
             };
             tokio::select! {
                 _told = is_cut.wait_for(|cut| *cut) => break,
-                // The sender lives as long as the proxy.
+                // The sender lives as long as the proxy, so the wait cannot fail.
                 _told = silent.wait_for(|silent| !*silent) => {}
             }
             if read == 0 {
@@ -196,8 +198,8 @@ impl Line<'_> {
             left -= taken as u64;
         }
         self.cut.send_replace(true);
-        // Read on to the other side's end: an unread byte would turn the close into a reset, which takes away bytes that
-        // were forwarded before.
+        // Reads until the other side closes. An unread byte would turn the close into a reset, which discards bytes that
+        // were already forwarded.
         to.shutdown().await?;
         while from.read(&mut piece).await? > 0 {}
         Ok(())

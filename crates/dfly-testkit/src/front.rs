@@ -1,5 +1,5 @@
-//! The part of a master that recorded and scripted ones share: commands, session state, flow connections, and what a
-//! test may observe. Where a flow's bytes come from is behind [`Origin`].
+//! What recorded and scripted masters share: commands, session state, flow connections, and what a test may observe.
+//! [`Origin`] supplies the bytes of each flow.
 
 pub(crate) mod command;
 mod connection;
@@ -66,7 +66,7 @@ impl<O: Origin> std::fmt::Debug for Front<O> {
     }
 }
 
-/// Every connection's task lives in this task's set, so that aborting it ends them all.
+/// The tasks of all connections belong to this task's set, so aborting this task ends them all.
 async fn accept<O: Origin>(listener: TcpListener, shared: Arc<Shared<O>>) {
     let mut connections = JoinSet::new();
     loop {
@@ -82,7 +82,7 @@ async fn accept<O: Origin>(listener: TcpListener, shared: Arc<Shared<O>>) {
 }
 
 impl<O: Origin> Shared<O> {
-    /// The state. No lock is held across an await point.
+    /// Locks the state. The lock must not be held across an await point.
     pub(crate) fn lock(&self) -> MutexGuard<'_, State<O>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -92,7 +92,7 @@ impl<O: Origin> Shared<O> {
         self.version.send_modify(|version| *version = version.wrapping_add(1));
     }
 
-    /// Waits until `ready` gives a value; it is asked again after every change.
+    /// Waits until `ready` returns a value. It is called again after every change.
     pub(crate) async fn until<T>(&self, mut ready: impl FnMut(&mut State<O>) -> Option<T>) -> T {
         let mut version = self.version.subscribe();
         loop {
@@ -101,7 +101,7 @@ impl<O: Origin> Shared<O> {
                 return value;
             }
             if version.changed().await.is_err() {
-                // The sender lives in `self`, so this cannot happen; waiting for ever is the only answer left.
+                // The sender lives in `self`, so this cannot happen. If it did, there would be nothing to wait for.
                 std::future::pending::<()>().await;
             }
         }

@@ -1,6 +1,6 @@
-//! Where the records of a journal stream end and which LSN each leaves behind (protocol sections 3.3 and 3.4).
+//! Finds where the records of a journal stream end, and the LSN after each of them (protocol sections 3.3 and 3.4).
 //!
-//! Deliberately small and independent of the journal decoder: it finds borders, it does not understand commands.
+//! It is deliberately small and independent of the journal decoder. It finds boundaries and does not interpret commands.
 
 use bytes::Bytes;
 use dfly_wire::{Fault, Parsed, Step, commit, fixed, packed};
@@ -14,26 +14,26 @@ const EXEC: u64 = 12;
 const PING: u64 = 13;
 const LSN: u64 = 15;
 
-/// No recorded string is longer than this many bytes.
+/// The maximum length of a recorded string, in bytes.
 const STRING_LIMIT: usize = 64 << 20;
 
-/// A record that counts, and where it ends.
+/// A record that advances the LSN, and where it ends.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mark {
-    /// Offset of the first byte after the record, from the start of what was walked.
+    /// Offset of the first byte after the record, from the start of the journal.
     pub end: usize,
-    /// The LSN of the next record: what a replica acknowledges once this one is applied.
+    /// The LSN of the next record. A replica acknowledges it once this record is applied.
     pub next_lsn: u64,
 }
 
-/// A journal that was walked to its end.
+/// The result of a walk through a journal.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Walk {
-    /// One mark a counting record, in order.
+    /// One mark for each counting record, in order.
     pub marks: Vec<Mark>,
-    /// Command names and arguments of every COMMAND, in order.
+    /// The name and arguments of every command, in order.
     pub commands: Vec<Vec<Bytes>>,
-    /// Bytes after the last whole record: more than 0 when the stream was cut inside a record.
+    /// How many bytes follow the last whole record. More than 0 if the stream was cut inside a record.
     pub leftover: usize,
 }
 
@@ -48,7 +48,7 @@ impl Walk {
 #[derive(Debug, Error, Clone, PartialEq, Eq)]
 pub enum WalkError {
     /// The opcode is not one of protocol section 3.3.
-    #[error("journal opcode {opcode} at offset {offset}")]
+    #[error("unknown journal opcode {opcode} at offset {offset}")]
     Opcode {
         /// The opcode.
         opcode: u64,
@@ -63,7 +63,7 @@ pub enum WalkError {
         /// What is wrong there.
         source: Fault,
     },
-    /// The announced total length of a record is not the sum of its strings.
+    /// The announced total length of a record is not the sum of the lengths of its strings.
     #[error("record at offset {offset} announces {announced} bytes and holds {found}")]
     Total {
         /// The record's offset in bytes.

@@ -1,9 +1,10 @@
 //! Recorded and scripted Dragonfly masters, real Redis servers and comparisons, for tests and the demo.
 //!
-//! What it is: the other side of every boundary. [`RecordedMaster`] serves a recorded replication session over TCP as
-//! a master would, [`ScriptedMaster`] follows a [`Script`] whose outcome is known, [`RedisServer`] is a real Redis with its own
-//! port, [`RedisCluster`] several that form a cluster, [`RedisSentinels`] two that Sentinels watch over, [`CutProxy`] cuts connections behind a chosen byte, and [`compare()`] says where a Redis differs
-//! from what the recorded master held.
+//! What it is: the other side of every connection. [`RecordedMaster`] serves a recorded replication session over TCP, as a
+//! master would. [`ScriptedMaster`] follows a [`Script`] with a known result. [`RedisServer`] is a real Redis on its own
+//! port, [`RedisCluster`] is several of them that form a cluster, and [`RedisSentinels`] is two of them that Sentinels
+//! monitor. [`CutProxy`] cuts connections after a chosen byte. [`compare()`] reports where a Redis differs from what the
+//! recorded master held.
 //!
 //! What it is not: it shares no decoder with the code under test (only the primitives of `dfly-wire`), and it is not
 //! published.

@@ -1,4 +1,4 @@
-//! A recorded session served over TCP, as the master served it.
+//! Serves a recorded session over TCP, as the master served it.
 
 use std::sync::Arc;
 
@@ -11,8 +11,8 @@ use crate::front::{
 use crate::journal_walk::Mark;
 use crate::recording::{FlowRecording, Recording, SessionRecording};
 
-/// A master that answers as the recorded one did: the client's n-th session gets the recording's n-th session, and each
-/// flow carries the recorded bytes. It notes what the client acknowledges and where it breaks the protocol.
+/// A master that answers as the recorded one did. The client's n-th session gets the recording's n-th session, and each
+/// flow carries the recorded bytes. The master records what the client acknowledges and where it violates the protocol.
 ///
 /// It lives in the tokio runtime that started it and ends when it is dropped.
 #[derive(Debug)]
@@ -23,10 +23,10 @@ pub struct RecordedMaster {
 }
 
 impl RecordedMaster {
-    /// Starts to listen on a free port of 127.0.0.1. A recording that many masters serve is best shared by an `Arc`.
+    /// Starts to listen on a free port of 127.0.0.1. If several masters serve one recording, share it in an `Arc`.
     ///
     /// # Errors
-    /// No port can be had.
+    /// No port is available.
     pub async fn start(
         recording: impl Into<Arc<Recording>>,
         mut options: MasterOptions,
@@ -43,12 +43,12 @@ impl RecordedMaster {
         Ok(Self { front, recording, closer })
     }
 
-    /// What it serves.
+    /// The recording that it serves.
     pub fn recording(&self) -> &Recording {
         &self.recording
     }
 
-    /// Waits until every byte of every recorded session was sent and each flow's last ACK has reached its final LSN.
+    /// Waits until every byte of every recorded session has been sent, and each flow's last ACK has reached its final LSN.
     pub async fn finished(&self) {
         let recorded = self.recording.sessions.len();
         let all = |state: &mut State<RecordedOrigin>| {
@@ -110,7 +110,7 @@ impl Origin for RecordedOrigin {
             Some(last) => last + 1,
         };
         if next >= self.recording.sessions.len() {
-            let violation = Some(format!("session {session} is more than was recorded"));
+            let violation = Some(format!("session {session} was not recorded"));
             return Err(Refusal { reply: "ERR no more sessions are recorded", violation });
         }
         self.served.push(next);
@@ -123,8 +123,9 @@ impl Origin for RecordedOrigin {
         };
         if flow.partial && ask.lsn != flow.lsn {
             let (at, asked, recorded) = (ask.flow, ask.lsn, flow.lsn);
-            let violation =
-                Some(format!("flow {at} was recorded from LSN {recorded:?}, {asked:?} was asked for"));
+            let violation = Some(format!(
+                "flow {at} was recorded from LSN {recorded:?}, but the request names {asked:?}"
+            ));
             return Err(Refusal { reply: "ERR only the recorded LSN can be served", violation });
         }
         Ok(FlowGrant { partial: flow.partial, token: flow.token.clone() })
@@ -146,7 +147,8 @@ impl Origin for RecordedOrigin {
         flows.iter().map(|flow| flow.final_lsn).collect()
     }
 
-    /// Values were not recorded as a client would read them; whether a key was there at the end is known.
+    /// The recording does not have values in the form in which a client reads them. It only says whether a key existed at
+    /// the end.
     fn read(&self, db: u32, key: &[u8]) -> Result<Option<(Vec<u8>, i64)>, &'static str> {
         let there = self.recording.expected().iter().any(|row| row.db == db && row.key == key);
         if there { Err("ERR this master's values are not recorded") } else { Ok(None) }
@@ -158,7 +160,7 @@ impl Origin for RecordedOrigin {
 }
 
 fn second_part(flow: &FlowRecording) -> SecondPart {
-    // A partial flow has no first part, whatever the clock of the recording says.
+    // A partial flow has no first part, whatever the timestamps of the recording say.
     let base = if flow.partial { 0 } else { flow.first_len };
     SecondPart {
         bytes: flow.stream.get(base..).unwrap_or_default().to_vec(),

@@ -1,4 +1,4 @@
-//! Recorded replication sessions: what was said, by whom and when, and what the master held at the end.
+//! Recorded replication sessions: all bytes with their direction and time, and what the master held at the end.
 
 mod commands;
 mod expected;
@@ -26,7 +26,7 @@ pub use session::SessionRecording;
 pub struct Recording {
     /// Scenario, server version and flags.
     pub meta: Meta,
-    /// Every TCP connection, in the order in which they were opened.
+    /// All TCP connections, in the order in which they were opened.
     pub connections: Vec<Connection>,
     /// The replication sessions, in order; each is one control connection and its flows.
     pub sessions: Vec<SessionRecording>,
@@ -36,7 +36,7 @@ pub struct Recording {
 /// `meta.json`.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Meta {
-    /// The scenario's name, which is the folder's.
+    /// The scenario's name, which is also the folder's name.
     pub scenario: String,
     /// The server's release, such as `df-v1.40.1`.
     pub dragonfly_version: Vec<String>,
@@ -67,11 +67,11 @@ pub struct Connection {
 pub struct Chunk {
     /// Microseconds since the recording began.
     pub at_us: u64,
-    /// Which way the bytes went.
+    /// The direction of the bytes.
     pub direction: Direction,
     /// Where they start in the direction's file.
     pub offset: usize,
-    /// How many bytes.
+    /// How many bytes there are.
     pub len: usize,
 }
 
@@ -81,7 +81,7 @@ impl From<(u64, Direction, usize, usize)> for Chunk {
     }
 }
 
-/// Which way a chunk went.
+/// The direction of a chunk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 pub enum Direction {
     /// Replica to master.
@@ -109,8 +109,8 @@ pub enum RecordingError {
     /// A file is not part of the recording inside the binary.
     #[error("{0} is not part of the embedded recording")]
     NotEmbedded(String),
-    /// A JSON file is not as expected.
-    #[error("{file}, line {line}: not as expected")]
+    /// A JSON file does not have the expected form.
+    #[error("{file}, line {line}: not in the expected form")]
     Json {
         /// The file's name.
         file: String,
@@ -119,7 +119,7 @@ pub enum RecordingError {
         /// What is wrong.
         source: serde_json::Error,
     },
-    /// A row's value is not as its type demands.
+    /// A row's value does not have the form that its type requires.
     #[error("expected.jsonl, line {line}: {what}")]
     Value {
         /// The line, from 1.
@@ -127,7 +127,7 @@ pub enum RecordingError {
         /// What is wrong.
         what: String,
     },
-    /// The bytes do not follow the protocol as far as it is understood here.
+    /// The bytes do not follow the part of the protocol that this module knows.
     #[error("connection {connection}: {what}")]
     Protocol {
         /// The connection's number.
@@ -149,7 +149,7 @@ impl Recording {
     /// Loads the folder `dir`.
     ///
     /// # Errors
-    /// A file is missing or is not what `captures/README.md` describes.
+    /// A file is missing, or is not as `captures/README.md` describes it.
     pub fn load(dir: &Path) -> Result<Self, RecordingError> {
         Self::from_files(&Files::Dir(dir))
     }
@@ -157,7 +157,7 @@ impl Recording {
     /// The recording inside the binary: `journal-4shards`.
     ///
     /// # Errors
-    /// None in practice: the embedded files are checked by a test.
+    /// None in practice, because a test checks the embedded files.
     pub fn embedded() -> Result<Self, RecordingError> {
         Self::from_files(&Files::Embedded(files::JOURNAL_4SHARDS))
     }
@@ -173,7 +173,7 @@ impl Recording {
     /// The names of all recordings in this crate's `captures` folder, sorted.
     ///
     /// # Errors
-    /// The folder cannot be read: the program does not run in its source tree.
+    /// The folder cannot be read. This happens if the program does not run in its source tree.
     pub fn bundled_names() -> Result<Vec<String>, RecordingError> {
         let path = captures_dir();
         let entries =
@@ -192,13 +192,13 @@ impl Recording {
         &self.expected
     }
 
-    /// The password that the master asks for, from its flags.
+    /// The password that the master requires, according to its flags.
     pub fn password(&self) -> Option<&str> {
         self.meta.master_flags.iter().find_map(|flag| flag.strip_prefix("--requirepass="))
     }
 
-    /// Every key and argument of every journal record: keys outside this set came by the snapshot alone, so all
-    /// their times are the master's own.
+    /// Every key and argument of every journal record. Keys outside this set come from the snapshot alone, so all their
+    /// times are the master's own.
     pub fn journal_arguments(&self) -> BTreeSet<Bytes> {
         self.journal_commands().into_iter().flatten().collect()
     }

@@ -1,4 +1,4 @@
-//! A blocking RESP2 client, small enough to be trusted by comparisons and tests.
+//! A blocking RESP2 client, small enough for comparisons and tests to trust.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -7,13 +7,13 @@ use std::time::Duration;
 use bytes::Bytes;
 use thiserror::Error;
 
-/// How many commands of a pipeline are written before their replies are read.
+/// The maximum number of commands of a pipeline that are written before their replies are read.
 const PIPELINE: usize = 256;
 
-/// No reply may announce more than this many bytes or elements.
+/// The maximum number of bytes or elements that a reply may announce.
 const REPLY_LIMIT: i64 = 1 << 31;
 
-/// One reply. An error reply is a value: whether it is a failure is the caller's decision.
+/// One reply. An error reply is a value, because the caller decides whether it is a failure.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reply {
     /// `+text`
@@ -70,7 +70,7 @@ impl Reply {
     }
 }
 
-/// Why no reply could be had.
+/// Why there is no reply.
 #[derive(Debug, Error)]
 pub enum RedisError {
     /// The connection failed, timed out or was closed.
@@ -81,7 +81,7 @@ pub enum RedisError {
         /// Why.
         source: io::Error,
     },
-    /// The server answered with something that is not RESP2.
+    /// The server sent something that is not RESP2.
     #[error("not a RESP2 reply: {0:?}")]
     Malformed(String),
     /// A command that must succeed was refused.
@@ -92,8 +92,8 @@ pub enum RedisError {
         /// The error's text.
         reply: String,
     },
-    /// A reply has not the shape that the command promises.
-    #[error("{command} gave an unexpected reply")]
+    /// A reply does not have the form that the command promises.
+    #[error("{command} returned an unexpected reply")]
     Shape {
         /// The command's name.
         command: String,
@@ -108,7 +108,7 @@ pub struct RedisClient {
 }
 
 impl RedisClient {
-    /// Connects; every later read or write may take 30 seconds.
+    /// Connects. The timeout of every later read and write is 30 seconds.
     ///
     /// # Errors
     /// Nobody listens at `address`.
@@ -127,7 +127,7 @@ impl RedisClient {
     /// Runs one command.
     ///
     /// # Errors
-    /// The connection fails; an error reply is no error here.
+    /// The connection fails. An error reply is not an error here.
     pub fn command(&mut self, args: &[&[u8]]) -> Result<Reply, RedisError> {
         let mut out = Vec::new();
         encode(args, &mut out);
@@ -146,7 +146,7 @@ impl RedisClient {
         }
     }
 
-    /// Runs many commands and returns their replies in order; error replies stand among them.
+    /// Runs many commands and returns their replies in order, including error replies.
     ///
     /// # Errors
     /// The connection fails.
@@ -166,7 +166,7 @@ impl RedisClient {
         Ok(replies)
     }
 
-    /// Chooses the database of this connection.
+    /// Selects the database of this connection.
     ///
     /// # Errors
     /// The connection fails, or the server has no such database.

@@ -1,4 +1,5 @@
-//! A real cluster of one's own: servers of 127.0.0.1 formed into a cluster by their own commands, each ended with its owner.
+//! A real cluster for tests: servers on 127.0.0.1 that form a cluster by means of their own commands. They end with their
+//! owner.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
@@ -14,17 +15,18 @@ use crate::redis_client::{RedisClient, RedisError, Reply};
 use crate::redis_server::{RedisOptions, RedisServer, RedisServerError, ServerTls, free_port};
 use crate::value::CanonicalValue;
 
-/// Slots of a cluster.
+/// The number of slots of a cluster.
 const SLOTS: u16 = 16384;
 
-/// How often a cluster is asked before it counts as failed, and how long each wait is: 30 seconds at most.
+/// How many times a condition is checked before the cluster counts as failed, and the pause between checks. Together, 30
+/// seconds at most.
 const TRIES: u32 = 1500;
 const WAIT: Duration = Duration::from_millis(20);
 
-/// How many pairs of ports are tried for a node: another program may take a free one first.
+/// How many pairs of ports are tried for a node, because another program may take a free port first.
 const PORT_TRIES: u32 = 5;
 
-/// How many keys of a slot are moved at a time.
+/// How many keys of a slot are moved at once.
 const KEYS_AT_ONCE: usize = 100;
 
 /// How a cluster is started.
@@ -32,13 +34,13 @@ const KEYS_AT_ONCE: usize = 100;
 pub struct ClusterOptions {
     /// How many primaries share the slots, in ranges of about the same size.
     pub primaries: usize,
-    /// How many replicas each of them has.
+    /// How many replicas each primary has.
     pub replicas_per_primary: usize,
-    /// The program, a Redis 7.0 or later or a Valkey: a path, or a name that is looked up in `PATH`.
+    /// The program, which is Redis 7.0 or later, or Valkey: a path, or a name that is looked up in `PATH`.
     pub program: OsString,
-    /// After how many milliseconds without an answer a node counts as failed.
+    /// The time without a reply after which a node counts as failed, in milliseconds.
     pub node_timeout_ms: u32,
-    /// A port with TLS for every node, and TLS between them.
+    /// If set, every node has a TLS port, and the nodes use TLS among themselves.
     pub tls: Option<ServerTls>,
     /// Further arguments of every node.
     pub args: Vec<String>,
@@ -57,19 +59,19 @@ impl Default for ClusterOptions {
     }
 }
 
-/// Why there is no cluster, or not the one that was asked for.
+/// Why there is no cluster, or why it is not in the requested state.
 #[derive(Debug, Error)]
 pub enum ClusterError {
     /// A node cannot be started or stopped.
     #[error(transparent)]
     Server(#[from] RedisServerError),
-    /// A node does not answer, or refuses.
+    /// A node does not answer, or refuses a command.
     #[error(transparent)]
     Redis(#[from] RedisError),
-    /// The nodes do not come to agree.
-    #[error("the cluster did not come to this: {0}")]
+    /// The nodes did not reach a state in time.
+    #[error("the cluster did not reach this state in time: {0}")]
     Slow(&'static str),
-    /// There is no such node, or none that lives.
+    /// There is no such node, or it is dead.
     #[error("the cluster has no {0}")]
     Missing(String),
     /// A key is on two primaries.
@@ -77,8 +79,8 @@ pub enum ClusterError {
     Twice(String),
 }
 
-/// A running cluster. Nodes are numbered: the primaries of the start first, in the order of their slots, then the replicas
-/// of the first, of the second, and so on. Whoever owns what later is asked of the nodes.
+/// A running cluster. Nodes are numbered by their initial roles: first the primaries, in the order of their slots, then the
+/// replicas of the first primary, of the second, and so on. Methods ask the nodes for the current owners of slots.
 #[derive(Debug)]
 pub struct RedisCluster {
     nodes: Vec<Node>,
@@ -91,24 +93,24 @@ struct Node {
     id: String,
     bus_port: u16,
     is_alive: bool,
-    /// A slot that it owned when it was killed.
+    /// A slot that the node owned when it was killed.
     lost: Option<u16>,
 }
 
-/// A slot on its way from one node to another.
+/// A slot that is moving from one node to another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Migration {
     /// The slot.
     pub slot: u16,
-    /// The node that owns it until the end.
+    /// The node that owns the slot until the end.
     pub from: usize,
-    /// The node that will.
+    /// The node that owns it after that.
     pub to: usize,
 }
 
 impl RedisCluster {
-    /// Starts the nodes and waits until each of them serves and knows all others. It takes some three seconds, of which a
-    /// new primary waits two by itself before it serves.
+    /// Starts the nodes and waits until each of them serves and knows all others. This takes about three seconds, because a
+    /// new primary waits for two seconds before it serves.
     ///
     /// # Errors
     /// [`ClusterError`].
@@ -126,7 +128,7 @@ impl RedisCluster {
     fn give_slots(&self) -> Result<(), ClusterError> {
         for (i, node) in self.nodes.iter().enumerate() {
             let mut client = node.server.client()?;
-            // Epochs of their own spare the nodes a slow agreement.
+            // Distinct epochs spare the nodes a slow agreement.
             run(&mut client, &format!("CLUSTER SET-CONFIG-EPOCH {}", i + 1))?;
             if i < self.primaries {
                 let edge = |i| usize::from(SLOTS) * i / self.primaries;
@@ -136,7 +138,7 @@ impl RedisCluster {
         Ok(())
     }
 
-    /// Every node meets every other, for hearsay is slow.
+    /// Introduces every node to every other one directly, because gossip is slow.
     fn introduce(&self) -> Result<(), ClusterError> {
         for (i, node) in self.nodes.iter().enumerate() {
             let mut client = node.server.client()?;
@@ -146,7 +148,7 @@ impl RedisCluster {
             }
         }
         self.wait_until("every node knows all others", |cluster| {
-            // A node that is only being met goes by another name.
+            // A node has a temporary name until the handshake with it is complete.
             cluster.all_alive(|client| {
                 let known = run(client, "CLUSTER NODES")?;
                 Ok(cluster.nodes.iter().all(|node| known.contains(&node.id)))
@@ -163,12 +165,12 @@ impl RedisCluster {
         Ok(())
     }
 
-    /// How many nodes there are, dead ones included.
+    /// How many nodes there are, including dead ones.
     pub fn len(&self) -> usize {
         self.nodes.len()
     }
 
-    /// Whether there is no node.
+    /// Whether there are no nodes.
     pub fn is_empty(&self) -> bool {
         self.nodes.is_empty()
     }
@@ -205,7 +207,7 @@ impl RedisCluster {
         self.client(self.owner(self.slot(key)?)?)
     }
 
-    /// The slot of `key`, in the words of a node.
+    /// The slot of `key`, according to a node.
     ///
     /// # Errors
     /// [`ClusterError`].
@@ -215,7 +217,7 @@ impl RedisCluster {
         slot.ok_or_else(|| shape("CLUSTER KEYSLOT").into())
     }
 
-    /// The node that owns `slot`, in the words of the first that lives.
+    /// The node that owns `slot`, according to the first live node.
     ///
     /// # Errors
     /// [`ClusterError`].
@@ -227,7 +229,7 @@ impl RedisCluster {
         found.ok_or_else(|| ClusterError::Missing(format!("owner of slot {slot}")))
     }
 
-    /// Everything that the primaries hold. Not for clusters with a slot on its way.
+    /// Everything that the primaries hold. Do not use this while a slot is moving.
     ///
     /// # Errors
     /// [`ClusterError`].
@@ -247,7 +249,7 @@ impl RedisCluster {
         Ok(all)
     }
 
-    /// As [`compare`], with what the primaries hold together. Not for clusters with a slot on its way.
+    /// Like [`compare`], with everything that the primaries hold. Do not use this while a slot is moving.
     ///
     /// # Errors
     /// [`ClusterError`].
@@ -270,8 +272,8 @@ impl RedisCluster {
         Ok(result)
     }
 
-    /// Sets a slot on its way to node `to`: keys that its owner does not have are asked for there (`ASK`), and nothing is
-    /// moved yet. Until [`finish_migration`](Self::finish_migration), for as long as a test likes.
+    /// Starts to move a slot to node `to`. No keys are moved yet, but the owner redirects requests for keys that it does
+    /// not have (`ASK`). This state lasts until [`finish_migration`](Self::finish_migration).
     ///
     /// # Errors
     /// [`ClusterError`].
@@ -283,7 +285,7 @@ impl RedisCluster {
         Ok(Migration { slot, from, to })
     }
 
-    /// Moves up to `count` keys of a slot that is on its way; gives how many there were.
+    /// Moves up to `count` keys of a slot that is moving. Returns how many were moved.
     ///
     /// # Errors
     /// [`ClusterError`].
@@ -304,14 +306,14 @@ impl RedisCluster {
         Ok(keys.len())
     }
 
-    /// Moves the keys that are left, and gives the slot to its new owner; every node that lives knows it then.
+    /// Moves the remaining keys, gives the slot to its new owner, and waits until every live node knows that.
     ///
     /// # Errors
     /// [`ClusterError`].
     pub fn finish_migration(&self, migration: Migration) -> Result<(), ClusterError> {
         while self.move_keys(migration, KEYS_AT_ONCE)? > 0 {}
         let command = format!("CLUSTER SETSLOT {} NODE {}", migration.slot, self.id(migration.to)?);
-        // The new owner first: a cluster never is without one.
+        // The new owner comes first, so that the slot always has an owner.
         for i in [migration.to, migration.from] {
             run(&mut self.client(i)?, &command)?;
         }
@@ -326,7 +328,7 @@ impl RedisCluster {
         })
     }
 
-    /// Moves a slot to node `to`, with all its keys.
+    /// Moves a slot with all its keys to node `to`.
     ///
     /// # Errors
     /// [`ClusterError`].
@@ -334,8 +336,8 @@ impl RedisCluster {
         self.finish_migration(self.begin_migration(slot, to)?)
     }
 
-    /// Moves a slot to the primary that comes next, slowly: for `pause` each it has all of its keys here, then some here and
-    /// some there, so that commands meet ASK and TRYAGAIN.
+    /// Moves a slot slowly to the next primary. With a `pause` after each step, first none and then some of its keys are at
+    /// the new owner, so that commands meet ASK and TRYAGAIN.
     ///
     /// # Errors
     /// [`ClusterError`].
@@ -356,7 +358,7 @@ impl RedisCluster {
         self.finish_migration(migration)
     }
 
-    /// Kills node `i` (`SIGKILL`) and waits until it is gone.
+    /// Kills node `i` (`SIGKILL`) and waits until its process has ended.
     ///
     /// # Errors
     /// [`ClusterError`].
@@ -369,7 +371,7 @@ impl RedisCluster {
         Ok(node.server.kill()?)
     }
 
-    /// Starts node `i` again: with its place in the cluster, without its keys.
+    /// Starts node `i` again. It keeps its place in the cluster, but not its keys.
     ///
     /// # Errors
     /// [`ClusterError`].
@@ -380,8 +382,8 @@ impl RedisCluster {
         Ok(())
     }
 
-    /// Waits until another node owns the slots of the primary `i`, which was killed, and every node that lives serves;
-    /// gives the new owner.
+    /// Waits until another node owns the slots of the killed primary `i`, and every live node serves. Returns the new
+    /// owner.
     ///
     /// # Errors
     /// [`ClusterError`].
@@ -397,7 +399,7 @@ impl RedisCluster {
         self.owner(lost)
     }
 
-    /// Waits until every node that lives serves: one that was started again takes two seconds.
+    /// Waits until every live node serves. A restarted node takes two seconds.
     ///
     /// # Errors
     /// [`ClusterError`].
@@ -405,7 +407,7 @@ impl RedisCluster {
         self.wait_until("every node serves", |cluster| cluster.all_alive(serves))
     }
 
-    /// Whether every node that lives serves, and every replica has its primary's data.
+    /// Whether every live node serves, and every replica has its primary's data.
     fn is_whole(&self) -> Result<bool, ClusterError> {
         Ok(self.all_alive(serves)?
             && self.all_alive(|client| {
@@ -449,15 +451,15 @@ impl RedisCluster {
         self.nodes.get(i).ok_or_else(|| ClusterError::Missing(format!("node {i}")))
     }
 
-    /// A connection to the first node that lives.
+    /// A connection to the first live node.
     fn any(&self) -> Result<RedisClient, ClusterError> {
         let alive = self.nodes.iter().find(|node| node.is_alive);
-        let alive = alive.ok_or_else(|| ClusterError::Missing("node that lives".to_owned()))?;
+        let alive = alive.ok_or_else(|| ClusterError::Missing("live node".to_owned()))?;
         Ok(alive.server.client()?)
     }
 }
 
-/// Starts a node with a port of its own for the other nodes, which the server would else derive from the first one.
+/// Starts a node with a free port for the cluster bus. Otherwise, the server would derive that port from its first one.
 fn start_node(options: &ClusterOptions) -> Result<Node, ClusterError> {
     let mut tries = 0;
     loop {
@@ -483,7 +485,7 @@ fn start_node(options: &ClusterOptions) -> Result<Node, ClusterError> {
     }
 }
 
-/// Runs a command of words that must not be refused; gives the text of its reply.
+/// Runs a command, given as words, that must not be refused. Returns the text of its reply.
 fn run(client: &mut RedisClient, line: &str) -> Result<String, ClusterError> {
     let words: Vec<&[u8]> = line.split(' ').map(str::as_bytes).collect();
     let reply = client.expect(&words)?;
@@ -498,7 +500,7 @@ fn shape(command: &str) -> RedisError {
     RedisError::Shape { command: command.to_owned() }
 }
 
-/// Ranges of slots with the ports of their owners, as a node knows them.
+/// The ranges of slots with the ports of their owners, according to a node.
 fn owners(client: &mut RedisClient) -> Result<Vec<(u16, u16, u16)>, ClusterError> {
     let reply = client.expect(&[b"CLUSTER", b"SLOTS"])?;
     let number = |reply: &Reply| reply.int().and_then(|number| u16::try_from(number).ok());

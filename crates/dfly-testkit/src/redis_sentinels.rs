@@ -1,4 +1,4 @@
-//! A primary and its replica, and Sentinels that watch over them and promote the replica when the primary is gone.
+//! A primary and its replica, and Sentinels that monitor them and promote the replica when the primary fails.
 
 use std::net::SocketAddr;
 use std::thread;
@@ -12,23 +12,24 @@ use crate::redis_server::{Flavor, RedisOptions, RedisServer, RedisServerError, S
 /// The name of the service.
 const SERVICE: &str = "orders";
 
-/// After how many milliseconds without an answer the primary counts as gone.
+/// The time without a reply after which the primary counts as down, in milliseconds.
 const DOWN_AFTER_MS: u32 = 500;
 
-/// How often Sentinels are asked before they count as failed, and how long each wait is: 30 seconds at most.
+/// How many times a condition is checked before the Sentinels count as failed, and the pause between checks. Together, 30
+/// seconds at most.
 const TRIES: u32 = 1500;
 const WAIT: Duration = Duration::from_millis(20);
 
 /// How servers and Sentinels are started.
 #[derive(Debug, Clone)]
 pub struct SentinelOptions {
-    /// How many Sentinels there are; a majority of them has to live for a fail-over.
+    /// How many Sentinels there are. A fail-over needs a majority of them.
     pub sentinels: usize,
     /// The password of the servers.
     pub password: Option<String>,
     /// The password of the Sentinels.
     pub sentinel_password: Option<String>,
-    /// A port with TLS for all of them, and TLS between them; the Sentinels name that port then.
+    /// If set, all processes have a TLS port and use TLS among themselves. The Sentinels then name the TLS port.
     pub tls: Option<ServerTls>,
 }
 
@@ -44,27 +45,28 @@ pub enum SentinelError {
     /// A process cannot be started or stopped.
     #[error(transparent)]
     Server(#[from] RedisServerError),
-    /// One of them does not answer, or refuses.
+    /// One of the processes does not answer, or refuses a command.
     #[error(transparent)]
     Redis(#[from] RedisError),
-    /// They do not come to agree.
-    #[error("the sentinels did not come to this: {0}")]
+    /// The Sentinels did not reach a state in time.
+    #[error("the sentinels did not reach this state in time: {0}")]
     Slow(&'static str),
 }
 
-/// Two servers and their Sentinels, all on 127.0.0.1, each ended with this.
+/// Two servers and their Sentinels, all on 127.0.0.1. They end when this is dropped.
 #[derive(Debug)]
 pub struct RedisSentinels {
-    /// The primary of the start.
+    /// The initial primary.
     pub first: RedisServer,
     /// Its replica.
     pub second: RedisServer,
-    /// Who watches over them.
+    /// The Sentinels that monitor them.
     pub sentinels: Vec<RedisServer>,
 }
 
 impl RedisSentinels {
-    /// Starts everything and waits until the replica follows and every Sentinel knows it and the other Sentinels.
+    /// Starts all processes and waits until the replica follows the primary, and every Sentinel knows the replica and the
+    /// other Sentinels.
     ///
     /// # Errors
     /// [`SentinelError`].
@@ -102,13 +104,13 @@ impl RedisSentinels {
         SERVICE
     }
 
-    /// Where the Sentinels are: `127.0.0.1:port,127.0.0.1:port`.
+    /// The addresses of the Sentinels: `127.0.0.1:port,127.0.0.1:port`.
     pub fn addresses(&self) -> String {
         let addresses = self.sentinels.iter().map(|sentinel| address(sentinel).to_string());
         addresses.collect::<Vec<_>>().join(",")
     }
 
-    /// Kills the first primary (`SIGKILL`) and waits until every Sentinel names the second, which takes writes then.
+    /// Kills the first server (`SIGKILL`) and waits until the second is the primary and every Sentinel names it.
     ///
     /// # Errors
     /// [`SentinelError`].
@@ -129,7 +131,8 @@ impl RedisSentinels {
         Ok(true)
     }
 
-    /// Clients are cut off while a replica is promoted, so a failed question is asked again.
+    /// Waits until `holds` returns true. It is retried if it fails, because clients are disconnected while a replica is
+    /// promoted.
     fn wait_until(
         &self,
         what: &'static str,
@@ -148,7 +151,7 @@ impl RedisSentinels {
     }
 }
 
-/// Where clients and the others reach it.
+/// The address at which clients and the other processes reach it.
 fn address(server: &RedisServer) -> SocketAddr {
     server.tls_address().unwrap_or(server.address())
 }

@@ -1,4 +1,5 @@
-//! A real server of one's own, a Redis or a Dragonfly: a free port of 127.0.0.1, no files outside a temporary folder, ended with its owner.
+//! A real server for tests, a Redis or a Dragonfly. It listens on a free port of 127.0.0.1, writes only to a temporary
+//! folder, and ends with its owner.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -23,11 +24,12 @@ const LOG: &str = "server.log";
 /// A Sentinel's configuration, in its folder.
 const SENTINEL_FILE: &str = "sentinel.conf";
 
-/// How often a starting server is asked before it counts as failed, and how long each wait is: 10 seconds at most.
+/// How many times a starting server is checked before it counts as failed, and the pause between checks. Together, 10
+/// seconds at most.
 const STARTUP_TRIES: u32 = 1000;
 const STARTUP_WAIT: Duration = Duration::from_millis(10);
 
-/// How many ports are tried before giving up: another program may take a free one first.
+/// How many ports are tried, because another program may take a free port first.
 const PORT_TRIES: u32 = 5;
 
 /// Which flags a server understands.
@@ -42,16 +44,16 @@ pub enum Flavor {
     Dragonfly,
 }
 
-/// A port with TLS beside the one without. Files are PEM.
+/// A TLS port, in addition to the plain one. Files are PEM.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServerTls {
-    /// What is shown to clients.
+    /// The certificate that the server presents.
     pub cert: PathBuf,
     /// The key of `cert`.
     pub key: PathBuf,
-    /// Whose certificates are trusted.
+    /// The authority whose certificates the server trusts.
     pub ca: PathBuf,
-    /// Whether clients must show a certificate.
+    /// Whether clients must present a certificate.
     pub asks_clients: bool,
 }
 
@@ -64,11 +66,11 @@ pub struct RedisOptions {
     pub program: OsString,
     /// The password of the default user.
     pub requirepass: Option<String>,
-    /// Whether an append-only file is kept (in the server's temporary folder).
+    /// Whether the server writes an append-only file (in its temporary folder).
     pub append_only: bool,
     /// Whether the `DEBUG` command is allowed (Redis 7.0 and later).
     pub debug_command: bool,
-    /// A port with TLS (Redis and Sentinel).
+    /// The TLS port (Redis and Sentinel).
     pub tls: Option<ServerTls>,
     /// Further arguments, such as `["--maxmemory", "10mb"]`.
     pub args: Vec<String>,
@@ -107,7 +109,7 @@ pub enum RedisServerError {
         /// Why.
         source: io::Error,
     },
-    /// It ended at once, or never answered PING.
+    /// It ended immediately, or never answered PING.
     #[error("{program} did not come up; its last output: {output}")]
     NotUp {
         /// The program.
@@ -115,8 +117,8 @@ pub enum RedisServerError {
         /// The end of its log.
         output: String,
     },
-    /// Its folder or port cannot be had.
-    #[error("no place for a server")]
+    /// Its folder, port or process cannot be prepared.
+    #[error("cannot prepare the server's folder, port or process")]
     Place(#[source] io::Error),
     /// A signal could not be sent.
     #[error("cannot signal the server")]
@@ -194,8 +196,8 @@ impl RedisServer {
         connect(&self.options, self.ports.plain)
     }
 
-    /// Stops the process where it stands (`SIGSTOP`): connections stay open and nothing is answered. It has stopped
-    /// when this returns.
+    /// Stops the process (`SIGSTOP`): connections stay open, but nothing is answered. The process has stopped when this
+    /// returns.
     ///
     /// # Errors
     /// The process is gone.
@@ -207,7 +209,7 @@ impl RedisServer {
         stopped.map(|_status| ()).map_err(|e| RedisServerError::Signal(e.into()))
     }
 
-    /// Lets a paused server go on (`SIGCONT`).
+    /// Continues a paused server (`SIGCONT`).
     ///
     /// # Errors
     /// The process is gone.
@@ -215,12 +217,12 @@ impl RedisServer {
         self.signal(Signal::CONT)
     }
 
-    /// Kills the server (`SIGKILL`) and waits until it is gone. What it did not write is lost.
+    /// Kills the server (`SIGKILL`) and waits until its process has ended. Data that it has not written to disk is lost.
     ///
     /// # Errors
     /// The process cannot be waited for.
     pub fn kill(&mut self) -> Result<(), RedisServerError> {
-        // A process that has ended already cannot be killed, and need not be.
+        // A process that has already ended cannot be killed, so an error does not matter.
         let _already_gone = self.child.kill().is_err();
         self.child.wait().map(|_status| ()).map_err(RedisServerError::Signal)
     }
@@ -246,11 +248,11 @@ impl Drop for RedisServer {
     }
 }
 
-/// Where servers listen: below the ports that a system gives to connections, so that none of them takes the port of a server
-/// that starts again; and so that the port of a cluster's bus, 10,000 higher, is below them too.
+/// The ports of servers. They are below the ephemeral ports, so that no outgoing connection takes the port of a server that
+/// restarts. The same holds for the port of a cluster's bus, which is 10,000 higher.
 const PORTS: Range<u16> = 11_000..22_000;
 
-/// A port that nobody listens on just now.
+/// A port on which nobody is listening at the moment.
 pub(crate) fn free_port() -> io::Result<u16> {
     let chance = RandomState::new();
     let mut tries = 0u32;
@@ -325,7 +327,8 @@ fn tls_arguments(tls: &ServerTls, port: u16) -> [OsString; 10] {
     ]
 }
 
-/// A Sentinel writes into its configuration file, so one that starts again finds it as it left it.
+/// Writes a Sentinel's configuration file, unless it exists. A Sentinel stores its state in this file, so a restarted one
+/// must find it as it left it.
 fn write_sentinel_file(options: &RedisOptions, dir: &Path) -> io::Result<()> {
     let path = dir.join(SENTINEL_FILE);
     if options.flavor != Flavor::Sentinel || path.exists() {
@@ -359,8 +362,8 @@ fn launch(options: &RedisOptions, ports: Ports, dir: &Path) -> Result<Child, Red
     Err(RedisServerError::NotUp { program, output: log_of(dir) })
 }
 
-/// Whether it serves; while it loads its files it answers, but does not. Another server may have been quicker to take the
-/// port: a Redis tells which process it is.
+/// Whether the server serves. While it loads its files, it answers but does not serve. Another server may have taken the
+/// port first, so the process id of a Redis is checked.
 fn answers(options: &RedisOptions, port: u16, pid: u32) -> bool {
     let serves = |mut client: RedisClient| -> Result<bool, RedisError> {
         let pong = client.command(&[b"PING"])?;

@@ -1,10 +1,10 @@
-//! Slots that move, for as long as somebody writes to them.
+//! Moves slots in the background while a test writes to them.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
 
-/// Does one thing again and again, on a thread of its own, until it is ended.
+/// Repeats one step on its own thread until it is ended.
 #[derive(Debug)]
 pub struct Resharding {
     end: Arc<AtomicBool>,
@@ -13,7 +13,8 @@ pub struct Resharding {
 }
 
 impl Resharding {
-    /// Calls `step` with the number of the round, from 0 on: to move a slot, say. It is let come to its end.
+    /// Calls `step` repeatedly, with the number of the round from 0 on. A step moves a slot, for example, and is never
+    /// interrupted.
     pub fn start(mut step: impl FnMut(usize) + Send + 'static) -> Self {
         let (end, rounds) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
         let (ended, count) = (Arc::clone(&end), Arc::clone(&rounds));
@@ -26,10 +27,10 @@ impl Resharding {
         Self { end, rounds, task }
     }
 
-    /// Ends it; gives how many rounds there were.
+    /// Ends the thread after the current step. Returns the number of rounds.
     ///
     /// # Panics
-    /// If a step has.
+    /// If a step has panicked.
     pub fn end(self) -> usize {
         self.end.store(true, Ordering::Release);
         if let Err(panic) = self.task.join() {

@@ -1,6 +1,6 @@
-//! Scripts: operations from which snapshots and journals are made, and a model of what must result.
+//! Scripts: operations from which snapshots and journals are generated, and a model of the expected result.
 //!
-//! A recording cannot hold every case; a script can be written for the one that matters, or generated.
+//! A recording cannot cover every case. A script can be written for a specific case, or generated.
 
 mod entry;
 mod journal;
@@ -42,11 +42,11 @@ pub struct Script {
     pub shards: usize,
     /// How the snapshot is written.
     pub style: SnapshotStyle,
-    /// How many records of each shard can be asked for again.
+    /// How many records of each shard the backlog holds.
     pub backlog: usize,
-    /// How partial synchronisation goes on after FLOW.
+    /// How partial synchronisation continues after FLOW.
     pub partial: PartialForm,
-    /// An LSN record follows the first record of a stream and then every so many.
+    /// An LSN record follows the first record of a stream, and then every `lsn_every` records.
     pub lsn_every: usize,
     pub(crate) model: Model,
     pub(crate) during: Vec<Op>,
@@ -79,29 +79,29 @@ impl Script {
         self
     }
 
-    /// Keeps this many records of each shard.
+    /// Keeps this many records of each shard in the backlog.
     #[must_use]
     pub fn backlog(mut self, records: usize) -> Self {
         self.backlog = records;
         self
     }
 
-    /// Goes on in this way after a PARTIAL answer.
+    /// Continues in this way after a PARTIAL reply.
     #[must_use]
     pub fn partial(mut self, form: PartialForm) -> Self {
         self.partial = form;
         self
     }
 
-    /// Puts a value there before the sync: anything that the snapshot can hold, such as streams with groups.
+    /// Stores an entry before the sync: anything that the snapshot can hold, such as a stream with groups.
     #[must_use]
     pub fn plant(mut self, db: u32, key: impl Into<Bytes>, entry: Entry) -> Self {
         self.model.plant(db, key, entry);
         self
     }
 
-    /// Runs an operation before the sync: the snapshot shows what it left. An operation that is refused makes
-    /// starting the master fail.
+    /// Runs an operation before the sync, so that the snapshot holds its result. If the operation is refused, the master
+    /// does not start.
     #[must_use]
     pub fn before(mut self, op: impl Into<Op>) -> Self {
         let op = op.into();
@@ -111,8 +111,8 @@ impl Script {
         self
     }
 
-    /// Runs an operation during the full sync: a journal blob among the snapshot's entries. The entries of its keys
-    /// come before it, others before or after it.
+    /// Runs an operation during the full sync: a journal blob among the snapshot's entries. The entries of its keys come
+    /// before it; other entries come before or after it.
     #[must_use]
     pub fn during(mut self, op: impl Into<Op>) -> Self {
         self.during.push(op.into());

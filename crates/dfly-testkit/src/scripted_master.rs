@@ -1,4 +1,4 @@
-//! A master that follows a script and goes on living: operations may be applied while a replica is connected.
+//! A master that follows a script. More operations may be applied while a replica is connected.
 
 mod origin;
 
@@ -14,7 +14,7 @@ use crate::script::{Lsns, Op, OpError, Record, Script};
 use crate::value::CanonicalValue;
 use origin::ScriptedOrigin;
 
-/// A Dragonfly master made of a [`Script`]. What it holds is known at every moment, so a test can compare.
+/// A Dragonfly master made from a [`Script`]. Its data is known at every moment, so that a test can compare.
 ///
 /// It lives in the tokio runtime that started it and ends when it is dropped.
 #[derive(Debug)]
@@ -33,7 +33,7 @@ pub enum ScriptError {
         /// Why.
         source: OpError,
     },
-    /// No port can be had.
+    /// No port is available.
     #[error("cannot listen")]
     Listen(#[source] std::io::Error),
 }
@@ -42,7 +42,7 @@ impl ScriptedMaster {
     /// Starts to listen on a free port of 127.0.0.1.
     ///
     /// # Errors
-    /// An operation of the script is refused by the model (all of them are tried), or no port can be had.
+    /// The model refuses an operation of the script (all of them are tried), or no port is available.
     pub async fn start(script: Script, options: MasterOptions) -> Result<Self, ScriptError> {
         if let Some((op, source)) = script.refused {
             return Err(ScriptError::Refused { op, source });
@@ -56,10 +56,10 @@ impl ScriptedMaster {
         Ok(Self { front })
     }
 
-    /// Runs an operation now. It reaches every session that has come far enough, and the backlog.
+    /// Runs an operation now. Its records go to the newest session, if that has begun its sync, and to the backlog.
     ///
     /// # Errors
-    /// The model refuses it; then it is not logged either.
+    /// The model refuses the operation. It is not logged then.
     pub fn apply(&self, op: impl Into<Op>) -> Result<(), OpError> {
         let mut state = self.front.shared.lock();
         let records = state.origin.execute(&op.into())?;
@@ -72,7 +72,7 @@ impl ScriptedMaster {
     /// Runs operations at a steady rate. Returns when the last one has run.
     ///
     /// # Errors
-    /// The first that is refused; those after it do not run.
+    /// The error of the first operation that is refused. Those after it do not run.
     pub async fn apply_paced(
         &self,
         ops: impl IntoIterator<Item = Op>,
@@ -95,14 +95,14 @@ impl ScriptedMaster {
         self.front.shared.changed();
     }
 
-    /// Ends every session and goes on as a restarted master does: another replication id, LSNs from 1, no backlog.
-    /// What it holds stays.
+    /// Ends every session and continues like a restarted master: it has another replication id, LSNs from 1 and no backlog.
+    /// Its data stays.
     pub fn restart(&self) {
         self.renew(ScriptedOrigin::restart);
     }
 
-    /// Ends every session and goes on as a promoted replica does: another replication id, but the LSNs and the
-    /// backlog of before, and it remembers whom it followed.
+    /// Ends every session and continues like a promoted replica: it has another replication id, but keeps its LSNs and
+    /// backlog, and it remembers which master it followed.
     pub fn fail_over(&self) {
         self.renew(ScriptedOrigin::fail_over);
     }
@@ -122,17 +122,17 @@ impl ScriptedMaster {
         self.front.shared.lock().origin.repl_id()
     }
 
-    /// The LSN that the next record of each shard will get: what a replica that is up to date has acknowledged.
+    /// The LSN of the next record of each shard. An up-to-date replica has acknowledged it.
     pub fn lsns(&self) -> Vec<u64> {
         self.front.shared.lock().origin.next_lsns()
     }
 
-    /// Everything it holds now, in the form in which a Redis is read.
+    /// Everything that it holds now, in the form in which a Redis is read.
     pub fn keyspace(&self) -> BTreeMap<(u32, Bytes), CanonicalValue> {
         self.front.shared.lock().origin.script().model().keyspace()
     }
 
-    /// Everything it holds now, as rows to compare a Redis with.
+    /// Everything that it holds now, as rows to compare with a Redis.
     pub fn rows(&self) -> Vec<Row> {
         self.front.shared.lock().origin.script().model().rows()
     }
@@ -146,8 +146,8 @@ impl ScriptedMaster {
         self.front.shared.until(stable).await;
     }
 
-    /// Waits until the newest session is in stable sync, everything was sent, and each flow's last ACK is the
-    /// shard's LSN.
+    /// Waits until the newest session is in stable sync, everything has been sent, and each flow's last ACK is the shard's
+    /// LSN.
     pub async fn caught_up(&self) {
         let caught_up = |state: &mut State<ScriptedOrigin>| {
             let last = state.sessions.len().checked_sub(1)?;
@@ -180,7 +180,7 @@ fn send(state: &mut State<ScriptedOrigin>, records: &[Record]) {
     }
 }
 
-/// Joins records into a journal stream with its LSN records; ends of records come with it.
+/// Joins records into a journal stream with its LSN records. Also returns where the records end.
 fn stream_of<'a>(
     records: impl Iterator<Item = &'a Record>,
     lsns: &mut Lsns,

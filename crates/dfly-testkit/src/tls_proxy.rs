@@ -1,4 +1,4 @@
-//! TLS in front of a server that has none.
+//! A TLS proxy for a server without TLS.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -17,7 +17,8 @@ use tokio_rustls::rustls::{RootCertStore, ServerConfig};
 
 use crate::redis_server::ServerTls;
 
-/// Takes connections with TLS and hands on what they carry. It ends when this is dropped.
+/// Accepts TLS connections and forwards their content to a server. It stops accepting when it is dropped; open connections
+/// continue.
 #[derive(Debug)]
 pub struct TlsProxy {
     address: SocketAddr,
@@ -25,10 +26,10 @@ pub struct TlsProxy {
 }
 
 impl TlsProxy {
-    /// In front of the server at `towards`.
+    /// Starts a proxy for the server at `towards`.
     ///
     /// # Errors
-    /// The certificates cannot be used, or there is no port.
+    /// The certificates cannot be used, or no port is available.
     pub async fn start(tls: &ServerTls, towards: SocketAddr) -> io::Result<Self> {
         let acceptor = TlsAcceptor::from(Arc::new(config(tls).map_err(io::Error::other)?));
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
@@ -53,7 +54,7 @@ impl Drop for TlsProxy {
     }
 }
 
-/// Until either side closes. Whoever is refused is told by TLS itself.
+/// Forwards both directions until both have ended. A client that is refused gets a TLS alert.
 async fn carry(acceptor: TlsAcceptor, stream: TcpStream, towards: SocketAddr) -> io::Result<()> {
     let mut inside = TcpStream::connect(towards).await?;
     let mut outside = acceptor.accept(stream).await?;

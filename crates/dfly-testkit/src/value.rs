@@ -16,7 +16,7 @@ pub use stream::{Consumer, Group, Pending, StreamInfo, StreamValue};
 pub struct CanonicalValue {
     /// The value.
     pub value: Value,
-    /// When the key expires, in Unix milliseconds; -1: never.
+    /// When the key expires, in Unix milliseconds; -1 for never.
     pub expire_at_ms: i64,
 }
 
@@ -37,14 +37,14 @@ pub enum Value {
     Stream(Box<StreamValue>),
     /// A JSON document's text.
     Json(Bytes),
-    /// A type that is not read: the name that `TYPE` gives.
+    /// A type that is not read, by the name that `TYPE` returns.
     Other(String),
     /// There is no such key.
     None,
 }
 
-/// A sorted set's score. Two scores are equal when they are the same number, so -0 equals 0: a Redis keeps small
-/// sorted sets as text and integers, where a zero has no sign.
+/// A sorted set's score. Two scores are equal if they are the same number, so -0 equals 0. A Redis stores small sorted sets
+/// as text and integers, where zero has no sign.
 #[derive(Debug, Clone, Copy, PartialEq, PartialOrd)]
 pub struct Score(pub f64);
 
@@ -55,7 +55,7 @@ impl fmt::Display for Score {
 }
 
 impl Value {
-    /// The name that `TYPE` gives to such a value.
+    /// The name that `TYPE` returns for such a value.
     pub fn type_name(&self) -> &str {
         match self {
             Self::String(_) => "string",
@@ -76,7 +76,7 @@ impl Value {
     }
 }
 
-/// The commands that read the whole of `key`, given its type; none for types that are not read.
+/// The commands that read the whole value of `key`, given its type. Empty for types that are not read.
 pub(crate) fn read_commands(kind: &str, key: &Bytes) -> Vec<Vec<Bytes>> {
     let command = |words: &[&'static str], tail: &[&'static str]| {
         let statics =
@@ -96,7 +96,7 @@ pub(crate) fn read_commands(kind: &str, key: &Bytes) -> Vec<Vec<Bytes>> {
     }
 }
 
-/// The value that the replies to [`read_commands`] describe; none if they have not the expected shape.
+/// The value that the replies to [`read_commands`] describe. `None` if they do not have the expected form.
 pub(crate) fn from_replies(kind: &str, replies: &[Reply]) -> Option<Value> {
     let first = replies.first();
     Some(match kind {

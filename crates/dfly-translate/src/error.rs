@@ -6,7 +6,7 @@ use thiserror::Error;
 
 use crate::policy::Loss;
 
-/// Why a value or record has no commands.
+/// Why a value or record cannot be translated.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum TranslateError {
@@ -22,7 +22,7 @@ pub enum TranslateError {
         /// What would be lost.
         loss: Loss,
     },
-    /// The target is a cluster, which has database 0 alone.
+    /// The target is a cluster, which has only database 0.
     #[error("{what} of key \"{key}\" is for database {db}, and a cluster has database 0 alone")]
     Database {
         /// The command's name, or `the value`.
@@ -54,9 +54,9 @@ pub enum TranslateError {
         #[source]
         error: DumpError,
     },
-    /// The target had a key of that name first, and the user wants to decide.
+    /// The target already had a key of that name, and the policy for conflicts is to stop.
     #[error(
-        "key \"{key}\" of database {db} is on the target too, and nothing of it was written; --on-conflict overwrite or skip decides"
+        "key \"{key}\" of database {db} is on the target too, and nothing of it was written; choose with --on-conflict overwrite or skip"
     )]
     Conflict {
         /// The key, escaped.
@@ -64,24 +64,24 @@ pub enum TranslateError {
         /// The key's database on the source.
         db: DbIndex,
     },
-    /// A value that has to be kept until it is whole is too large for that.
+    /// A value that must be held in memory until it is complete is too large.
     #[error(
-        "the value of key \"{key}\" in database {db} is larger than the {limit} bytes that can be held whole; --memory-limit sets that"
+        "the value of key \"{key}\" in database {db} is larger than the {limit} bytes that can be held in memory; --memory-limit sets this limit"
     )]
     TooLarge {
         /// The key, escaped.
         key: String,
         /// The key's database.
         db: DbIndex,
-        /// What is held at most, in bytes.
+        /// The limit, in bytes.
         limit: usize,
     },
-    /// A piece of a value that was not opened.
+    /// A piece arrived for a value that was not opened.
     #[error("a piece arrived for a value that is not open")]
     NotOpen,
 }
 
-/// A key as it may be shown: escaped and cut.
+/// A key in the form for messages: escaped and truncated.
 pub(crate) fn shown(key: &[u8]) -> String {
     let head = key.get(..key.len().min(200)).unwrap_or_default();
     let more = if key.len() > head.len() { "..." } else { "" };

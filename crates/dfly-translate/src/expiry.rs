@@ -5,20 +5,21 @@ use dfly_wire::UnixMillis;
 
 use crate::translator::number;
 
-/// The expiry of a command's keys, once it is carried out.
+/// The expiry of a command's keys after it has been carried out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum KeyExpiry {
-    /// As before.
+    /// Unchanged.
     Kept,
-    /// They have none; they may be gone.
+    /// The keys have no expiry, or they no longer exist.
     Never,
-    /// This one.
+    /// This time.
     At(UnixMillis),
-    /// The second key, or the key in another database, has that of the first.
+    /// The second key, or the key in the other database, gets the expiry of the first key.
     Carried,
 }
 
-/// What a command that was received at `now` does. Members and fields with an expiry of their own change nothing here.
+/// What a command that was received at `now` does to the expiry of its keys. Expiries of members and fields are not
+/// considered.
 pub fn key_expiry(command: &Command, now: UnixMillis) -> KeyExpiry {
     let args = &command.args;
     let arg = |at: usize| args.get(at).unwrap_or_default();
@@ -39,12 +40,12 @@ pub fn key_expiry(command: &Command, now: UnixMillis) -> KeyExpiry {
     }
 }
 
-/// The time 0 stands for never.
+/// Time 0 stands for never.
 fn at(millis: i64) -> KeyExpiry {
     if millis == 0 { KeyExpiry::Never } else { KeyExpiry::At(UnixMillis(millis)) }
 }
 
-/// The master writes the absolute form (protocol section 3.8).
+/// The master journals absolute times only (protocol section 3.8).
 fn of_set(command: &Command) -> KeyExpiry {
     let mut options = command.args.iter().skip(3);
     while let Some(option) = options.next() {

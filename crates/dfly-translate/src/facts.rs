@@ -1,19 +1,19 @@
-//! What is known of a command for the target. It goes with the command as its tag, so that nothing is parsed again.
+//! Facts about a command for the target. The command's tag holds them, so that nothing has to be parsed again.
 
 use dfly_wire::DbIndex;
 use redis_resp::EncodedCommand;
 
 use crate::idempotence::is_idempotent;
 
-/// What a command for the target is.
+/// Facts about a command for the target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct CommandFacts {
-    /// The database in which the command is carried out; for SELECT the one that it selects.
+    /// The database in which the command is carried out; for SELECT, the one that it selects.
     pub db: DbIndex,
-    /// Whether the command only sets what it names (a key, a field, a member, a bit), whatever was there. A sequence of
-    /// such commands that is retried from its start after any part of it was carried out leaves the same data.
+    /// Whether the command only sets what it names (a key, a field, a member, a bit), whatever was there before. If any
+    /// part of a sequence of such commands has been carried out, a retry of the whole sequence leaves the same data.
     pub idempotent: bool,
-    /// What it is for.
+    /// What the command is for.
     pub kind: CommandKind,
 }
 
@@ -25,11 +25,11 @@ pub enum CommandKind {
     Data,
     /// It checks whether the target still has a key that may have expired too early.
     ExpiryCheck,
-    /// It removes members and fields that are due, of any key ([`Translator::sweep`](crate::Translator::sweep)).
+    /// It removes due members and fields of any key ([`Translator::sweep`](crate::Translator::sweep)).
     Sweep,
-    /// It writes to keys of the tool alone.
+    /// It writes only to keys of the tool.
     SideKey,
-    /// It is about the connection or a transaction: SELECT, WATCH, MULTI, EXEC and their like.
+    /// It controls the connection or a transaction: SELECT, WATCH, MULTI, EXEC and similar commands.
     Control,
 }
 
@@ -54,28 +54,28 @@ impl CommandKind {
 }
 
 impl CommandFacts {
-    /// A command of this kind that must not be carried out twice.
+    /// The facts about a command of this kind that must not be carried out twice.
     pub const fn new(kind: CommandKind, db: DbIndex) -> Self {
         Self { db, idempotent: false, kind }
     }
 
-    /// A command that writes data and must not be carried out twice.
+    /// The facts about a command that writes data and must not be carried out twice.
     pub const fn data(db: DbIndex) -> Self {
         Self::new(CommandKind::Data, db)
     }
 
-    /// A command that writes to keys of the tool and must not be carried out twice.
+    /// The facts about a command that writes to keys of the tool and must not be carried out twice.
     pub const fn side_key(db: DbIndex) -> Self {
         Self::new(CommandKind::SideKey, db)
     }
 
-    /// The same of a command that may be carried out twice.
+    /// The same facts, but for a command that may be carried out twice.
     #[must_use]
     pub const fn idempotent(self) -> Self {
         Self { idempotent: true, ..self }
     }
 
-    /// The same, with [`Self::idempotent`] as the words of the command tell.
+    /// The same facts, with [`Self::idempotent`] determined from the words of the command.
     #[must_use]
     pub(crate) fn of_words<'a>(self, words: impl IntoIterator<Item = &'a [u8]>) -> Self {
         Self { idempotent: is_idempotent(words), ..self }

@@ -1,6 +1,6 @@
-//! Patterns as `KEYS` and `SCAN` take them (Redis `util.c`, `stringmatchlen`), over bytes.
+//! Glob patterns over bytes, as `KEYS` and `SCAN` accept them (Redis `util.c`, `stringmatchlen`).
 
-/// A pattern for keys: `*`, `?`, `[a-z]`, `[^a]`, and `\\` before what is meant literally.
+/// A pattern for keys: `*`, `?`, `[a-z]`, `[^a]`, and `\\` before a literal character.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Glob(Vec<u8>);
 
@@ -12,12 +12,12 @@ impl std::fmt::Display for Glob {
 }
 
 impl Glob {
-    /// Any bytes are a pattern.
+    /// Creates a pattern. Any bytes are valid.
     pub fn new(pattern: impl Into<Vec<u8>>) -> Self {
         Self(pattern.into())
     }
 
-    /// Whether `text` matches. Takes at most the product of both lengths in steps.
+    /// Whether `text` matches. Takes at most as many steps as the product of both lengths.
     pub fn matches(&self, text: &[u8]) -> bool {
         matches(&self.0, text)
     }
@@ -25,7 +25,7 @@ impl Glob {
 
 fn matches(pattern: &[u8], text: &[u8]) -> bool {
     let (mut pattern, mut text) = (pattern, text);
-    // Where to go on when what follows the last star does not fit.
+    // Where to continue if the part after the last star does not match.
     let mut retry: Option<(&[u8], &[u8])> = None;
     loop {
         if let Some((b'*', rest)) = pattern.split_first() {
@@ -44,7 +44,7 @@ fn matches(pattern: &[u8], text: &[u8]) -> bool {
     }
 }
 
-/// What is left of both when the next part of the pattern fits the next byte.
+/// The rest of both, if the next part of the pattern matches the next byte.
 fn one<'p, 't>(pattern: &'p [u8], text: &'t [u8]) -> Option<(&'p [u8], &'t [u8])> {
     let (&byte, text) = text.split_first()?;
     let (fits, rest) = match pattern {
@@ -56,7 +56,7 @@ fn one<'p, 't>(pattern: &'p [u8], text: &'t [u8]) -> Option<(&'p [u8], &'t [u8])
     fits.then_some((rest, text))
 }
 
-/// A class behind its bracket. One that is not closed ends with the pattern.
+/// Matches a class, given without its opening bracket. An unclosed class ends with the pattern.
 fn class(pattern: &[u8], byte: u8) -> (bool, &[u8]) {
     let (negated, mut rest) = match pattern {
         [b'^', rest @ ..] => (true, rest),
@@ -118,7 +118,7 @@ mod tests {
         assert!(matches(b"\xff*", b"\xff\0\n"), "any bytes");
     }
 
-    /// Patterns that take a backtracking matcher hours.
+    /// A pattern for which a backtracking matcher needs hours.
     #[test]
     fn many_stars() {
         let text = vec![b'a'; 20_000];

@@ -1,14 +1,15 @@
-//! Which commands for the target may be retried after they, and commands behind them, were carried out.
+//! Which commands for the target may be retried after they and later commands have been carried out.
 
-/// Options of ZADD that make what it does depend on what is there.
+/// ZADD options that make the command depend on existing data.
 const CONDITIONS: [&[u8]; 6] = [b"NX", b"XX", b"GT", b"LT", b"CH", b"INCR"];
 
-/// Whether a command with these words, name first, only sets what it names (a key, a field, a member, a bit), whatever
-/// was there. A sequence of such commands that is retried from its start after any part of it was carried out leaves the
+/// Whether a command with these words, name first, only sets what it names (a key, a field, a member, a bit), whatever was
+/// there before. If any part of a sequence of such commands has been carried out, a retry of the whole sequence leaves the
 /// same data.
 ///
-/// SREM, HDEL and ZREM are not among them: the one that removes the last member removes the key with its expiry, and when
-/// it was first carried out it need not have been the last. PEXPIREAT is not: it sets what DEL and its like remove.
+/// SREM, HDEL and ZREM are not idempotent. When such a command removes the last member, it also removes the key and its
+/// expiry. In a retry, a member may be the last one although it was not the first time. PEXPIREAT is not idempotent,
+/// because it sets something that DEL and similar commands remove.
 pub(crate) fn is_idempotent<'a>(words: impl IntoIterator<Item = &'a [u8]>) -> bool {
     let mut words = words.into_iter();
     match words.next().unwrap_or_default() {
@@ -32,7 +33,7 @@ fn is_absolute<'a>(mut options: impl Iterator<Item = &'a [u8]>) -> bool {
     }
 }
 
-/// `RESTORE key time payload REPLACE [ABSTTL]`, the time being absolute or none.
+/// `RESTORE key time payload REPLACE [ABSTTL]`, with an absolute time or none.
 fn is_replacing<'a>(mut words: impl Iterator<Item = &'a [u8]>) -> bool {
     let mut is_fixed = words.nth(1) == Some(b"0");
     let mut replaces = false;

@@ -1,9 +1,9 @@
-//! Snapshot entries and journal records of Dragonfly into commands for a Redis target.
+//! Translates snapshot entries and journal records of Dragonfly into commands for a Redis target.
 //!
 //! What it is: [`Translator`] turns each decoded value and record into commands in a caller's
-//! [`CommandBatch`](redis_resp::CommandBatch), each with its keys marked and with its [`CommandFacts`] as its tag. What a
-//! command does is looked up in one table ([`CommandSpec`]); a record that is not in it is never guessed. What the target
-//! cannot hold is named ([`Loss`]) and falls under a [`Policy`]. Keys of the tool have [`ReservedNames`].
+//! [`CommandBatch`](redis_resp::CommandBatch), each with its keys marked and with its [`CommandFacts`] as its tag. One
+//! table says what to do with each command ([`CommandSpec`]); a record that is not in it is never guessed. What the target
+//! cannot hold is a [`Loss`], and a [`Policy`] says what to do about it. Keys of the tool have [`ReservedNames`].
 //!
 //! What it is not: it opens no socket, reads no clock (the time is an argument), and decides nothing about order,
 //! retries or positions.
@@ -27,7 +27,7 @@
 //! let mut translator = Translator::new(target, Rules::from(Policy::Fail));
 //! let mut commands = CommandBatch::default();
 //! let mut out = Output { commands: &mut commands, now: UnixMillis(0) };
-//! // The flag that keeps the key from being evicted is not kept; the key is.
+//! // The flag that protects the key from eviction is lost; the key is written.
 //! assert_eq!(translator.record(set, &mut out).unwrap(), Effect::Lost(Loss::Sticky));
 //! let written = commands.command(0).unwrap();
 //! assert_eq!(written.arguments().collect::<Vec<_>>(), [&b"SET"[..], b"k", b"v"]);

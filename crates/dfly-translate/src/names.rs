@@ -1,4 +1,4 @@
-//! Names that belong to the tool: of its keys on the target, of its connections, of tasks.
+//! Names that belong to the tool: the names of its keys on the target, of its connections and of tasks.
 
 mod reserved;
 mod task;

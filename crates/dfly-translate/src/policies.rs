@@ -1,4 +1,4 @@
-//! What the user wants done about each kind of loss.
+//! The user's policy for each kind of loss.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -6,11 +6,11 @@ use std::str::FromStr;
 
 use crate::policy::{Loss, Policy};
 
-/// A policy for everything, and exceptions for single kinds of loss.
+/// A general policy, and exceptions for individual kinds of loss.
 ///
-/// As text: `skip`, or `json=string,bloom=skip,member-ttl=fail`, or `warn,json=fail`: a word alone is for everything,
-/// wherever it stands; `kind=policy` is for the kind with the name that reports use. Two kinds have a way to lose nothing
-/// or little: `member-ttl=emulate` (the default) and `json=string`.
+/// As text: `skip`, `json=string,bloom=skip,member-ttl=fail` or `warn,json=fail`. A single word is the general policy,
+/// wherever it occurs. `kind=policy` is the policy for one kind, with the name that reports use. Two kinds have policies
+/// that lose little or nothing: `member-ttl=emulate` (the default) and `json=string`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Policies {
     all: Policy,
@@ -32,12 +32,12 @@ impl From<Policy> for Policies {
 }
 
 impl Policies {
-    /// The same for everything; the expiry of members is emulated.
+    /// The same policy for everything. The expiry of members is emulated.
     pub fn of(all: Policy) -> Self {
         Self { all, kinds: BTreeMap::new(), json_as_string: false, emulate_member_ttl: true }
     }
 
-    /// The same with another policy for one kind of loss.
+    /// The same policies, except for one kind of loss.
     #[must_use]
     pub fn with(mut self, loss: Loss, policy: Policy) -> Self {
         match loss {
@@ -49,7 +49,7 @@ impl Policies {
         self
     }
 
-    /// The same, but documents become strings where the target has no JSON.
+    /// The same policies, but documents become strings if the target has no JSON.
     #[must_use]
     pub fn with_json_as_string(self) -> Self {
         Self { json_as_string: true, ..self }
@@ -60,12 +60,12 @@ impl Policies {
         self.kinds.get(&loss).copied().unwrap_or(self.all)
     }
 
-    /// Whether a document is stored as its text where the target has no JSON.
+    /// Whether a document is stored as its text if the target has no JSON.
     pub fn json_as_string(&self) -> bool {
         self.json_as_string
     }
 
-    /// Whether members and fields are removed when they are due, where the target does not do it.
+    /// Whether the tool removes due members and fields if the target does not.
     pub fn emulates_member_ttl(&self) -> bool {
         self.emulate_member_ttl
     }

@@ -1,4 +1,4 @@
-//! What a target cannot hold, by name, and what the user wants done about it.
+//! Names for what a target cannot hold, and the policies for it.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -14,7 +14,7 @@ pub enum Policy {
     /// Stop before anything of the key is written.
     #[default]
     Fail,
-    /// Leave it out, count it, and say so once for each kind.
+    /// Leave it out, count it, and report it once for each kind.
     Warn,
     /// Leave it out and count it.
     Skip,
@@ -57,7 +57,7 @@ pub enum Loss {
     CountMinSketch,
     /// A Top-K sketch, or a change of one.
     TopK,
-    /// A module's value, or what it keeps beside the keys.
+    /// A module's value, or data that a module stores outside keys.
     Module,
     /// A library of functions.
     Function,
@@ -67,30 +67,30 @@ pub enum Loss {
     Throttle,
     /// The expiry of a set's member or a hash's field; the member or field itself is kept.
     MemberTtl,
-    /// That a key is never evicted; the key itself is kept.
+    /// The flag that protects a key from eviction; the key itself is kept.
     Sticky,
     /// A memcached client's flags; the key itself is kept.
     MemcacheFlags,
-    /// A record that the master has cut down to this flow's own keys, so that it cannot be carried out
-    /// (protocol section 3.9).
+    /// A record that the master has reduced to this flow's own keys, so that it cannot be carried out (protocol section
+    /// 3.9).
     Truncated,
     /// `DFLYCLUSTER FLUSHSLOTS`.
     FlushSlots,
-    /// A form of a known command that has no equal on the target.
+    /// A form of a known command that has no equivalent on the target.
     Form,
     /// A command that is not in the table.
     Unknown,
     /// A record with too few arguments, or with a payload that cannot be read.
     Malformed,
-    /// A record whose keys lie in different slots of the target, or only in part in the selection, and that cannot be
-    /// split.
+    /// A record that cannot be split, although its keys are in different slots of the target or only some of them are
+    /// selected.
     Torn,
-    /// A key that has to be read again from the source, which refuses to give it.
+    /// A key that must be refetched, but that the source refuses to return.
     Unreadable,
 }
 
 impl Loss {
-    /// All of them, in the order of reports.
+    /// All kinds of loss, in the order of reports.
     pub const ALL: [Self; 19] = [
         Self::Json,
         Self::Bloom,
@@ -113,7 +113,7 @@ impl Loss {
         Self::Unreadable,
     ];
 
-    /// What a value of this kind would lose on any Redis without modules.
+    /// What is lost of a value of this kind on a Redis without modules.
     pub fn of(kind: ValueKind) -> Option<Self> {
         match kind {
             ValueKind::Json => Some(Self::Json),
@@ -126,7 +126,7 @@ impl Loss {
         }
     }
 
-    /// What is lost on a target without the ability.
+    /// What is lost on a target without this ability.
     pub(crate) fn without(ability: Ability) -> Self {
         match ability {
             Ability::Json => Self::Json,
@@ -140,8 +140,8 @@ impl Loss {
         }
     }
 
-    /// Whether data is gone for ever, so that [`Policy::Fail`] stops there. The others only touch how a Dragonfly
-    /// treats the key.
+    /// Whether data is lost, so that [`Policy::Fail`] stops the run. The other losses only affect how Dragonfly treats the
+    /// key.
     pub fn is_data(self) -> bool {
         !matches!(self, Self::Sticky | Self::MemcacheFlags)
     }
@@ -178,17 +178,17 @@ impl fmt::Display for Loss {
     }
 }
 
-/// How often each loss occurred.
+/// How many times each loss occurred.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Losses(BTreeMap<Loss, u64>);
 
 impl Losses {
-    /// Counts one.
+    /// Counts one loss.
     pub fn count(&mut self, loss: Loss) {
         *self.0.entry(loss).or_default() += 1;
     }
 
-    /// Adds all of `other`.
+    /// Adds all counts of `other`.
     pub fn merge(&mut self, other: &Self) {
         for (loss, count) in other.iter() {
             *self.0.entry(loss).or_default() += count;

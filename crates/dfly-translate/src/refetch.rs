@@ -1,44 +1,44 @@
-//! Keys whose value has to be refetched: read again from the source, because a record does not tell what the source did.
+//! Keys whose values must be refetched from the source, because a record does not say what the source did.
 
 use std::fmt;
 
 use bytes::Bytes;
 use dfly_wire::DbIndex;
 
-/// A key to be refetched. Whoever follows the journal serves these, in step with it.
+/// A key to be refetched. The caller that follows the journal serves these requests, in step with the journal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RefetchRequest {
     /// The key's database on the source.
     pub db: DbIndex,
     /// The key on the source.
     pub key: Bytes,
-    /// Why.
+    /// Why the key must be refetched.
     pub reason: Reason,
 }
 
-/// Why a key has to be refetched.
+/// Why a key must be refetched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Reason {
-    /// The master cut the record down to this flow's own keys (protocol section 3.9).
+    /// The master reduced the record to this flow's own keys (protocol section 3.9).
     Truncated,
     /// The master wrote scores with six significant digits (protocol section 3.9).
     Digits,
-    /// The result of SORT or GEORADIUS, which a Redis orders and measures otherwise.
+    /// The record stores a result of SORT or GEORADIUS. Redis sorts and measures differently.
     Stored,
-    /// PFMERGE does not say that the key kept its expiry.
+    /// The record of PFMERGE does not say that the key kept its expiry.
     HyperLogLog,
-    /// A form of a command that has no equal on the target.
+    /// A form of a command that has no equivalent on the target.
     Form,
-    /// A change within a document that the target holds as text.
+    /// A change to a part of a document that the target holds as text.
     JsonText,
-    /// The record's keys lie in different slots of the target, or only in part in the selection.
+    /// The record's keys are in different slots of the target, or only some of them are selected.
     Torn,
     /// The target refused the record.
     Refused,
-    /// The target, a cluster, carried it out behind a later record of its slot, which was on its way to another node.
+    /// The target is a cluster. While the slot moved to another node, the record lost its place in the order of the slot.
     Moved,
-    /// The target had let the key expire before a record that saw it alive on the source came.
+    /// The target let the key expire before a record arrived for which the key still existed on the source.
     Expired,
 }
 

@@ -1,6 +1,6 @@
-//! Scripts for what no single command of a Redis does. Each touches only the keys that it is given.
+//! Scripts for what no single Redis command does. Each touches only the keys that are passed to it, except [`SWEEP_ALL`].
 
-/// A script and how many of its arguments are keys.
+/// A script, and how many of its arguments are keys.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Script {
     pub keys: u8,
@@ -13,22 +13,22 @@ impl Script {
     }
 }
 
-/// `PREPEND key value`: the expiry stays.
+/// `PREPEND key value`. The key keeps its expiry.
 pub(crate) const PREPEND: Script =
     Script::new(1, "redis.call('SET',KEYS[1],ARGV[1]..(redis.call('GET',KEYS[1]) or ''),'KEEPTTL')");
 
-/// A rename of a key that may have been left out as unsupported: what was at the new name is gone in any case.
+/// A rename of a key that may have been left out as unsupported. The old value of the new name is removed in any case.
 pub(crate) const RENAME: Script = Script::new(
     2,
     "if redis.call('EXISTS',KEYS[1])==1 then redis.call('RENAME',KEYS[1],KEYS[2]) else redis.call('DEL',KEYS[2]) end",
 );
 
-/// As [`RENAME`], if nothing is at the new name.
+/// Like [`RENAME`], but only if the new name does not exist.
 pub(crate) const RENAMENX: Script =
     Script::new(2, "if redis.call('EXISTS',KEYS[1])==1 then redis.call('RENAMENX',KEYS[1],KEYS[2]) end");
 
-/// The shortest decimal text that reads back to the same number, with an exponent below 1e-6 and from 1e21 on
-/// (Dragonfly `reply_builder.cc`, `FormatDouble`), followed by a script that uses it.
+/// A function that returns the shortest decimal text that parses to the same number, followed by a script that uses it. The
+/// text has an exponent below 1e-6 and from 1e21 on (Dragonfly `reply_builder.cc`, `FormatDouble`).
 macro_rules! concat_script {
     ($body:literal) => {
         concat!(
@@ -47,8 +47,8 @@ macro_rules! concat_script {
     };
 }
 
-/// `INCRBYFLOAT key increment` in 64-bit arithmetic, as Dragonfly does it; a Redis would use 80 bits and another
-/// format, and end with another string (Dragonfly `string_family.cc`, `OpIncrFloat`).
+/// `INCRBYFLOAT key increment` in 64-bit arithmetic, like Dragonfly (`string_family.cc`, `OpIncrFloat`). Redis calculates
+/// with 80 bits and formats differently, so its result would be a different string.
 pub(crate) const INCRBYFLOAT: Script = Script::new(
     1,
     concat_script!(
@@ -64,8 +64,8 @@ pub(crate) const HINCRBYFLOAT: Script = Script::new(
     ),
 );
 
-/// Behind a change of due times: the registry knows the earliest. KEYS: key, its due times, the registry; ARGV[1]: the
-/// key's member there.
+/// A script that changes due times, followed by the update of the registry, which holds the earliest due time of each key.
+/// KEYS: the key, its due times, the registry. ARGV[1]: the key's member in the registry.
 macro_rules! noted_script {
     ($body:literal) => {
         concat!(
@@ -76,7 +76,7 @@ macro_rules! noted_script {
     };
 }
 
-/// Removes what is due of one key. ARGV[2]: the time.
+/// Removes the due members of one key. ARGV[2]: the time.
 pub(crate) const SWEEP: &str = noted_script!(
     "local t=redis.call('TYPE',KEYS[1]).ok local c=t=='set' and 'SREM' or t=='hash' and 'HDEL' \
      if not c then redis.call('DEL',KEYS[2]) \
@@ -85,8 +85,8 @@ pub(crate) const SWEEP: &str = noted_script!(
      until #due<1000 end"
 );
 
-/// Removes what is due of the keys in a registry (KEYS[1]) that are due themselves: at most a thousand members of each
-/// of ARGV[2] keys. ARGV[1]: the time. The other keys are those that the registry names, in the same slot.
+/// Removes the due members of the due keys in a registry (KEYS[1]): at most 1000 members of each key, for at most ARGV[2]
+/// keys. ARGV[1]: the time. The script also touches the keys that the registry names. They are in the same slot.
 pub(crate) const SWEEP_ALL: &str = "for _,m in ipairs(redis.call('ZRANGEBYSCORE',KEYS[1],'-inf',ARGV[1],'LIMIT',0,ARGV[2])) do \
      local at=string.find(m,':',1,true) local len=tonumber(string.sub(m,1,at-1)) \
      local z,k=string.sub(m,at+1,at+len),string.sub(m,at+len+1) \
@@ -97,14 +97,15 @@ pub(crate) const SWEEP_ALL: &str = "for _,m in ipairs(redis.call('ZRANGEBYSCORE'
      local n=redis.call('ZRANGE',z,0,0,'WITHSCORES') \
      if n[2] then redis.call('ZADD',KEYS[1],n[2],m) else redis.call('ZREM',KEYS[1],m) end end";
 
-/// `SADDEX`. ARGV: whether members that are there keep their expiry (`1`), when new ones are due, the members.
+/// `SADDEX`. ARGV from 2 on: whether existing members keep their expiry (`1`), when new ones are due, the members.
 pub(crate) const SADDEX: &str = noted_script!(
     "for i=4,#ARGV do if redis.call('SADD',KEYS[1],ARGV[i])==1 or ARGV[2]=='0' then \
      redis.call('ZADD',KEYS[2],ARGV[3],ARGV[i]) end end"
 );
 
-/// A new expiry for members or fields that are there; one in the past removes them. ARGV: the time, whether the target
-/// removes fields itself (`1`), when they are due or `` for never, the condition (NX, XX, GT, LT or ``), the members.
+/// Sets the expiry of existing members or fields. An expiry in the past removes them. ARGV from 2 on: the time, whether the
+/// target removes fields itself (`1`), when they are due or `` for never, the condition (NX, XX, GT, LT or ``), the
+/// members.
 pub(crate) const EXPIRE_MEMBERS: &str = noted_script!(
     "local t=redis.call('TYPE',KEYS[1]).ok local has=t=='set' and 'SISMEMBER' or t=='hash' and 'HEXISTS' \
      local d,c=tonumber(ARGV[4]),ARGV[5] \
@@ -121,8 +122,8 @@ pub(crate) const EXPIRE_MEMBERS: &str = noted_script!(
      else redis.call(t=='set' and 'SREM' or 'HDEL',KEYS[1],f) redis.call('ZREM',KEYS[2],f) end end end end end"
 );
 
-/// `HSETEX`. ARGV: whether the target removes fields itself (`1`), the condition (NX for each field, FNX and FXX for all
-/// of them, or ``), whether fields that are there keep their expiry (`1`), when the others are due or `` for never, the
+/// `HSETEX`. ARGV from 2 on: whether the target removes fields itself (`1`), the condition (NX for each field, FNX and FXX
+/// for all of them, or ``), whether existing fields keep their expiry (`1`), when the others are due or `` for never, the
 /// fields and values.
 pub(crate) const HSETEX: &str = noted_script!(
     "local ok=true for i=6,#ARGV,2 do local e=redis.call('HEXISTS',KEYS[1],ARGV[i]) \
@@ -137,18 +138,19 @@ pub(crate) const HSETEX: &str = noted_script!(
      elseif due~='' then redis.call('ZADD',KEYS[2],due,f) else redis.call('ZREM',KEYS[2],f) end end end"
 );
 
-/// Due times follow a value to another key, before it is renamed. KEYS: both keys, both sets of due times, both
-/// registries; ARGV: both members there, and `1` if nothing may be at the new name.
+/// Moves the due times of a value to another key, before the value is renamed. KEYS: both keys, both sets of due times,
+/// both registries. ARGV: both members in the registries, and `1` if the new name must not exist.
 pub(crate) const MOVE_MEMBERS: &str = "if redis.call('EXISTS',KEYS[1])==1 and (ARGV[3]~='1' or redis.call('EXISTS',KEYS[2])==0) then \
      redis.call('ZREM',KEYS[5],ARGV[1]) redis.call('ZREM',KEYS[6],ARGV[2]) redis.call('DEL',KEYS[4]) \
      local n=redis.call('ZRANGE',KEYS[3],0,0,'WITHSCORES') \
      if n[2] then redis.call('RENAME',KEYS[3],KEYS[4]) redis.call('ZADD',KEYS[6],n[2],ARGV[2]) end end";
 
-/// `MOVE key db`, with the due times. KEYS: key, its due times, the registry; ARGV: the database, the key's member.
+/// `MOVE key db`, with the due times. KEYS: the key, its due times, the registry. ARGV: the database, the key's member in
+/// the registry.
 pub(crate) const MOVE: &str = "if redis.call('MOVE',KEYS[1],ARGV[1])==1 then redis.call('MOVE',KEYS[2],ARGV[1]) \
      redis.call('ZREM',KEYS[3],ARGV[2]) end";
 
-/// `DELEX key IFEQ value`, and IFNE: ARGV: whether it must be equal (`1`), the value.
+/// `DELEX key IFEQ value` and `DELEX key IFNE value`. ARGV: whether the values must be equal (`1`), the value.
 pub(crate) const DELEX: Script = Script::new(
     1,
     "if redis.call('EXISTS',KEYS[1])==1 and (redis.call('GET',KEYS[1])==ARGV[2])==(ARGV[1]=='1') then redis.call('DEL',KEYS[1]) end",

@@ -1,4 +1,4 @@
-//! Which part of the source reaches the target, and under which names. Everything, as it is, unless told otherwise.
+//! Which part of the source is replicated, and under which names. By default, everything is replicated unchanged.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -11,7 +11,7 @@ use dfly_wire::DbIndex;
 use crate::glob::Glob;
 use crate::table::{CommandSpec, WorksOn};
 
-/// Where each database goes. As text: `0=5,3=0,7=skip`; a database that is not named stays where it is.
+/// The mapping of databases. As text: `0=5,3=0,7=skip`. A database that is not named keeps its number.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct DbMap(BTreeMap<DbIndex, Option<DbIndex>>);
 
@@ -22,30 +22,30 @@ impl DbMap {
         if self.0.is_empty() { Some(db) } else { self.0.get(&db).copied().unwrap_or(Some(db)) }
     }
 
-    /// Whether every database stays where it is.
+    /// Whether every database keeps its number.
     pub fn is_identity(&self) -> bool {
         self.0.iter().all(|(from, to)| Some(*from) == *to)
     }
 
-    /// Whether keys of the source may go to that database of the target.
+    /// Whether keys of the source may go to the database `target`.
     pub fn feeds(&self, target: DbIndex) -> bool {
         !self.origins(target).is_empty()
     }
 
-    /// The databases of the source that go there.
+    /// The databases of the source that go to the database `target`.
     fn origins(&self, target: DbIndex) -> Vec<DbIndex> {
         let named = self.0.iter().filter(|(_, to)| **to == Some(target)).map(|(from, _)| *from);
         named.chain((!self.0.contains_key(&target)).then_some(target)).collect()
     }
 
-    /// Whether the target's database may hold keys of more than one of the source's, so that it is never flushed as a
+    /// Whether the database `target` may hold keys of several databases of the source. If so, it is never flushed as a
     /// whole for one of them.
     pub fn is_shared(&self, target: DbIndex) -> bool {
         self.origins(target).len() > 1
     }
 }
 
-/// As it is parsed; nothing if every database stays where it is.
+/// The form that is parsed. Empty if every database keeps its number.
 impl fmt::Display for DbMap {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (nth, (from, to)) in self.0.iter().filter(|(from, to)| Some(**from) != **to).enumerate() {
@@ -65,11 +65,11 @@ impl FromStr for DbMap {
     fn from_str(text: &str) -> Result<Self, String> {
         let number = |text: &str| {
             let number = text.trim().parse().map(DbIndex);
-            number.map_err(|_not_a_number| format!("\"{}\" is no database number", text.trim()))
+            number.map_err(|_not_a_number| format!("\"{}\" is not a database number", text.trim()))
         };
         let pair = |item: &str| {
             let (from, to) = item.split_once('=').ok_or_else(|| {
-                format!("\"{item}\" is no pair; write 0=5, or 7=skip to leave a database out")
+                format!("\"{item}\" is not a pair; write 0=5, or 7=skip to leave a database out")
             })?;
             let to = if to.trim() == "skip" { None } else { Some(number(to)?) };
             Ok((number(from)?, to))
@@ -84,7 +84,7 @@ impl FromStr for DbMap {
     }
 }
 
-/// Keys that begin with `from` begin with `to` on the target. The first rule that fits counts.
+/// Keys with the prefix `from` get the prefix `to` on the target. The first rule that matches applies.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rename {
     /// The prefix on the source.
@@ -99,17 +99,17 @@ impl FromStr for Rename {
     fn from_str(text: &str) -> Result<Self, String> {
         let (from, to) = text
             .split_once('=')
-            .ok_or_else(|| format!("\"{text}\" is no rule; write old-prefix=new-prefix"))?;
+            .ok_or_else(|| format!("\"{text}\" is not a rule; write old-prefix=new-prefix"))?;
         Ok(Self { from: from.as_bytes().to_vec(), to: to.as_bytes().to_vec() })
     }
 }
 
-/// What is taken and what is left out: where something is allowed, only that is taken; what is blocked is never taken.
+/// What is taken and what is left out. If anything is allowed, only that is taken. What is blocked is never taken.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Choice<T> {
-    /// Empty: everything.
+    /// What is allowed. Empty allows everything.
     pub allow: Vec<T>,
-    /// What is left out all the same.
+    /// What is left out, even if it is allowed.
     pub block: Vec<T>,
 }
 
@@ -133,12 +133,12 @@ impl<T> Choice<T> {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Kept {
     keys: BTreeSet<(DbIndex, Bytes)>,
-    /// Whether a key of the source under such a name ends the run.
+    /// Whether the run stops if the source has a key with such a name.
     stops: bool,
 }
 
 impl Kept {
-    /// None; where the source has one, it is passed over, or the run stops.
+    /// An empty set. `stops`: whether the run stops if the source has a key of the set. Otherwise, the key is skipped.
     pub fn new(stops: bool) -> Self {
         Self { keys: BTreeSet::new(), stops }
     }
@@ -148,7 +148,7 @@ impl Kept {
         self.keys.insert((db, key));
     }
 
-    /// Whether there is none.
+    /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.keys.is_empty()
     }
@@ -158,22 +158,23 @@ impl Kept {
     }
 }
 
-/// Everything that restricts or renames.
+/// All settings that restrict or rename.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Selection {
-    /// Where databases go.
+    /// The mapping of databases.
     pub dbs: DbMap,
-    /// By key.
+    /// Which keys are taken.
     pub keys: Choice<Glob>,
-    /// By the kind of value. Commands on keys of any kind (DEL, PEXPIREAT, ...) pass: without the key they do nothing.
+    /// Which kinds of value are taken. Commands on keys of any kind (DEL, PEXPIREAT, ...) are always taken, because they do
+    /// nothing without the key.
     pub kinds: Choice<ValueKind>,
     /// Journaled commands that are left out, in upper case.
     pub blocked_commands: BTreeSet<String>,
-    /// Journaled commands that are taken; empty: all.
+    /// Journaled commands that are taken. Empty for all.
     pub allowed_commands: BTreeSet<String>,
-    /// Names on the target.
+    /// How keys are renamed on the target.
     pub renames: Vec<Rename>,
-    /// What the target had first.
+    /// Keys that the target already had and that are kept.
     pub kept: Kept,
 }
 
@@ -199,19 +200,19 @@ impl Selection {
         self.keys.is_everything() || self.keys.takes(|glob| glob.matches(key))
     }
 
-    /// Whether a key of a database of the source is taken, also by what the target had first.
+    /// Whether a key in a database of the source is taken. It is not if its name on the target is kept.
     pub fn takes(&self, db: DbIndex, key: &[u8]) -> bool {
         self.takes_key(key) && !self.is_kept(db, key)
     }
 
-    /// Whether the target had a key of that name first.
+    /// Whether the key's name on the target is kept.
     fn is_kept(&self, db: DbIndex, key: &[u8]) -> bool {
         let renamed = self.renamed(key);
         let name = renamed.as_deref().unwrap_or(key);
         self.dbs.get(db).is_some_and(|db| self.kept.holds(db, name))
     }
 
-    /// Whether the run stops before that key.
+    /// Whether the run must stop because of this key.
     pub(crate) fn stops_at(&self, db: DbIndex, key: &[u8]) -> bool {
         self.kept.stops && self.takes_key(key) && self.is_kept(db, key)
     }
@@ -231,18 +232,18 @@ impl Selection {
             && (self.allowed_commands.is_empty() || self.allowed_commands.contains(spec.name))
     }
 
-    /// The key's name on the target, if it is another one.
+    /// The key's name on the target, if it is different.
     pub fn renamed(&self, key: &[u8]) -> Option<Vec<u8>> {
         self.renames.iter().find_map(|rule| Some([&rule.to, key.strip_prefix(&rule.from[..])?].concat()))
     }
 
-    /// Where a key of the source is on the target; `None` if it is left out.
+    /// The database and name of a source key on the target; `None` if it is left out.
     pub fn destination(&self, db: DbIndex, key: &[u8]) -> Option<(DbIndex, Vec<u8>)> {
         let name = self.takes(db, key).then(|| self.renamed(key).unwrap_or_else(|| key.to_vec()))?;
         Some((self.dbs.get(db)?, name))
     }
 
-    /// The places on the source whose key may be this one on the target. More than one where rules overlap.
+    /// The databases and names on the source that may correspond to this key of the target. Several if rules overlap.
     pub fn origins(&self, db: DbIndex, target_key: &[u8]) -> Vec<(DbIndex, Vec<u8>)> {
         let behind = |rule: &Rename| Some([&rule.from, target_key.strip_prefix(&rule.to[..])?].concat());
         let mut keys: Vec<Vec<u8>> = self.renames.iter().filter_map(behind).collect();
@@ -252,7 +253,7 @@ impl Selection {
         dbs.into_iter().flat_map(|db| keys.iter().map(move |key| (db, key.clone()))).collect()
     }
 
-    /// Whether a key of the target may be one of the source's: what a flush or a full synchronisation may remove.
+    /// Whether a key of the target may come from the source, so that a flush or a full synchronisation may remove it.
     pub fn covers(&self, db: DbIndex, target_key: &[u8]) -> bool {
         match self.renames.is_empty() {
             _ if self.kept.holds(db, target_key) => false,

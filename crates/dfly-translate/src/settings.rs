@@ -1,4 +1,4 @@
-//! The rules as one line of text: equal for rules that write the same.
+//! The rules as one line of text. Rules that write the same data have the same text.
 
 use std::fmt::{self, Write};
 
@@ -8,9 +8,9 @@ use crate::selection::{Choice, Selection};
 use crate::translator::Rules;
 
 impl Rules {
-    /// What these rules make of the source, as pairs of a setting and its value, both printable: `map-db 3=5; rename-keys
-    /// a:=b:`. Defaults are left out. Policies that only tell when the run ends are not in it, for what the target holds is
-    /// the same with each; nor is what the target had first.
+    /// The rules as pairs of a setting and its value, both printable: `map-db 3=5; rename-keys a:=b:`. Defaults are left
+    /// out. Policies that only decide whether the run stops are left out too, because they do not change what the target
+    /// holds. So are the kept keys of the target.
     pub fn settings(&self) -> String {
         let mut text = String::new();
         if self.policies.json_as_string() {
@@ -25,7 +25,7 @@ impl Rules {
     }
 }
 
-/// One line, as in [`Rules::settings`].
+/// One line of text, as in [`Rules::settings`].
 impl fmt::Display for Selection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let names = |names: &mut dyn Iterator<Item = String>| names.collect::<Vec<_>>().join(",");

@@ -1,4 +1,4 @@
-//! What the target can do, as plain data. Who measures it is not of interest here.
+//! What the target can do, as plain data. How this is found out is not part of this module.
 
 use dfly_rdb::Family;
 use dfly_rdb::payload::TargetFormat;
@@ -11,7 +11,7 @@ pub enum Ability {
     FieldTtl,
     /// Libraries of functions (`FUNCTION LOAD`: Redis 7.0, Valkey).
     Functions,
-    /// Streams count the entries they ever had (`ENTRIESREAD`, `ENTRIESADDED`: Redis 7.0, Valkey).
+    /// Streams count the entries that they ever had (`ENTRIESREAD`, `ENTRIESADDED`: Redis 7.0, Valkey).
     StreamCounters,
     /// JSON documents (`JSON.SET`).
     Json,
@@ -26,7 +26,7 @@ pub enum Ability {
 }
 
 impl Ability {
-    /// Those that a module brings, each with a command that only a server with that module knows.
+    /// The abilities that modules provide, each with a command that only a server with that module knows.
     pub const OF_MODULES: [(Self, &'static str); 5] = [
         (Self::Json, "JSON.SET"),
         (Self::Bloom, "BF.ADD"),
@@ -62,19 +62,19 @@ impl Target {
             .fold(target, |target, (ability, _)| target.with(ability))
     }
 
-    /// The same with one ability more.
+    /// The same target with one more ability.
     #[must_use]
     pub fn with(self, ability: Ability) -> Self {
         Self { abilities: self.abilities | ability.bit(), ..self }
     }
 
-    /// The same as a cluster.
+    /// The same target as a cluster.
     #[must_use]
     pub fn in_cluster(self) -> Self {
         Self { cluster: true, ..self }
     }
 
-    /// Whether it can do that.
+    /// Whether it has this ability.
     pub fn has(&self, ability: Ability) -> bool {
         self.abilities & ability.bit() != 0
     }

@@ -1,4 +1,4 @@
-//! Outgoing commands, encoded straight into a reused buffer, with what is known of each of them.
+//! Outgoing commands, encoded straight into a reused buffer, with the keys and the tag of each.
 
 mod encoded;
 mod marks;
@@ -15,8 +15,8 @@ use marks::Marks;
 
 /// Commands in the order they are sent, encoded as RESP arrays.
 ///
-/// Beside each command the batch keeps where it ends, which of its arguments are keys, and a tag that means something
-/// to the caller alone. None of this has to be parsed back from the encoded bytes later.
+/// For each command, the batch records where it ends, which of its arguments are keys, and a tag that only the caller
+/// interprets. So none of this has to be parsed from the encoded bytes later.
 #[derive(Debug, Default, Clone)]
 pub struct CommandBatch {
     bytes: BytesMut,
@@ -26,7 +26,7 @@ pub struct CommandBatch {
 }
 
 impl CommandBatch {
-    /// Starts a command of `arguments` arguments, the name counted. Exactly that many must be written to the writer.
+    /// Starts a command of `arguments` arguments, including its name. Exactly that many must be written to the writer.
     pub fn start(&mut self, arguments: usize) -> CommandWriter<'_> {
         let start = self.bytes.len();
         header(&mut self.bytes, b'*', arguments);
@@ -38,7 +38,7 @@ impl CommandBatch {
         self.push_keyed(arguments, 0..0, self.default_tag);
     }
 
-    /// Adds one whole command, whose arguments at the positions `keys` are its keys; the name is argument 0.
+    /// Adds one whole command. The arguments at the positions `keys` are its keys; the name is argument 0.
     pub fn push_keyed(&mut self, arguments: &[&[u8]], keys: Range<usize>, tag: u64) {
         let mut writer = self.start(arguments.len());
         for (at, argument) in arguments.iter().enumerate() {
@@ -51,13 +51,13 @@ impl CommandBatch {
         writer.finish_with(tag);
     }
 
-    /// Adds a command that is encoded already, with its keys and its tag.
+    /// Adds a command that is already encoded, with its keys and its tag.
     pub fn push_encoded(&mut self, command: EncodedCommand<'_>) {
         self.bytes.put_slice(command.wire());
         self.marks.copy(command, self.bytes.len());
     }
 
-    /// Moves all commands of `other` behind those of this batch.
+    /// Moves all commands of `other` to the end of this batch.
     pub fn append(&mut self, other: &mut Self) {
         self.marks.append(&other.marks, self.bytes.len());
         self.bytes.put_slice(&other.bytes);
@@ -65,7 +65,7 @@ impl CommandBatch {
         other.marks.clear();
     }
 
-    /// The tag that commands get from here on whose caller names none. At first it is 0.
+    /// Sets the tag for later commands that are added without one. Initially, it is 0.
     pub fn set_default_tag(&mut self, tag: u64) {
         self.default_tag = tag;
     }
@@ -95,18 +95,18 @@ impl CommandBatch {
         (0..self.len()).filter_map(|index| self.command(index))
     }
 
-    /// Hands out the commands and leaves an empty batch behind.
+    /// Takes the commands and leaves the batch empty.
     pub fn take(&mut self) -> EncodedCommands {
         let marks = self.spare.take().unwrap_or_default().fill(&mut self.marks);
         EncodedCommands::new(self.bytes.split().freeze(), marks)
     }
 
-    /// Gives back allocations of commands that [`Self::take`] handed out, for the next commands to use.
+    /// Returns the allocations of commands that [`Self::take`] handed out, so that later commands reuse them.
     pub fn recycle(&mut self, spare: SpareMarks) {
         self.spare.get_or_insert(spare);
     }
 
-    /// Removes every command from `len` on.
+    /// Removes every command from index `len` on.
     pub fn truncate(&mut self, len: usize) {
         if len < self.len() {
             self.bytes.truncate(self.marks.start(len));
@@ -151,7 +151,7 @@ impl CommandWriter<'_> {
         self.arg(digits.format(value).as_bytes())
     }
 
-    /// Ends the command with the batch's default tag. Only a command that has ended is part of the batch.
+    /// Ends the command with the batch's default tag. Until it ends, the command is not part of the batch.
     pub fn finish(&mut self) {
         self.finish_with(self.batch.default_tag);
     }
@@ -206,7 +206,7 @@ mod tests {
         batch
     }
 
-    /// What is said of a command, in the form in which it was told.
+    /// The arguments, keys and tag of a command, as the batch returns them.
     fn said(command: EncodedCommand<'_>) -> (Words, Words, u64) {
         let owned = |word: &[u8]| word.to_vec();
         (command.arguments().map(owned).collect(), command.keys().map(owned).collect(), command.tag())
@@ -262,7 +262,7 @@ mod tests {
         assert_eq!((batch.len(), batch.byte_len()), (0, 0));
     }
 
-    /// A batch that is taken over and over uses the same allocations.
+    /// A batch that is taken repeatedly reuses the same allocations.
     #[test]
     fn allocations_are_used_again() {
         let mut batch = CommandBatch::default();

@@ -1,4 +1,4 @@
-//! A connection that asks one question at a time. It owns its stream and its buffer.
+//! A connection that sends one request at a time. It owns its stream and its buffer.
 
 mod endpoint;
 mod sentinel;
@@ -26,21 +26,21 @@ pub use endpoint::{Credentials, Endpoint, Peer, Sentinels};
 pub use stream::{ReadHalf, Stream, WriteHalf};
 pub use tls::{Tls, TlsError, TlsSettings};
 
-/// How long one address of a host is tried alone before the next one is tried beside it.
+/// The delay between the attempts to connect to two addresses of a host. Earlier attempts continue.
 const NEXT_ADDRESS: Duration = Duration::from_millis(250);
 
-/// Why a connection is of no use.
+/// Why a connection cannot be used.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum ConnectionError {
-    /// No connection.
+    /// The connection could not be opened.
     #[error("cannot connect to the {peer} at {address}: {error}")]
     Connect {
         /// Which server.
         peer: Peer,
-        /// `host:port` that was tried, or who was asked for it.
+        /// The `host:port` that was tried, or the Sentinels that were asked for it.
         address: String,
-        /// What the system said, or TLS, or the Sentinels.
+        /// The error of the system, of TLS or of the Sentinels.
         #[source]
         error: io::Error,
     },
@@ -49,21 +49,21 @@ pub enum ConnectionError {
     Broken {
         /// Which server.
         peer: Peer,
-        /// What the system said.
+        /// The error of the system.
         #[source]
         error: io::Error,
     },
-    /// No reply in time.
+    /// No reply arrived in time.
     #[error("the {peer} did not answer {request} within {} s", waited.as_secs())]
     Silent {
         /// Which server.
         peer: Peer,
         /// The request's first word.
         request: String,
-        /// How long it was waited for.
+        /// How long the client waited.
         waited: Duration,
     },
-    /// What came is no RESP.
+    /// The bytes that the server sent are not RESP.
     #[error("the {peer} does not speak RESP: {error}")]
     Reply {
         /// Which server.
@@ -78,17 +78,17 @@ pub enum ConnectionError {
 #[derive(Debug)]
 pub struct Connection {
     peer: Peer,
-    /// As errors name it.
+    /// The server's address, as error messages show it.
     address: String,
     reply_timeout: Duration,
     stream: Stream,
     buffer: BytesMut,
-    /// Whether the server has answered anything.
+    /// Whether the server has sent a reply.
     is_proven: bool,
 }
 
 impl Connection {
-    /// Connects, without logging in. With Sentinels, to the primary that they name now.
+    /// Connects without logging in. If the endpoint has Sentinels, it connects to the primary that they currently name.
     ///
     /// # Errors
     /// [`ConnectionError::Connect`].
@@ -103,7 +103,7 @@ impl Connection {
         Self::reach(&endpoint.at(host, port), address).await
     }
 
-    /// Connects to the host and port of `endpoint`; errors call it `address`.
+    /// Connects to the host and port of `endpoint`. Error messages show `address`.
     async fn reach(endpoint: &Endpoint, address: String) -> Result<Self, ConnectionError> {
         let (peer, reply_timeout) = (endpoint.peer, endpoint.reply_timeout);
         match connect(endpoint).await {
@@ -115,12 +115,12 @@ impl Connection {
         }
     }
 
-    /// Whether it is encrypted.
+    /// Whether the connection is encrypted.
     pub fn is_tls(&self) -> bool {
         self.stream.is_tls()
     }
 
-    /// Sends a request, its name first, and waits for the reply.
+    /// Sends a request and waits for the reply. The first argument is the command's name.
     ///
     /// # Errors
     /// [`ConnectionError`]. An error reply is a [`Reply`], not an error.
@@ -138,8 +138,9 @@ impl Connection {
         }
     }
 
-    /// Sends all commands of a batch at once, and waits for their replies, which come in their order. The batch is empty then.
-    /// Meant for replies that are small together: the server may stop reading until they are taken.
+    /// Sends all commands of a batch at once, and waits for their replies, which have the order of the commands. The batch
+    /// is empty afterwards. The replies must be small in total, because the server may stop reading until they are
+    /// received.
     ///
     /// # Errors
     /// As [`Self::ask`].
@@ -199,7 +200,7 @@ impl Connection {
             self.stream.flush().await
         };
         match sent.await {
-            // A server that refuses us closes, and has said why before.
+            // A server that refuses the client sends the reason before it closes the connection.
             Err(error) if self.is_tls() => {
                 let told = self.stream.read_buf(&mut self.buffer).await.err();
                 Err(told.filter(tls::is_refusal).unwrap_or(error))
@@ -220,7 +221,7 @@ impl Connection {
         ConnectionError::Broken { peer, error }
     }
 
-    /// The stream, and what was received beyond the last reply.
+    /// The stream, and the bytes that were received after the last reply.
     pub fn into_parts(self) -> (Stream, BytesMut) {
         (self.stream, self.buffer)
     }
@@ -237,8 +238,8 @@ async fn connect(endpoint: &Endpoint) -> io::Result<Stream> {
     }
 }
 
-/// Tries one address of the host after the other, each a moment after the one before, until one accepts (as RFC 8305 has it).
-/// When none does, the first failure counts.
+/// Tries the addresses of the host one after the other, each a short time after the one before, until one accepts (like RFC
+/// 8305). If none accepts, the result is the first failure.
 async fn dial(endpoint: &Endpoint) -> io::Result<TcpStream> {
     if let Some(address) = endpoint.address {
         return TcpStream::connect(address).await;
@@ -262,7 +263,8 @@ async fn dial(endpoint: &Endpoint) -> io::Result<TcpStream> {
     }
 }
 
-/// No delay, and keepalive: an idle connection is silent, so a dead peer shows only here (P27).
+/// Turns off Nagle's algorithm and turns on keepalive. An idle connection is silent, so only keepalive detects a dead peer
+/// (P27).
 fn tune(stream: &TcpStream) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let keepalive = TcpKeepalive::new()

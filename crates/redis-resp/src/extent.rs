@@ -1,4 +1,4 @@
-//! Where a bulk or array reply ends, found without recursion: a peer decides how deep it nests.
+//! Finds the end of a bulk or array reply. It does not recurse, because the peer decides how deeply a reply is nested.
 
 use std::num::NonZeroUsize;
 
@@ -6,19 +6,19 @@ use dfly_wire::Step;
 
 use crate::reply_error::{MAX_LINE, ReplyError};
 
-/// How deep arrays may nest. Replies of servers to this workspace's requests nest five deep at the most.
+/// How deeply arrays may be nested. The replies to the requests of this workspace are nested at most five deep.
 const MAX_DEPTH: usize = 32;
 
-/// The largest bulk string or array, in bytes or replies: what a server's own limit can be set to.
+/// The maximum length of a bulk string in bytes, or of an array in replies: the highest limit that a server can be set to.
 const MAX_LENGTH: i64 = 1 << 31;
 
-/// The size of the reply at the start of `src`, or how many bytes are missing at least.
+/// The size of the reply at the start of `src` in bytes, or the minimum number of bytes that are missing.
 ///
 /// # Errors
-/// [`ReplyError`] when no continuation can make the bytes a reply.
+/// [`ReplyError`] if the bytes are not the start of a valid reply.
 pub(crate) fn extent(src: &[u8]) -> Result<Step<usize>, ReplyError> {
     let mut at = 0;
-    // How many replies each open array still wants.
+    // How many replies each open array still needs.
     let mut open: Vec<i64> = Vec::new();
     loop {
         let (end, item) = match item(src, at)? {
@@ -37,7 +37,7 @@ pub(crate) fn extent(src: &[u8]) -> Result<Step<usize>, ReplyError> {
     }
 }
 
-/// A reply is complete: so may be the arrays that it ends.
+/// Counts one complete reply, and closes the arrays that it completes.
 fn close(open: &mut Vec<i64>) {
     while let Some(left) = open.last_mut() {
         *left -= 1;
@@ -54,7 +54,7 @@ enum Item {
     Array(i64),
 }
 
-/// One line, with the bytes of a bulk string behind it; gives where it ends.
+/// Reads one line and, for a bulk string, the bytes that follow it. Returns where the item ends.
 fn item(src: &[u8], at: usize) -> Result<Step<(usize, Item)>, ReplyError> {
     let rest = src.get(at..).unwrap_or_default();
     let Some(line) = memchr::memchr(b'\n', rest) else {
@@ -83,7 +83,7 @@ fn item(src: &[u8], at: usize) -> Result<Step<(usize, Item)>, ReplyError> {
     }
 }
 
-/// A length: -1 is a null.
+/// Parses a length. -1 stands for null.
 fn length(text: &[u8]) -> Result<i64, ReplyError> {
     let text = text.strip_suffix(b"\r").unwrap_or(text);
     let number = std::str::from_utf8(text).ok().and_then(|text| text.parse().ok());

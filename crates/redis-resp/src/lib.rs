@@ -1,15 +1,15 @@
 //! RESP2 for pipelines.
 //!
-//! What it is: [`CommandBatch`] encodes many commands into one buffer and keeps, beside each, its end, its keys and a tag
-//! of the caller; [`Reply::decode`] takes one reply from a borrowed buffer; [`ServerError`] classifies an error reply
-//! once, where it is parsed.
+//! What it is: [`CommandBatch`] encodes many commands into one buffer and records the end, the keys and a tag for each;
+//! [`Reply::decode`] takes one reply from a borrowed buffer; [`ServerError`] classifies an error reply once, where it is
+//! parsed.
 //!
 //! With the feature `tokio` there is also a [`connection`](connection::Connection) that sends one request at a time,
 //! with TLS ([`Tls`](connection::Tls)) or without, to a server or to the primary that
 //! [`Sentinels`](connection::Sentinels) name.
 //!
-//! What it is not: it limits nothing in flight and retries nothing (that is `redis-sink`), and it does not speak RESP3:
-//! connections never send `HELLO 3`.
+//! What it is not: it does not limit what is in flight and does not retry (`redis-sink` does both), and it does not speak
+//! RESP3. Connections never send `HELLO 3`.
 //!
 //! ```
 //! use bytes::BytesMut;

@@ -1,7 +1,7 @@
-//! Replies, one at a time from a borrowed buffer.
+//! Decodes replies, one at a time, from a borrowed buffer.
 //!
-//! Status, integer and error lines, nearly all that a pipeline of writes receives, are read here; nested and bulk
-//! replies go through `redis-protocol`.
+//! Status, integer and error lines are decoded here: a pipeline of writes receives hardly anything else. `redis-protocol`
+//! decodes bulk and nested replies.
 
 use std::num::NonZeroUsize;
 
@@ -31,10 +31,10 @@ pub enum Reply {
 }
 
 impl Reply {
-    /// Takes the next reply from `src`, or tells that more bytes are needed and consumes nothing.
+    /// Takes the next reply from `src`. If it needs more bytes, it says so and consumes nothing.
     ///
     /// # Errors
-    /// [`ReplyError`] when no continuation can make the bytes a reply; the connection is of no use then.
+    /// [`ReplyError`] if the bytes are not the start of a valid reply. The connection cannot be used after that.
     pub fn decode(src: &mut BytesMut) -> Result<Step<Self>, ReplyError> {
         match src.first() {
             None => Ok(Step::Need(NonZeroUsize::MIN)),
@@ -45,20 +45,20 @@ impl Reply {
     }
 }
 
-/// What a pipeline of writes needs to know of a reply.
+/// What a pipeline of writes needs to know about a reply.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
-    /// Any other reply, not looked at further.
+    /// Any other reply. Its content is not examined.
     Done,
-    /// A null array: to EXEC, that a watched key was touched and nothing was carried out.
+    /// A null array. As a reply to EXEC, it means that a watched key was modified and that no command was carried out.
     NullArray,
     /// The server refused the command.
     Refused(ServerError),
-    /// The reply to EXEC of this many commands holds errors; the others were carried out.
+    /// The reply to EXEC contains errors. The other commands were carried out.
     RefusedInside {
-        /// How many there were.
+        /// How many commands the transaction has.
         count: usize,
-        /// Which of the commands, from 0, and what the server said. Never empty.
+        /// The index of each refused command, from 0, and its error. Never empty.
         errors: Vec<(usize, ServerError)>,
     },
 }
@@ -67,7 +67,7 @@ pub enum Outcome {
 const NULL_ARRAY: &[u8] = b"*-1\r\n";
 
 impl Outcome {
-    /// As [`Reply::decode`], but a status or integer reply is passed over without being kept.
+    /// Like [`Reply::decode`], but it skips a status or integer reply without storing it.
     ///
     /// # Errors
     /// As [`Reply::decode`].

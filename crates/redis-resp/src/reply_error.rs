@@ -1,24 +1,24 @@
-//! Why bytes are no reply, and how long a line of one may be.
+//! Why bytes are not a reply, and how long a line of a reply may be.
 
 use thiserror::Error;
 
-/// Bytes that are no RESP2 reply.
+/// Bytes that are not a RESP2 reply.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum ReplyError {
-    /// The first byte names no reply type.
-    #[error("0x{0:02x} starts no RESP2 reply")]
+    /// The first byte is not a known reply type.
+    #[error("a RESP2 reply cannot start with 0x{0:02x}")]
     Type(u8),
     /// A status or error line is longer than [`MAX_LINE`].
     #[error("a reply line is longer than {MAX_LINE} bytes")]
     LineTooLong,
-    /// The line after `:` is no integer.
+    /// The line after `:` is not an integer.
     #[error("an integer reply is malformed: {0:?}")]
     Integer(String),
-    /// The length of a bulk string or array is no number, or is too large.
+    /// The length of a bulk string or array is not a number, or is too large.
     #[error("the length of a bulk or array reply is malformed: {0:?}")]
     Length(String),
-    /// Arrays within arrays within arrays.
-    #[error("an array reply nests too deep")]
+    /// Arrays are nested too deeply.
+    #[error("an array reply is nested too deeply")]
     TooDeep,
     /// A bulk or array reply is malformed.
     #[error("a bulk or array reply is malformed: {0}")]

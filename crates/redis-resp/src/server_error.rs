@@ -1,4 +1,4 @@
-//! Error replies, classified once: the code decides what a client does, the text is for people.
+//! Error replies, classified once. The code decides what a client does; the text is for people.
 
 use std::fmt;
 
@@ -23,11 +23,11 @@ pub enum ErrorCode {
     WrongType,
     /// The server is out of memory (`maxmemory`).
     OutOfMemory,
-    /// The slot lives on another node, for good.
+    /// The slot belongs to another node permanently.
     Moved(Redirect),
-    /// The slot is being moved; this one command goes to another node after `ASKING`.
+    /// The slot is being moved. Only this command goes to another node, after `ASKING`.
     Ask(Redirect),
-    /// A multi-key command on a slot that is being moved.
+    /// The command has several keys, and their slot is being moved.
     TryAgain,
     /// The cluster cannot serve the slot now.
     ClusterDown,
@@ -37,7 +37,7 @@ pub enum ErrorCode {
     Loading,
     /// The server is a replica, or a primary that was demoted.
     ReadOnly,
-    /// A replica that has lost its primary.
+    /// The server is a replica that has lost its primary.
     MasterDown,
     /// The connection is not authenticated.
     NoAuth,

@@ -1,13 +1,13 @@
 //! Bounded, pipelined writing to a Redis target, a single server or a cluster.
 //!
-//! What it is: [`Pipeline`] takes batches of commands with a tag each, keeps at most a stated amount in flight, and
-//! gives the tags back in order once the target has carried out every command of the batch. [`Window`] is the
-//! decision in it, without I/O. [`cluster`] has the same for a cluster, whose slots move and whose nodes fail:
-//! [`ClusterPipeline`](cluster::ClusterPipeline), and in it [`ClusterWindow`](cluster::ClusterWindow).
+//! What it is: [`Pipeline`] takes batches of commands, each with a tag, and keeps a limited amount in flight. It returns
+//! the tags in order, each once the target has carried out every command of the batch. [`Window`] makes its decisions,
+//! without I/O. [`cluster`] does the same for a cluster, whose slots move and whose nodes fail:
+//! [`ClusterPipeline`](cluster::ClusterPipeline) contains [`ClusterWindow`](cluster::ClusterWindow).
 //!
-//! What it is not: it knows nothing of Dragonfly and of reserved names, and does not parse commands: their keys and tags
-//! come with them. On a single server it retries nothing by itself; in a cluster it retries what a node refused because
-//! a slot has moved, or for a while only.
+//! What it is not: it knows nothing about Dragonfly or reserved names. It does not parse commands: they come with their
+//! keys and tags. On a single server, it does not retry on its own. In a cluster, it retries commands that a node refused
+//! temporarily or because a slot has moved.
 //!
 //! ```
 //! use redis_resp::{CommandBatch, Outcome};
@@ -37,7 +37,7 @@
 //! use redis_sink::cluster::{ClusterMap, ClusterWindow, NodeId, Pauses, Unit};
 //! use redis_slots::{Slot, Topology};
 //!
-//! // What CLUSTER SLOTS says: one node has them all.
+//! // The reply to CLUSTER SLOTS: one node has all slots.
 //! let mut told = BytesMut::from(&b"*1\r\n*3\r\n:0\r\n:16383\r\n*3\r\n$1\r\nh\r\n:7000\r\n$4\r\nsome\r\n"[..]);
 //! let Step::Ready(reply) = Reply::decode(&mut told)? else { panic!() };
 //! let map = ClusterMap::new(&Topology::from_slots(&reply, false)?, "h")?;

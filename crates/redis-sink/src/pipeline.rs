@@ -1,4 +1,4 @@
-//! One connection to the target: writes, reads, and pairs replies through its [`Window`].
+//! One connection to the target. It writes commands, reads replies, and pairs them through its [`Window`].
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
@@ -13,17 +13,17 @@ use crate::sink_error::SinkError;
 use crate::socket::Socket;
 use crate::window::{Window, WindowLimits};
 
-/// A pipelined connection. `T` is what the caller gets back when a batch has settled.
+/// A pipelined connection. `T` is the tag that the caller gets back when a batch has settled.
 #[derive(Debug)]
 pub struct Pipeline<T> {
     socket: Socket,
-    /// Batches that are not completely written; bounded by the window, which holds them too.
+    /// Batches that are not completely written. The window bounds them, because it holds them too.
     unwritten: VecDeque<Bytes>,
     window: Window<T>,
 }
 
 impl<T> Pipeline<T> {
-    /// Takes over a connection on which every request was answered.
+    /// Takes over a connection on which every request has its reply.
     pub fn new(connection: Connection, limits: WindowLimits) -> Self {
         Self { socket: Socket::new(connection), unwritten: VecDeque::new(), window: Window::new(limits) }
     }
@@ -33,8 +33,8 @@ impl<T> Pipeline<T> {
         self.window.has_room()
     }
 
-    /// Whether more than half of what may be in flight is, and all of it is written: nothing is gained by looking for
-    /// replies at once.
+    /// Whether at least half of the limit is in flight and all of it is written. Then there is no benefit in reading
+    /// replies immediately.
     pub fn has_plenty(&self) -> bool {
         self.unwritten.is_empty() && !self.socket.is_unflushed() && self.window.is_half_full()
     }
@@ -44,7 +44,7 @@ impl<T> Pipeline<T> {
         self.window.is_empty()
     }
 
-    /// Takes the batch's commands and leaves it empty. They are written by [`Self::progress`].
+    /// Takes the batch's commands and leaves it empty. [`Self::progress`] writes them.
     pub fn submit(&mut self, batch: &mut CommandBatch, tag: T) {
         let wire = self.window.push(batch, tag);
         if !wire.is_empty() {
@@ -57,40 +57,41 @@ impl<T> Pipeline<T> {
         self.window.settled()
     }
 
-    /// Commands that were refused inside transactions, since the last call.
+    /// The commands that were refused inside transactions since the last call.
     pub fn take_refusals(&mut self) -> Vec<Refusal> {
         self.window.take_refusals()
     }
 
-    /// Goes on with another connection, on which every request was answered: the leading batches for which `is_done` holds
-    /// were carried out, the others are sent again.
+    /// Continues on another connection, on which every request has its reply. The leading batches for which `is_done` holds
+    /// count as carried out; all others are resent.
     pub fn resume(&mut self, connection: Connection, is_done: impl Fn(&T) -> bool) {
         self.socket = Socket::new(connection);
         self.unwritten = self.window.rewind(is_done).into();
     }
 
-    /// The commands of the batches in flight, the oldest first.
+    /// The commands of the batches in flight, oldest first.
     pub fn in_flight(&self) -> impl Iterator<Item = EncodedCommand<'_>> {
         self.window.in_flight()
     }
 
-    /// The tags of the batches in flight, the oldest first.
+    /// The tags of the batches in flight, oldest first.
     pub fn tags(&self) -> impl Iterator<Item = &T> {
         self.window.tags()
     }
 
-    /// Waits until the connection can move, then writes and reads what it takes and gives. Safe to cancel.
+    /// Waits until the connection can make progress, then writes and reads as much as it can without blocking. Safe to
+    /// cancel.
     ///
     /// # Errors
-    /// [`SinkError`]; the connection is of no use then.
+    /// [`SinkError`]. The connection cannot be used after that.
     pub async fn progress(&mut self) -> Result<(), SinkError> {
         poll_fn(|context| self.poll_progress(context)).await
     }
 
-    /// [`Self::progress`] for callers that poll several things at once. Ready when something moved.
+    /// [`Self::progress`] for callers that poll several things at once. Ready if something was read or written.
     ///
     /// # Errors
-    /// [`SinkError`]; the connection is of no use then.
+    /// [`SinkError`]. The connection cannot be used after that.
     pub fn poll_progress(&mut self, context: &mut Context<'_>) -> Poll<Result<(), SinkError>> {
         let read = self.socket.poll_read(context, |outcome| self.window.on_outcome(outcome))?;
         let written = self.poll_write(context)?;

@@ -7,22 +7,22 @@ use redis_resp::{EncodedCommand, EncodedCommands, ServerError};
 /// EXEC on the wire.
 pub(crate) const EXEC: &[u8] = b"*1\r\n$4\r\nEXEC\r\n";
 
-/// A command that the target refused, with what was sent behind it.
+/// A command that the target refused, with the commands that follow it in its batch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
-    /// The target's answer.
+    /// The target's error reply.
     pub error: ServerError,
-    /// The refused command, and behind it the rest of its batch.
+    /// The refused command, followed by the rest of its batch.
     commands: EncodedCommands,
 }
 
 impl Refusal {
-    /// The first of `commands` was refused.
+    /// A refusal of the first of `commands`.
     pub fn new(commands: EncodedCommands, error: ServerError) -> Self {
         Self { error, commands }
     }
 
-    /// The command at `place` of a batch was refused.
+    /// A refusal of the command at index `place` of a batch.
     pub(crate) fn at(batch: &EncodedCommands, place: usize, error: ServerError) -> Self {
         Self::new(batch.part(place, usize::MAX), error)
     }
@@ -42,7 +42,7 @@ impl Refusal {
         self.command().tag()
     }
 
-    /// The commands behind the refused one in its batch.
+    /// The commands after the refused one in its batch.
     pub fn rest(&self) -> impl Iterator<Item = EncodedCommand<'_>> {
         self.commands.iter().skip(1)
     }

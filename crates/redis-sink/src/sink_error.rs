@@ -17,7 +17,7 @@ pub enum SinkError {
     /// What the target sent is not RESP.
     #[error("the target does not speak RESP: {0}")]
     Reply(#[from] ReplyError),
-    /// The target refused a command, or answered one that was not sent.
+    /// The target refused a command, or sent a reply although nothing was in flight.
     #[error(transparent)]
     Window(#[from] WindowError),
 }

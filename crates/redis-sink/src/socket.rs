@@ -1,4 +1,4 @@
-//! A non-blocking connection on which commands are written and their outcomes read.
+//! A non-blocking connection that writes commands and reads their outcomes.
 
 use std::io;
 use std::pin::{Pin, pin};
@@ -14,32 +14,33 @@ use tokio::net::TcpStream;
 use crate::sink_error::SinkError;
 use crate::window::WindowError;
 
-/// The least room that a read is given, in bytes.
+/// The minimum buffer space for a read, in bytes.
 const READ_ROOM: usize = 16 << 10;
 
-/// A stream, and what was received of it and is no whole reply yet.
+/// A stream, and the received bytes that are not a complete reply yet.
 #[derive(Debug)]
 pub(crate) struct Socket {
     stream: Stream,
     received: BytesMut,
-    /// Whether TLS has taken bytes that the connection has not; never so in the clear.
+    /// Whether TLS has accepted bytes that it has not yet written to the connection. Never true without TLS.
     is_unflushed: bool,
 }
 
 impl Socket {
-    /// Takes over a connection on which every request was answered.
+    /// Takes over a connection on which every request has its reply.
     pub(crate) fn new(connection: Connection) -> Self {
         let (stream, received) = connection.into_parts();
         Self { stream, received, is_unflushed: false }
     }
 
-    /// Whether something is left to be written although every head was taken.
+    /// Whether something is left to be written although every `head` was taken completely.
     pub(crate) fn is_unflushed(&self) -> bool {
         self.is_unflushed
     }
 
-    /// Writes as much of `head` as the connection takes at once, and takes it from it. Ready if it took any; pending, and
-    /// woken when it may, if it took nothing, or if nothing is to be written. Safe to cancel.
+    /// Writes as much of `head` as the connection accepts without blocking, and removes it from `head`. Ready if anything
+    /// was written. Otherwise pending; the task is woken when the connection may accept more, unless there is nothing to
+    /// write. Safe to cancel.
     pub(crate) fn poll_write(
         &mut self,
         context: &mut Context<'_>,
@@ -52,8 +53,8 @@ impl Socket {
         .map_err(SinkError::Broken)
     }
 
-    /// Reads all that is there, and gives each outcome to `on_outcome`. Ready if there may have been something; pending,
-    /// and woken when there may be, otherwise. Safe to cancel.
+    /// Reads everything that is available, and passes each outcome to `on_outcome`. Ready if there may have been something
+    /// to read. Otherwise pending, and the task is woken when there may be. Safe to cancel.
     pub(crate) fn poll_read(
         &mut self,
         context: &mut Context<'_>,
@@ -84,7 +85,8 @@ impl Socket {
         }
     }
 
-    /// In the clear, what the socket is known to hold, else `WouldBlock`. With TLS, what it holds or the socket gives.
+    /// Reads once. Without TLS, it fails with `WouldBlock` if the socket is known to hold nothing. With TLS, it reads what
+    /// TLS has buffered or what the socket gives.
     fn poll_receive(&mut self, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
         match &mut self.stream {
             Stream::Plain(stream) => Poll::Ready(stream.try_read_buf(&mut self.received)),

@@ -1,10 +1,10 @@
-//! What a target is, from its own answers.
+//! Finds out what a target is, from its own replies.
 
 use redis_resp::connection::{Connection, ConnectionError, Credentials, Endpoint};
 use redis_resp::{ErrorCode, Reply, ServerError};
 use thiserror::Error;
 
-/// Which line of servers it belongs to.
+/// Which kind of server it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Family {
     /// Redis.
@@ -13,7 +13,7 @@ pub enum Family {
     Valkey,
 }
 
-/// What `INFO` tells of a target.
+/// What `INFO` says about a target.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TargetInfo {
     /// Redis or Valkey.
@@ -22,11 +22,11 @@ pub struct TargetInfo {
     pub version: (u16, u16),
     /// The version as the server writes it.
     pub version_text: String,
-    /// Whether it is a node of a cluster; `None`: it does not say, as some proxies.
+    /// Whether it is a node of a cluster; `None` if it does not say, like some proxies.
     pub cluster: Option<bool>,
-    /// Whether it is a replica, which takes no writes.
+    /// Whether it is a replica, which does not accept writes.
     pub replica: bool,
-    /// Whether it is a Dragonfly, which is not a target.
+    /// Whether it is a Dragonfly, which cannot be a target.
     pub dragonfly: bool,
 }
 
@@ -34,22 +34,22 @@ pub struct TargetInfo {
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum TargetError {
-    /// No connection.
+    /// The connection could not be opened, or it broke.
     #[error(transparent)]
     Connection(#[from] ConnectionError),
-    /// A user or password is wrong, or is needed.
+    /// A user or password is wrong or missing.
     #[error("the target refuses the login: {0}; give user and password in the target's address")]
     Login(ServerError),
-    /// The target refuses a question.
+    /// The target refuses a request.
     #[error("the target refuses {request}: {error}")]
     Refused {
-        /// What was asked.
+        /// The request.
         request: &'static str,
-        /// What it answered.
+        /// The target's reply.
         error: ServerError,
     },
-    /// `INFO` tells no version.
-    #[error("the target's INFO names no redis_version: it is neither a Redis nor a Valkey")]
+    /// `INFO` does not contain a version.
+    #[error("the target's INFO contains no redis_version: it is neither a Redis nor a Valkey")]
     Unknown,
 }
 
@@ -73,7 +73,7 @@ impl TargetInfo {
         }
     }
 
-    /// Which of these commands the server knows. One that does not say is taken to know none of them.
+    /// Which of these commands the server knows. If it does not say, none of them count as known.
     ///
     /// # Errors
     /// The connection's.
@@ -86,7 +86,7 @@ impl TargetInfo {
         Ok(names.iter().zip(found).filter(|(_, reply)| *reply != Reply::Nil).map(|(name, _)| *name).collect())
     }
 
-    /// Reads the text of `INFO`.
+    /// Parses the text of `INFO`. `None` if it contains no version.
     pub fn parse(info: &str) -> Option<Self> {
         let field = |name: &str| {
             info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim)

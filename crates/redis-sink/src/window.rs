@@ -1,4 +1,4 @@
-//! What is in flight on one connection, in order. Pure: it takes replies and gives tags back.
+//! What is in flight on one connection, in order. Pure: it takes replies and returns tags.
 
 use std::collections::VecDeque;
 
@@ -13,39 +13,39 @@ use crate::refusal::{EXEC, Refusal};
 pub struct WindowLimits {
     /// Commands without a reply.
     pub commands: usize,
-    /// Bytes of commands without a reply. One batch may exceed it when nothing else is in flight.
+    /// Bytes of commands without a reply. One batch may exceed this when nothing else is in flight.
     pub bytes: usize,
 }
 
 impl Default for WindowLimits {
-    /// 4096 commands and 1 MiB: several times the depth at which a Redis gains nothing more.
+    /// 4096 commands and 1 MiB: several times the depth beyond which a Redis gets no faster.
     fn default() -> Self {
         Self { commands: 4096, bytes: 1 << 20 }
     }
 }
 
-/// The most sets of allocations that are kept for later batches.
+/// The maximum number of allocation sets that are kept for later batches.
 const SPARES: usize = 16;
 
-/// Batches in flight, first in, first out. `T` is what the caller gets back when a batch has settled.
+/// Batches in flight, first in, first out. `T` is the tag that the caller gets back when a batch has settled.
 #[derive(Debug)]
 pub struct Window<T> {
     limits: WindowLimits,
     batches: VecDeque<InFlight<T>>,
-    /// Index of the oldest batch that may lack a reply; every batch before it has all of them.
+    /// The index of the oldest batch that may lack a reply. Every batch before it has all of its replies.
     replying: usize,
     commands: usize,
     bytes: usize,
-    /// Allocations of batches that have settled, for the next ones; at most [`SPARES`].
+    /// Allocations of settled batches, for later ones; at most [`SPARES`].
     spares: Vec<SpareMarks>,
-    /// Commands that were refused inside transactions, since they were last taken.
+    /// Commands that were refused inside transactions since the last [`Self::take_refusals`].
     refusals: Vec<Refusal>,
 }
 
 #[derive(Debug)]
 struct InFlight<T> {
     commands: EncodedCommands,
-    /// How many commands have their reply; at most all of them.
+    /// How many commands have their reply.
     done: usize,
     tag: T,
 }
@@ -60,17 +60,17 @@ impl<T> InFlight<T> {
     }
 }
 
-/// Why a reply cannot be taken.
+/// Why a reply cannot be accepted.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum WindowError {
-    /// The target refused a command. It has carried out what came before, and may carry out what came after.
+    /// The target refused a command. It has carried out the commands before it, and may carry out those after it.
     #[error("the target refuses {}: {}", .0.describe(), .0.error)]
     Refused(Box<Refusal>),
-    /// A transaction was not carried out because a key that it watched was touched.
-    #[error("the target has aborted a transaction: what it watched was touched")]
+    /// A transaction was not carried out because a key that it watched was modified.
+    #[error("the target has aborted a transaction: a key that it watched was modified")]
     Aborted,
     /// A reply came although nothing is in flight.
-    #[error("the target sent a reply to nothing")]
+    #[error("the target sent a reply although nothing was in flight")]
     Unasked,
 }
 
@@ -93,7 +93,7 @@ impl<T> Window<T> {
         self.commands < self.limits.commands && self.bytes < self.limits.bytes
     }
 
-    /// Whether half of what may be in flight is.
+    /// Whether at least half of the limit is in flight.
     pub fn is_half_full(&self) -> bool {
         self.commands >= self.limits.commands / 2 || self.bytes >= self.limits.bytes / 2
     }
@@ -103,8 +103,8 @@ impl<T> Window<T> {
         self.batches.is_empty()
     }
 
-    /// Takes the batch's commands, leaves it empty, and returns what has to be written. A batch without commands settles
-    /// when everything before it has.
+    /// Takes the batch's commands, leaves it empty, and returns the bytes to be written. A batch without commands settles
+    /// when everything before it has settled.
     pub fn push(&mut self, batch: &mut CommandBatch, tag: T) -> Bytes {
         if let Some(spare) = self.spares.pop() {
             batch.recycle(spare);
@@ -117,11 +117,11 @@ impl<T> Window<T> {
         wire
     }
 
-    /// Takes the next reply; it belongs to the oldest command without one (P4). A command that is refused inside a
+    /// Takes the next reply, which belongs to the oldest command without one (P4). A command that was refused inside a
     /// transaction is kept for [`Self::take_refusals`].
     ///
     /// # Errors
-    /// [`WindowError`]. The batch of a refused command never settles, unless it is sent again ([`Self::rewind`]).
+    /// [`WindowError`]. The batch of a refused command does not settle unless it is resent ([`Self::rewind`]).
     pub fn on_outcome(&mut self, outcome: Outcome) -> Result<(), WindowError> {
         while self.batches.get(self.replying).is_some_and(InFlight::is_answered) {
             self.replying += 1;
@@ -132,14 +132,14 @@ impl<T> Window<T> {
             Outcome::NullArray if batch.is_exec(batch.done) => {
                 return Err(WindowError::Aborted);
             }
-            // Other commands answer so when there is nothing.
+            // Other commands return a null array when there is no result.
             Outcome::NullArray => {}
             Outcome::Refused(error) => {
                 return Err(WindowError::Refused(Box::new(Refusal::at(&batch.commands, batch.done, error))));
             }
             Outcome::RefusedInside { count, errors } => {
                 for (index, error) in errors {
-                    // The commands of a transaction stand before its EXEC, which this reply answers.
+                    // The commands of a transaction come before its EXEC, to which this reply belongs.
                     let place = (batch.done + index).saturating_sub(count);
                     self.refusals.push(Refusal::at(&batch.commands, place, error));
                 }
@@ -150,14 +150,14 @@ impl<T> Window<T> {
         Ok(())
     }
 
-    /// Commands that the target refused inside a transaction whose other commands it carried out, since the last call.
-    /// Their batches settle.
+    /// The commands that were refused inside transactions since the last call. The other commands of these transactions
+    /// were carried out, and their batches settle.
     pub fn take_refusals(&mut self) -> Vec<Refusal> {
         std::mem::take(&mut self.refusals)
     }
 
-    /// Goes over to another connection, on which nothing was sent yet: the leading batches for which `is_done` holds count
-    /// as answered, all others as not sent. Returns what has to be written for them, in order.
+    /// Switches to another connection, on which nothing has been sent yet. The leading batches for which `is_done` holds
+    /// count as carried out; all others count as not sent. Returns the bytes to be written for these, in order.
     pub fn rewind(&mut self, is_done: impl Fn(&T) -> bool) -> Vec<Bytes> {
         let mut leading = true;
         (self.commands, self.replying) = (0, 0);
@@ -173,17 +173,17 @@ impl<T> Window<T> {
         unsent
     }
 
-    /// The commands of the batches in flight, the oldest first.
+    /// The commands of the batches in flight, oldest first.
     pub fn in_flight(&self) -> impl Iterator<Item = EncodedCommand<'_>> {
         self.batches.iter().flat_map(|batch| batch.commands.iter())
     }
 
-    /// The tags of the batches in flight, the oldest first.
+    /// The tags of the batches in flight, oldest first.
     pub fn tags(&self) -> impl Iterator<Item = &T> {
         self.batches.iter().map(|batch| &batch.tag)
     }
 
-    /// The tag of the oldest batch, if all its replies are in. The order is that of [`Self::push`].
+    /// The tag of the oldest batch, if it has all of its replies. Tags come in the order of [`Self::push`].
     pub fn settled(&mut self) -> Option<T> {
         let batch = self.batches.pop_front_if(|batch| batch.is_answered())?;
         self.replying = self.replying.saturating_sub(1);
@@ -215,7 +215,7 @@ mod tests {
         Outcome::Refused(ServerError::parse(b"WRONGTYPE Operation against a key"))
     }
 
-    /// P4: an error at the first, a middle and the last place names its own command.
+    /// P4: an error at the first, a middle or the last place names its own command.
     #[test]
     fn a_refusal_names_its_command_and_no_value() {
         for place in 0..5 {
@@ -277,7 +277,7 @@ mod tests {
         assert_eq!((window.settled(), window.is_empty()), (Some(3), true));
     }
 
-    /// P5: what stands behind a refused command never settles.
+    /// P5: what follows a refused command never settles.
     #[test]
     fn nothing_settles_past_a_refusal() {
         let mut window = Window::new(WindowLimits::default());
@@ -301,8 +301,8 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever the sizes of batches and the arrival of replies: tags come back in order, each after exactly the
-        /// replies of its commands and all commands before it, and the room is what the limits say.
+        /// Whatever the batch sizes and the timing of replies, tags come back in order, none before its commands and all
+        /// commands before them have their replies. There is room exactly as long as the limits allow.
         #[test]
         fn tags_follow_replies(sizes in prop::collection::vec(0usize..6, 1..30), replies in prop::collection::vec(1usize..9, 1..60)) {
             let limits = WindowLimits { commands: 10, bytes: 1 << 20 };

@@ -1,4 +1,4 @@
-//! What two values differ in.
+//! Differences between two values.
 
 use std::fmt;
 
@@ -22,7 +22,7 @@ pub enum What {
     Missing,
     /// The key should not be there.
     Extra,
-    /// It could not be read, so nothing is known.
+    /// The key could not be read.
     Unreadable(String),
     /// The types differ.
     Type {
@@ -31,7 +31,7 @@ pub enum What {
         /// The target's type.
         found: String,
     },
-    /// The expiries differ, in Unix milliseconds; -1 is "never".
+    /// The expiries differ. Both are in Unix milliseconds; -1 means never.
     Expiry {
         /// The source's expiry.
         expected: i64,
@@ -42,7 +42,7 @@ pub enum What {
     Value(String),
     /// The expiry of a field differs.
     FieldExpiry(String),
-    /// Something of a stream other than its entries differs.
+    /// A part of a stream other than its entries differs.
     Stream(String),
 }
 

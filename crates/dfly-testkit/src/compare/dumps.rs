@@ -1,4 +1,4 @@
-//! Values as a server gives them to RESTORE.
+//! Values in the form that RESTORE takes.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::read::all_keys;
 use crate::redis_client::{RedisClient, RedisError, Reply};
 
-/// For each key of each database its DUMP payload, and when it expires in Unix milliseconds, -1 for never.
+/// For each key of each database, its DUMP payload and its expiry in Unix milliseconds, -1 for never.
 pub type Dumps = BTreeMap<(u32, Bytes), (Vec<u8>, i64)>;
 
 /// Reads a whole server.

@@ -13,14 +13,14 @@ use crate::value::{CanonicalValue, Value, from_replies, read_commands};
 pub(super) struct Found {
     /// The value, or why it cannot be read.
     pub(super) value: Result<CanonicalValue, String>,
-    /// Fields of a hash that expire, in Unix milliseconds, if they were asked for.
+    /// The expiries of a hash's fields, in Unix milliseconds, if they were requested.
     pub(super) field_expiries: BTreeMap<Bytes, i64>,
 }
 
 /// Reads the whole server: every key of every database.
 ///
 /// # Errors
-/// The server cannot be read, or a key's value cannot.
+/// The server, or a key's value, cannot be read.
 pub fn keyspace(client: &mut RedisClient) -> Result<BTreeMap<(u32, Bytes), CanonicalValue>, RedisError> {
     let mut all = BTreeMap::new();
     for db in databases(client)? {
@@ -29,7 +29,7 @@ pub fn keyspace(client: &mut RedisClient) -> Result<BTreeMap<(u32, Bytes), Canon
         for batch in keys.chunks(BATCH) {
             for (key, found) in batch.iter().zip(read_keys(client, batch, false)?) {
                 match found.value {
-                    // A key may expire between SCAN and the reading of it.
+                    // A key may expire between SCAN and the read of its value.
                     Ok(value) if value.value == Value::None => {}
                     Ok(value) => drop(all.insert((db, key.clone()), value)),
                     Err(reply) => {
@@ -52,7 +52,7 @@ pub(crate) fn all_keys(client: &mut RedisClient) -> Result<Vec<(u32, Bytes)>, Re
     Ok(all)
 }
 
-/// Databases that hold a key, by `INFO keyspace`.
+/// The databases that hold a key, according to `INFO keyspace`.
 fn databases(client: &mut RedisClient) -> Result<Vec<u32>, RedisError> {
     let info = client.expect(&[b"INFO", b"keyspace"])?;
     let text = info.text().ok_or(RedisError::Shape { command: "INFO".to_owned() })?;
@@ -77,7 +77,8 @@ fn scan(client: &mut RedisClient) -> Result<Vec<Bytes>, RedisError> {
     Ok(keys)
 }
 
-/// Reads `keys` of the selected database, three round trips for all of them.
+/// Reads `keys` of the selected database. Types, expiries and values are read in pipelines; the expiries of fields take a
+/// round trip for each hash.
 pub(super) fn read_keys(
     client: &mut RedisClient,
     keys: &[Bytes],
@@ -109,8 +110,9 @@ fn value(kind: &str, expiry: &Reply, replies: &[Reply]) -> Result<CanonicalValue
     if let Some(refused) = replies.iter().chain([expiry]).find_map(Reply::error) {
         return Err(refused.to_owned());
     }
-    let value = from_replies(kind, replies).ok_or_else(|| format!("the {kind} has another shape"))?;
-    let expire_at_ms = expiry.int().ok_or("PEXPIRETIME gave no number")?;
+    let value =
+        from_replies(kind, replies).ok_or_else(|| format!("the {kind} does not have the expected form"))?;
+    let expire_at_ms = expiry.int().ok_or("PEXPIRETIME returned no number")?;
     Ok(CanonicalValue { value, expire_at_ms })
 }
 
@@ -130,7 +132,7 @@ fn read_field_expiries(
                 let times = fields.keys().cloned().zip(times.iter().filter_map(Reply::int));
                 found.field_expiries = times.filter(|(_, at)| *at >= 0).collect();
             }
-            None => found.value = Err(reply.error().unwrap_or("HPEXPIRETIME gave no list").to_owned()),
+            None => found.value = Err(reply.error().unwrap_or("HPEXPIRETIME returned no list").to_owned()),
         }
     }
     Ok(())

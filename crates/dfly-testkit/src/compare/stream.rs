@@ -1,18 +1,18 @@
-//! Streams: entries, ids, groups, consumers, pending entries.
+//! Compares streams: entries, ids, groups, consumers and pending entries.
 
 use std::fmt::Debug;
 
 use super::difference::What;
 use crate::value::{Consumer, Group, StreamInfo, StreamValue};
 
-/// What is asked of a stream beyond its entries, ids, groups and owners.
+/// What must be equal in a stream besides its entries, ids, groups and owners of pending entries.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Rules {
-    /// Delivery times must be equal; otherwise they may be later.
+    /// Whether delivery times must be equal. If not, they may be later.
     pub(super) delivery_times: bool,
-    /// Seen and active times of consumers must be equal; otherwise they may be later.
+    /// Whether the seen and active times of consumers must be equal. If not, they may be later.
     pub(super) consumer_times: bool,
-    /// A group's `entries-read` must be known where the source knows it.
+    /// Whether a group's `entries-read` must be known if the source knows it.
     pub(super) entries_read: bool,
 }
 
@@ -27,7 +27,7 @@ pub(super) fn differences(wanted: &StreamValue, held: &StreamValue, rules: Rules
     all
 }
 
-/// Notes `what` if the two differ.
+/// Adds a difference named `what` if the two differ.
 fn note<T: PartialEq + Debug>(all: &mut Vec<What>, what: &str, (wanted, held): (&T, &T)) {
     if wanted != held {
         all.push(What::Stream(format!("{what} {held:?}, expected {wanted:?}")));

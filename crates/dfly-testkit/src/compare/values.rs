@@ -8,7 +8,7 @@ use super::difference::What;
 use super::stream;
 use crate::value::{CanonicalValue, Value};
 
-/// How many elements of a collection are named one by one.
+/// How many differing elements of a collection are listed individually.
 const NAMED: usize = 5;
 
 /// Every difference between two values.
@@ -60,7 +60,8 @@ fn text(wanted: &Bytes, held: &Bytes) -> Option<What> {
     Some(What::Value(format!("{b} bytes, expected {a}; they differ from byte {at} on")))
 }
 
-/// Elements that are only on one side or have another value. Values are not shown, only where they are.
+/// The elements that are only on one side or have another value. The differences show where the values are, not the values
+/// themselves.
 fn keyed<V: PartialEq>(wanted: &BTreeMap<Bytes, V>, held: &BTreeMap<Bytes, V>, noun: &str) -> Vec<What> {
     let missing = wanted.keys().filter(|key| !held.contains_key(*key)).map(|key| (key, "missing"));
     let extra = held.keys().filter(|key| !wanted.contains_key(*key)).map(|key| (key, "should not be there"));
@@ -75,7 +76,7 @@ fn keyed<V: PartialEq>(wanted: &BTreeMap<Bytes, V>, held: &BTreeMap<Bytes, V>, n
     all.into_iter().take(NAMED).map(What::Value).chain(rest).collect()
 }
 
-/// Fields whose expiries (Unix milliseconds) are further apart than `tolerance_ms`.
+/// The fields whose expiries (in Unix milliseconds) differ by more than `tolerance_ms`.
 pub(super) fn member_ttls(
     wanted: &BTreeMap<Bytes, i64>,
     held: &BTreeMap<Bytes, i64>,

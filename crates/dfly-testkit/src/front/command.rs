@@ -1,14 +1,14 @@
-//! Commands as a Dragonfly reads them: a RESP array of bulk strings, or an inline line.
+//! Parses commands as Dragonfly does: a RESP array of bulk strings, or an inline command.
 
 use bytes::{Buf, Bytes, BytesMut};
 
 /// The longest command that is accepted, in bytes.
 const LIMIT: usize = 1 << 20;
 
-/// A command and how many bytes it took.
+/// How many bytes a command took, and the command.
 type Taken = (usize, Vec<Bytes>);
 
-/// Takes one whole command from `src`; none if more bytes are needed. Empty lines are skipped.
+/// Takes one whole command from `src`. `None` if more bytes are needed. Empty lines are skipped.
 pub(crate) fn parse_command(src: &mut BytesMut) -> Result<Option<Vec<Bytes>>, String> {
     loop {
         let taken = match src.first() {
@@ -17,7 +17,7 @@ pub(crate) fn parse_command(src: &mut BytesMut) -> Result<Option<Vec<Bytes>>, St
             Some(_) => inline(src),
         };
         match taken {
-            None if src.len() > LIMIT => return Err("a command over 1 MiB".to_owned()),
+            None if src.len() > LIMIT => return Err("a command is larger than 1 MiB".to_owned()),
             None => return Ok(None),
             Some((used, words)) => {
                 src.advance(used);
@@ -42,14 +42,14 @@ fn array(src: &[u8]) -> Result<Option<Taken>, String> {
     for _ in 0..count {
         let Some(len) = header(src, &mut at, b'$')? else { return Ok(None) };
         let Some(word) = src.get(at..at + len + 2) else { return Ok(None) };
-        let word = word.strip_suffix(b"\r\n").ok_or("a bulk string without its end")?;
+        let word = word.strip_suffix(b"\r\n").ok_or("a bulk string does not end with CR LF")?;
         words.push(Bytes::copy_from_slice(word));
         at += len + 2;
     }
     Ok(Some((at, words)))
 }
 
-/// The number of a `*` or `$` line at `at`, which moves behind it.
+/// The number in the `*` or `$` line at `at`. Moves `at` past the line.
 fn header(src: &[u8], at: &mut usize, mark: u8) -> Result<Option<usize>, String> {
     let rest = src.get(*at..).unwrap_or_default();
     let Some(end) = rest.windows(2).position(|w| w == b"\r\n") else { return Ok(None) };

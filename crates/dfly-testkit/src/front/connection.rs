@@ -1,4 +1,4 @@
-//! One TCP connection: commands first, then perhaps a flow.
+//! One TCP connection. It receives commands, and may then become a flow.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use super::command::parse_command;
 use super::origin::Origin;
 use super::state::{Ended, Outcome, Phase, State};
 
-/// Which flow a connection became. Another connection may have taken its place since.
+/// Which flow a connection became. Another connection may have replaced it since.
 #[derive(Debug, Clone, Copy)]
 struct FlowAt {
     session: usize,
@@ -29,7 +29,7 @@ impl FlowAt {
 /// Serves one connection to its end.
 pub(super) async fn serve<O: Origin>(socket: TcpStream, shared: Arc<Shared<O>>) {
     let connection = shared.lock().connect();
-    // A connection that failed is a closed one.
+    // A connection that failed counts as closed.
     let _ended: std::io::Result<()> = run(socket, &shared, connection).await;
     shared.lock().disconnected(connection);
     shared.changed();
@@ -75,8 +75,8 @@ async fn run<O: Origin>(socket: TcpStream, shared: &Shared<O>, connection: usize
     }
 }
 
-/// Half-closes and reads on to the client's own end, so that no unread byte turns the close into a reset that would
-/// take bytes away from the client.
+/// Shuts down the sending side and reads until the client closes. An unread byte would turn the close into a reset, which
+/// could discard bytes that the client has not read yet.
 async fn close(write: &mut OwnedWriteHalf, read: &mut OwnedReadHalf) -> std::io::Result<()> {
     write.shutdown().await?;
     let mut sink = [0; 1024];
@@ -97,7 +97,7 @@ async fn start_stable<O: Origin>(shared: &Shared<O>, session: usize) -> &'static
     }
 }
 
-/// `Some(true)` when it is done, `Some(false)` when it never will be.
+/// `Some(true)` if it is done, `Some(false)` if it never will be, `None` if it is not done yet.
 fn settled(done: Option<bool>) -> Option<bool> {
     match done {
         Some(false) => None,
@@ -141,7 +141,7 @@ async fn run_flow<O: Origin>(
                 step = shared.until(|state| next(state, at)) => match step {
                     Step::Write(piece) => write_piece(shared, &mut write, (piece, at)).await?,
                     Step::Close => {
-                        // A cut ends the session right here, and its other connections must hear of it.
+                        // A cut has just ended the session, so its other connections must be woken.
                         shared.changed();
                         return write.shutdown().await;
                     }
@@ -160,7 +160,7 @@ enum Step {
     Close,
 }
 
-/// What a flow's writer does next; none if it waits.
+/// What a flow's writer does next. `None` if it waits.
 fn next<O: Origin>(state: &mut State<O>, at: FlowAt) -> Option<Step> {
     if state.sessions.get(at.session)?.ended.is_some() {
         return Some(Step::Close);
@@ -175,7 +175,7 @@ fn next<O: Origin>(state: &mut State<O>, at: FlowAt) -> Option<Step> {
     flow.stream.take(limit.min(cut.unwrap_or(usize::MAX))).map(Step::Write)
 }
 
-/// How many bytes of the stream may be sent in the session's phase; none before SYNC.
+/// How many bytes of the stream may be sent in the session's phase. `None` before SYNC.
 fn limit<O: Origin>(state: &State<O>, at: FlowAt) -> Option<usize> {
     let held = state.options.hold.filter(|hold| (hold.session, hold.flow) == at.pair() && !state.released);
     let flow = state.flow(at.session, at.flow)?;

@@ -139,7 +139,7 @@ impl<O: Origin> State<O> {
         }
     }
 
-    /// P20: STARTSTABLE blocks the whole source, so it may come only when every flow has shown FULLSYNC_END.
+    /// P20: STARTSTABLE blocks the whole source, so a client may send it only after FULLSYNC_END on every flow.
     fn check_fullsync_end(&mut self, session: usize) {
         let unseen = |flow: &Flow| flow.stream.taken < flow.stream.fullsync_end;
         let flows = self.sessions.get(session).map(|session| session.flows.as_slice()).unwrap_or_default();
@@ -156,21 +156,21 @@ impl<O: Origin> State<O> {
         }
     }
 
-    /// Whether every flow's first part was handed to the system; none if the session is over.
+    /// Whether every flow's first part has been written to its socket. `None` if the session is over.
     pub(super) fn first_parts_sent(&self, session: usize) -> Option<bool> {
         let session = self.sessions.get(session).filter(|session| session.ended.is_none())?;
         let sent = |flow: &Flow| flow.stream.written >= flow.stream.first_len;
         Some(session.flows.iter().all(|flow| flow.as_ref().is_some_and(sent)))
     }
 
-    /// Whether every flow's token was handed to the system; none if the session is over.
+    /// Whether every flow's token has been written to its socket. `None` if the session is over.
     pub(super) fn tokens_sent(&self, session: usize) -> Option<bool> {
         let session = self.sessions.get(session).filter(|session| session.ended.is_none())?;
         let sent = |flow: &Flow| flow.stream.token_end.is_some_and(|end| flow.stream.written >= end);
         Some(session.flows.iter().all(|flow| flow.as_ref().is_some_and(sent)))
     }
 
-    /// Adds every flow's second part; from here on the journal may be sent.
+    /// Adds every flow's second part. From then on, the journal may be sent.
     pub(super) fn go_stable(&mut self, session: usize) {
         for flow in 0..self.origin.identity().shards {
             let part = self.origin.second(session, flow);
@@ -183,7 +183,7 @@ impl<O: Origin> State<O> {
     }
 }
 
-/// SYNC wants flows that are all FULL, or all PARTIAL on a master that still syncs them so.
+/// Whether SYNC is allowed: the flows must be all FULL, or all PARTIAL on a master that uses SYNC for partial flows.
 fn allowed(partial: &[bool], form: PartialForm) -> bool {
     !partial.contains(&true) || (form == PartialForm::Sync && !partial.contains(&false))
 }

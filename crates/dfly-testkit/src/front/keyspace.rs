@@ -1,4 +1,4 @@
-//! What an ordinary client asks of the keys.
+//! The commands with which an ordinary client reads keys.
 
 use bytes::Bytes;
 

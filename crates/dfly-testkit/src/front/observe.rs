@@ -1,4 +1,4 @@
-//! What a test may ask a master.
+//! What a test may observe and control on a master.
 
 use bytes::Bytes;
 
@@ -30,7 +30,7 @@ impl<O: Origin> Front<O> {
         self.shared.lock().commands_where(|role| matches!(role, Role::Flow { .. }))
     }
 
-    /// Lets the held flow go on.
+    /// Lets the held flow continue.
     pub(crate) fn release(&self) {
         self.shared.lock().released = true;
         self.shared.changed();
@@ -67,17 +67,17 @@ impl<O: Origin> Front<O> {
         self.shared.until(|state| (!state.violations.is_empty()).then(|| state.violations.clone())).await
     }
 
-    /// Whether the client's `session`-th session was sent and acknowledged to its end.
+    /// Whether the client's `session`-th session has been sent and acknowledged completely.
     pub(crate) fn is_complete(state: &State<O>, session: usize) -> bool {
         state.sessions.get(session).is_some_and(|session| session.complete) || state.is_complete(session)
     }
 
-    /// How many bytes of a flow's stream were sent.
+    /// How many bytes of a flow's stream have been sent.
     pub(crate) fn sent(&self, session: usize, flow: usize) -> usize {
         self.shared.lock().flow(session, flow).map_or(0, |flow| flow.stream.written)
     }
 
-    /// Waits until a flow has sent `bytes` of its stream.
+    /// Waits until `bytes` bytes of a flow's stream have been sent.
     pub(crate) async fn sent_at_least(&self, session: usize, flow: usize, bytes: usize) {
         let enough = |state: &mut State<O>| {
             state.flow(session, flow).is_some_and(|flow| flow.stream.written >= bytes).then_some(())
@@ -85,15 +85,15 @@ impl<O: Origin> Front<O> {
         self.shared.until(enough).await;
     }
 
-    /// Waits until the session's every byte was sent and every flow's last ACK has come.
+    /// Waits until every byte of the session has been sent and every flow's last ACK has arrived.
     pub(crate) async fn completed(&self, session: usize) {
         self.shared.until(|state| Self::is_complete(state, session).then_some(())).await;
     }
 }
 
 impl<O: Origin> Shared<O> {
-    /// Ends sessions that are followed by another one: when they are complete, or when their last ACKs take longer
-    /// than the stated time.
+    /// Ends each session that is followed by another one when it is complete, or when its last ACKs take longer than
+    /// `ack_timeout`.
     pub(crate) async fn end_sessions(&self) {
         for session in 0.. {
             let over = |state: &mut State<O>| state.sessions.get(session).is_some_and(|s| s.ended.is_some());
@@ -106,7 +106,7 @@ impl<O: Origin> Shared<O> {
                 continue;
             }
             let complete = self.until(|state| (over(state) || state.is_complete(session)).then_some(()));
-            // Time out or not, the recorded network was cut here.
+            // Whether it timed out or not, the recorded session ended here.
             let _in_time: Result<(), tokio::time::error::Elapsed> =
                 tokio::time::timeout(timeout, complete).await;
             self.lock().end(session, Ended::ByMaster);
@@ -115,7 +115,7 @@ impl<O: Origin> Shared<O> {
     }
 }
 
-/// What every master lets a test see: the same methods on each type that has a `front`.
+/// Defines what a test may observe and control on a master: the same methods for each type with a `front` field.
 macro_rules! observations {
     ($master:ty) => {
         impl $master {
@@ -129,27 +129,27 @@ macro_rules! observations {
                 self.front.acks(session, flow)
             }
 
-            /// Where the client broke the protocol, in the order in which it was seen.
+            /// The client's protocol violations, in the order of detection.
             pub fn violations(&self) -> Vec<String> {
                 self.front.violations()
             }
 
-            /// Every command of connections that are not flows, connection by connection.
+            /// All commands of connections that are not flows, connection by connection.
             pub fn commands(&self) -> Vec<Vec<bytes::Bytes>> {
                 self.front.commands()
             }
 
-            /// Every command up to DFLY FLOW of connections that are flows, connection by connection.
+            /// All commands up to DFLY FLOW of connections that are flows, connection by connection.
             pub fn flow_commands(&self) -> Vec<Vec<bytes::Bytes>> {
                 self.front.flow_commands()
             }
 
-            /// How many bytes of a flow's stream were sent.
+            /// How many bytes of a flow's stream have been sent.
             pub fn sent(&self, session: usize, flow: usize) -> usize {
                 self.front.sent(session, flow)
             }
 
-            /// Lets a flow go on that the options hold back.
+            /// Lets the flow continue that the options hold back.
             pub fn release(&self) {
                 self.front.release();
             }
@@ -164,7 +164,7 @@ macro_rules! observations {
                 self.front.sessions_begun(count).await;
             }
 
-            /// Waits until the client's `session`-th session (from 0) was sent and acknowledged to its end.
+            /// Waits until the client's `session`-th session (from 0) has been sent and acknowledged completely.
             pub async fn session_finished(&self, session: usize) {
                 self.front.completed(session).await;
             }
@@ -179,12 +179,12 @@ macro_rules! observations {
                 self.front.acked(session, flow, lsn).await;
             }
 
-            /// Waits until `bytes` of a flow's stream were sent.
+            /// Waits until `bytes` bytes of a flow's stream have been sent.
             pub async fn sent_at_least(&self, session: usize, flow: usize, bytes: usize) {
                 self.front.sent_at_least(session, flow, bytes).await;
             }
 
-            /// Waits for the first violation and returns all.
+            /// Waits for the first violation and returns all violations.
             pub async fn violated(&self) -> Vec<String> {
                 self.front.violated().await
             }

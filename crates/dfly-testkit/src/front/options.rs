@@ -1,18 +1,19 @@
-//! How a master may be made to behave: pieces, cuts, planted bytes, refusals.
+//! Options for how a master behaves: pieces, cuts, changed bytes, refusals.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::compare::dumps::Dumps;
 
-/// Options of a recorded or scripted master. The default serves the bytes as they are.
+/// Options of a recorded or scripted master. With the defaults, it serves the bytes unchanged.
 #[derive(Debug, Clone)]
 pub struct MasterOptions {
-    /// Write flows in pieces of this many bytes, each with its own system call and without Nagle's algorithm.
+    /// Write flows in pieces of this many bytes, each with its own system call. Nagle's algorithm is off.
     pub split: Option<usize>,
-    /// Send one record of a flow's journal at a time: the next one follows when the flow's last ACK covers all before it.
+    /// Send one record of a flow's journal at a time. The next record follows when the flow's last ACK covers all before
+    /// it.
     pub paced: bool,
-    /// Cut a session at an exact place.
+    /// Cut a session after an exact byte.
     pub cut: Option<Cut>,
     /// Change bytes of a flow.
     pub mangle: Option<Mangle>,
@@ -24,19 +25,19 @@ pub struct MasterOptions {
     pub release: Option<String>,
     /// Answer `DFLY FLOW` with `-LOADING`, as a master that still loads its data set does.
     pub loading: bool,
-    /// The password that is asked for. A recorded master takes the recording's when there is none here.
+    /// The password that clients must give. If there is none here, a recorded master uses the recording's.
     pub password: Option<String>,
-    /// The user of that password; `default` when there is none.
+    /// The user of that password; `default` if there is none.
     pub user: Option<String>,
-    /// Recorded masters: serve the same recorded session again to a client that reconnects after a session that
-    /// ended early. Without it, a session beyond the recording's last is a violation.
+    /// Recorded masters only: serve the same recorded session again to a client that reconnects after a session that ended
+    /// early. Otherwise, a session after the last recorded one is a violation.
     pub repeat: bool,
-    /// What EXISTS, DUMP and PEXPIRETIME answer, as [`dumps`](crate::dumps) gives it. Without it a scripted master answers
-    /// with its model, and a recorded one refuses, for values were not recorded so.
+    /// The data for replies to EXISTS, DUMP and PEXPIRETIME, as [`dumps`](crate::dumps) returns it. Without it, a scripted
+    /// master uses its model, and a recorded master refuses, because a recording has no DUMP payloads.
     pub values: Option<Arc<Dumps>>,
-    /// Commands of ordinary clients that are answered with an error, by name, until the master is released.
+    /// The names of ordinary clients' commands that are refused, each with its error reply, until the master is released.
     pub refused: Vec<(&'static str, &'static str)>,
-    /// How long a session that is not the recording's last stays open for the final ACKs after its last byte.
+    /// How long a session other than the recording's last one stays open for the final ACKs after its last byte.
     pub ack_timeout: Duration,
 }
 
@@ -61,14 +62,14 @@ impl Default for MasterOptions {
     }
 }
 
-/// Closes every connection of a session once exactly `offset` bytes of one flow were sent.
+/// Closes every connection of a session once exactly `offset` bytes of one flow have been sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cut {
     /// The client's session, from 0.
     pub session: usize,
     /// The flow.
     pub flow: usize,
-    /// Bytes of the flow's stream (behind the reply to FLOW) that are sent.
+    /// How many bytes of the flow's stream (after the reply to FLOW) are sent.
     pub offset: usize,
 }
 
@@ -79,11 +80,11 @@ pub struct Mangle {
     pub session: usize,
     /// The flow.
     pub flow: usize,
-    /// Where, in bytes of the stream (behind the reply to FLOW).
+    /// Where, in bytes of the stream (after the reply to FLOW).
     pub offset: usize,
-    /// How many bytes are taken out.
+    /// How many bytes are removed.
     pub remove: usize,
-    /// What is put in.
+    /// The bytes that are inserted.
     pub insert: Vec<u8>,
 }
 
@@ -94,21 +95,21 @@ pub struct Hold {
     pub session: usize,
     /// The flow.
     pub flow: usize,
-    /// How many bytes at the end of the first part.
+    /// How many bytes at the end of the first part are held back.
     pub bytes: usize,
 }
 
-/// What the master pretends to be when it is asked for `capa dragonfly`.
+/// What the master claims to be in its reply to `capa dragonfly`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Capa {
     /// A Dragonfly v1.40: five elements.
     Dragonfly,
     /// A Dragonfly v1.4 to v1.39: four elements.
     FourElements,
-    /// A Dragonfly v1.0 to v1.3: three elements, and it answers unknown REPLCONF options.
+    /// A Dragonfly v1.0 to v1.3: three elements, and it accepts unknown REPLCONF options.
     Old,
     /// A Redis or Valkey: `+OK`.
     Redis,
-    /// A Dragonfly that is a replica itself.
+    /// A Dragonfly that is itself a replica.
     Replica,
 }

@@ -1,31 +1,31 @@
-//! Where a master's flows come from.
+//! The source of a master's flows.
 
 use crate::journal_walk::Mark;
 
 /// The source of every flow's bytes.
 pub(crate) trait Origin: Send + 'static {
-    /// Who the master says it is.
+    /// The identity that the master reports.
     fn identity(&self) -> Identity;
-    /// A client asks for its `session`-th session (from 0), whose predecessor ended `complete` or early.
+    /// A client asks for its `session`-th session (from 0). `complete`: whether its previous session ended completely.
     fn open(&mut self, session: usize, complete: bool) -> Result<(), Refusal>;
     /// A client asks for a flow.
     fn flow(&mut self, ask: &FlowAsk) -> Result<FlowGrant, Refusal>;
-    /// What a flow carries from SYNC on; none if it cannot be had any more, which ends the session.
+    /// What a flow carries from SYNC on. `None` if it is no longer available, which ends the session.
     fn first(&mut self, session: usize, flow: usize) -> Option<FirstPart>;
-    /// What a flow carries from STARTSTABLE on; none as above.
+    /// What a flow carries from STARTSTABLE on. `None` as for [`Self::first`].
     fn second(&mut self, session: usize, flow: usize) -> Option<SecondPart>;
     /// The LSN of the next record, by shard.
     fn lsns(&self) -> Vec<u64>;
-    /// What a client finds under a key: its DUMP payload and its expiry in milliseconds, -1 for none.
+    /// What a client reads under a key: its DUMP payload and its expiry in Unix milliseconds, -1 for none.
     ///
     /// # Errors
-    /// The error reply, without `-` and line end, if values cannot be asked for.
+    /// The error reply, without `-` and line end, if values cannot be read.
     fn read(&self, db: u32, key: &[u8]) -> Result<Option<(Vec<u8>, i64)>, &'static str>;
     /// Whether the session is followed by another one, so that the master ends it when it is complete.
     fn ends_by_itself(&self, session: usize) -> bool;
 }
 
-/// Who a master says it is.
+/// The identity that a master reports.
 #[derive(Debug, Clone)]
 pub(crate) struct Identity {
     pub(crate) repl_id: String,
@@ -37,12 +37,12 @@ pub(crate) struct Identity {
     pub(crate) partial_form: PartialForm,
 }
 
-/// How partial synchronisation goes on after FLOW (protocol section 6.2).
+/// How partial synchronisation continues after FLOW (protocol section 6.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum PartialForm {
     /// SYNC, then journal blobs in a snapshot stream, then STARTSTABLE (up to v1.34).
     Sync,
-    /// STARTSTABLE at once (v1.35 and later).
+    /// STARTSTABLE immediately (v1.35 and later).
     #[default]
     StartStable,
 }
@@ -53,13 +53,13 @@ pub(crate) struct FlowAsk {
     /// The client's session, from 0.
     pub(crate) session: usize,
     pub(crate) flow: usize,
-    /// The LSN that the client wants to go on from.
+    /// The LSN from which the client wants to continue.
     pub(crate) lsn: Option<u64>,
     /// The master that the client followed before, and an LSN for each of its shards.
     pub(crate) last_master: Option<(String, Vec<u64>)>,
 }
 
-/// The answer to it.
+/// The reply to a request for a flow.
 #[derive(Debug, Clone)]
 pub(crate) struct FlowGrant {
     pub(crate) partial: bool,
@@ -67,7 +67,7 @@ pub(crate) struct FlowGrant {
     pub(crate) token: String,
 }
 
-/// Why something is refused, and whether asking for it broke the protocol.
+/// Why a request is refused, and whether it violates the protocol.
 #[derive(Debug, Clone)]
 pub(crate) struct Refusal {
     /// The error reply, without `-` and line end.
@@ -91,6 +91,6 @@ pub(crate) struct SecondPart {
     pub(crate) token_end: usize,
     /// The LSN of the journal's first record.
     pub(crate) start_lsn: u64,
-    /// Ends of the records that count, in bytes of this part.
+    /// The ends of the records that advance the LSN, in bytes of this part.
     pub(crate) marks: Vec<Mark>,
 }

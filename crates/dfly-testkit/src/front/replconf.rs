@@ -77,7 +77,7 @@ impl<O: Origin> State<O> {
         Outcome::error(refusal.reply)
     }
 
-    /// A real master looks the session up without a check and crashes when there is none (P28).
+    /// A real master does not check whether the session exists, and crashes if it does not (P28).
     fn client_version(&mut self, connection: usize, text: &[u8]) -> Outcome {
         let session = match self.role(connection) {
             Role::Control(Some(session)) => self.sessions.get(session),
@@ -86,7 +86,7 @@ impl<O: Origin> State<O> {
         match (self.options.capa, session) {
             (Capa::Redis, _) => Outcome::error("ERR Unrecognized REPLCONF option: client-version"),
             (Capa::Old, _) => Outcome::ok(),
-            // The master has closed this connection, and the request was on its way: nobody reads it.
+            // The master has closed this connection while the request was in flight, so nobody reads it.
             (_, Some(session)) if session.ended == Some(Ended::ByMaster) => Outcome::Crash,
             (_, Some(session)) if session.ended.is_none() => match number(text) {
                 Some(_) => Outcome::ok(),
@@ -104,7 +104,8 @@ impl<O: Origin> State<O> {
         Outcome::Silent
     }
 
-    /// A command on a flow connection, where nothing but ACK may come. Bytes to write into the stream, if any.
+    /// Handles a command on a flow connection, where only ACK is allowed. Returns the bytes to insert into the stream, if
+    /// any.
     pub(super) fn on_flow(&mut self, (session, flow): (usize, usize), command: &[Bytes]) -> Option<Vec<u8>> {
         let ack = match command {
             [replconf, ack, value]
@@ -116,10 +117,10 @@ impl<O: Origin> State<O> {
         };
         match ack {
             Some(lsn) => self.ack((session, flow), lsn),
-            None => self.violation(format!("flow {flow}: {command:?} where only REPLCONF ACK may come")),
+            None => self.violation(format!("flow {flow}: {command:?} where only REPLCONF ACK is allowed")),
         }
         (self.options.capa == Capa::Old).then(|| {
-            self.violation("P28: an ACK to a 1.0-1.3 master is answered into the data stream");
+            self.violation("P28: a 1.0-1.3 master writes its reply to an ACK into the data stream");
             b"+OK\r\n".to_vec()
         })
     }

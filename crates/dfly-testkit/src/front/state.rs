@@ -1,4 +1,4 @@
-//! What a master knows: its sessions, their flows, and everything that it saw.
+//! The state of a master: its sessions, their flows, and everything that it has received.
 
 use std::collections::BTreeSet;
 
@@ -18,7 +18,7 @@ pub(crate) struct State<O: Origin> {
     pub(super) released: bool,
 }
 
-/// How far a session has come.
+/// The phase of a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Phase {
     Preparation,
@@ -29,13 +29,13 @@ pub(crate) enum Phase {
 /// Why a session is over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Ended {
-    /// One of its connections was closed by the client: flows are closed, the control connection is left open.
+    /// The client closed one of its connections. The flows are closed; the control connection stays open.
     ByClient,
     /// The master closed everything.
     ByMaster,
 }
 
-/// One session, made by `REPLCONF capa dragonfly`.
+/// One session, which `REPLCONF capa dragonfly` creates.
 #[derive(Debug)]
 pub(crate) struct Session {
     pub(super) sync_id: String,
@@ -43,7 +43,7 @@ pub(crate) struct Session {
     pub(super) control: usize,
     pub(crate) flows: Vec<Option<Flow>>,
     pub(crate) ended: Option<Ended>,
-    /// Everything was sent and acknowledged before it ended.
+    /// Whether everything was sent and acknowledged before it ended.
     pub(super) complete: bool,
 }
 
@@ -63,12 +63,12 @@ pub(super) enum Role {
     Flow { session: usize, flow: usize },
 }
 
-/// A connection and what it said.
+/// A connection and the commands that it sent.
 #[derive(Debug)]
 pub(super) struct ConnectionLog {
     pub(super) role: Role,
     pub(super) authenticated: bool,
-    /// The database that it is in.
+    /// The selected database.
     pub(super) db: u32,
     pub(super) commands: Vec<Vec<Bytes>>,
 }
@@ -78,9 +78,9 @@ pub(super) struct ConnectionLog {
 pub(super) enum Outcome {
     Reply(Vec<u8>),
     Silent,
-    /// As when a real master crashes: everything is closed without a reply.
+    /// The connection is closed without a reply, as when a real master crashes.
     Crash,
-    /// The connection answers and becomes a flow.
+    /// The reply is sent, and the connection becomes a flow.
     Flow {
         reply: Vec<u8>,
         session: usize,
@@ -119,7 +119,7 @@ impl<O: Origin> State<O> {
         self.connections.len() - 1
     }
 
-    /// Notes that the client broke the protocol.
+    /// Records that the client violated the protocol.
     pub(super) fn violation(&mut self, what: impl Into<String>) {
         self.violations.push(what.into());
     }
@@ -136,7 +136,7 @@ impl<O: Origin> State<O> {
         self.sessions.get(session)?.flows.get(flow)?.as_ref()
     }
 
-    /// One command of a control connection, or of one that is not a flow yet.
+    /// Handles a command of a control connection, or of a connection that is not a flow yet.
     pub(super) fn handle(&mut self, connection: usize, command: Vec<Bytes>) -> Outcome {
         let name = command.first().map(|name| name.to_ascii_uppercase()).unwrap_or_default();
         let args: Vec<Bytes> = command.iter().skip(1).cloned().collect();
@@ -197,11 +197,11 @@ impl<O: Origin> State<O> {
         )
     }
 
-    /// A connection that the client closed: its session is over.
+    /// The client closed a connection, so its session is over.
     pub(super) fn disconnected(&mut self, connection: usize) {
         let session = match self.role(connection) {
             Role::Control(session) => session,
-            // Also of a connection that another one has replaced (protocol section 2.1).
+            // This also holds for a connection that another one has replaced (protocol section 2.1).
             Role::Flow { session, .. } => Some(session),
         };
         if let Some(session) = session {
@@ -209,7 +209,7 @@ impl<O: Origin> State<O> {
         }
     }
 
-    /// Ends a session that is not over yet.
+    /// Ends a session, unless it is already over.
     pub(crate) fn end(&mut self, session: usize, how: Ended) {
         let complete = self.is_complete(session);
         if let Some(session) = self.sessions.get_mut(session).filter(|session| session.ended.is_none()) {
@@ -218,7 +218,7 @@ impl<O: Origin> State<O> {
         }
     }
 
-    /// Whether everything of a session was sent and its last ACKs have come.
+    /// Whether everything of a session has been sent and its last ACKs have arrived.
     pub(super) fn is_complete(&self, session: usize) -> bool {
         let Some(session) = self.sessions.get(session) else { return false };
         let done = |flow: &Flow| {
@@ -228,7 +228,7 @@ impl<O: Origin> State<O> {
         session.phase == Phase::Stable && session.flows.iter().all(|flow| flow.as_ref().is_some_and(done))
     }
 
-    /// Whether everything of a session was handed to the system.
+    /// Whether everything of a session has been written to its sockets.
     pub(super) fn is_sent(&self, session: usize) -> bool {
         let sent = |flow: &Flow| flow.stream.written == flow.stream.len();
         self.sessions.get(session).is_some_and(|session| {
@@ -236,7 +236,7 @@ impl<O: Origin> State<O> {
         })
     }
 
-    /// Control connections whose session the master has closed.
+    /// The control connections of sessions that the master has closed.
     pub(super) fn closed_controls(&self) -> BTreeSet<usize> {
         let closed = self.sessions.iter().filter(|session| session.ended == Some(Ended::ByMaster));
         closed.map(|session| session.control).collect()

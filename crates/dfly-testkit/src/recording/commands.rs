@@ -19,7 +19,7 @@ pub(super) fn commands_of(c2s: &Bytes) -> Result<Commands, String> {
     }
 }
 
-/// Whether `command` begins with `words`, in any case.
+/// Whether `command` begins with `words`, ignoring case.
 pub(super) fn is(command: &[Bytes], words: &[&str]) -> bool {
     command.len() >= words.len()
         && command.iter().zip(words).all(|(a, b)| a.eq_ignore_ascii_case(b.as_bytes()))

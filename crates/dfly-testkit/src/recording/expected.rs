@@ -1,4 +1,4 @@
-//! `expected.jsonl`: what the master held at the end, one line a key.
+//! `expected.jsonl`: what the master held at the end, one line for each key.
 
 use std::collections::BTreeMap;
 
@@ -21,11 +21,11 @@ pub struct Row {
     pub key: Bytes,
     /// The value; [`Value::None`] if the master did not hold the key.
     pub value: Value,
-    /// When it expires, in Unix milliseconds; -1: never; -2: there is no such key.
+    /// When it expires, in Unix milliseconds; -1 for never; -2 if there is no such key.
     pub expire_at_ms: i64,
-    /// Members or fields with an expiry of their own: seconds left when the recording ended.
+    /// Members or fields with their own expiry, and the seconds left when the recording ended.
     pub member_ttls: BTreeMap<Bytes, i64>,
-    /// What Dragonfly's own replica held instead, where the two differed: `Some(None)` is "nothing".
+    /// What Dragonfly's own replica held, if it differed from the master. `Some(None)` means that it held nothing.
     pub native_replica: Option<Option<Box<Self>>>,
 }
 
@@ -53,7 +53,7 @@ struct RawRow {
     native_replica: Option<Option<Box<Self>>>,
 }
 
-/// A field that is there is `Some`, even if it is null.
+/// Makes a field that is present `Some`, even if it is null.
 fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<Box<RawRow>>>, D::Error> {
     Option::deserialize(deserializer).map(Some)
 }
@@ -67,8 +67,10 @@ fn parse_line(line: usize, text: &[u8]) -> Result<Row, RecordingError> {
     let file = "expected.jsonl".to_owned();
     let raw: RawRow =
         serde_json::from_slice(text).map_err(|source| RecordingError::Json { file, line, source })?;
-    raw.decode()
-        .ok_or_else(|| RecordingError::Value { line, what: format!("a {} of another shape", raw.kind) })
+    raw.decode().ok_or_else(|| RecordingError::Value {
+        line,
+        what: format!("the {} is not in the expected form", raw.kind),
+    })
 }
 
 impl RawRow {

@@ -1,4 +1,4 @@
-//! Where a recording's files come from: a folder, or the binary itself.
+//! Reads a recording's files from a folder, or from the binary itself.
 
 use std::path::Path;
 
@@ -18,7 +18,7 @@ macro_rules! embed {
     };
 }
 
-/// A master of four shards: every type in the snapshot, every command family in the journal. About 1 MiB.
+/// A master with four shards, with every type in the snapshot and every command family in the journal. About 1 MiB.
 pub(super) const JOURNAL_4SHARDS: &[(&str, &[u8])] = embed!("journal-4shards":
     "meta.json" "expected.jsonl"
     "conn-0.c2s" "conn-0.s2c" "conn-0.jsonl" "conn-1.c2s" "conn-1.s2c" "conn-1.jsonl"

@@ -1,4 +1,4 @@
-//! One recorded flow connection, cut where the session's phases meet.
+//! One recorded flow connection, divided by the session's phases.
 
 use bytes::Bytes;
 
@@ -7,7 +7,7 @@ use super::tail::{self, Tail};
 use super::{Connection, Direction, RecordingError};
 use crate::journal_walk::{Mark, walk};
 
-/// A flow as it was recorded.
+/// A recorded flow.
 #[derive(Debug, Clone)]
 pub struct FlowRecording {
     /// The connection's number.
@@ -16,7 +16,7 @@ pub struct FlowRecording {
     pub flow: usize,
     /// The whole FLOW command, as the replica sent it.
     pub command: Vec<Bytes>,
-    /// The LSN that the replica asked for, if it did.
+    /// The LSN that the replica asked for, if any.
     pub lsn: Option<u64>,
     /// The raw reply to FLOW.
     pub reply: Bytes,
@@ -30,11 +30,11 @@ pub struct FlowRecording {
     pub first_len: usize,
     /// The end of FULLSYNC_END (or of the compressed blob that holds it) in the stream; 0 in a partial flow.
     pub fullsync_end: usize,
-    /// Where the journal begins in the stream: behind the token; 0 in a partial flow.
+    /// Where the journal begins in the stream: after the token; 0 in a partial flow.
     pub token_end: usize,
     /// The LSN of the journal's first record.
     pub start_lsn: u64,
-    /// Where the records that count end in the stream.
+    /// Where the records that advance the LSN end in the stream.
     pub marks: Vec<Mark>,
     /// The LSN after the last record.
     pub final_lsn: u64,
@@ -42,14 +42,14 @@ pub struct FlowRecording {
     pub acks: Vec<u64>,
 }
 
-/// When the phases of the session changed.
+/// When the phase of the session changed, in microseconds since the recording began.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Timing {
     pub(super) start_stable_us: Option<u64>,
 }
 
 impl FlowRecording {
-    /// The journal stream: everything behind the token.
+    /// The journal stream: everything after the token.
     pub fn journal(&self) -> &[u8] {
         self.stream.get(self.token_end..).unwrap_or_default()
     }
@@ -59,7 +59,7 @@ impl FlowRecording {
         self.stream.slice(..self.first_len)
     }
 
-    /// What it sent after STARTSTABLE.
+    /// What the master sent after STARTSTABLE.
     pub fn second(&self) -> Bytes {
         self.stream.slice(self.first_len..)
     }
@@ -70,16 +70,16 @@ impl FlowRecording {
         (commands, timing): (&Commands, &Timing),
     ) -> Result<Self, RecordingError> {
         let protocol = |what: &str| RecordingError::Protocol { connection: k, what: what.to_owned() };
-        let ask = Ask::find(commands).ok_or_else(|| protocol("no usable DFLY FLOW"))?;
-        let answer = Answer::find(&connection.s2c).ok_or_else(|| protocol("no usable reply to DFLY FLOW"))?;
+        let ask = Ask::find(commands).ok_or_else(|| protocol("there is no valid DFLY FLOW"))?;
+        let answer =
+            Answer::find(&connection.s2c).ok_or_else(|| protocol("there is no valid reply to DFLY FLOW"))?;
         let stream = connection.s2c.slice(answer.end..);
         let first_len = before(connection, timing.start_stable_us).saturating_sub(answer.end);
         let tail = match (answer.partial, ask.lsn) {
             (true, Some(lsn)) => Tail { fullsync_end: 0, token_end: 0, journal_offset: lsn },
-            (true, None) => return Err(protocol("PARTIAL without an LSN in the request")),
-            (false, _) => {
-                tail::find(&stream, &answer.token).ok_or_else(|| protocol("no end of the snapshot"))?
-            }
+            (true, None) => return Err(protocol("the reply is PARTIAL, but the request names no LSN")),
+            (false, _) => tail::find(&stream, &answer.token)
+                .ok_or_else(|| protocol("the end of the snapshot is missing"))?,
         };
         let journal = stream.get(tail.token_end..).unwrap_or_default();
         let walked = walk(journal, tail.journal_offset)
@@ -113,7 +113,7 @@ fn number(text: &Bytes) -> Option<u64> {
     std::str::from_utf8(text).ok()?.parse().ok()
 }
 
-/// How many bytes had come from the master when the clock showed `at_us`.
+/// How many bytes the master had sent before the time `at_us`.
 fn before(connection: &Connection, at_us: Option<u64>) -> usize {
     let to_replica = connection.chunks.iter().filter(|c| c.direction == Direction::ToReplica);
     let early = to_replica.filter(|c| at_us.is_none_or(|at_us| c.at_us < at_us));
@@ -142,7 +142,7 @@ struct Answer {
 }
 
 impl Answer {
-    /// The first array among the replies; an `+OK` to AUTH may precede it.
+    /// Finds the first array among the replies. `+OK` for AUTH may precede it.
     fn find(s2c: &[u8]) -> Option<Self> {
         let auth: &[u8] = b"+OK\r\n";
         let start = if s2c.starts_with(auth) { auth.len() } else { 0 };

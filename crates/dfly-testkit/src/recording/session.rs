@@ -17,7 +17,7 @@ pub struct SessionRecording {
     pub sync_id: String,
     /// The master's version number on the wire (protocol section 1.3).
     pub version: u32,
-    /// The replication id of the root master, if the master names it.
+    /// The replication id of the root master, if the master reports it.
     pub lineage_id: Option<String>,
     /// The flows, by flow id.
     pub flows: Vec<FlowRecording>,
@@ -39,13 +39,16 @@ pub(super) fn group(connections: &[Connection]) -> Result<Vec<SessionRecording>,
         match commands.iter().find(|(_, c)| is(c, &["DFLY", "FLOW"])) {
             None => {
                 timing = Timing { start_stable_us: start_stable_us(connection, &commands) };
-                sessions
-                    .push(control(k, &connection.s2c).ok_or_else(|| protocol("no reply to capa dragonfly"))?);
+                sessions.push(
+                    control(k, &connection.s2c)
+                        .ok_or_else(|| protocol("there is no reply to capa dragonfly"))?,
+                );
             }
             Some(_) => {
                 let flow = FlowRecording::read(k, connection, (&commands, &timing))?;
-                let session =
-                    sessions.last_mut().ok_or_else(|| protocol("a flow before any control connection"))?;
+                let session = sessions
+                    .last_mut()
+                    .ok_or_else(|| protocol("the flow comes before any control connection"))?;
                 session.flows.push(flow);
             }
         }

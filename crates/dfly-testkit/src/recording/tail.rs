@@ -1,7 +1,7 @@
 //! Finds the end of a flow's snapshot without decoding the snapshot (protocol section 2.5).
 //!
-//! Behind FULLSYNC_END only journal blobs and compressed blobs of them may follow, until JOURNAL_OFFSET, EOF and the
-//! token. So the search goes backwards from the token to the last place from which such a run leads exactly there.
+//! Only journal blobs and compressed blobs of them may follow FULLSYNC_END, until JOURNAL_OFFSET, EOF and the token. So the
+//! search goes backwards from the token to the last place from which such a run leads exactly to the token.
 
 use bytes::Bytes;
 use dfly_wire::packed::{self, Length};
@@ -14,15 +14,15 @@ const JOURNAL_BLOB: u8 = 210;
 const JOURNAL_OFFSET: u8 = 211;
 const EOF: &[u8] = &[255, 0, 0, 0, 0, 0, 0, 0, 0];
 
-/// No recorded blob is larger than this many bytes, compressed or not.
+/// The maximum size of a recorded blob in bytes, compressed or not.
 const BLOB_LIMIT: usize = 64 << 20;
 
 /// Where a full flow's phases end, in bytes of its stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Tail {
-    /// Behind FULLSYNC_END, or behind the blob that holds it.
+    /// The end of FULLSYNC_END, or of the blob that contains it.
     pub(super) fullsync_end: usize,
-    /// Behind the token.
+    /// The end of the token.
     pub(super) token_end: usize,
     /// The LSN of the journal's first record.
     pub(super) journal_offset: u64,
@@ -39,7 +39,8 @@ pub(super) fn find(stream: &Bytes, token: &str) -> Option<Tail> {
     Some(Tail { fullsync_end, token_end: token_at + token.len(), journal_offset })
 }
 
-/// If FULLSYNC_END, or a blob that holds it, stands at `at` and only journal follows: its end, and JOURNAL_OFFSET.
+/// The end of FULLSYNC_END, or of a blob that contains it, and the JOURNAL_OFFSET. `None` unless it is at `at` and only
+/// journal items follow.
 fn ends_at(snapshot: &Bytes, at: usize) -> Option<(usize, u64)> {
     let here = snapshot.slice(at..);
     match *here.first()? {
@@ -63,8 +64,8 @@ fn offset_behind(rest: Bytes) -> Option<u64> {
     run(rest).flatten()
 }
 
-/// Walks a run of journal items to its end. The outer `Option` is whether it is one, the inner whether
-/// JOURNAL_OFFSET was among them.
+/// Walks a run of journal items to its end. The outer `Option` is `None` if there are other items. The inner one is `None`
+/// if JOURNAL_OFFSET is not among them.
 fn run(mut rest: Bytes) -> Option<Option<u64>> {
     let mut found = None;
     while let Some(opcode) = rest.first() {
@@ -106,7 +107,7 @@ fn journal_offset(rest: &mut Bytes) -> Option<u64> {
     })
 }
 
-/// The decompressed content of the blob at the start of `rest`, which moves behind it.
+/// The decompressed content of the blob at the start of `rest`. Moves `rest` past the blob.
 fn blob(rest: &mut Bytes) -> Option<Bytes> {
     let (opcode, frame) = ready(rest, |input| {
         let (input, opcode) = fixed::u8(input)?;

@@ -1,4 +1,4 @@
-//! One key of a snapshot: attributes, type, key and value (protocol sections 7.1 and 7.6).
+//! Encodes one key of a snapshot: attributes, type, key and value (protocol sections 7.1 and 7.6).
 
 mod stream;
 
@@ -33,18 +33,18 @@ const SET_WITH_EXPIRY: u8 = 32;
 const NODE_PLAIN: usize = 1;
 const NODE_PACKED: usize = 2;
 
-/// Elements of this many bytes and more get a list node of their own.
+/// Elements of at least this many bytes get their own list node.
 const PLAIN_NODE_FROM: usize = 64;
-/// How many elements share a packed list node.
+/// The maximum number of elements in a packed list node.
 const NODE_ELEMENTS: usize = 4;
 
-/// Unix seconds from which the expiries of members count (Dragonfly `common.h`, `kMemberExpiryBase`).
+/// The Unix time in seconds from which the expiries of members count (Dragonfly `common.h`, `kMemberExpiryBase`).
 const MEMBER_EXPIRY_BASE: i64 = 1_675_209_600;
 
 /// The RDB version in a DUMP payload (Dragonfly `RDB_SER_VERSION`).
 const DUMP_VERSION: u16 = 9;
 
-/// A value in pieces at whose borders it may be split.
+/// A value, divided where it may be split into chunks.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Encoded {
     /// Type, key and everything before the first element.
@@ -54,12 +54,12 @@ pub(crate) struct Encoded {
 }
 
 impl Encoded {
-    /// The contiguous entry.
+    /// The whole entry.
     pub(crate) fn whole(&self) -> Vec<u8> {
         [&self.head[..], &self.elements.concat()].concat()
     }
 
-    /// The entry in chunks of `per_chunk` elements; one chunk if it has no more than those.
+    /// The entry in chunks of `per_chunk` elements. It is one chunk if it has no more elements than that.
     pub(crate) fn chunks(&self, per_chunk: usize) -> Vec<Vec<u8>> {
         let mut parts = self.elements.chunks(per_chunk.max(1)).map(<[Vec<u8>]>::concat);
         let first = [&self.head[..], &parts.next().unwrap_or_default()].concat();
@@ -67,7 +67,7 @@ impl Encoded {
     }
 }
 
-/// Encodes a key with its attributes; none if its value is of a type that is not written.
+/// Encodes a key with its attributes. `None` if values of its type are not written.
 pub(crate) fn encode(style: &SnapshotStyle, key: &Bytes, entry: &Entry) -> Option<Encoded> {
     let mut attributes = Vec::new();
     if entry.expire_at_ms >= 0 {
@@ -155,7 +155,7 @@ fn counted(rdb: &Rdb, elements: Vec<Vec<u8>>) -> Encoded {
 }
 
 fn list_nodes(rdb: &Rdb, list: &[Bytes], packed: bool) -> Vec<Vec<u8>> {
-    // A Redis refuses an empty plain node.
+    // Redis refuses an empty plain node.
     let alone = |element: &Bytes| !element.is_empty() && (!packed || element.len() >= PLAIN_NODE_FROM);
     let runs = list.chunk_by(|a, b| !alone(a) && !alone(b)).flat_map(|run| run.chunks(NODE_ELEMENTS));
     runs.map(|run| match run {
@@ -228,7 +228,7 @@ fn zset_listpack(rdb: &Rdb, zset: &BTreeMap<Bytes, Score>) -> Vec<u8> {
     rdb.piece(|out| out.string(&pack.encode()))
 }
 
-/// The shortest text that reads back to the same number; whole numbers without a point.
+/// The shortest text that parses to the same number. Whole numbers have no decimal point.
 fn score_text(score: f64) -> String {
     let text = format!("{score:?}");
     text.strip_suffix(".0").map(str::to_owned).unwrap_or(text)

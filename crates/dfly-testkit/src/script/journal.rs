@@ -1,4 +1,4 @@
-//! Journal records as Dragonfly writes them (protocol section 3.3).
+//! Writes journal records as Dragonfly does (protocol section 3.3).
 
 use dfly_wire::packed::write_uint;
 
@@ -8,7 +8,7 @@ const SELECT: u8 = 6;
 const COMMAND: u8 = 10;
 const LSN: u8 = 15;
 
-/// One item of a shard's journal: what the ring keeps, a blob carries, or a stream is made of.
+/// One record of a shard's journal. The backlog stores it, and blobs and streams carry it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Record {
     pub(crate) shard: usize,
@@ -33,7 +33,7 @@ pub(crate) fn record_of(logged: &Logged, txid: u64) -> Vec<u8> {
     out
 }
 
-/// When LSN records are due in one stream: behind its first record, then every so many.
+/// Decides when LSN records are due in one stream: after its first record, and then after every `every` records.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Lsns {
     every: usize,

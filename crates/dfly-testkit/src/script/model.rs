@@ -1,4 +1,4 @@
-//! What a master holds: a keyspace in memory, and what each operation does to it.
+//! A model of a master's data: a keyspace in memory, and the effect of each operation on it.
 
 mod collections;
 mod keys;
@@ -17,23 +17,23 @@ use crate::value::{CanonicalValue, Value};
 /// A database and a key.
 pub(crate) type At = (u32, Bytes);
 
-/// A pure keyspace. There is no clock: a key is there until an operation takes it away, so expiries must lie in the
-/// future of whatever replays the script.
+/// A pure keyspace. There is no clock: a key exists until an operation removes it. So expiries must be in the future when
+/// the script is replayed.
 #[derive(Debug, Clone, Default)]
 pub struct Model {
     entries: BTreeMap<At, Entry>,
 }
 
-/// What is held under a key.
+/// A key's value and attributes.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Entry {
     /// The value.
     pub value: Value,
-    /// When it expires, in Unix milliseconds; -1: never.
+    /// When it expires, in Unix milliseconds; -1 for never.
     pub expire_at_ms: i64,
     /// When members of a set or fields of a hash expire, in Unix seconds.
     pub member_ttls: BTreeMap<Bytes, i64>,
-    /// Dragonfly's mark against eviction, which no Redis knows.
+    /// Dragonfly's mark against eviction, which Redis does not have.
     pub sticky: bool,
 }
 
@@ -44,7 +44,7 @@ impl From<Value> for Entry {
     }
 }
 
-/// Why an operation is refused; nothing is changed then.
+/// Why an operation is refused. A refused operation changes nothing.
 #[derive(Debug, Error, Clone, PartialEq, Eq)]
 pub enum OpError {
     /// The key holds another type.
@@ -56,26 +56,26 @@ pub enum OpError {
     /// There is no such key or element.
     #[error("no such key or element")]
     NotFound,
-    /// A stream id is not larger than the last one, or is none.
+    /// A stream id is not valid, or is not larger than the last one.
     #[error("not a stream id that can be added")]
     StreamId,
     /// The model does not know this command or form.
-    #[error("a command or form that the model does not know")]
+    #[error("the model does not know this command or form")]
     Unknown,
 }
 
-/// What an operation did, as far as the journal is concerned.
+/// The effect of an operation, as far as the journal is concerned.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Applied {
-    /// Nothing that is logged.
+    /// Nothing is logged.
     Nothing,
-    /// The whole command is logged by the shard of this key.
+    /// The shard of this key logs the whole command.
     Key(Bytes),
-    /// Each group (a key and what belongs to it) is logged by the key's shard.
+    /// Each group (a key and its arguments) is logged by the key's shard.
     Keys(Vec<Vec<Bytes>>),
     /// Every shard logs it.
     Everywhere,
-    /// A key has another name, perhaps in another shard.
+    /// A key was renamed, perhaps to a name in another shard.
     Renamed {
         /// The old name.
         from: Bytes,
@@ -90,12 +90,12 @@ impl Model {
         self.entries.len()
     }
 
-    /// Whether there is no key.
+    /// Whether there are no keys.
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
 
-    /// What is held under a key.
+    /// The entry of a key.
     pub fn get(&self, db: u32, key: &[u8]) -> Option<&Entry> {
         self.entries.get(&(db, Bytes::copy_from_slice(key)))
     }
@@ -105,19 +105,19 @@ impl Model {
         self.entries.iter()
     }
 
-    /// Puts an entry there, whatever was there before.
+    /// Stores an entry, and replaces any entry that was there before.
     pub fn plant(&mut self, db: u32, key: impl Into<Bytes>, entry: Entry) {
         self.entries.insert((db, key.into()), entry);
     }
 
-    /// In the form in which a Redis is read, to be compared with that.
+    /// All keys in the form in which a Redis is read, for comparison.
     pub fn keyspace(&self) -> BTreeMap<(u32, Bytes), CanonicalValue> {
         let canonical =
             |entry: &Entry| CanonicalValue { value: entry.value.clone(), expire_at_ms: entry.expire_at_ms };
         self.entries.iter().map(|(at, entry)| (at.clone(), canonical(entry))).collect()
     }
 
-    /// As expected rows, to be compared with a Redis. Expiries of members count from the Unix epoch.
+    /// All keys as expected rows, for comparison with a Redis. Expiries of members count from the Unix epoch.
     pub fn rows(&self) -> Vec<Row> {
         let row = |((db, key), entry): (&At, &Entry)| Row {
             db: *db,
@@ -133,7 +133,7 @@ impl Model {
     /// Runs an operation.
     ///
     /// # Errors
-    /// The operation is refused, as a server would refuse it, and has changed nothing.
+    /// The operation is refused, as a server would refuse it. It has changed nothing.
     pub fn apply(&mut self, op: &Op) -> Result<(), OpError> {
         self.run(op).map(|_applied| ())
     }
@@ -152,8 +152,8 @@ impl Model {
         }
     }
 
-    /// Works on a copy of the key's value (or on what `missing` gives), and keeps it only if that succeeds. A
-    /// collection that has become empty is gone.
+    /// Calls `work` on a copy of the key's entry, or of `missing` if there is none, and stores the copy only if `work`
+    /// succeeds. A collection that has become empty is removed.
     fn edit(
         &mut self,
         at: At,

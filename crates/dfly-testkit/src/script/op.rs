@@ -13,23 +13,23 @@ pub struct Op {
     pub db: u32,
     /// The command's name and arguments.
     pub args: Vec<Bytes>,
-    /// Whether it is journaled as it is, on the shard of its first argument, and the model takes no notice of it.
+    /// Whether it is journaled unchanged, on the shard of its first argument, and ignored by the model.
     pub raw: bool,
 }
 
 impl Op {
-    /// A command of database 0.
+    /// A command in database 0.
     pub fn new<A: Into<Bytes>>(args: impl IntoIterator<Item = A>) -> Self {
         Self { db: 0, args: args.into_iter().map(Into::into).collect(), raw: false }
     }
 
-    /// A command of database 0 whose arguments hold no space.
+    /// A command in database 0, split at spaces. So its arguments cannot contain spaces.
     pub fn line(line: &str) -> Self {
         Self::new(line.split(' ').map(|word| Bytes::copy_from_slice(word.as_bytes())))
     }
 
-    /// The same command as a record that the model takes no notice of. What its keys hold then is for
-    /// [`MasterOptions::values`](crate::MasterOptions::values) to say.
+    /// The same command as a record that the model ignores. [`MasterOptions::values`](crate::MasterOptions::values) must
+    /// supply the resulting values of its keys.
     #[must_use]
     pub fn raw(self) -> Self {
         Self { raw: true, ..self }
@@ -46,7 +46,7 @@ impl Op {
         self.args.first().map(|name| name.to_ascii_uppercase()).unwrap_or_default()
     }
 
-    /// What follows the name.
+    /// The arguments after the name.
     pub(crate) fn rest(&self) -> &[Bytes] {
         self.args.get(1..).unwrap_or_default()
     }

@@ -1,10 +1,10 @@
-//! Containers inside strings (protocol section 7.7), and the LZF compression of strings (section 7.4).
+//! Containers that are encoded as strings (protocol section 7.7), and the LZF compression of strings (section 7.4).
 
 pub(super) mod intset;
 pub(super) mod listpack;
 pub(super) mod lzf;
 
-/// The integer that `text` is the canonical decimal form of.
+/// The integer whose canonical decimal form is `text`.
 pub(super) fn canonical_int(text: &[u8]) -> Option<i64> {
     if text.len() > 20 {
         return None;

@@ -1,11 +1,11 @@
-//! The writer of snapshot bytes: lengths and strings (protocol section 7.4).
+//! Writes snapshot bytes: lengths and strings (protocol section 7.4).
 
 use dfly_wire::packed::write_uint;
 
 use super::pack::{canonical_int, lzf};
 use super::style::Strings;
 
-/// Bytes that are being written in one style.
+/// A writer of bytes in one style.
 #[derive(Debug)]
 pub(crate) struct Rdb {
     pub(crate) out: Vec<u8>,
@@ -17,12 +17,12 @@ impl Rdb {
         Self { out: Vec::new(), strings }
     }
 
-    /// An empty writer of the same style.
+    /// An empty writer with the same style.
     pub(crate) fn fresh(&self) -> Self {
         Self::new(self.strings)
     }
 
-    /// What `write` writes, in this writer's style.
+    /// The bytes that `write` writes, in this writer's style.
     pub(crate) fn piece(&self, write: impl FnOnce(&mut Self)) -> Vec<u8> {
         let mut piece = self.fresh();
         write(&mut piece);
@@ -45,7 +45,7 @@ impl Rdb {
         write_uint(value, &mut self.out);
     }
 
-    /// A string in the style's form.
+    /// Writes a string in the form that the style requires.
     pub(crate) fn string(&mut self, text: &[u8]) {
         if self.strings != Strings::Raw && self.integer(text) {
             return;
@@ -68,7 +68,7 @@ impl Rdb {
         }
     }
 
-    /// A string as it is.
+    /// Writes a string without compression or integer encoding.
     pub(crate) fn plain(&mut self, text: &[u8]) {
         self.len(text.len());
         self.raw(text);

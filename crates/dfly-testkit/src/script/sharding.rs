@@ -1,4 +1,4 @@
-//! Which shard a key lives in, and which shards an operation is logged by (protocol sections 3.6 and 3.10).
+//! The shard of a key, and the shards that log an operation (protocol sections 3.6 and 3.10).
 
 use bytes::Bytes;
 use xxhash_rust::xxh64::xxh64;
@@ -25,7 +25,7 @@ pub(crate) struct Logged {
     pub(crate) keys: Vec<Bytes>,
 }
 
-/// What `op`, which had the effect `applied`, leaves in the journals of `shards` shards. `dump` gives a key's DUMP
+/// The commands that `op` adds to the journals of `shards` shards, given its effect `applied`. `dump` returns a key's DUMP
 /// payload and expiry after the operation.
 pub(crate) fn place(
     op: &Op,
@@ -61,7 +61,7 @@ pub(crate) fn place(
     }
 }
 
-/// UNLINK is logged as DEL.
+/// The name under which a command is logged: UNLINK is logged as DEL.
 fn canonical(op: &Op) -> Vec<u8> {
     match op.name().as_slice() {
         b"UNLINK" => b"DEL".to_vec(),

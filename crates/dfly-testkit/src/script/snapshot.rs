@@ -1,4 +1,4 @@
-//! A flow's stream from SYNC on: header, entries among journal blobs, and the marks at its end.
+//! A flow's stream from SYNC on: the header, entries and journal blobs, and the marks at its end.
 
 mod feed;
 
@@ -34,7 +34,7 @@ pub(crate) struct ShardOp {
     pub(crate) bytes: Vec<u8>,
 }
 
-/// Everything that a flow's first part is made of.
+/// The content of a flow's first part.
 #[derive(Debug)]
 pub(crate) struct Snapshot<'a> {
     pub(crate) style: &'a SnapshotStyle,
@@ -43,7 +43,7 @@ pub(crate) struct Snapshot<'a> {
     pub(crate) baseline: Baseline,
     /// Records among the entries.
     pub(crate) during: Vec<ShardOp>,
-    /// Records behind FULLSYNC_END.
+    /// Records after FULLSYNC_END.
     pub(crate) tail: Vec<Vec<u8>>,
 }
 
@@ -52,14 +52,14 @@ pub(crate) struct Snapshot<'a> {
 pub(crate) enum Item {
     /// A whole entry, or the first chunk of one, in this database.
     Key { db: u32, bytes: Vec<u8> },
-    /// What needs no database: a further chunk, a journal blob.
+    /// An item that needs no database: a further chunk, or a journal blob.
     Other(Vec<u8>),
     /// FULLSYNC_END.
     End,
 }
 
 impl Snapshot<'_> {
-    /// The stream up to where JOURNAL_OFFSET follows.
+    /// The stream up to JOURNAL_OFFSET, exclusive.
     pub(crate) fn first_part(self) -> FirstPart {
         let mut bytes = header(self.style, self.shard, self.shards);
         let (style, mut fullsync_end) = (self.style, 0);
@@ -85,8 +85,8 @@ impl Snapshot<'_> {
         FirstPart { bytes, fullsync_end }
     }
 
-    /// Items before and behind FULLSYNC_END. Entries and records take turns; an entry comes no later than the first
-    /// record that touches its key.
+    /// The items before and after FULLSYNC_END. Entries and records alternate. An entry comes before the first record that
+    /// touches its key.
     fn items(self) -> (Vec<Item>, Vec<Item>) {
         let journal = |bytes: &[u8]| Item::Other(journal_blob(self.style, bytes));
         let mut feed = Feed::new(self.style, self.baseline);
@@ -125,7 +125,7 @@ fn header(style: &SnapshotStyle, shard: usize, shards: usize) -> Vec<u8> {
     out.out
 }
 
-/// SELECTDB stands before the first key of a run and wherever the database changes.
+/// Encodes a run of items. SELECTDB comes before the first key of a run, and wherever the database changes.
 fn encode_run(run: &[Item]) -> Vec<u8> {
     let (mut out, mut current) = (Vec::new(), None);
     for item in run {
@@ -151,7 +151,7 @@ pub(super) fn blob(blobs: Blobs, plain: Vec<u8>) -> Vec<u8> {
         Blobs::Lz4 => (LZ4_BLOB, lz4_frame(&plain)),
         Blobs::Zstd => (ZSTD_BLOB, zstd::bulk::compress(&plain, 3).ok()),
     };
-    // Compressing into memory does not fail; if it did, plain items would be as right.
+    // Compression into memory does not fail. If it did, uncompressed items would be just as valid.
     let Some(frame) = frame else { return plain };
     let mut out = vec![opcode];
     write_uint(frame.len() as u64, &mut out);
@@ -159,7 +159,7 @@ pub(super) fn blob(blobs: Blobs, plain: Vec<u8>) -> Vec<u8> {
     out
 }
 
-/// A frame of independent blocks that states its content's size, as Dragonfly's do.
+/// A frame of independent blocks that states its content size, like Dragonfly's frames.
 fn lz4_frame(plain: &[u8]) -> Option<Vec<u8>> {
     let info = lz4_flex::frame::FrameInfo::new().content_size(Some(plain.len() as u64));
     let mut encoder = lz4_flex::frame::FrameEncoder::with_frame_info(info, Vec::new());
@@ -190,7 +190,7 @@ pub(crate) fn offset_and_eof(style: &SnapshotStyle, lsn: u64, token: &str) -> Ve
     out
 }
 
-/// What a key may be split into: one item, or the chunks of one id.
+/// The items of a key: one item, or chunks with the same id.
 fn items_of(style: &SnapshotStyle, id: &mut u32, (at, entry): (&At, &Entry)) -> Vec<Item> {
     let (db, key): (u32, &Bytes) = (at.0, &at.1);
     let Some(encoded) = entry::encode(style, key, entry) else { return Vec::new() };

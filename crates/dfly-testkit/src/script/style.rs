@@ -1,4 +1,4 @@
-//! How a scripted snapshot is written: the same data in the many forms that a decoder must read.
+//! How a scripted snapshot is written. The same data has many forms that a decoder must read.
 
 /// The form of a snapshot.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -9,20 +9,20 @@ pub struct SnapshotStyle {
     pub strings: Strings,
     /// Whether runs of items are compressed.
     pub blobs: Blobs,
-    /// How many items share a run: SELECTDB is written anew at the start of each.
+    /// The maximum number of items in a run. SELECTDB is written again at the start of each run.
     pub run: usize,
-    /// Split values with more elements than this into tagged chunks of so many (protocol section 4.4).
+    /// Split values with more elements than this into tagged chunks of this many elements (protocol section 4.4).
     pub tagged: Option<usize>,
-    /// How many split values may be unfinished at a time.
+    /// How many split values may be unfinished at the same time.
     pub open: usize,
-    /// Put FULLSYNC_END and JOURNAL_OFFSET inside compressed blobs. No effect without blobs.
+    /// Put FULLSYNC_END and JOURNAL_OFFSET inside compressed blobs. This has no effect without blobs.
     pub marks_in_blobs: bool,
     /// The AUX field `ctime`, in Unix seconds.
     pub ctime: u32,
 }
 
 impl Default for SnapshotStyle {
-    /// Packed collections, integers where they fit, nothing compressed, nothing split.
+    /// Packed collections, strings as integers where possible, no compression, no tagged chunks.
     fn default() -> Self {
         Self {
             containers: Containers::Packed,
@@ -44,20 +44,20 @@ pub enum Containers {
     Plain,
     /// Intsets, listpacks, and lists of packed nodes with plain ones for long elements.
     Packed,
-    /// The one or the other, by the key.
+    /// Either of the two, depending on the key.
     Mixed,
 }
 
-/// How strings are written, wherever one stands.
+/// How strings are written, wherever they occur.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Strings {
-    /// As they are.
+    /// Unchanged.
     Raw,
-    /// Integers of up to 32 bits as such, others as they are.
+    /// As integers if they are integers of up to 32 bits, otherwise unchanged.
     Integers,
-    /// As `Integers`, and compressed where that makes them shorter.
+    /// Like `Integers`, but other strings are compressed if that makes them shorter.
     Lzf,
-    /// As `Integers`, and "compressed" into literal runs, which makes them longer.
+    /// Like `Integers`, but other strings are "compressed" into literal runs, which makes them longer.
     LzfLiteral,
 }
 

@@ -1,4 +1,4 @@
-//! The bytes of a scripted master: snapshots of its model, and its shards' journals.
+//! The bytes of a scripted master: snapshots of its model, and the journals of its shards.
 
 use std::collections::VecDeque;
 
@@ -21,15 +21,15 @@ const MISSING: &str = "ERR syncid not found";
 struct Shard {
     next_lsn: u64,
     ring: VecDeque<Record>,
-    /// LSN records of the live stream.
+    /// When LSN records are due in the live stream.
     lsns: Lsns,
 }
 
-/// What was promised to a flow.
+/// What the reply to FLOW granted.
 #[derive(Debug, Clone, Default)]
 struct Grant {
     token: String,
-    /// The LSN from which it goes on.
+    /// The LSN from which the flow continues, if it is partial.
     from: Option<u64>,
 }
 
@@ -42,12 +42,12 @@ pub(super) struct ScriptedOrigin {
     epoch: u64,
     last_master: Option<String>,
     txid: u64,
-    /// By session and flow.
+    /// Indexed by session and flow.
     grants: Vec<Vec<Grant>>,
-    /// First parts of the session that synchronises, made for all flows at the same moment.
+    /// The first parts of the session that synchronises. They are made for all flows at the same moment.
     firsts: Vec<Option<FirstPart>>,
-    /// The journals with which stable sync begins, by flow: its first LSN and its records; none if the backlog has
-    /// lost some.
+    /// The journals with which stable sync begins, by flow: the first LSN and the records. `None` if the backlog has lost
+    /// some records.
     journals: Vec<Option<(u64, Vec<Record>)>>,
 }
 
@@ -138,7 +138,7 @@ impl ScriptedOrigin {
         Some(record)
     }
 
-    /// The records from `lsn` on, if the backlog still has them all.
+    /// The records from `lsn` on, if the backlog still has all of them.
     fn backlog(&self, shard: usize, lsn: u64) -> Option<Vec<Record>> {
         let shard = self.shards.get(shard)?;
         let oldest = shard.ring.front().map_or(shard.next_lsn, |record| record.lsn);
@@ -146,7 +146,7 @@ impl ScriptedOrigin {
         there.then(|| shard.ring.iter().filter(|record| record.lsn >= lsn).cloned().collect())
     }
 
-    /// The LSN that a request can go on from.
+    /// The LSN from which a request can continue.
     fn partial_from(&self, ask: &FlowAsk) -> Option<u64> {
         let lsn = match (&ask.lsn, &ask.last_master) {
             (Some(lsn), _) => *lsn,
@@ -183,7 +183,7 @@ impl ScriptedOrigin {
         baselines.into_iter().enumerate().zip(ops).map(part).collect()
     }
 
-    /// Runs operations and sorts what they log by shard. Those that the model refuses now are not logged.
+    /// Runs operations and sorts their records by shard. Operations that the model refuses now are not logged.
     fn shard_ops(&mut self, ops: &[Op]) -> Vec<Vec<ShardOp>> {
         let mut by_shard: Vec<Vec<ShardOp>> = vec![Vec::new(); self.script.shards];
         for op in ops {
@@ -197,12 +197,12 @@ impl ScriptedOrigin {
         by_shard
     }
 
-    /// The LSN from which a flow's journal follows STARTSTABLE directly.
+    /// The LSN from which a flow's journal directly follows STARTSTABLE.
     fn direct(&self, session: usize, flow: usize) -> Option<u64> {
         self.grant(session, flow).from.filter(|_| self.script.partial == PartialForm::StartStable)
     }
 
-    /// What every flow has to catch up with, then the script's operations.
+    /// The records that every flow has to catch up with, followed by those of the script's operations.
     fn begin_stable(&mut self, session: usize) -> Vec<Option<(u64, Vec<Record>)>> {
         let begin = |flow| match self.direct(session, flow) {
             Some(lsn) => self.backlog(flow, lsn).map(|records| (lsn, records)),
@@ -210,7 +210,8 @@ impl ScriptedOrigin {
         };
         let mut journals: Vec<_> = (0..self.shards.len()).map(begin).collect();
         for op in std::mem::take(&mut self.script.stable) {
-            // The script was tried as a whole; an operation that others have overtaken is passed over.
+            // All operations were tried when the master started. Later operations may make one of them fail; it is skipped
+            // then.
             for record in self.execute(&op).unwrap_or_default() {
                 if let Some(Some((_, records))) = journals.get_mut(record.shard) {
                     records.push(record);
@@ -308,7 +309,7 @@ impl Origin for ScriptedOrigin {
     }
 }
 
-/// 40 hexadecimal characters that `seed` determines.
+/// 40 hexadecimal characters, determined by `seed`.
 fn hex40(seed: &str) -> String {
     let mut text: String = (0..3).map(|i| format!("{:016x}", xxh64(seed.as_bytes(), i))).collect();
     text.truncate(40);

@@ -1,4 +1,4 @@
-//! Streams: entries, and what `XINFO STREAM key FULL` says of ids, groups, consumers and pending entries.
+//! Streams: entries, and what `XINFO STREAM key FULL` reports about ids, groups, consumers and pending entries.
 
 use std::collections::BTreeMap;
 
@@ -15,12 +15,12 @@ pub struct StreamValue {
     pub info: StreamInfo,
 }
 
-/// What `XINFO STREAM key FULL` says, entries and the sizes of its radix tree aside.
+/// What `XINFO STREAM key FULL` reports, except entries and radix tree sizes.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct StreamInfo {
     /// The number of entries.
     pub length: i64,
-    /// The last id that was ever given.
+    /// The last id that was ever generated.
     pub last_id: String,
     /// The highest id that was ever deleted.
     pub max_deleted_id: String,
@@ -37,24 +37,24 @@ pub struct StreamInfo {
 pub struct Group {
     /// The last id that was delivered to the group.
     pub last_delivered_id: String,
-    /// How many entries the group has read; none if the server does not know.
+    /// How many entries the group has read. `None` if the server does not know.
     pub entries_read: Option<i64>,
-    /// Pending entries by id, whatever consumer owns them.
+    /// Pending entries of all consumers, by id.
     pub pending: Vec<Pending>,
     /// The consumers by name.
     pub consumers: BTreeMap<Bytes, Consumer>,
 }
 
-/// An entry that was delivered and not acknowledged.
+/// An entry that was delivered but not acknowledged.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Pending {
     /// The entry's id.
     pub id: String,
-    /// Who owns it.
+    /// The consumer that owns it.
     pub consumer: Bytes,
     /// When it was last delivered, in Unix milliseconds.
     pub delivered_at_ms: i64,
-    /// How often it was delivered.
+    /// How many times it was delivered.
     pub count: i64,
 }
 
@@ -63,15 +63,15 @@ pub struct Pending {
 pub struct Consumer {
     /// When it last tried to read or claim, in Unix milliseconds.
     pub seen_at_ms: i64,
-    /// When it last read or claimed something, in Unix milliseconds; none if never, or if the server (Redis before
-    /// 7.2) does not tell.
+    /// When it last read or claimed something, in Unix milliseconds. `None` if it never did, or if the server (Redis before
+    /// 7.2) does not report it.
     pub active_at_ms: Option<i64>,
-    /// Ids of its pending entries.
+    /// The ids of its pending entries.
     pub pending: Vec<String>,
 }
 
 impl StreamValue {
-    /// From the replies to `XRANGE key - +` and `XINFO STREAM key FULL COUNT 0`.
+    /// Parses the replies to `XRANGE key - +` and `XINFO STREAM key FULL COUNT 0`.
     pub(crate) fn from_replies(range: &Reply, info: &Reply) -> Option<Self> {
         let entries = range.array()?.iter().map(entry).collect::<Option<_>>()?;
         Some(Self { entries, info: StreamInfo::from_reply(info)? })
@@ -83,7 +83,7 @@ fn entry(reply: &Reply) -> Option<(String, Vec<Bytes>)> {
     Some((id.text()?, fields.array()?.iter().map(Reply::bytes).collect::<Option<_>>()?))
 }
 
-/// The value behind `name` in a flat list of names and values.
+/// The value for `name` in a flat list of names and values.
 fn field<'a>(flat: &'a [Reply], name: &str) -> Option<&'a Reply> {
     let (pairs, _) = flat.as_chunks::<2>();
     pairs.iter().find(|[key, _]| key.bytes().is_some_and(|key| key == name)).map(|[_, value]| value)

@@ -1,8 +1,7 @@
-//! The reserved names of a task. No other place makes one.
+//! The reserved names of a task. All of them are made here.
 //!
-//! All names of a task begin with its prefix, `df2redis:` for the task without a name and `df2redis@task:` for others. In
-//! a cluster a name that is about a slot ends in a hash tag of the slot, and one that is about a key lies in the slot of
-//! the key.
+//! All names of a task begin with its prefix: `df2redis:` for the unnamed task, and `df2redis@task:` for others. In a
+//! cluster, a name for a slot ends in a hash tag of the slot, and a name for a key is in the slot of the key.
 
 use redis_slots::{Slot, beside, tag_of};
 
@@ -12,17 +11,17 @@ use super::{TOOL, TaskName};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReservedNames {
     task: TaskName,
-    /// What the names of all keys of the task begin with.
+    /// The prefix of the names of all keys of the task.
     prefix: String,
     checkpoint: String,
-    /// What the names of the sets of due times begin with.
+    /// The prefix of the names of the sets of due times.
     expiry: String,
-    /// What the names of growing values begin with.
+    /// The prefix of the names of growing values.
     growing: String,
 }
 
 impl Default for ReservedNames {
-    /// The names of the task that was given none.
+    /// The names of the unnamed task.
     fn default() -> Self {
         Self::new(&TaskName::default())
     }
@@ -42,12 +41,12 @@ impl ReservedNames {
         }
     }
 
-    /// Whose names these are.
+    /// The task to which these names belong.
     pub fn task(&self) -> &TaskName {
         &self.task
     }
 
-    /// What the names of all keys of the task begin with.
+    /// The prefix of the names of all keys of the task.
     pub fn prefix(&self) -> &str {
         &self.prefix
     }
@@ -57,7 +56,7 @@ impl ReservedNames {
         connection_of(&self.task)
     }
 
-    /// The hash with the checkpoints of all flows and what belongs to them.
+    /// The hash with the checkpoints of all flows and their metadata.
     pub fn checkpoint(&self) -> &str {
         &self.checkpoint
     }
@@ -67,29 +66,29 @@ impl ReservedNames {
         self.of_flow("guard", flow, None)
     }
 
-    /// The set of keys that a flow has to refetch from the source; in a cluster those of a slot. Its name on the target is
-    /// `reread`.
+    /// The set of keys that a flow has to refetch from the source; in a cluster, those of one slot. Its name on the target
+    /// contains `reread`.
     pub fn refetch(&self, flow: u16, slot: Option<Slot>) -> String {
         self.of_flow("reread", flow, slot)
     }
 
-    /// The sorted set of keys with members that the tool removes when they are due, by the earliest due time; in a
-    /// cluster those of a slot.
+    /// The sorted set of keys with members that the tool removes when they are due, scored by the earliest due time; in a
+    /// cluster, those of one slot.
     pub fn due(&self, flow: u16, slot: Option<Slot>) -> String {
         self.of_flow("due", flow, slot)
     }
 
-    /// The set of keys whose values were left out; in a cluster those of a slot.
+    /// The set of keys whose values were left out; in a cluster, those of one slot.
     pub fn left_out(&self, flow: u16, slot: Option<Slot>) -> String {
         self.of_flow("left-out", flow, slot)
     }
 
-    /// What a flow knows of the expiries of its keys, from one session to the next.
+    /// The key that stores what a flow knows about the expiries of its keys, from one session to the next.
     pub fn expiries(&self, flow: u16) -> String {
         self.of_flow("expiries", flow, None)
     }
 
-    /// The keys that the target had first, and that stay.
+    /// The set of keys that the target already had and that are kept.
     pub fn kept(&self) -> String {
         format!("{}kept", self.prefix)
     }
@@ -124,7 +123,7 @@ impl ReservedNames {
         split(key).and_then(|(task, _)| task.parse().ok())
     }
 
-    /// The reserved name behind its prefix, such as `checkpoint`, whichever task has reserved it.
+    /// The part of a reserved name after its prefix, such as `checkpoint`, for any task.
     pub fn kind_of(key: &[u8]) -> Option<&[u8]> {
         split(key).map(|(_, kind)| kind)
     }
@@ -141,7 +140,7 @@ fn connection_of(task: &TaskName) -> String {
     if task.is_empty() { TOOL.to_owned() } else { format!("{TOOL}@{task}") }
 }
 
-/// The task in a reserved name, and what stands behind the prefix.
+/// The task in a reserved name, and the part after the prefix.
 fn split(key: &[u8]) -> Option<(&str, &[u8])> {
     let rest = key.strip_prefix(TOOL.as_bytes())?;
     if let Some(kind) = rest.strip_prefix(b":") {

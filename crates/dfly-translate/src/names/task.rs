@@ -1,23 +1,23 @@
-//! The name of a task: several tasks may write to one target.
+//! The name of a task. Several tasks may write to one target.
 
 use std::fmt;
 use std::str::FromStr;
 
 use thiserror::Error;
 
-/// The most characters of a task's name.
+/// The maximum length of a task's name, in characters.
 const LONGEST: usize = 64;
 
-/// A task's name, which is part of its reserved names. The empty name is that of the task that was given none.
+/// A task's name, which is part of its reserved names. The name of the unnamed task is empty.
 ///
 /// It consists of printable ASCII without white space, `:`, `@`, `{` and `}`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct TaskName(String);
 
-/// Why a text is not the name of a task.
+/// Why a text is not a valid task name.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum TaskNameError {
-    /// It holds a character that is not allowed.
+    /// It contains a character that is not allowed.
     #[error(
         "the task name \"{name}\" holds '{character}'; allowed are printable ASCII characters except white space, ':', '@', '{{' and '}}'"
     )]
@@ -39,7 +39,7 @@ pub enum TaskNameError {
 
 impl TaskName {
     /// # Errors
-    /// [`TaskNameError`]: the text holds a character that is not allowed, or is longer than 64 characters.
+    /// [`TaskNameError`]: the text contains a character that is not allowed, or is longer than 64 characters.
     pub fn new(name: impl Into<String>) -> Result<Self, TaskNameError> {
         let name = name.into();
         if let Some(character) = name.chars().find(|character| !is_allowed(*character)) {
@@ -52,7 +52,7 @@ impl TaskName {
         }
     }
 
-    /// Whether `text` is a task's name.
+    /// Whether `text` is a valid task name.
     pub(super) fn is_name(text: &str) -> bool {
         text.len() <= LONGEST && text.chars().all(is_allowed)
     }
@@ -62,7 +62,7 @@ impl TaskName {
         &self.0
     }
 
-    /// Whether the task was given no name.
+    /// Whether the task is unnamed.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

@@ -1,6 +1,5 @@
-//! What happens to each command that a Dragonfly from v1.4 to v1.40 can journal (protocol section 3.8; the write
-//! commands of the server's own command list). The facts stand in `data/commands.txt`; nothing else knows a command by
-//! its name.
+//! How to handle each command that Dragonfly v1.4 to v1.40 can journal (protocol section 3.8; the write commands of the
+//! server's own command list). The facts are in `data/commands.txt`, from which the table is generated.
 
 mod commands;
 
@@ -10,26 +9,26 @@ use redis_slots::KeySpec;
 use crate::policy::Loss;
 use crate::target::Ability;
 
-/// One command.
+/// The facts about one command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CommandSpec {
-    /// The name as the journal has it.
+    /// The name, as the journal contains it.
     pub name: &'static str,
-    /// Where its keys are. A command that stores its result names one more, behind `STORE`.
+    /// The positions of its keys. A command that stores its result may have one more, after `STORE`.
     pub keys: KeySpec,
-    /// The least number of arguments, the name counted.
+    /// The minimum number of arguments, including the name.
     pub least_args: usize,
-    /// Whether carrying it out a second time, at once, changes nothing.
+    /// Whether carrying it out again immediately changes nothing.
     pub again: bool,
     /// The kind of value that it works on.
     pub works_on: WorksOn,
-    /// What becomes of the expiry of members and fields.
+    /// What it does to the expiry of members and fields.
     pub members: Members,
-    /// The first release of Dragonfly with it.
+    /// The first Dragonfly release that has it.
     pub since: (u8, u8),
-    /// Which Redis has it.
+    /// Which targets have it.
     pub target: Availability,
-    /// What becomes of it.
+    /// How its records are translated.
     pub rule: Rule,
 }
 
@@ -47,30 +46,30 @@ pub enum WorksOn {
 /// What a command does to the expiry of members and fields of its first key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Members {
-    /// Nothing, but for what its rule says.
+    /// Nothing, except what its rule does.
     Kept,
-    /// The key is gone, or holds another value.
+    /// The key is removed, or gets another value.
     Replaced,
-    /// The members from argument 2 on are gone.
+    /// The members from argument 2 on are removed.
     Removed,
     /// The fields in every second argument from 2 on no longer expire.
     Written,
-    /// They follow the value to another key.
+    /// The expiries move with the value to another key.
     Moved,
-    /// The key's own expiry changes, and what is kept beside the key has to follow.
+    /// The key's own expiry changes, and the due times beside the key get the same expiry.
     Expiry,
 }
 
-/// Which Redis has a command.
+/// Which targets have a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Availability {
-    /// Every supported one.
+    /// Every supported version.
     Always,
     /// From this version on.
     Since((u8, u8)),
-    /// One with a module.
+    /// A target with this ability, which a module provides.
     Module(Ability),
-    /// None.
+    /// No target.
     Never,
 }
 
@@ -80,17 +79,17 @@ pub enum Availability {
 pub enum Rule {
     /// The same command with the same arguments.
     Verbatim,
-    /// The same, unless the master cut it down to one key: then it cannot be carried out.
+    /// The same command. If the master has reduced it to one key, it cannot be carried out.
     Store,
     /// SORT and GEORADIUS, which may store their result under another key.
     SortStore,
     /// PEXPIREAT, also with the time 0.
     PExpireAt,
-    /// PFMERGE of a master before v1.19, whose keys may have been cut down likewise.
+    /// PFMERGE of a master before v1.19, which may have been reduced to some of its keys.
     StoreAll,
     /// SET without the options that only Dragonfly has.
     Set,
-    /// ZADD; behind a DEL of the same transaction it has lost digits of its scores.
+    /// ZADD. After a DEL in the same transaction, it has lost digits of its scores.
     ZAdd,
     /// INCRBYFLOAT in the source's arithmetic.
     IncrByFloat,
@@ -104,11 +103,11 @@ pub enum Rule {
     RenameNx,
     /// MOVE into another database.
     Move,
-    /// RESTORE of a payload that is read and written anew for the target.
+    /// RESTORE of a payload that is decoded and encoded again for the target.
     Restore,
     /// Conditional delete.
     DelEx,
-    /// LMPOP and ZMPOP, of which every flow gets its own keys.
+    /// LMPOP and ZMPOP, which reach every flow with only its own keys.
     Pops,
     /// SADD with an expiry for its members.
     SAddEx,
@@ -118,27 +117,27 @@ pub enum Rule {
     HExpire,
     /// An expiry for fields or members, in seconds.
     FieldExpire,
-    /// A change of fields' expiries that comes with a read.
+    /// HGETEX, which changes the expiries of the fields that it reads.
     HGetEx,
-    /// XCLAIM and XAUTOCLAIM, with the consumer and the time.
+    /// XCLAIM and XAUTOCLAIM, after the consumer has been created, and with a time.
     XClaim,
-    /// XGROUP, without the counter that the source takes no notice of.
+    /// XGROUP, without the counter that the source ignores.
     XGroup,
-    /// XSETID, without the counters where the target has none.
+    /// XSETID, without the counters if the target has none.
     StreamCounters,
     /// A command on a JSON document.
     Json,
     /// JSON.SET, which may write a whole document.
     JsonSet,
-    /// A command on a sketch that a module brings.
+    /// A command on a sketch, which needs a module.
     Sketch,
-    /// CMS.MERGE, which the master may have cut down to one key.
+    /// CMS.MERGE, which the master may have reduced to one key.
     CmsMerge,
-    /// Nothing of the data changes.
+    /// No data changes.
     Nothing,
-    /// The flag that keeps a key from being evicted.
+    /// The flag that protects a key from eviction.
     Stick,
-    /// The target has no such thing.
+    /// The target has no equivalent.
     Lost(Loss),
     /// FLUSHALL.
     FlushAll,
@@ -153,7 +152,7 @@ pub fn specs() -> &'static [CommandSpec] {
     commands::SPECS
 }
 
-/// The entry for a command as the journal names it.
+/// The entry for a command, by its name in the journal.
 #[inline]
 pub fn lookup(name: &[u8]) -> Option<&'static CommandSpec> {
     let found = specs().binary_search_by(|spec| spec.name.as_bytes().cmp(name)).ok()?;
@@ -161,12 +160,12 @@ pub fn lookup(name: &[u8]) -> Option<&'static CommandSpec> {
 }
 
 impl CommandSpec {
-    /// Whether it may store a result under a key that [`Self::keys`] does not tell.
+    /// Whether it may store a result under a key that [`Self::keys`] does not include.
     pub fn stores(&self) -> bool {
         matches!(self.rule, Rule::Store | Rule::SortStore)
     }
 
-    /// Where the keys of a record are among its words, the one behind `STORE` too. Ascending.
+    /// The positions of the keys among the words of a record, including the key after `STORE`. Ascending.
     pub fn key_positions(&self, words: &[&[u8]]) -> Vec<usize> {
         let mut positions: Vec<usize> = self.keys.positions(words).collect();
         if self.stores() && words.len() > 2 {

@@ -1,4 +1,4 @@
-//! Elements of a value into commands of bounded size.
+//! Translates the elements of a value into commands of bounded size.
 
 use dfly_rdb::{
     Element, Elements, IntBuffer, StreamEntry, StreamGroup, StreamId, StreamTail, Text, ValueError,
@@ -11,10 +11,10 @@ use crate::names::TOOL;
 use crate::translator::is_due;
 use crate::translator::notes::Beside;
 
-/// The most elements in one command.
+/// The maximum number of elements in one command.
 const ELEMENTS: usize = 512;
 
-/// From this many bytes of elements on a command is sent.
+/// A command is complete once its elements have this many bytes.
 const BYTES: usize = 64 << 10;
 
 /// The key that commands write to.
@@ -22,7 +22,7 @@ const BYTES: usize = 64 << 10;
 pub(crate) struct Destination<'a> {
     pub db: DbIndex,
     pub key: &'a [u8],
-    /// Of the commands: the key may be one of the tool's.
+    /// The kind of the commands. The key may be one of the tool's keys.
     pub kind: CommandKind,
 }
 
@@ -48,15 +48,15 @@ impl<'a> Destination<'a> {
     }
 }
 
-/// What the target keeps of an element, and when it is.
+/// What the target can keep of an element, and the current time.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Rules<'a> {
     pub now: UnixMillis,
-    /// Fields of hashes can have an expiry.
+    /// Whether fields of hashes can have an expiry.
     pub field_ttl: bool,
-    /// Streams count what they ever had.
+    /// Whether streams count the entries that they ever had.
     pub counters: bool,
-    /// The sorted set that keeps the due times which the target cannot hold.
+    /// The sorted set for the due times that the target itself cannot hold.
     pub beside: Option<Destination<'a>>,
 }
 
@@ -69,8 +69,8 @@ pub(crate) fn loses_ttl(element: &Element<'_>, field_ttl: bool) -> bool {
     }
 }
 
-/// Writes commands that add all elements to what is at `to`. Members and fields that are due are left out. Returns the
-/// earliest due time that was written beside the key.
+/// Writes commands that add all elements to the key `to`. Due members and fields are left out. Returns the earliest due
+/// time that was written beside the key.
 pub(crate) fn write(
     to: Destination<'_>,
     elements: Elements<'_>,
@@ -82,7 +82,7 @@ pub(crate) fn write(
     for element in elements {
         match element? {
             Element::String(text) => {
-                // Behind the DEL that precedes it, APPEND makes the key.
+                // The key has been deleted before, so APPEND creates it.
                 command.push(APPEND, [text], out);
                 command.flush(out);
             }
@@ -105,7 +105,7 @@ pub(crate) fn write(
             Element::Scored { member, score } => command.push(ZADD, [score_text(score), member], out),
             Element::StreamEntry(entry) => stream_entry(to, &entry, out),
             Element::StreamTail(tail) => stream_tail(to, &tail, rules.counters, out),
-            // Values of these kinds are left out before their elements are looked at.
+            // Values with other elements are left out before their elements are read.
             _ => {}
         }
     }
@@ -114,7 +114,7 @@ pub(crate) fn write(
     Ok(due.earliest)
 }
 
-/// Notes a key among those with due times.
+/// Adds a key to the registry of keys with due times.
 pub(crate) fn write_due(db: DbIndex, beside: &Beside, earliest: Option<UnixMillis>, out: &mut CommandBatch) {
     if let Some(at) = earliest {
         let tag = CommandFacts::side_key(db).idempotent().tag();
@@ -152,7 +152,7 @@ impl Due<'_> {
     }
 }
 
-/// The expiry of a whole key.
+/// Writes the expiry of a whole key.
 pub(crate) fn write_expiry(to: Destination<'_>, expire_at: Option<UnixMillis>, out: &mut CommandBatch) {
     if let Some(at) = expire_at {
         out.start(3).arg(b"PEXPIREAT").key(to.key).int(at.0).finish_with(to.once());
@@ -190,7 +190,7 @@ struct Pending<'a> {
     to: Destination<'a>,
     adder: Adder,
     words: Vec<Text<'a>>,
-    /// Size of `words`.
+    /// The size of `words`, in bytes.
     bytes: usize,
 }
 
@@ -218,7 +218,7 @@ impl<'a> Pending<'a> {
     }
 }
 
-/// The shortest text that reads back to the same number (P12).
+/// The shortest text that parses to the same number (P12).
 fn score_text(score: f64) -> Text<'static> {
     let text = match score {
         f64::INFINITY => "inf".to_owned(),
@@ -245,7 +245,7 @@ fn stream_entry(to: Destination<'_>, entry: &StreamEntry<'_>, out: &mut CommandB
     command.finish_with(to.once());
 }
 
-/// Everything of a stream but its entries. The stream may have none, so a group that is destroyed again makes the key.
+/// Writes everything of a stream except its entries. If the stream has none, a temporary group creates the key.
 fn stream_tail(to: Destination<'_>, tail: &StreamTail, counters: bool, out: &mut CommandBatch) {
     const MAKER: &[u8] = TOOL.as_bytes();
     let (key, tag) = (to.key, to.once());
@@ -295,7 +295,7 @@ fn stream_group(to: Destination<'_>, group: &StreamGroup, counters: bool, out: &
 mod tests {
     use super::*;
 
-    /// P12: scores read back to the same bits.
+    /// P12: the texts of scores parse to the same bits.
     #[test]
     fn scores() {
         let text = |score| String::from_utf8(score_text(score).to_vec()).unwrap();

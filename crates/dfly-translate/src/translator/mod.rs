@@ -1,4 +1,4 @@
-//! The translator of one flow: what every record and value has in common.
+//! The translator of one flow: what all records and values have in common.
 
 mod elements;
 mod journal;
@@ -27,7 +27,7 @@ pub(crate) use journal::number;
 use notes::Notes;
 use snapshot::OpenValue;
 
-/// What became of a value or record.
+/// How a value or record was translated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Effect {
     /// Commands carry it out.
@@ -36,21 +36,21 @@ pub enum Effect {
     Nothing,
     /// It, or a part of it, was left out under the policy; the rest is written.
     Lost(Loss),
-    /// It is not in the selection.
+    /// It is not selected.
     Unselected,
     /// Its keys are to be refetched from the source ([`Translator::take_refetches`]); what can be written is written.
     Refetch,
-    /// It must be carried out once for all flows, after all that precedes it on each of them (P10). Nothing was
+    /// It must be carried out once for all flows, after everything that precedes it on each flow (P10). Nothing was
     /// written.
     Flush(Flush),
 }
 
-/// Where commands go, and when that is.
+/// Where commands are written, and the current time.
 #[derive(Debug)]
 pub struct Output<'a> {
-    /// The commands that are written so far.
+    /// The commands that have been written so far.
     pub commands: &'a mut CommandBatch,
-    /// The time: decides what has expired, and from when relative times count (P16).
+    /// The current time. It decides what has expired, and relative times count from it (P16).
     pub now: UnixMillis,
 }
 
@@ -70,16 +70,17 @@ pub enum Emptied {
     All,
     /// One database of the target.
     Db(DbIndex),
-    /// Only the keys that are of the source ([`Selection::covers`]), in the databases of the target that
-    /// [`DbMap::feeds`](crate::DbMap::feeds) names, or in this one: others share the target with them.
+    /// Only the keys that may come from the source ([`Selection::covers`]), because the target also holds other keys. They
+    /// are in this database or, for `None`, in all databases of the target that [`DbMap::feeds`](crate::DbMap::feeds)
+    /// names.
     Covered(Option<DbIndex>),
     /// Nothing: the database is left out.
     Nothing,
 }
 
 impl Flush {
-    /// What to empty. A database that is flushed on the source is one of several that share a database of the target:
-    /// then nobody can tell whose keys are whose, and [`Translator::record`] has said so.
+    /// What to empty. If the flushed database shares a database of the target with others, their keys cannot be told apart.
+    /// [`Translator::record`] returns a loss in that case, and not a flush.
     pub fn on_target(self, selection: &Selection) -> Emptied {
         match self {
             Self::All if selection.takes_all_keys() && selection.dbs.is_identity() => Emptied::All,
@@ -93,26 +94,26 @@ impl Flush {
     }
 }
 
-/// In which form whole values are written.
+/// The form in which whole values are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Form {
-    /// SET for strings, RESTORE for all else that the target takes so, commands otherwise.
+    /// SET for strings, RESTORE for other values if the target accepts their payload, and commands for the rest.
     #[default]
     Cheapest,
-    /// RESTORE for everything that the target takes so, strings too.
+    /// RESTORE for all values whose payload the target accepts, including strings.
     Restore,
     /// The commands that a client would send, never RESTORE.
     Commands,
 }
 
-/// What decides how everything of a source is translated. The same for all of its flows.
+/// The rules for the translation of everything from one source. They are the same for all of its flows.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Rules {
     /// What to do about each kind of loss.
     pub policies: Policies,
-    /// What reaches the target, and under which names.
+    /// What is replicated, and under which names.
     pub selection: Selection,
-    /// Whether somebody serves [`Translator::take_refetches`]. Otherwise what it would have mended is a loss.
+    /// Whether the caller serves [`Translator::take_refetches`]. If not, a record that needs a refetch is a loss.
     pub refetches: bool,
     /// The names of the tool's own keys on the target.
     pub names: ReservedNames,
@@ -129,24 +130,24 @@ impl From<Policy> for Rules {
 pub struct Translator {
     pub(crate) target: Target,
     pub(crate) rules: Arc<Rules>,
-    /// Whether the selection has to be asked at all.
+    /// Whether the selection leaves out or renames anything.
     pub(crate) selects: bool,
     pub(crate) form: Form,
-    /// The database that the target's connection is in.
+    /// The database that is selected on the target's connection.
     db: DbIndex,
     pub(crate) open: HashMap<ValueId, OpenValue>,
     pub(crate) notes: Notes,
-    /// The DEL that was translated last, if it was of one key: what follows it in the same transaction may be its other
-    /// half.
+    /// The last translated DEL, if it had one key. The next record of the same transaction may be the second half of one
+    /// command.
     pub(crate) last_del: Option<(TxId, Vec<u8>)>,
-    /// The largest value that is kept until it is whole, in bytes.
+    /// The maximum size of a value that is held until it is complete, in bytes.
     pub(crate) whole: usize,
     refetches: Vec<RefetchRequest>,
     losses: Losses,
 }
 
 impl Translator {
-    /// For a connection that is in database 0.
+    /// A translator for a connection on which database 0 is selected.
     pub fn new(target: Target, rules: impl Into<Arc<Rules>>) -> Self {
         let rules = rules.into();
         Self {
@@ -164,27 +165,28 @@ impl Translator {
         }
     }
 
-    /// The same for one flow of several: each keeps its own notes in the target.
+    /// The same translator, for one of several flows. Each flow keeps its own notes on the target.
     #[must_use]
     pub fn for_flow(self, flow: u16) -> Self {
         let notes = Notes::new(flow, self.target.is_cluster(), self.rules.names.clone());
         Self { notes, ..self }
     }
 
-    /// The same, but with whole values in this form. Values that arrive in pieces are always commands, but for streams.
+    /// The same translator, but with whole values in this form. Values that arrive in pieces always become commands, except
+    /// streams.
     #[must_use]
     pub fn with_form(self, form: Form) -> Self {
         Self { form, ..self }
     }
 
-    /// The same, but a document that arrives in pieces and is larger than this is an error: it has to be kept until it is
-    /// whole.
+    /// The same translator, but with a limit of `whole` bytes for a document that arrives in pieces, because it must be
+    /// held until it is complete. A larger one is an error.
     #[must_use]
     pub fn holding(self, whole: usize) -> Self {
         Self { whole, ..self }
     }
 
-    /// The target that is written for.
+    /// The target for which commands are written.
     pub fn target(&self) -> &Target {
         &self.target
     }
@@ -194,8 +196,8 @@ impl Translator {
         &self.rules
     }
 
-    /// Keys that have to be read again from the source, since the last call. Their number is that of the keys in the
-    /// records between two calls.
+    /// The keys that must be refetched from the source, collected since the last call. There are at most as many as the
+    /// keys of the records since then.
     pub fn take_refetches(&mut self) -> Vec<RefetchRequest> {
         std::mem::take(&mut self.refetches)
     }
@@ -219,7 +221,7 @@ impl Translator {
         self.rules.policies.emulates_member_ttl()
     }
 
-    /// The source, and with it the target, was flushed: nothing is beside its keys any longer.
+    /// The source and the target were flushed, so all notes for the flushed keys are forgotten.
     pub fn flushed(&mut self, flush: Flush) {
         match flush {
             Flush::All => self.notes.clear(None),
@@ -227,7 +229,7 @@ impl Translator {
         }
     }
 
-    /// Brings the connection into `db`.
+    /// Selects `db` on the connection, unless it is selected already.
     pub fn select(&mut self, db: DbIndex, out: &mut CommandBatch) {
         if self.db != db {
             let facts = CommandFacts::new(CommandKind::Control, db);
@@ -237,7 +239,7 @@ impl Translator {
     }
 
     /// Writes a command with these words, name first, into the database of `facts`. The words at the positions `keys` are
-    /// its keys. Whether it is idempotent is found from the words.
+    /// its keys. Whether it is idempotent is determined from the words.
     pub(crate) fn write(
         &mut self,
         facts: CommandFacts,
@@ -249,7 +251,7 @@ impl Translator {
         out.push_keyed(words, keys, facts.of_words(words.iter().copied()).tag());
     }
 
-    /// Something that the target cannot hold: stops under [`Policy::Fail`], is counted otherwise.
+    /// Handles something that the target cannot hold. It is an error under [`Policy::Fail`], and is counted otherwise.
     pub(crate) fn lose(&mut self, loss: Loss, place: &Place<'_>) -> Result<Effect, TranslateError> {
         if self.rules.policies.of_loss(loss) == Policy::Fail && loss.is_data() {
             let (what, key) = (place.what.to_owned(), shown(place.key));
@@ -281,7 +283,7 @@ pub(crate) struct Place<'a> {
     pub db: DbIndex,
 }
 
-/// Whether something that is due at `expire_at` is gone at `now`.
+/// Whether something that is due at `expire_at` has expired at `now`.
 pub(crate) fn is_due(expire_at: Option<UnixMillis>, now: UnixMillis) -> bool {
     expire_at.is_some_and(|at| at <= now)
 }

@@ -1,11 +1,13 @@
-//! What is kept beside keys: when members and fields are due that the target itself does not remove, and which keys hold
-//! less than the source's. All of it lies in the target under reserved names, in the slot of its key, and changes in the
-//! transaction of the data; what is known here in memory is only which keys have something.
+//! Notes beside keys: when members and fields are due that the target itself does not remove, and which keys were left out.
+//! All notes are on the target under reserved names, in the slot of their key, and change in the same transaction as the
+//! data. Memory holds only which keys have notes.
 //!
-//! - [`ReservedNames::expiry`]: a sorted set, member or field by the millisecond at which it is due.
-//! - [`ReservedNames::due`]: a sorted set, the keys with such a set by their earliest due time. A member is the length of
-//!   that set's name, a colon, the name, and the key. In a cluster there is one for each slot.
-//! - [`ReservedNames::left_out`]: a set, the keys of sketches that were left out; changes to them are left out too.
+//! - [`ReservedNames::expiry`]: a sorted set of a key's members or fields, scored by the Unix millisecond at which they are
+//!   due.
+//! - [`ReservedNames::due`], the registry: a sorted set of the keys with such a set, scored by their earliest due time. A
+//!   member consists of the length of that set's name, a colon, the name, and the key. In a cluster, there is one registry
+//!   for each slot.
+//! - [`ReservedNames::left_out`]: a set of the keys of sketches that were left out. Changes to them are left out too.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,13 +21,13 @@ use crate::names::ReservedNames;
 use crate::script;
 use crate::translator::Translator;
 
-/// How many keys of a place one sweep looks at, so that it never holds the target up for long.
+/// How many keys of a registry one sweep handles at most, so that it never blocks the target for long.
 const SWEPT: i64 = 256;
 
-/// A place of due keys: a database, and in a cluster a slot.
+/// Where a registry is: a database and, in a cluster, a slot.
 type Home = (DbIndex, Option<Slot>);
 
-/// Which keys have something beside them.
+/// Which keys have notes.
 #[derive(Debug, Default)]
 pub(crate) struct Notes {
     flow: u16,
@@ -36,14 +38,14 @@ pub(crate) struct Notes {
     left_out: BTreeSet<(DbIndex, Bytes)>,
 }
 
-/// The names beside one key.
+/// The names of the notes of one key.
 #[derive(Debug)]
 pub(crate) struct Beside {
     /// The sorted set of its due times.
     pub expiry: Vec<u8>,
-    /// The sorted set of due keys.
+    /// The registry.
     pub registry: Vec<u8>,
-    /// The key's member there.
+    /// The key's member in the registry.
     pub member: Vec<u8>,
 }
 
@@ -52,7 +54,7 @@ impl Notes {
         Self { flow, cluster, names, ..Self::default() }
     }
 
-    /// Whether no key has anything beside it: then records need no further look.
+    /// Whether no key has notes. Then records need no further checks.
     #[inline]
     pub(crate) fn is_empty(&self) -> bool {
         self.homes.is_empty() && self.left_out.is_empty()
@@ -77,7 +79,7 @@ impl Notes {
         }
     }
 
-    /// Whether it was watched.
+    /// Stops watching a key. Returns whether it was watched.
     pub(crate) fn unwatch(&mut self, db: DbIndex, key: &[u8]) -> bool {
         let was = self.expiring.get_mut(&db).is_some_and(|keys| keys.remove(key));
         let home = self.home(db, key);
@@ -102,7 +104,7 @@ impl Notes {
         self.left_out.insert((db, Bytes::copy_from_slice(key)));
     }
 
-    /// Whether it was left out.
+    /// Removes a key from those that were left out. Returns whether it was one of them.
     pub(crate) fn take_in(&mut self, db: DbIndex, key: &[u8]) -> bool {
         !self.left_out.is_empty() && self.left_out.remove(&(db, Bytes::copy_from_slice(key)))
     }
@@ -131,7 +133,7 @@ impl Notes {
     }
 }
 
-/// The key in a member of the set of due keys.
+/// The key in a member of the registry.
 fn key_of(member: &[u8]) -> Option<&[u8]> {
     let colon = memchr::memchr(b':', member)?;
     let len: usize = std::str::from_utf8(member.get(..colon)?).ok()?.parse().ok()?;
@@ -139,18 +141,19 @@ fn key_of(member: &[u8]) -> Option<&[u8]> {
 }
 
 impl Translator {
-    /// The reserved key in each database of a standalone target, or for each slot of a cluster, that names the keys with due
-    /// members, as members of a sorted set: what a run that resumes reads first, and gives to [`Self::adopt_expiring`].
+    /// The name of the sorted set of keys with members that have due times. There is one in each database of a standalone
+    /// target, or for each slot of a cluster. A run that resumes first reads its members and passes them to
+    /// [`Self::adopt_expiring`].
     pub fn due_registry(&self, slot: Option<Slot>) -> Vec<u8> {
         self.notes.due(slot)
     }
 
-    /// The reserved key that names the keys that were left out, as members of a set, for [`Self::adopt_left_out`].
+    /// The name of the set of keys that were left out. A run that resumes passes its members to [`Self::adopt_left_out`].
     pub fn left_out_registry(&self, slot: Option<Slot>) -> Vec<u8> {
         self.notes.left_out(slot)
     }
 
-    /// Takes over what a run before has noted of a key; false if it is no such note.
+    /// Takes over a note of an earlier run about a key. Returns false if `member` is not such a note.
     pub fn adopt_expiring(&mut self, db: DbIndex, member: &[u8]) -> bool {
         let key = key_of(member);
         if let Some(key) = key {
@@ -159,12 +162,12 @@ impl Translator {
         key.is_some()
     }
 
-    /// Takes over that a run before has left a key out.
+    /// Takes over the note that an earlier run left a key out.
     pub fn adopt_left_out(&mut self, db: DbIndex, key: &[u8]) {
         self.notes.leave_out(db, key);
     }
 
-    /// Whether a key of the target is not there because its value was left out.
+    /// Whether a key is missing on the target because its value was left out.
     pub fn leaves_out(&self, db: DbIndex, key: &[u8]) -> bool {
         self.notes.is_left_out(db, key)
     }
@@ -174,8 +177,8 @@ impl Translator {
         self.notes.expiring()
     }
 
-    /// Writes the commands that remove members and fields that are due, a bounded number of them. To be called every
-    /// second or so, with the time up to which all records are written.
+    /// Writes commands that remove due members and fields, a limited number of them. Call this about once a second, with
+    /// the time up to which all records have been written.
     pub fn sweep(&mut self, now: UnixMillis, out: &mut CommandBatch) {
         let homes: Vec<Home> = self.notes.homes.keys().copied().collect();
         for (db, slot) in homes {
@@ -188,7 +191,7 @@ impl Translator {
         }
     }
 
-    /// Behind a value that replaces what was there: nothing is due that was.
+    /// Removes the notes of a key whose value is replaced.
     pub(crate) fn forget_members(&mut self, (db, key): (DbIndex, &[u8]), out: &mut CommandBatch) {
         let facts = CommandFacts::side_key(db);
         if self.notes.unwatch(db, key) {
@@ -202,7 +205,8 @@ impl Translator {
         }
     }
 
-    /// Makes a key one with due times; what a run long ago may have left under their name is removed.
+    /// Starts watching a key with due times. If it was not watched, due times that an earlier run may have left are
+    /// removed.
     pub(crate) fn watch_members(&mut self, (db, key): (DbIndex, &[u8]), out: &mut CommandBatch) -> Beside {
         let beside = self.notes.beside(key);
         if !self.notes.is_expiring(db, key) {
@@ -212,7 +216,7 @@ impl Translator {
         beside
     }
 
-    /// Notes that a sketch was left out, so that changes to it are too.
+    /// Notes that a sketch was left out, so that changes to it are left out too.
     pub(crate) fn note_left_out(&mut self, (db, key): (DbIndex, &[u8]), out: &mut CommandBatch) {
         self.notes.leave_out(db, key);
         let set = self.notes.left_out_set(key);

@@ -54,7 +54,7 @@ fn read(line: &str, case: &mut Case) {
             let (asked, reply) = rest.split_once(" => ").unwrap();
             case.steps.push(Step::Asks(words(asked), reply.to_owned()));
         }
-        other => panic!("no step {other}"),
+        other => panic!("unknown step {other}"),
     }
 }
 
@@ -79,7 +79,7 @@ fn ability(name: &str) -> Ability {
         "count-min" => Ability::CountMin,
         "top-k" => Ability::TopK,
         "field-ttl" => Ability::FieldTtl,
-        other => panic!("no ability {other}"),
+        other => panic!("unknown ability {other}"),
     }
 }
 
@@ -104,7 +104,7 @@ fn shown(effect: Effect, flow: &mut Flow) -> String {
 }
 
 impl Case {
-    /// A flow that leaves out what it cannot write, with somebody who reads keys again.
+    /// A flow that leaves out what it cannot write, with refetches served.
     fn flow(&self, target: Target) -> Flow {
         Flow::new(target, Rules { refetches: true, ..Rules::from(Policy::Skip) })
     }
@@ -116,7 +116,7 @@ impl Case {
         if self.needs.is_empty() { plain } else { self.needs.iter().all(|need| target.has(*need)) }
     }
 
-    /// Runs the case; with a server, what becomes of the records is sent to it.
+    /// Runs the case. If there is a server, the translated commands are sent to it.
     fn run(&self, target: Target, mut client: Option<&mut RedisClient>) {
         let (mut flow, mut sent, mut effects) = (self.flow(target), 0, Vec::<(String, bool)>::new());
         for step in &self.steps {
@@ -173,7 +173,7 @@ fn as_record(txid: u64, words: &[Vec<u8>]) -> Command {
     record(0, txid, &words)
 }
 
-/// Sends what was written since; none of it may be refused.
+/// Sends the commands from index `from` on; none may be refused. Returns the number of all commands.
 fn send(flow: &Flow, from: usize, client: &mut RedisClient) -> usize {
     for index in from..flow.batch.len() {
         let words: Vec<&[u8]> = flow.batch.command(index).unwrap().arguments().collect();
@@ -206,11 +206,11 @@ fn to_what_a_real_server_holds() {
     let missed: Vec<usize> =
         cases().iter().filter(|case| !run.contains(&case.line)).map(|c| c.line).collect();
     let complete = missed.is_empty() || std::env::var_os("DF2REDIS_TARGETS").is_none();
-    assert!(complete, "no server for the cases at lines {missed:?}");
-    assert!(run.len() > 90, "{} cases", run.len());
+    assert!(complete, "there is no server for the cases at lines {missed:?}");
+    assert!(run.len() > 90, "only {} cases were run", run.len());
 }
 
-/// The table and the cases are about the same commands.
+/// The table and the cases have the same commands.
 #[test]
 fn every_command_has_a_case() {
     let named = |case: &Case| {

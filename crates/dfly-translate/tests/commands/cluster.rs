@@ -9,7 +9,7 @@ fn flow(refetches: bool) -> Flow {
     Flow::new(redis(7, 0).in_cluster(), Rules { refetches, ..Rules::from(Policy::Skip) })
 }
 
-/// Slots of `a`, `b`, `c` differ; `{a}1` and `a` share theirs.
+/// `a`, `b` and `c` are in different slots; `{a}1` and `a` share one.
 #[test]
 fn one_command_a_slot() {
     let mut flow = flow(true);
@@ -46,7 +46,7 @@ fn what_cannot_be_split_is_read_again() {
     }
 }
 
-/// No command of any record of the table ever has keys of two slots.
+/// No command for any record of the table has keys in two slots.
 #[test]
 fn every_command_of_the_table() {
     for spec in specs() {

@@ -1,4 +1,4 @@
-//! What goes with each command, against what parsing the encoded command tells.
+//! Compares the facts about each command with what its encoded form says.
 
 use std::collections::BTreeSet;
 
@@ -8,7 +8,7 @@ use redis_resp::{CommandBatch, EncodedCommand, arguments};
 
 use crate::journal::{Flow, NOW, record, redis, with_modules};
 
-/// Checks every command of a batch whose connection was in database 0 before.
+/// Checks every command of a batch, given that database 0 was selected before.
 pub(crate) fn check(batch: &CommandBatch, is_cluster: bool) {
     let mut db = DbIndex(0);
     for command in batch.iter() {
@@ -41,20 +41,20 @@ fn check_one(command: EncodedCommand<'_>, words: &[&[u8]], db: DbIndex) {
     assert_eq!(facts.kind, kind, "{shown}");
 }
 
-/// The keys of a command whose keys the table or the command itself tells.
+/// The keys of a command, if the table or the command itself says where they are.
 fn parsed_keys<'a>(words: &[&'a [u8]]) -> Option<Vec<&'a [u8]>> {
     if let [b"EVAL", _, count, rest @ ..] = words {
         let count: usize = std::str::from_utf8(count).unwrap().parse().unwrap();
         return Some(rest[..count].to_vec());
     }
-    // A name that only the target knows has its key first.
+    // In a command that only the target has, the key comes first.
     let Some(spec) = lookup(words[0]) else {
         return (words[0] == b"HPEXPIREAT").then(|| vec![words[1]]);
     };
     Some(spec.key_positions(words).into_iter().map(|at| words[at]).collect())
 }
 
-/// Whether a command only sets cells (a key, a field, a member, a bit) to what it names, whatever was there.
+/// Whether a command only sets cells (a key, a field, a member, a bit) to what it names, whatever was there before.
 fn sets_cells(words: &[&[u8]]) -> bool {
     let is = |word: Option<&&[u8]>, name: &[u8]| word.is_some_and(|word| word.eq_ignore_ascii_case(name));
     let has = |name: &[u8]| (4..words.len()).any(|at| is(words.get(at), name));
@@ -73,7 +73,7 @@ fn sets_cells(words: &[&[u8]]) -> bool {
     }
 }
 
-/// Every command of the table, with arguments that lead to each kind of target.
+/// Every command of the table, with numbers and with names as arguments, for each kind of target.
 #[test]
 fn every_command_of_the_table() {
     for target in [redis(6, 2), redis(7, 0), with_modules(redis(7, 4)), redis(7, 0).in_cluster()] {
@@ -85,7 +85,7 @@ fn every_command_of_the_table() {
                 let args: Vec<&[u8]> =
                     [spec.name.as_bytes()].into_iter().chain(names.iter().copied()).collect();
                 let mut flow = Flow::new(target, Rules { refetches: true, ..Rules::from(Policy::Skip) });
-                // What cannot be carried out is no concern here: whatever is written is checked.
+                // An error does not matter here: only what was written is checked.
                 flow.apply_at(&record(db, 0, &args), NOW).ok();
                 flow.lines();
             }

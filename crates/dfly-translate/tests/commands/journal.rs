@@ -1,4 +1,4 @@
-//! Records as the journal decoder gives them, and one flow's translation of them.
+//! Records as the journal decoder returns them, and their translation by one flow.
 
 use bytes::Bytes;
 use dfly_journal::{Command, Decoder, Record, TxId, encode};
@@ -14,12 +14,12 @@ pub(crate) fn redis(major: u16, minor: u16) -> Target {
     Target::plain(TargetFormat { family: Family::Redis, version: (major, minor) })
 }
 
-/// With every ability that a module brings.
+/// The target with every ability that a module provides.
 pub(crate) fn with_modules(target: Target) -> Target {
     Ability::OF_MODULES.into_iter().fold(target, |target, (ability, _)| target.with(ability))
 }
 
-/// A record as it comes out of the journal decoder.
+/// A record as the journal decoder returns it.
 pub(crate) fn record(db: u32, txid: u64, args: &[&[u8]]) -> Command {
     let mut wire = Vec::new();
     encode::select(DbIndex(db), &mut wire);
@@ -56,7 +56,7 @@ impl Flow {
         self.translator.record(record, &mut Output { commands: &mut self.batch, now })
     }
 
-    /// The commands so far, a line each. What goes with them is checked.
+    /// The commands so far, one line each. Their facts are checked.
     pub(crate) fn lines(&self) -> Vec<String> {
         crate::facts::check(&self.batch, self.translator.target().is_cluster());
         self.batch.iter().map(|command| shown(&command.arguments().collect::<Vec<_>>())).collect()
@@ -79,7 +79,7 @@ pub(crate) fn shown(words: &[&[u8]]) -> String {
     }
 }
 
-/// Scripts by something that only they say.
+/// The name of a script, by a text that only that script contains.
 fn script_name(script: &[u8]) -> &'static str {
     let script = std::str::from_utf8(script).unwrap();
     let names = [

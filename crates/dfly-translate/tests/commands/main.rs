@@ -1,7 +1,7 @@
 //! Every command of the table: from journal bytes to commands, and to what a real server then holds (P2, P15).
 //!
-//! The cases stand in `cases.txt`. Those for servers with modules or field expiry run where `DF2REDIS_TARGETS` names a
-//! folder with such servers, as `crates/dfly-testkit/targets/fetch.sh` leaves them; their translation is always checked.
+//! The cases are in `cases.txt`. Those for servers with modules or field expiry run only if `DF2REDIS_TARGETS` names a
+//! folder with such servers, as `crates/dfly-testkit/targets/fetch.sh` creates it. Their translation is always checked.
 
 #![expect(
     clippy::unwrap_used,

@@ -25,20 +25,20 @@ const LEFT_OUT: [(&str, Loss); 17] = [
     ("SADDEX k soon a", Loss::Malformed),
 ];
 
-/// Without somebody who reads keys again, what cannot be carried out is a loss: counted, or the end.
+/// If refetches are not served, what cannot be carried out is a loss: it is counted, or an error.
 #[test]
 fn what_cannot_be_carried_out_is_named() {
     for (line, loss) in LEFT_OUT {
         let mut lenient = Flow::new(redis(7, 0), Policy::Skip);
         assert_eq!(lenient.apply(0, line).unwrap(), Effect::Lost(loss), "{line}");
-        // Where a whole document is left out, what the key held before is deleted.
+        // If a whole document is left out, the key's old value is deleted.
         assert_eq!(lenient.batch.is_empty(), !line.starts_with("JSON.SET"), "{line}");
         let losses = lenient.translator.take_losses();
         assert_eq!(losses.iter().collect::<Vec<_>>(), [(loss, 1)]);
         let mut strict = Flow::new(redis(7, 0), Policy::Fail);
         let error = strict.apply(3, line).unwrap_err().to_string();
         assert!(error.contains("in database 3") && error.contains(loss.name()), "{error}");
-        assert!(strict.batch.is_empty(), "{line}: nothing is written");
+        assert!(strict.batch.is_empty(), "{line}: nothing may be written");
     }
 }
 
@@ -48,7 +48,7 @@ fn policies_one_by_one() {
     let mut flow = Flow::new(redis(7, 0), rules("fail,bloom=skip"));
     assert_eq!(flow.apply(0, "BF.ADD k a").unwrap(), Effect::Lost(Loss::Bloom));
     assert!(flow.apply(0, "CF.ADD k a").is_err());
-    assert_eq!(flow.apply(0, "STICK k").unwrap(), Effect::Lost(Loss::Sticky), "loses no data");
+    assert_eq!(flow.apply(0, "STICK k").unwrap(), Effect::Lost(Loss::Sticky), "no data is lost");
     assert_eq!(flow.apply(0, "SADDEX k 60 a").unwrap(), Effect::Written, "emulated");
     let mut flow = Flow::new(redis(7, 0), rules("member-ttl=fail"));
     assert!(flow.apply(0, "SADDEX k 60 a").is_err());
@@ -82,10 +82,10 @@ fn documents_as_strings() {
     assert_eq!(keys, ["k", "a", "b"]);
     let mut module = Flow::new(with_modules(redis(7, 4)), rules(true));
     assert_eq!(module.apply(0, "JSON.SET k $ 1").unwrap(), Effect::Written);
-    assert_eq!(module.lines(), ["JSON.SET k $ 1"], "where there are documents they stay documents");
+    assert_eq!(module.lines(), ["JSON.SET k $ 1"], "documents stay documents if the target has them");
 }
 
-/// Every record of the table, in every length from its name alone, is carried out or named; nothing else is disturbed.
+/// Every record of the table, with any number of arguments, is carried out or counted as a loss. Nothing else is changed.
 #[test]
 fn every_command_of_the_table_in_every_length() {
     for (spec, refetches) in specs().iter().flat_map(|spec| [(spec, false), (spec, true)]) {
@@ -122,7 +122,7 @@ fn flushes_are_left_to_the_barrier() {
     assert!(flow.batch.is_empty());
 }
 
-/// A Redis 6.2 takes no counters of streams.
+/// Redis 6.2 does not accept counters of streams.
 #[test]
 fn stream_counters() {
     let mut flow = Flow::new(redis(6, 2), Policy::Fail);
@@ -135,14 +135,14 @@ fn stream_counters() {
     );
 }
 
-/// A sketch that was left out is not brought to life with a part of its content.
+/// Changes to a sketch that was left out do not create it again with a part of its content.
 #[test]
 fn sketches_that_were_left_out() {
     let mut flow = Flow::new(with_modules(redis(7, 4)), Policy::Skip);
     flow.translator.adopt_left_out(DbIndex(0), b"k");
     assert_eq!(flow.apply(0, "BF.ADD k a").unwrap(), Effect::Lost(Loss::Bloom));
     assert_eq!(flow.apply(0, "RENAME k j").unwrap(), Effect::Written);
-    assert_eq!(flow.apply(0, "BF.ADD k a").unwrap(), Effect::Written, "another one by now");
+    assert_eq!(flow.apply(0, "BF.ADD k a").unwrap(), Effect::Written, "this is another sketch");
     assert_eq!(flow.apply(0, "BF.ADD j a").unwrap(), Effect::Lost(Loss::Bloom));
     assert_eq!(flow.apply(0, "DEL j").unwrap(), Effect::Written);
     assert_eq!(flow.apply(0, "BF.ADD j a").unwrap(), Effect::Written);
@@ -157,7 +157,7 @@ fn sketches_that_were_left_out() {
     assert_eq!(flow.lines(), expected);
 }
 
-/// What PFMERGE leaves of a HyperLogLog is written and read again: its expiry is not in the record.
+/// A HyperLogLog of PFMERGE is written and refetched, because its expiry is not in the record.
 #[test]
 fn hyperloglogs() {
     let dense = [&b"HYLL"[..], &[0; 12300]].concat();

@@ -1,4 +1,4 @@
-//! What goes with the commands for values of recorded snapshots, whole and in pieces.
+//! The facts about the commands for values of recorded snapshots, whole and in pieces.
 
 use bytes::BytesMut;
 use dfly_rdb::{Config, Decoder, Event};
@@ -10,7 +10,7 @@ use redis_resp::CommandBatch;
 use crate::facts;
 use crate::journal::{NOW, redis, with_modules};
 
-/// All snapshots of the recordings, as events of values in pieces of this size.
+/// All snapshots of the recordings, as events. Larger values come in pieces of `piece` bytes.
 fn snapshots(piece: usize) -> Vec<Vec<Event>> {
     let mut config = Config::default();
     config.limits.piece = piece;
@@ -43,7 +43,7 @@ fn write(translator: &mut Translator, event: &Event, out: &mut Output<'_>) -> Re
     .map(drop)
 }
 
-/// How many commands the values become; each is checked.
+/// Checks each command for the values, and returns how many there are.
 fn checked(target: Target, form: Form, snapshots: &[Vec<Event>]) -> usize {
     let mut count = 0;
     for events in snapshots {
@@ -69,7 +69,7 @@ fn values_of_every_type() {
         for form in [Form::Cheapest, Form::Restore, Form::Commands] {
             for target in [redis(6, 2), redis(7, 4), with_modules(redis(7, 4)), redis(7, 0).in_cluster()] {
                 let count = checked(target, form, &snapshots);
-                assert!(count > least, "{count} commands of {form:?} in pieces of {piece}");
+                assert!(count > least, "only {count} commands for {form:?} in pieces of {piece}");
             }
         }
     }

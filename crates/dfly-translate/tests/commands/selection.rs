@@ -1,4 +1,4 @@
-//! Databases that are mapped, keys that are left out or renamed.
+//! Databases are mapped, and keys are left out or renamed.
 
 use std::collections::BTreeSet;
 
@@ -17,7 +17,7 @@ fn keys(allow: &[&str], block: &[&str]) -> Selection {
     Selection { keys: Choice { allow: globs(allow), block: globs(block) }, ..Selection::default() }
 }
 
-/// What is read again, as `db:key`.
+/// The keys that are to be refetched, as `db:key`.
 fn refetch(flow: &mut Flow) -> Vec<String> {
     let refetches = flow.translator.take_refetches();
     refetches.into_iter().map(|r| format!("{}:{}", r.db, r.key.escape_ascii())).collect()
@@ -35,11 +35,11 @@ fn mapped_databases() {
         (0, "MOVE a 7", Effect::Written),
         (7, "MOVE d 3", Effect::Refetch),
         (7, "MOVE d 8", Effect::Refetch),
-        // The database of a FLUSHALL is that of the client that sent it.
+        // The database of a FLUSHALL is only that of the client that sent it.
         (7, "FLUSHALL", Effect::Flush(Flush::All)),
         (0, "FLUSHDB", Effect::Flush(Flush::Db(DbIndex(0)))),
     ] {
-        // Database 5 of the source would share the target's with 0.
+        // Database 5 of the source would share database 5 of the target with database 0.
         let shares = line == "FLUSHDB";
         match flow.apply(db, line) {
             Ok(found) => assert_eq!(found, effect, "{db} {line}"),
@@ -83,7 +83,7 @@ fn keys_that_are_left_out() {
     assert_eq!(refetch(&mut flow), ["0:a", "0:a3", "0:a4", "0:a5"]);
 }
 
-/// Without somebody who reads keys again, a record that is in the selection with a part of its keys is a loss.
+/// If refetches are not served, a record is a loss if only some of its keys are selected.
 #[test]
 fn torn_records() {
     let rules = Rules { selection: keys(&["a*"], &[]), ..Rules::from(Policy::Skip) };

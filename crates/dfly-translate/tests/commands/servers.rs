@@ -1,4 +1,4 @@
-//! The real servers.
+//! Real servers for the tests.
 
 use std::path::PathBuf;
 
@@ -20,7 +20,7 @@ impl Server {
     }
 }
 
-/// Redis 7.0 of `PATH`, and every server of the folder that the environment names.
+/// The `redis-server` in `PATH`, and every server in the folder that `DF2REDIS_TARGETS` names.
 pub(crate) fn servers() -> Vec<Server> {
     let folder = std::env::var_os("DF2REDIS_TARGETS");
     let mut programs: Vec<PathBuf> = folder
@@ -40,7 +40,7 @@ fn start(program: PathBuf) -> Server {
     Server { server, target }
 }
 
-/// What the server says of itself.
+/// What the server can do, according to its own replies.
 fn measure(client: &mut RedisClient) -> Target {
     let info = client.expect(&[b"INFO", b"server"]).unwrap().text().unwrap();
     let field = |name| info.lines().find_map(|line| line.strip_prefix(name)).map(str::to_owned);

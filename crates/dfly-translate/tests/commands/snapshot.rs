@@ -1,4 +1,4 @@
-//! Values of the snapshot: what the target cannot hold by itself, and where it goes.
+//! Values of the snapshot that the target itself cannot hold, and where keys go.
 
 use bytes::Bytes;
 use dfly_rdb::{Entry, KeyHeader, RawValue, TypeId};
@@ -8,7 +8,7 @@ use dfly_wire::{DbIndex, UnixMillis};
 use crate::journal::{Flow, NOW, redis, with_modules};
 use crate::servers;
 
-/// From when due times in payloads count, in seconds (protocol section 7.6.4).
+/// The Unix time in seconds from which due times in payloads count (protocol section 7.6.4).
 const BASE: i64 = 1_675_209_600;
 
 fn entry(db: u32, key: &'static str, type_id: TypeId, payload: impl Into<Bytes>) -> Entry {
@@ -38,7 +38,7 @@ fn timed(pairs: &[(&str, Option<&str>, u32)]) -> Vec<u8> {
     payload
 }
 
-/// Due times of a set and of a hash survive the way to every server, and members go when they are due.
+/// Due times of a set and of a hash reach every server, and members are removed when they are due.
 #[test]
 fn members_with_an_expiry() {
     for server in servers::servers() {
@@ -63,7 +63,7 @@ fn members_with_an_expiry() {
             let found = servers::shown(&client.expect(&[b"SORT", b"s", b"ALPHA"]).unwrap());
             assert_eq!(found, members);
             let count = client.expect(&[b"HLEN", b"h"]).unwrap().int().unwrap();
-            // A server that removes fields itself goes by its own clock, which is far behind.
+            // A server that removes fields itself uses its own clock, for which the fields are not due yet.
             assert_eq!(count, if native { 2 } else { fields });
         }
     }
@@ -85,7 +85,7 @@ fn documents() {
     assert_eq!(run(module, "fail"), (Effect::Written, lines(&["DEL k", "JSON.SET k $ {\"a\":1}"])));
 }
 
-/// The bits of a filter mean nothing to a module that hashes otherwise.
+/// A module that hashes differently cannot use the bits of a filter.
 #[test]
 fn sketches() {
     let bloom = entry(0, "k", TypeId::TopK, &b"\x01"[..]);

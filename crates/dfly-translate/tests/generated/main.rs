@@ -1,5 +1,5 @@
-//! `src/table/commands.rs` and `docs/commands.md` are generated from `data/commands.txt`:
-//! `UPDATE_GOLDEN=1 cargo test -p dfly-translate --test generated` writes them anew.
+//! `src/table/commands.rs` and `docs/commands.md` are generated from `data/commands.txt`. `UPDATE_GOLDEN=1 cargo test -p
+//! dfly-translate --test generated` writes them again.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a failed expectation must stop the test")]
 

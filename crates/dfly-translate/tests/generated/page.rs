@@ -1,40 +1,41 @@
-//! The table for people.
+//! The table as a page for people.
 
 use std::fmt::Write;
 
 use crate::rows::Row;
 
-const HEAD: &str = "# What becomes of each command and type
+const HEAD: &str = "# How each type and command is replicated
 
 Generated from the facts in `crates/dfly-translate/data/commands.txt`; do not edit. A record that is not in the table is never
-guessed: it counts as `unknown-command`, one with fewer arguments as `malformed-record`. What is left out falls under
-`--on-unsupported`, by the name in parentheses: `--on-unsupported skip`, or `--on-unsupported warn,bloom=skip,json=string`.
+guessed: it counts as `unknown-command`. A record with too few arguments counts as `malformed-record`. `--on-unsupported` says what
+to do about what is left out, by the name in parentheses: `--on-unsupported skip` or
+`--on-unsupported warn,bloom=skip,json=string`.
 
-*Read again*: the record does not say what the source did, or says it in a way that no Redis can follow; the key's value is read
-from the source and takes the place of what the target has, in step with the journal. Without that (in the library, where nobody
-serves the queue) it is left out under the name given.
+*refetched*: The record does not say what the source did, or says it in a way that Redis cannot repeat. So the key's value is read
+from the source and replaces the value on the target, in step with the journal. If refetches are not served (the library does not
+require it), the record is left out under the name in parentheses.
 
-*Repeats*: whether carrying the record out a second time, at once, changes nothing.
+*repeats*: Whether carrying out the record again immediately changes nothing.
 
 ## Types
 
 | type | Redis 6.2 to 7.2, Valkey 8 | Redis 7.4 and later, Valkey 9 | with the module | in a cluster |
 |---|---|---|---|---|
 | string, list, zset | the same | the same | | the same |
-| stream | the same; Redis 6.2 does not count what a group has read, nor what the stream ever had | the same | | the same |
-| hash | the same; fields with an expiry are removed by df2redis when they are due (`member-ttl=emulate`), for as long as it runs | the same, with the expiry of fields | | the same |
-| set | the same; members with an expiry are removed by df2redis when they are due (`member-ttl=emulate`), for as long as it runs | likewise | | the same |
-| JSON | left out (`json`), or its text as a string (`json=string`) | likewise | a document | likewise |
-| Bloom, Cuckoo, count-min, Top-K | left out (`bloom`, `cuckoo`, `count-min-sketch`, `top-k`) | likewise | what the snapshot holds is left out: the modules hash otherwise than Dragonfly, so its bits mean nothing to them, and later changes of such a key are left out too; what is made after the snapshot is kept | likewise |
-| function library | loaded from Redis 7.0 on, left out before (`function`) | loaded | | loaded |
-| search index | left out (`search-index`) | likewise | left out | left out |
+| stream | the same; Redis 6.2 counts neither the entries that a group has read, nor those that the stream ever had | the same | | the same |
+| hash | the same; df2redis removes fields with an expiry when they are due (`member-ttl=emulate`), as long as it runs | the same, with the expiry of fields | | the same |
+| set | the same; df2redis removes members with an expiry when they are due (`member-ttl=emulate`), as long as it runs | as on the left | | the same |
+| JSON | left out (`json`), or stored as a string with its text (`json=string`) | as on the left | a document | as for a standalone server |
+| Bloom, Cuckoo, count-min, Top-K | left out (`bloom`, `cuckoo`, `count-min-sketch`, `top-k`) | as on the left | Values in the snapshot are left out: the modules hash differently from Dragonfly, so they cannot use the bits. Later changes to such a key are left out too. Values that are created after the snapshot are replicated. | as for a standalone server |
+| function library | loaded on Redis 7.0 and later, left out before (`function`) | loaded | | loaded |
+| search index | left out (`search-index`) | as on the left | left out | left out |
 
-That a key is never evicted (`sticky`) and a memcached client's flags (`memcache-flags`) are counted and never stop a run: no data is
-lost.
+The flag that protects a key from eviction (`sticky`) and the flags of a memcached client (`memcache-flags`) are left out and counted.
+They never stop a run, because no data is lost.
 
 ## Commands
 
-| command | keys | arguments at least | repeats | since Dragonfly | on the target | in a cluster, with keys in different slots |
+| command | keys | minimum arguments | repeats | since Dragonfly | on the target | in a cluster, with keys in different slots |
 |---|---|---|---|---|---|---|
 ";
 
@@ -73,69 +74,69 @@ fn fate(row: &Row) -> String {
     let text = match row.rule {
         "verbatim" => "the same",
         "sort-store" => {
-            "the same, and the stored key is read again: a Redis sorts and measures otherwise, and deletes it for a missing source; with one key alone, as a master with several shards writes it: only read again (`truncated-record`); nothing without STORE"
+            "the same, and the stored key is refetched, because Redis sorts and measures differently, and deletes that key if the source key is missing; with only one key, as a master with several shards may write it: only refetched (`truncated-record`); nothing without STORE"
         }
         "pexpireat" => {
-            "the same; `PERSIST` for the time 0, which is how a memcached client's touch without expiry is written"
+            "the same; `PERSIST` for time 0, which Dragonfly writes when a memcached client's touch has no expiry"
         }
         "xclaim" => {
-            "the same behind `XGROUP CREATECONSUMER`, as the source makes the consumer in any case; XCLAIM with `TIME`, that of the record's arrival if it has none. Whether an entry was idle for long enough is decided anew"
+            "the same after `XGROUP CREATECONSUMER`, because the source always creates the consumer; XCLAIM gets a `TIME` if it has none: the record's arrival. The target decides again whether an entry was idle for long enough"
         }
         "xgroup" => {
-            "the same; `CREATE` without `ENTRIESREAD`, which the source takes no notice of; on Redis 6.2 without it at all"
+            "the same; `CREATE` without `ENTRIESREAD`, which the source ignores; on Redis 6.2, all subcommands without it"
         }
         "store" => {
-            "the same; with one key alone, as a master with several shards writes it: read again (`truncated-record`)"
+            "the same; with only one key, as a master with several shards may write it: refetched (`truncated-record`)"
         }
-        "store-all" => "read again (`truncated-record`)",
+        "store-all" => "refetched (`truncated-record`)",
         "set" => {
-            "a HyperLogLog of PFMERGE is read again (`hyperloglog`), as its expiry is not in the record; otherwise `SET` with `PXAT` or `KEEPTTL`; `STICK` and `_MCFLAGS` are left out (`sticky`, `memcache-flags`)"
+            "`SET` with `PXAT` or `KEEPTTL`; `STICK` and `_MCFLAGS` are left out (`sticky`, `memcache-flags`); a HyperLogLog of PFMERGE is refetched (`hyperloglog`), because its expiry is not in the record"
         }
         "zadd" => {
-            "the same; behind a `DEL` of the same transaction, as Z*STORE is written, with six digits: read again too"
+            "the same; after a `DEL` in the same transaction, which is how Z*STORE is written, scores have six digits, so the key is also refetched"
         }
-        "incrbyfloat" | "hincrbyfloat" => "a script that calculates and formats as the source does",
-        "prepend" => "a script; the expiry stays",
+        "incrbyfloat" | "hincrbyfloat" => "a script that calculates and formats like the source",
+        "prepend" => "a script that keeps the expiry",
         "rename" => "a script; the new name is deleted if the old one was left out",
-        "renamenx" => "a script; nothing if the old name was left out",
+        "renamenx" => "a script, which does nothing if the old name was left out",
         "move" => "the same, with the databases of `--map-db`",
         "restore" => {
-            "`RESTORE .. REPLACE ABSTTL` of the value written anew for the target, or the commands of such a value in the snapshot"
+            "`RESTORE .. REPLACE ABSTTL` with the value encoded for the target, or the same commands as for such a value in the snapshot"
         }
-        "delex" => "`DEL`; with IFEQ or IFNE a script; with a digest: read again (`command-form`)",
-        "pops" => "read again (`command-form`): each flow gets its own keys",
+        "delex" => "`DEL`; a script with IFEQ or IFNE; with a digest: refetched (`command-form`)",
+        "pops" => "refetched (`command-form`), because each flow gets only its own keys",
         "saddex" => "a script; due times are kept beside the key",
         "hsetex" => {
-            "a script, in either syntax; `HPEXPIREAT` within it on Redis 7.4, Valkey 9 and later, due times beside the key before"
+            "a script, in either syntax; it uses `HPEXPIREAT` on Redis 7.4, Valkey 9 and later, and due times beside the key before"
         }
         "hexpire" | "hgetex" => {
-            "a script; `HPEXPIREAT` or `HPERSIST` within it on Redis 7.4, Valkey 9 and later, due times beside the key before"
+            "a script; it uses `HPEXPIREAT` or `HPERSIST` on Redis 7.4, Valkey 9 and later, and due times beside the key before"
         }
-        "fieldexpire" => "a script; due times beside the key for sets, and for hashes as HEXPIRE",
+        "fieldexpire" => "a script; due times are kept beside the key for sets; hashes as for HEXPIRE",
         "stream-counters" => {
             "the same; on Redis 6.2 without `ENTRIESREAD`, `ENTRIESADDED` and `MAXDELETEDID`"
         }
-        "json" => "the same with the module; with `json=string`: read again; otherwise left out (`json`)",
+        "json" => "the same with the module; with `json=string`: refetched; otherwise left out (`json`)",
         "json-set" => {
-            "the same with the module; with `json=string`: `SET` for a whole document, read again for a part; otherwise left out (`json`), and what the key held before is deleted"
+            "the same with the module; with `json=string`: refetched, or `SET` for a whole document if refetches are not served; otherwise left out (`json`), and the key's old value is deleted if the document is a whole one"
         }
         "sketch" => {
             return format!("the same with the module, left out without it (`{}`)", loss(row.works_on));
         }
         "cms-merge" => {
-            "the same with the module, left out without it (`count-min-sketch`), and with one key alone (`truncated-record`)"
+            "the same with the module; left out without it (`count-min-sketch`), and with only one key (`truncated-record`)"
         }
         "nothing" => "nothing: no data changes",
         "stick" => "left out (`sticky`)",
         "flushall" => {
-            "`FLUSHALL`, once, behind a barrier over all flows; of a part of the keys where only a part is taken"
+            "`FLUSHALL`, once, after a barrier over all flows; if only some keys are replicated, only these are removed"
         }
         "flushdb" => {
-            "`FLUSHDB` in its database, once, behind a barrier over all flows; of a part of the keys where only a part is taken"
+            "`FLUSHDB` in its database, once, after a barrier over all flows; if only some keys are replicated, only these are removed"
         }
         "dflycluster" => "`FLUSHSLOTS`: left out (`flush-slots`)",
         lost if lost.starts_with("lost:") => return format!("left out (`{}`)", &lost[5..]),
-        other => panic!("no text for {other}"),
+        other => panic!("there is no text for the rule {other}"),
     };
     text.to_owned()
 }
@@ -150,9 +151,11 @@ fn loss(works_on: &str) -> &str {
 fn in_cluster(row: &Row) -> &'static str {
     let stores = row.rule == "store" || row.rule == "sort-store";
     match row.keys {
-        "1.." | "1../2" | "1../3" if row.rule != "store-all" && row.name != "MSETNX" => "one for each slot",
-        "1-2" | "1../2" | "#1" => "read again (`torn-record`)",
-        _ if stores => "read again (`torn-record`)",
+        "1.." | "1../2" | "1../3" if row.rule != "store-all" && row.name != "MSETNX" => {
+            "one command for each slot"
+        }
+        "1-2" | "1../2" | "#1" => "refetched (`torn-record`)",
+        _ if stores => "refetched (`torn-record`)",
         _ => "",
     }
 }

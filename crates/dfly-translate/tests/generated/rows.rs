@@ -1,6 +1,6 @@
-//! The facts.
+//! The facts in `data/commands.txt`.
 
-/// One line of `data/commands.txt`, its columns named as there.
+/// One line of `data/commands.txt`, with the column names of that file.
 pub(crate) struct Row {
     pub name: &'static str,
     pub keys: &'static str,
@@ -16,14 +16,14 @@ pub(crate) struct Row {
 pub(crate) fn rows() -> Vec<Row> {
     let lines = include_str!("../../data/commands.txt").lines();
     let rows: Vec<Row> = lines.filter(|line| !line.starts_with('#') && !line.is_empty()).map(row).collect();
-    assert!(rows.is_sorted_by(|a, b| a.name < b.name), "in alphabetical order, each name once");
+    assert!(rows.is_sorted_by(|a, b| a.name < b.name), "the names must be unique and in alphabetical order");
     rows
 }
 
 fn row(line: &'static str) -> Row {
     let columns: Vec<&'static str> = line.split_whitespace().collect();
     let [name, keys, args, again, works_on, members, since, target, rule] = columns.as_slice() else {
-        panic!("nine columns are wanted: {line}")
+        panic!("a line must have nine columns: {line}")
     };
     Row {
         name,

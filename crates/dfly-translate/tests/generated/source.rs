@@ -1,4 +1,4 @@
-//! The table as Rust.
+//! The table as Rust source.
 
 use std::fmt::Write;
 
@@ -28,7 +28,7 @@ pub(crate) fn source(rows: &[Row]) -> String {
         let again = match row.again {
             "yes" => true,
             "no" => false,
-            other => panic!("{}: again is yes or no, not {other}", row.name),
+            other => panic!("{}: \"again\" must be yes or no, not {other}", row.name),
         };
         writeln!(
             out,
@@ -68,7 +68,7 @@ fn works_on(row: &Row) -> &'static str {
         "top-k" => "Kind(TopK)",
         "any" => "Any",
         "-" => "Nothing",
-        other => panic!("{}: no type {other}", row.name),
+        other => panic!("{}: unknown type {other}", row.name),
     }
 }
 
@@ -80,7 +80,7 @@ fn members(row: &Row) -> &'static str {
         "written" => "Written",
         "moved" => "Moved",
         "expiry" => "Expiry",
-        other => panic!("{}: no effect on members {other}", row.name),
+        other => panic!("{}: unknown effect on members {other}", row.name),
     }
 }
 
@@ -135,6 +135,6 @@ fn rule(row: &Row) -> &'static str {
         "flushall" => "Rule::FlushAll",
         "flushdb" => "Rule::FlushDb",
         "dflycluster" => "Rule::DflyCluster",
-        other => panic!("{}: no rule {other}", row.name),
+        other => panic!("{}: unknown rule {other}", row.name),
     }
 }

@@ -1,4 +1,4 @@
-//! Encoded commands: one, borrowed, and many, owned.
+//! Encoded commands: a borrowed one, and an owned sequence.
 
 use std::sync::Arc;
 
@@ -7,10 +7,10 @@ use bytes::Bytes;
 use super::marks::{KeyRange, Marks};
 use super::parse::arguments;
 
-/// At most this many characters of a key are shown.
+/// Messages show at most this many characters of a key.
 const SHOWN: usize = 200;
 
-/// One encoded command, with what is known of it.
+/// One encoded command, with its keys and its tag.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct EncodedCommand<'a> {
     pub(super) wire: &'a [u8],
@@ -19,7 +19,7 @@ pub struct EncodedCommand<'a> {
 }
 
 impl<'a> EncodedCommand<'a> {
-    /// The command as it goes on the wire.
+    /// The command as it is sent.
     pub fn wire(self) -> &'a [u8] {
         self.wire
     }
@@ -29,12 +29,12 @@ impl<'a> EncodedCommand<'a> {
         self.keys.iter().filter_map(move |range| range.of(self.wire))
     }
 
-    /// What the caller gave with it.
+    /// The tag that the caller gave to the command.
     pub fn tag(self) -> u64 {
         self.tag
     }
 
-    /// The arguments, name first. They are parsed from the wire: for messages and tests.
+    /// The arguments, name first. They are parsed from the encoded bytes, so use this only for messages and tests.
     pub fn arguments(self) -> impl Iterator<Item = &'a [u8]> {
         arguments(self.wire)
     }
@@ -44,8 +44,8 @@ impl<'a> EncodedCommand<'a> {
         self.arguments().next().unwrap_or_default().escape_ascii().to_string()
     }
 
-    /// The command's name and its first key, for messages. A command without keys is shown with its first argument. No
-    /// value is ever shown.
+    /// The command's name and its first key, for messages. A command without keys is shown with its first argument. Values
+    /// are never shown.
     pub fn describe(self) -> String {
         let shown = |word: &[u8]| word.escape_ascii().to_string().chars().take(SHOWN).collect::<String>();
         let (name, key) = (self.name(), self.keys().next());
@@ -57,14 +57,13 @@ impl<'a> EncodedCommand<'a> {
     }
 }
 
-/// Commands one behind the other, as they go on the wire: a whole batch, or a part of one. Clones and parts share the
-/// memory of the batch.
+/// Consecutive commands as they are sent: a whole batch, or a part of one. Clones and parts share the memory of the batch.
 #[derive(Debug, Clone, Default)]
 pub struct EncodedCommands {
     wire: Bytes,
-    /// Of the whole batch.
+    /// The marks of the whole batch.
     marks: Arc<Marks>,
-    /// Which command of the batch is the first of these, and how many these are.
+    /// The index in the batch of the first of these commands, and the number of these commands.
     first: usize,
     count: usize,
 }
@@ -79,12 +78,12 @@ impl EncodedCommands {
         self.count
     }
 
-    /// Whether there is none.
+    /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.count == 0
     }
 
-    /// All of them, as they go on the wire.
+    /// All commands as they are sent.
     pub fn wire(&self) -> &Bytes {
         &self.wire
     }
@@ -100,7 +99,7 @@ impl EncodedCommands {
         (0..self.count).filter_map(|index| self.command(index))
     }
 
-    /// `count` commands from `place` on, or as many of these as there are.
+    /// `count` commands from index `place` on, or fewer if there are not that many.
     #[must_use]
     pub fn part(&self, place: usize, count: usize) -> Self {
         let place = place.min(self.count);
@@ -110,7 +109,7 @@ impl EncodedCommands {
         Self { wire: self.wire.slice(range), marks: Arc::clone(&self.marks), first, count }
     }
 
-    /// The allocations that hold what is known of the commands, unless a clone or a part uses them too. See
+    /// The allocations that hold the marks of the commands, unless a clone or a part still uses them. See
     /// [`CommandBatch::recycle`](super::CommandBatch::recycle).
     pub fn into_spare(self) -> Option<SpareMarks> {
         let mut marks = self.marks;
@@ -119,7 +118,7 @@ impl EncodedCommands {
     }
 }
 
-/// Equal commands with equal keys and tags.
+/// Two sequences are equal if their commands are equal, including keys and tags.
 impl PartialEq for EncodedCommands {
     fn eq(&self, other: &Self) -> bool {
         self.iter().eq(other.iter())
@@ -128,12 +127,12 @@ impl PartialEq for EncodedCommands {
 
 impl Eq for EncodedCommands {}
 
-/// Allocations without content, for another batch to use.
+/// Empty allocations for another batch to reuse.
 #[derive(Debug, Clone, Default)]
 pub struct SpareMarks(Arc<Marks>);
 
 impl SpareMarks {
-    /// Moves `marks` in, and leaves empty ones with an allocation in their place.
+    /// Moves the content of `marks` into these allocations. `marks` is left empty, with allocations of its own.
     pub(super) fn fill(self, marks: &mut Marks) -> Arc<Marks> {
         let mut shared = self.0;
         std::mem::swap(Arc::make_mut(&mut shared), marks);

@@ -1,10 +1,11 @@
-//! What is kept beside encoded commands.
+//! Where encoded commands and their keys are in the bytes, and the commands' tags.
 
 use std::ops::Range;
 
 use super::EncodedCommand;
 
-/// Where a key stands in its command, in bytes from the command's start. No server takes a command of 4 GiB.
+/// Where a key is in its command, in bytes from the command's start. 32 bits are enough, because no server accepts a
+/// command of 4 GiB.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct KeyRange {
     start: u32,
@@ -26,7 +27,7 @@ struct CommandMark {
     tag: u64,
 }
 
-/// The marks of the commands that stand one behind the other in some bytes. Each begins where the one before ends.
+/// The marks of consecutive commands. Each command begins where the one before it ends.
 #[derive(Debug, Default, Clone)]
 pub(super) struct Marks {
     commands: Vec<CommandMark>,
@@ -41,24 +42,24 @@ impl Marks {
     /// Marks a key of the command that is being written.
     pub(super) fn key(&mut self, range: Range<usize>) {
         let (start, end) = (u32::try_from(range.start), u32::try_from(range.end));
-        debug_assert!(end.is_ok(), "a command of 4 GiB");
+        debug_assert!(end.is_ok(), "a command is larger than 4 GiB");
         if let (Ok(start), Ok(end)) = (start, end) {
             self.keys.push(KeyRange { start, end });
         }
     }
 
-    /// The command that was being written ends at `end`.
+    /// Ends the command that is being written at `end`.
     pub(super) fn finish(&mut self, end: usize, tag: u64) {
         self.commands.push(CommandMark { end, keys_end: self.keys.len(), tag });
     }
 
-    /// The bytes of `command` were copied and end at `end`.
+    /// Adds the marks of `command`, whose bytes have been copied and end at `end`.
     pub(super) fn copy(&mut self, command: EncodedCommand<'_>, end: usize) {
         self.keys.extend_from_slice(command.keys);
         self.finish(end, command.tag());
     }
 
-    /// The commands of `other` were copied behind the first `base` bytes.
+    /// Adds the marks of `other`, whose commands follow the first `base` bytes.
     pub(super) fn append(&mut self, other: &Self, base: usize) {
         let keys = self.keys.len();
         let moved = |mark: &CommandMark| CommandMark {
@@ -70,12 +71,12 @@ impl Marks {
         self.keys.extend_from_slice(&other.keys);
     }
 
-    /// Where command `index` starts, or the last one ends.
+    /// Where command `index` starts or, if there is no such command, where the last one ends.
     pub(super) fn start(&self, index: usize) -> usize {
         self.before(index).map_or(0, |mark| mark.end)
     }
 
-    /// Command `index` in `bytes`, the first of which is byte `base` of all that these marks are about.
+    /// Command `index` in `bytes`. The first of these is byte `base` of the bytes that the marks describe.
     pub(super) fn command<'a>(
         &'a self,
         index: usize,
@@ -98,7 +99,7 @@ impl Marks {
         self.keys.clear();
     }
 
-    /// The mark before `index`, or the last one.
+    /// The mark before `index`, or the last mark if `index` is past the end.
     fn before(&self, index: usize) -> Option<&CommandMark> {
         self.commands.get(index.min(self.commands.len()).checked_sub(1)?)
     }

@@ -1,13 +1,13 @@
-//! Encoded commands taken apart again, for messages and tests.
+//! Parses encoded commands, for messages and tests.
 
-/// The arguments of a command that this crate encoded, name first; ends at the first thing it did not write.
+/// The arguments of a command that this crate encoded, name first. Iteration ends at the first bytes that it did not write.
 pub fn arguments(command: &[u8]) -> impl Iterator<Item = &[u8]> {
     let body = memchr::memchr(b'\n', command).and_then(|at| command.get(at + 1..)).unwrap_or_default();
     std::iter::successors(split_argument(body), |(_, rest)| split_argument(rest))
         .map(|(argument, _)| argument)
 }
 
-/// The commands that stand one behind the other in `wire`, as this crate encodes them.
+/// The consecutive commands in `wire`, as this crate encodes them.
 pub fn commands(wire: &[u8]) -> impl Iterator<Item = &[u8]> {
     std::iter::successors(split_command(wire), |(_, rest)| split_command(rest)).map(|(command, _)| command)
 }

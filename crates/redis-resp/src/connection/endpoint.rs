@@ -6,11 +6,10 @@ use std::time::Duration;
 
 use super::tls::Tls;
 
-/// The longest wait for a connection, unless it is said otherwise.
+/// The default timeout for a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The longest wait for a reply, unless it is said otherwise. Dragonfly's STARTSTABLE waits for every flow to be drained,
-/// so it is generous.
+/// The default timeout for a reply. It is generous because Dragonfly's STARTSTABLE waits until every flow is drained.
 const REPLY_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A user and a password.
@@ -36,7 +35,7 @@ impl Credentials {
     }
 }
 
-/// Which end of a replication a server is; the word that its errors use.
+/// Which end of the replication a server is. Error messages name the server by this word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Peer {
     /// Where data comes from.
@@ -57,19 +56,19 @@ impl fmt::Display for Peer {
 /// Where a server listens, how to log in, and how long to wait for it.
 #[derive(Debug, Clone)]
 pub struct Endpoint {
-    /// The server's part in all this.
+    /// Which end of the replication the server is.
     pub peer: Peer,
-    /// Host name or address. With `sentinels` they say where the server is, and this and `port` say nothing.
+    /// Host name or address. If `sentinels` is set, they say where the server is, and `host` and `port` are ignored.
     pub host: String,
     /// Port.
     pub port: u16,
-    /// Which of the addresses that the host resolves to is meant; `None`: whichever accepts first.
+    /// One of the addresses that the host resolves to; `None` for the one that accepts first.
     pub address: Option<SocketAddr>,
     /// How to log in, if at all.
     pub credentials: Option<Credentials>,
-    /// With TLS, on every connection; `None` for connections in the clear.
+    /// The TLS configuration for every connection; `None` for connections without TLS.
     pub tls: Option<Tls>,
-    /// Who is asked where the server is.
+    /// The Sentinels that are asked where the server is, if any.
     pub sentinels: Option<Sentinels>,
     /// The longest wait for a connection, TLS included.
     pub connect_timeout: Duration,
@@ -77,20 +76,20 @@ pub struct Endpoint {
     pub reply_timeout: Duration,
 }
 
-/// The Sentinels that watch over a primary and its replicas. They are asked anew for every connection, so a connection
-/// that is opened behind a fail-over leads to the new primary.
+/// The Sentinels that monitor a primary and its replicas. They are asked for every new connection, so a connection that is
+/// opened after a fail-over leads to the new primary.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sentinels {
     /// Hosts and ports, in the order in which they are asked.
     pub addresses: Vec<(String, u16)>,
-    /// The name that they know the primary by.
+    /// The name by which they know the primary.
     pub service: String,
-    /// How to log in to them; the servers' credentials are others.
+    /// How to log in to the Sentinels. The server's credentials are separate.
     pub credentials: Option<Credentials>,
 }
 
 impl Endpoint {
-    /// A server without login and TLS, and the usual times to wait: 10 s for a connection, 60 s for a reply.
+    /// A server without login and TLS, with the default timeouts: 10 s for a connection, 60 s for a reply.
     pub fn new(peer: Peer, host: impl Into<String>, port: u16) -> Self {
         Self {
             peer,
@@ -105,16 +104,16 @@ impl Endpoint {
         }
     }
 
-    /// The same server at another place, which no Sentinel is asked for.
+    /// The same endpoint at another address. No Sentinel is asked for it.
     #[must_use]
     pub fn at(&self, host: impl Into<String>, port: u16) -> Self {
         Self { host: host.into(), port, address: None, sentinels: None, ..self.clone() }
     }
 
-    /// The same server at each address that its host resolves to now.
+    /// The same server at each address that its host currently resolves to.
     ///
     /// # Errors
-    /// What the resolver says.
+    /// The error of the resolver.
     #[cfg(feature = "tokio")]
     pub async fn resolved(&self) -> std::io::Result<Vec<Self>> {
         let addresses = tokio::net::lookup_host((self.host.as_str(), self.port)).await?;

@@ -1,4 +1,4 @@
-//! The primary of a service, in the words of its Sentinels.
+//! Asks Sentinels for the primary of a service.
 
 use std::io;
 use std::time::Duration;
@@ -6,10 +6,11 @@ use std::time::Duration;
 use super::{Connection, ConnectionError, Endpoint, Sentinels};
 use crate::reply::Reply;
 
-/// The longest wait for a Sentinel's connection, and for each of its replies: another one can be asked.
+/// The longest wait for a connection to a Sentinel, and for each of its replies. It is short because another one can be
+/// asked.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// Where the primary is, as the first Sentinel says that knows it.
+/// The address of the primary, from the first Sentinel that knows the service.
 pub(super) async fn primary(endpoint: &Endpoint, sentinels: &Sentinels) -> io::Result<(String, u16)> {
     let (mut silent, mut is_unknown) = (Vec::new(), false);
     for (host, port) in &sentinels.addresses {
@@ -39,7 +40,7 @@ fn at(endpoint: &Endpoint, sentinels: &Sentinels, (host, port): (&str, u16)) -> 
     }
 }
 
-/// `None` if the service is not known.
+/// `None` if the Sentinel does not know the service.
 async fn ask(sentinel: &Endpoint, service: &str) -> Result<Option<(String, u16)>, String> {
     let mut connection = Connection::reach(sentinel, sentinel.to_string()).await.map_err(reason)?;
     if let Some(credentials) = &sentinel.credentials
@@ -53,19 +54,19 @@ async fn ask(sentinel: &Endpoint, service: &str) -> Result<Option<(String, u16)>
         Reply::Error(error) => Err(error.to_string()),
         Reply::Array(parts) => match parts.as_slice() {
             [Reply::Bulk(host), Reply::Bulk(port)] => address(host, port).map(Some),
-            _ => Err("it names no address".to_owned()),
+            _ => Err("its reply does not contain an address".to_owned()),
         },
-        _ => Err("it names no address".to_owned()),
+        _ => Err("its reply does not contain an address".to_owned()),
     }
 }
 
 fn address(host: &[u8], port: &[u8]) -> Result<(String, u16), String> {
     let text = |bytes| std::str::from_utf8(bytes).ok();
     let port = text(port).and_then(|port| port.parse().ok());
-    text(host).map(str::to_owned).zip(port).ok_or_else(|| "it names no address".to_owned())
+    text(host).map(str::to_owned).zip(port).ok_or_else(|| "its reply does not contain an address".to_owned())
 }
 
-/// What is wrong, without whose connection it is.
+/// What is wrong, without the name of the peer.
 fn reason(error: ConnectionError) -> String {
     match error {
         ConnectionError::Connect { error, .. } | ConnectionError::Broken { error, .. } => error.to_string(),

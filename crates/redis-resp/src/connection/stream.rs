@@ -9,13 +9,13 @@ use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio_rustls::client::TlsStream;
 
-/// What TLS runs over.
+/// A TLS stream over TCP.
 type Encrypted = Box<TlsStream<TcpStream>>;
 
 /// A connection's stream.
 ///
-/// One that is encrypted may hold bytes that its socket has given already, and others that its socket has not taken yet:
-/// it is read until it is pending, and flushed when all is written.
+/// An encrypted stream may buffer bytes that it has already read from its socket, and bytes that its socket has not
+/// accepted yet. So read it until it is pending, and flush it after the last write.
 #[derive(Debug)]
 pub enum Stream {
     /// In the clear.
@@ -24,7 +24,7 @@ pub enum Stream {
     Tls(Encrypted),
 }
 
-/// What a [`Stream`] gives, on its own.
+/// The receiving half of a [`Stream`].
 #[derive(Debug)]
 pub enum ReadHalf {
     /// In the clear.
@@ -33,7 +33,7 @@ pub enum ReadHalf {
     Tls(tokio::io::ReadHalf<Encrypted>),
 }
 
-/// What a [`Stream`] takes, on its own.
+/// The sending half of a [`Stream`].
 #[derive(Debug)]
 pub enum WriteHalf {
     /// In the clear.
@@ -43,7 +43,7 @@ pub enum WriteHalf {
 }
 
 impl Stream {
-    /// Both directions, each for an owner of its own.
+    /// Splits the stream into its two directions, which can have different owners.
     pub fn into_split(self) -> (ReadHalf, WriteHalf) {
         match self {
             Self::Plain(stream) => {
@@ -57,13 +57,13 @@ impl Stream {
         }
     }
 
-    /// Whether it is encrypted.
+    /// Whether the stream is encrypted.
     pub fn is_tls(&self) -> bool {
         matches!(self, Self::Tls(_))
     }
 }
 
-/// Hands over to whichever of the two it is.
+/// Calls the method of the stream inside, whichever of the two it is.
 macro_rules! either {
     ($stream:expr, $call:ident ( $($argument:expr),* )) => {
         match $stream.get_mut() {

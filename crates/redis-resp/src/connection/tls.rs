@@ -1,4 +1,4 @@
-//! TLS: what a server is asked to prove, and what it is shown.
+//! TLS: what a server must prove, and what the client presents to it.
 
 use std::fmt;
 use std::io;
@@ -19,22 +19,22 @@ use tokio_rustls::rustls::{
 
 use super::unverified::Unverified;
 
-/// What is asked of the other side, and shown to it. Files are PEM.
+/// What the server must prove, and what the client presents to it. Files are PEM.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TlsSettings {
     /// The certificates that are trusted; `None` for the system's.
     pub ca: Option<PathBuf>,
-    /// Our certificate, with those between it and the root, if the server asks for one.
+    /// The client's certificate, followed by any intermediate certificates. It is presented if the server asks for one.
     pub cert: Option<PathBuf>,
     /// The key of `cert`.
     pub key: Option<PathBuf>,
-    /// The name that the server's certificate is for; `None` for the host that is connected to.
+    /// The name that the server's certificate must contain; `None` for the host of the address.
     pub server_name: Option<String>,
-    /// Whatever certificate the server has is taken. Whoever sits between can read and change everything.
+    /// Accept any server certificate. Anyone on the network path can then read and change everything.
     pub insecure: bool,
 }
 
-/// TLS for the connections to one side. Cheap to clone.
+/// The TLS configuration of the connections to one peer. Cheap to clone.
 #[derive(Clone)]
 pub struct Tls {
     config: Arc<ClientConfig>,
@@ -42,11 +42,11 @@ pub struct Tls {
     insecure: bool,
 }
 
-/// Why there is no TLS.
+/// Why TLS cannot be used.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum TlsError {
-    /// A file cannot be read, or is no PEM.
+    /// A file cannot be read, or is not PEM.
     #[error("{}: {}", path.display(), pem_text(error))]
     File {
         /// The file.
@@ -54,8 +54,8 @@ pub enum TlsError {
         /// What is wrong.
         error: PemError,
     },
-    /// A file has no certificate in it.
-    #[error("{}: there is no certificate in it", .0.display())]
+    /// A file contains no certificate.
+    #[error("{}: the file contains no certificate", .0.display())]
     Empty(PathBuf),
     /// A certificate of the CA file cannot be trusted.
     #[error("{}: {error}", path.display())]
@@ -65,10 +65,10 @@ pub enum TlsError {
         /// What is wrong.
         error: RustlsError,
     },
-    /// A certificate without its key, or a key without its certificate.
+    /// A certificate is given without its key, or a key without its certificate.
     #[error("a client's certificate and its key belong together: only one of them is given")]
     Half,
-    /// Certificate and key cannot be used.
+    /// The certificate and the key cannot be used.
     #[error("{} with the key {}: {error}", cert.display(), key.display())]
     Pair {
         /// The certificate's file.
@@ -78,21 +78,22 @@ pub enum TlsError {
         /// What is wrong.
         error: RustlsError,
     },
-    /// A name that no certificate can be for.
+    /// A name that a certificate cannot contain.
     #[error("\"{0}\" is neither a host name nor an address")]
     Name(String),
-    /// The system has no certificates.
+    /// The system has no trusted certificates.
     #[error("the system has no certificates to trust{0}; name a CA file")]
     System(String),
-    /// The settings do not go together.
+    /// The settings do not fit together.
     #[error("TLS: {0}")]
     Config(#[from] RustlsError),
 }
 
-/// Only keys are looked for one by one, so it is a key that is not found; one behind a password is not taken for a key.
+/// The text of a PEM error. Only the search for a single key can fail with `NoItemsFound`. A key that is protected by a
+/// password is not found.
 fn pem_text(error: &PemError) -> String {
     match error {
-        PemError::NoItemsFound => "there is no key in it that can be used without a password".to_owned(),
+        PemError::NoItemsFound => "the file contains no key that can be used without a password".to_owned(),
         PemError::Io(error) => error.to_string(),
         other => other.to_string(),
     }
@@ -110,12 +111,12 @@ impl Tls {
         Ok(Self { config: Arc::new(config), server_name, insecure: settings.insecure })
     }
 
-    /// Whether the server proves nothing.
+    /// Whether any server certificate is accepted.
     pub fn is_insecure(&self) -> bool {
         self.insecure
     }
 
-    /// Shakes hands over a connection to `host`.
+    /// Performs the TLS handshake on a connection to `host`.
     pub(super) async fn connect(&self, stream: TcpStream, host: &str) -> io::Result<TlsStream<TcpStream>> {
         let name = match &self.server_name {
             Some(name) => name.clone(),
@@ -135,12 +136,12 @@ impl fmt::Debug for Tls {
     }
 }
 
-/// The error of a handshake that came to nothing.
+/// The error for a handshake that failed.
 pub(super) fn failed(error: impl fmt::Display) -> io::Error {
     io::Error::other(format!("the TLS handshake failed: {error}"))
 }
 
-/// The verifier has no words for the most frequent of its refusals.
+/// Why a handshake failed. The verifier has no text for its most frequent error, so that text is given here.
 fn reason(error: &io::Error) -> String {
     let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<RustlsError>());
     match inner {
@@ -151,8 +152,8 @@ fn reason(error: &io::Error) -> String {
     }
 }
 
-/// Whether a server has ended TLS by saying why. With TLS 1.3 it looks at a client's certificate only when the client's
-/// part of the handshake is over, so the refusal comes in place of the first reply.
+/// Whether the server has ended TLS with an alert. With TLS 1.3, it checks the client's certificate only after the client's
+/// part of the handshake, so the alert arrives in place of the first reply.
 pub(super) fn is_refusal(error: &io::Error) -> bool {
     let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<RustlsError>());
     matches!(inner, Some(RustlsError::AlertReceived(_)))
@@ -210,7 +211,7 @@ fn roots(path: &Path) -> Result<RootCertStore, TlsError> {
     Ok(roots)
 }
 
-/// Certificates that are not understood are left out: systems have such.
+/// The trusted certificates of the system. Certificates that cannot be parsed are left out, because many systems have some.
 fn system_roots() -> Result<RootCertStore, TlsError> {
     let found = rustls_native_certs::load_native_certs();
     let mut roots = RootCertStore::empty();

@@ -1,4 +1,4 @@
-//! A server that proves nothing but that it holds the key of the certificate it shows, whatever that is.
+//! Accepts any certificate. The server proves only that it has the key of the certificate that it presents.
 
 use tokio_rustls::rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use tokio_rustls::rustls::crypto::{
@@ -7,7 +7,7 @@ use tokio_rustls::rustls::crypto::{
 use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use tokio_rustls::rustls::{DigitallySignedStruct, Error, SignatureScheme};
 
-/// Takes every certificate.
+/// A verifier that accepts every certificate.
 #[derive(Debug)]
 pub(super) struct Unverified(pub WebPkiSupportedAlgorithms);
 

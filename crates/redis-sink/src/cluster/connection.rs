@@ -1,4 +1,4 @@
-//! Questions to a cluster: one at a time, to the owner of a key or to every primary.
+//! Requests to a cluster: to the owner of a key, to one node, or to every primary.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,38 +13,38 @@ use crate::cluster::options::{ClusterError, ClusterOptions, position_key};
 use crate::cluster::shape::Shape;
 use crate::cluster::verdict::{FREE_REDIRECTS, Verdict};
 
-/// Asks the nodes of a cluster, on a connection to each that is opened when it is needed.
+/// Sends requests to the nodes of a cluster. The connection to a node is opened when it is first needed.
 #[derive(Debug)]
 pub struct ClusterConnection {
     options: ClusterOptions,
     map: ClusterMap,
     open: BTreeMap<NodeId, Connection>,
-    /// Which address is asked first for the topology.
+    /// Rotates which address is asked for the topology first.
     turn: usize,
 }
 
 /// A request for [`ClusterConnection::ask_many`].
 pub trait Request {
-    /// Whose owner is asked.
+    /// The key whose owner is asked.
     fn key(&self) -> &[u8];
-    /// The name first.
+    /// The arguments, name first.
     fn words(&self) -> Vec<&[u8]>;
 }
 
-/// How many requests wait for their replies at once.
+/// The maximum number of requests that wait for their replies at the same time.
 const AT_ONCE: usize = 512;
 
-/// Where a question goes.
+/// Where a request goes.
 #[derive(Debug, Clone, Copy)]
 enum Target {
     Owner(Slot),
     Ask(NodeId),
 }
 
-/// What a refused or failed question calls for.
+/// What to do after a refused or failed request.
 enum Next {
     At(Target),
-    /// Again, behind a pause.
+    /// Ask again after a pause. If `is_stale`, read the topology first.
     Pause {
         is_stale: bool,
     },
@@ -65,11 +65,11 @@ impl ClusterConnection {
         Self { options, map, open: BTreeMap::new(), turn: 0 }
     }
 
-    /// Sends a request, its name first, to the owner of `key`, and waits for the reply. It follows redirects, and asks
-    /// again for as long as it has patience, so a request must be one that may be carried out more than once.
+    /// Sends a request, name first, to the owner of `key`, and waits for the reply. It follows redirects, and retries until
+    /// [`ClusterOptions::patience`] has passed. So it must be harmless to carry out the request more than once.
     ///
     /// # Errors
-    /// [`ClusterError`]. An error reply that no other node and no later time mends is a [`Reply`], not an error.
+    /// [`ClusterError`]. An error reply is a [`Reply`], not an error, if neither another node nor a retry helps.
     pub async fn ask<A: AsRef<[u8]> + Sync>(
         &mut self,
         key: &[u8],
@@ -105,7 +105,7 @@ impl ClusterConnection {
         }
     }
 
-    /// What `asked` calls for; `None` if it is the answer.
+    /// What to do after `asked`; `None` if it is the final result.
     fn next(&mut self, slot: Slot, target: Target, asked: &Result<Reply, ClusterError>) -> Option<Next> {
         let error = match asked {
             Ok(Reply::Error(error)) => error,
@@ -164,13 +164,13 @@ impl ClusterConnection {
         Ok(reply)
     }
 
-    /// The connection to `node`; it is to be given back.
+    /// Takes the connection to `node` out of `open`. The caller puts it back.
     async fn take(&mut self, node: NodeId) -> Result<Connection, ClusterError> {
         if let Some(connection) = self.open.remove(&node) {
             return Ok(connection);
         }
         let mut connection = log_in(&self.options.endpoint, self.map.address(node)).await?;
-        // Only a name: a user that may not set it can still ask.
+        // This is only a name, so an error reply does not matter: a user that may not set it can still send requests.
         connection.ask(&["CLIENT", "SETNAME", &self.options.name]).await?;
         Ok(connection)
     }
@@ -178,7 +178,7 @@ impl ClusterConnection {
     /// Sends a request to one node, whatever slots it has, and waits for the reply.
     ///
     /// # Errors
-    /// [`ClusterError`]; it is not reached, say.
+    /// [`ClusterError`], for example if the node cannot be reached.
     pub async fn ask_at<A: AsRef<[u8]> + Sync>(
         &mut self,
         address: &Address,
@@ -188,8 +188,8 @@ impl ClusterConnection {
         self.ask_node(node, request).await
     }
 
-    /// Sends many requests, each to the owner of its key, and gives the replies in the order of the requests. As with
-    /// [`Self::ask`], each must be one that may be carried out more than once.
+    /// Sends many requests, each to the owner of its key, and returns the replies in the order of the requests. As with
+    /// [`Self::ask`], it must be harmless to carry out a request more than once.
     ///
     /// # Errors
     /// As [`Self::ask`].
@@ -208,7 +208,7 @@ impl ClusterConnection {
         Ok(replies)
     }
 
-    /// What the owners answer at once, by the number of the request.
+    /// The replies of the owners at the first attempt, by the index of the request.
     async fn ask_owners<R: Request>(&mut self, requests: &[R]) -> BTreeMap<usize, Reply> {
         let mut lanes: BTreeMap<NodeId, (Vec<usize>, CommandBatch)> = BTreeMap::new();
         for (place, request) in requests.iter().enumerate() {
@@ -220,7 +220,7 @@ impl ClusterConnection {
         }
         let mut answers = BTreeMap::new();
         for (node, (places, mut batch)) in lanes {
-            // What fails here is asked again by itself.
+            // A request that fails here is sent again on its own.
             let Ok(mut connection) = self.take(node).await else { continue };
             if let Ok(replies) = connection.ask_all(&mut batch).await {
                 answers.extend(places.into_iter().zip(replies));
@@ -230,7 +230,7 @@ impl ClusterConnection {
         answers
     }
 
-    /// Who owns which slot, and which keys are on their way from one node to another.
+    /// Which node owns which slot, and which slots are moving between nodes.
     ///
     /// # Errors
     /// [`ClusterError`].
@@ -244,8 +244,8 @@ impl ClusterConnection {
         Ok(shape)
     }
 
-    /// The keys of a slot, whichever nodes they are on. Each node is asked twice, in the same order, so a key is missed only
-    /// if its slot goes to a second node and on to a third within these few questions.
+    /// The keys of a slot, whichever nodes they are on. Each node is asked twice, in the same order. So a key is missed
+    /// only if its slot moves to a second node and then to a third during these few requests.
     ///
     /// # Errors
     /// [`ClusterError`].
@@ -270,10 +270,10 @@ impl ClusterConnection {
         sleep(self.options.pauses.behind(failures) + self.options.jitter).await;
     }
 
-    /// Reads the topology anew, through any node that answers.
+    /// Reads the topology again, from the first node that answers.
     ///
     /// # Errors
-    /// What the last of them said.
+    /// The error of the last node that was asked.
     pub async fn refresh(&mut self) -> Result<(), ClusterError> {
         self.turn = self.turn.wrapping_add(1);
         let nodes = self.map.nodes(self.turn);
@@ -283,25 +283,25 @@ impl ClusterConnection {
         Ok(())
     }
 
-    /// Where the primaries are, as far as was last read.
+    /// The addresses of the primaries, according to the topology as last read.
     pub fn primaries(&self) -> impl Iterator<Item = &Address> {
         self.map.primaries().filter_map(|node| self.map.address(node))
     }
 
-    /// A slot that the primary at `address` owns, if it has any: the lowest.
+    /// The lowest slot that the primary at `address` owns, if it owns any.
     pub fn a_slot_of(&self, address: &Address) -> Option<Slot> {
         (0..SLOTS).map(Slot).find(|slot| self.owner(*slot) == Some(address))
     }
 
-    /// The primary that owns `slot`, as far as was last read.
+    /// The primary that owns `slot`, according to the topology as last read.
     pub fn owner(&self, slot: Slot) -> Option<&Address> {
         self.map.address(self.map.owner(slot)?)
     }
 
-    /// Sends a request to every primary, one after the other, and gives what each of them answered.
+    /// Sends a request to every primary, one after the other, and returns the reply of each.
     ///
     /// # Errors
-    /// One of them is not reached; those before it have carried it out.
+    /// One of them cannot be reached. Those before it have carried out the request.
     pub async fn ask_all<A: AsRef<[u8]> + Sync>(
         &mut self,
         request: &[A],
@@ -314,12 +314,12 @@ impl ClusterConnection {
         Ok(replies)
     }
 
-    /// The hash in `slot` that holds its positions, under the prefix of the options.
+    /// The name of the hash in `slot` that holds its positions, with the prefix of the options.
     pub fn position_key(&self, slot: Slot) -> Vec<u8> {
         position_key(&self.options.reserved_prefix, slot)
     }
 
-    /// The position that each of `slots` holds; 0 for one that holds none.
+    /// The position that each of `slots` holds; 0 for a slot that holds none.
     ///
     /// # Errors
     /// [`ClusterError`].
@@ -337,7 +337,7 @@ impl ClusterConnection {
         Ok(positions)
     }
 
-    /// Whether this run may write; always so if nothing is claimed.
+    /// Whether this run may write. Always true if the options have no claim.
     pub(super) async fn holds_claim(&mut self) -> Result<bool, ClusterError> {
         let Some(claim) = self.options.claim.clone() else { return Ok(true) };
         let request = ["HGET", &claim.key, &claim.field];
@@ -368,10 +368,10 @@ fn position(reply: Reply) -> Result<u64, ClusterError> {
     position.ok_or(ClusterError::Answer("HGET"))
 }
 
-/// What was refused until there was no patience left.
+/// The result of a request that was refused until patience ran out.
 fn given_up(reply: Reply) -> Result<Reply, ClusterError> {
     match reply {
-        Reply::Error(error) => Err(ClusterError::Refused { request: "a question", error }),
+        Reply::Error(error) => Err(ClusterError::Refused { request: "a request", error }),
         reply => Ok(reply),
     }
 }
@@ -394,13 +394,13 @@ pub(super) async fn log_in(
     Ok(connection)
 }
 
-/// The topology, and the host that told it.
+/// The topology, and the host that it was read from.
 pub(super) async fn read_topology(endpoint: &Endpoint) -> Result<(Topology, String), ClusterError> {
     let topology = ask_topology(&mut log_in(endpoint, None).await?).await?;
     Ok((topology, endpoint.host.clone()))
 }
 
-/// As [`read_topology`], from the first of these that answers.
+/// Like [`read_topology`], but from the first of these addresses that answers.
 pub(super) async fn read_topology_of(
     endpoint: &Endpoint,
     addresses: &[Address],
@@ -418,7 +418,7 @@ pub(super) async fn read_topology_of(
 
 async fn ask_topology(connection: &mut Connection) -> Result<Topology, ClusterError> {
     match connection.ask(&["CLUSTER", "SHARDS"]).await? {
-        // Before version 7.0 there is no such question.
+        // Servers before version 7.0 do not have CLUSTER SHARDS.
         Reply::Error(ServerError { code: ErrorCode::Generic, .. }) => {
             let reply = connection.ask(&["CLUSTER", "SLOTS"]).await?;
             Ok(Topology::from_slots(&reply, connection.is_tls())?)

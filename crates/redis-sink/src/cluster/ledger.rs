@@ -1,18 +1,18 @@
-//! Which batches are not settled, and how much of them there is.
+//! The batches that are not settled, and their total size.
 
 use std::collections::VecDeque;
 
 use crate::cluster::piece::Piece;
 use crate::window::WindowLimits;
 
-/// Batches, the oldest first, each with the number of its pieces that are not settled.
+/// Batches, oldest first, each with the number of its pieces that are not settled.
 #[derive(Debug)]
 pub(super) struct Ledger<T> {
     limits: WindowLimits,
     batches: VecDeque<Batch<T>>,
     /// The number of the oldest batch.
     first: usize,
-    /// Of all pieces that are not settled.
+    /// The commands of all pieces that are not settled; `bytes` is their size.
     commands: usize,
     bytes: usize,
 }
@@ -20,7 +20,7 @@ pub(super) struct Ledger<T> {
 #[derive(Debug)]
 struct Batch<T> {
     tag: T,
-    /// Pieces that are not settled.
+    /// How many pieces are not settled.
     open: usize,
 }
 
@@ -29,13 +29,13 @@ impl<T> Ledger<T> {
         Self { limits, batches: VecDeque::new(), first: 0, commands: 0, bytes: 0 }
     }
 
-    /// A new batch; its number.
+    /// Adds a batch and returns its number.
     pub(super) fn begin(&mut self, tag: T) -> usize {
         self.batches.push_back(Batch { tag, open: 0 });
         self.first + self.batches.len() - 1
     }
 
-    /// A piece more.
+    /// Adds a piece to the counts.
     pub(super) fn count(&mut self, piece: &Piece) {
         self.commands += piece.commands.len();
         self.bytes += piece.commands.wire().len();
@@ -44,7 +44,7 @@ impl<T> Ledger<T> {
         }
     }
 
-    /// A piece less.
+    /// Removes a piece from the counts.
     pub(super) fn uncount(&mut self, piece: &Piece) {
         self.commands -= piece.commands.len();
         self.bytes -= piece.commands.wire().len();
@@ -53,7 +53,7 @@ impl<T> Ledger<T> {
         }
     }
 
-    /// The tag of the oldest batch, if it has no piece left.
+    /// The tag of the oldest batch, if all of its pieces are settled.
     pub(super) fn settled(&mut self) -> Option<T> {
         let batch = self.batches.pop_front_if(|batch| batch.open == 0)?;
         self.first += 1;

@@ -1,14 +1,14 @@
-//! Nodes by number, and who owns which slot.
+//! Nodes by number, and the owner of each slot.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use redis_slots::{Address, Health, Slot, SlotTable, Topology, TopologyError};
 
-/// A node of a cluster, by a number that never stands for another address.
+/// A node of a cluster. A number always stands for the same address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NodeId(pub u16);
 
-/// The nodes that were heard of, and the owner of each slot among them.
+/// All nodes that any reply has named, and which of them owns each slot.
 #[derive(Debug, Clone)]
 pub struct ClusterMap {
     /// By [`NodeId`].
@@ -16,23 +16,23 @@ pub struct ClusterMap {
     numbers: BTreeMap<Address, NodeId>,
     primaries: BTreeSet<NodeId>,
     table: SlotTable,
-    /// Whether nodes are connected to with TLS, at other ports.
+    /// Whether connections use TLS, which has ports of its own.
     with_tls: bool,
 }
 
 impl ClusterMap {
-    /// What `topology` tells, which was asked for at the host `asked`.
+    /// A map of `topology`, which was read from the host `asked`.
     ///
     /// # Errors
-    /// A slot has no owner, or one without an address.
+    /// A slot has no owner, or its owner has no address.
     pub fn new(topology: &Topology, asked: &str) -> Result<Self, TopologyError> {
         Self::reached((topology, asked), false)
     }
 
-    /// As [`Self::new`], for connections with TLS or without.
+    /// Like [`Self::new`], for connections with TLS or without.
     ///
     /// # Errors
-    /// A slot has no owner, or one without an address of this kind.
+    /// A slot has no owner, or its owner has no address of this kind.
     pub fn reached((topology, asked): (&Topology, &str), with_tls: bool) -> Result<Self, TopologyError> {
         let (addresses, numbers, primaries) = (Vec::new(), BTreeMap::new(), BTreeSet::new());
         let mut map = Self { addresses, numbers, primaries, table: topology.table()?, with_tls };
@@ -46,14 +46,15 @@ impl ClusterMap {
         Ok(map)
     }
 
-    /// Goes over to what `topology` tells, and gives the nodes that were primaries and are none any more. A slot of which it
-    /// names no owner, or none with an address, stays where it was.
+    /// Switches to `topology`, and returns the nodes that are no longer primaries. A slot without an owner in it, or whose
+    /// owner has no address, keeps its owner.
     pub fn update(&mut self, topology: &Topology, asked: &str) -> Vec<NodeId> {
         let before = std::mem::take(&mut self.primaries);
         for shard in topology.shards() {
             let address = shard.primary.address(asked, self.with_tls);
             let Some(node) = address.and_then(|address| self.number(&address)) else { continue };
-            // One that failed and was replaced carries out nothing. A new one may have been asked already.
+            // A primary that failed and was replaced carries out nothing. A new one without slots may already have received
+            // requests.
             if !shard.slots.is_empty() || shard.primary.health != Health::Failed {
                 self.primaries.insert(node);
             }
@@ -64,7 +65,7 @@ impl ClusterMap {
         before.difference(&self.primaries).copied().collect()
     }
 
-    /// The number of the node at `address`, a new one if it was not heard of. `None` if there are no more numbers.
+    /// The number of the node at `address`. An unknown address gets a new number. `None` if there are no numbers left.
     pub(super) fn number(&mut self, address: &Address) -> Option<NodeId> {
         if let Some(known) = self.numbers.get(address) {
             return Some(*known);
@@ -75,7 +76,7 @@ impl ClusterMap {
         Some(node)
     }
 
-    /// `slot` is `node`'s from now on, which is a primary therefore.
+    /// Records that `node` now owns `slot`. So `node` is a primary.
     pub(super) fn moved(&mut self, slot: Slot, node: NodeId) {
         self.table.set(slot, node.0);
         self.primaries.insert(node);
@@ -86,27 +87,27 @@ impl ClusterMap {
         self.table.owner(slot).map(NodeId)
     }
 
-    /// Where the owner of `slot` is.
+    /// The address of the owner of `slot`.
     pub(super) fn address_of(&self, slot: Slot) -> Option<&Address> {
         self.address(self.owner(slot)?)
     }
 
-    /// Where `node` is.
+    /// The address of `node`.
     pub fn address(&self, node: NodeId) -> Option<&Address> {
         self.addresses.get(usize::from(node.0))
     }
 
-    /// The nodes that take writes, without slots or with.
+    /// The nodes that accept writes, with or without slots.
     pub fn primaries(&self) -> impl Iterator<Item = NodeId> {
         self.primaries.iter().copied()
     }
 
-    /// Whether `node` takes writes, as far as is known.
+    /// Whether `node` accepts writes, as far as is known.
     pub fn is_primary(&self, node: NodeId) -> bool {
         self.primaries.contains(&node)
     }
 
-    /// Every node that was heard of, beginning at the `turn`-th.
+    /// All known nodes, starting with the one at `turn` (modulo their number).
     pub(super) fn nodes(&self, turn: usize) -> impl Iterator<Item = NodeId> {
         let start = turn.checked_rem(self.addresses.len()).unwrap_or(0);
         self.numbers.values().copied().cycle().skip(start).take(self.addresses.len())

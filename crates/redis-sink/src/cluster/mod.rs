@@ -1,6 +1,7 @@
-//! Writing to a cluster: units of commands, one for each slot, in order while slots move and nodes fail.
+//! Writes to a cluster: each batch has one unit of commands for each slot. Units of a slot are carried out in order, even
+//! while slots move and nodes fail.
 //!
-//! [`ClusterWindow`] decides, [`ClusterPipeline`] moves bytes, and [`ClusterConnection`] asks questions.
+//! [`ClusterWindow`] decides, [`ClusterPipeline`] moves bytes, and [`ClusterConnection`] sends single requests.
 
 mod connection;
 mod ledger;

@@ -1,4 +1,4 @@
-//! What is sent to one node, and which replies are due from it.
+//! What is sent to one node, and which replies it owes.
 
 use std::collections::VecDeque;
 
@@ -16,25 +16,25 @@ const ASKING: &[u8] = b"*1\r\n$6\r\nASKING\r\n";
 /// What a reply belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Expected {
-    /// To ASKING.
+    /// An ASKING.
     Asking,
-    /// To a command of the slot.
+    /// A command of this slot.
     Command(Slot),
 }
 
-/// One connection to a node, from its commands to their replies. As a default it is not open.
+/// One connection to a node: the bytes to be written and the replies that are due. By default, it is not open.
 #[derive(Debug, Default)]
 pub(super) struct NodeLane {
     pub is_open: bool,
-    /// What the connection has not taken yet.
+    /// Bytes that are not written yet.
     pub outgoing: BytesMut,
-    /// One for each reply that is to come, in order.
+    /// One entry for each reply that is due, in order.
     expected: VecDeque<Expected>,
 }
 
 impl NodeLane {
-    /// Takes a piece of `slot`. ASKING holds for one command, or from MULTI to EXEC (server `networking.c`, `resetClient`),
-    /// and so for any piece that needs it: what was refused goes again command by command.
+    /// Writes a piece of `slot`. ASKING holds for one command, or from MULTI to EXEC (server `networking.c`,
+    /// `resetClient`). That is enough for every piece that needs it, because refused commands are resent one by one.
     pub(super) fn write(&mut self, slot: Slot, piece: &Piece, asking: bool) {
         if asking {
             self.outgoing.extend_from_slice(ASKING);

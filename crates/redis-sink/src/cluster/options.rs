@@ -1,4 +1,4 @@
-//! How a cluster is reached, what is kept in it, and why it may not be reached.
+//! How to reach a cluster, what is stored in it, and what can go wrong.
 
 use std::time::Duration;
 
@@ -14,26 +14,27 @@ use crate::window::WindowError;
 /// How to reach a cluster.
 #[derive(Debug, Clone)]
 pub struct ClusterOptions {
-    /// One of its nodes. How to log in and how long to wait hold for every node.
+    /// One of its nodes. The login, TLS and timeouts apply to every node.
     pub endpoint: Endpoint,
-    /// The name that all connections go by (`CLIENT SETNAME`).
+    /// The name of all connections (`CLIENT SETNAME`).
     pub name: String,
-    /// What the names of the hashes begin with that hold positions of slots, as in [`position_key`]. It holds no braces.
+    /// The prefix of the names of the hashes that hold the positions of slots, as in [`position_key`]. It contains no
+    /// braces.
     pub reserved_prefix: String,
     /// The field of [`position_key`] in which transactions write their position.
     pub field: String,
-    /// Who may write. It is asked for after each connection for writing was named.
+    /// Which run may write. It is checked on each connection for writing, after the connection has set its name.
     pub claim: Option<Claim>,
-    /// What the target keeps about a command that is given up.
+    /// What the target stores about a command that is given up.
     pub memo: Option<Memo>,
-    /// Between attempts.
+    /// The pauses between attempts.
     pub pauses: Pauses,
-    /// Added to pauses between attempts to reach a node, and to those between reads of the topology. It differs among
-    /// those who write to the same cluster, so that they do not all come at once.
+    /// A duration that is added to the pauses between attempts to reach a node and between reads of the topology. It
+    /// differs among the writers of a cluster, so that they do not all act at the same time.
     pub jitter: Duration,
-    /// How long a request is retried that is refused for a while only, or whose connection broke.
+    /// How long a request is retried if it is temporarily refused or its connection breaks.
     pub patience: Duration,
-    /// How often the topology is read although nothing hints at a change; the jitter is added.
+    /// The interval between reads of the topology when nothing suggests a change. The jitter is added.
     pub look_every: Duration,
 }
 
@@ -48,27 +49,27 @@ pub struct Claim {
     pub value: String,
 }
 
-/// Why a cluster is of no use.
+/// Why a cluster cannot be used.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum ClusterError {
-    /// A node is not reached, or does not answer.
+    /// A node cannot be reached, or does not answer.
     #[error(transparent)]
     Connection(#[from] ConnectionError),
-    /// A user or password is wrong, or is needed.
+    /// A user or password is wrong or missing.
     #[error("the target refuses the login: {0}")]
     Login(#[source] ServerError),
-    /// A node refuses what is needed.
+    /// A node refuses a request.
     #[error("the target refuses {request}: {error}")]
     Refused {
-        /// What was asked.
+        /// The request.
         request: &'static str,
-        /// What it answered.
+        /// The node's reply.
         #[source]
         error: ServerError,
     },
-    /// An answer has another form than servers document.
-    #[error("the target answers {0} in a way that is not understood")]
+    /// A reply does not have the documented form.
+    #[error("the target's reply to {0} does not have the documented form")]
     Answer(&'static str),
     /// The topology cannot be relied on.
     #[error(transparent)]
@@ -76,19 +77,19 @@ pub enum ClusterError {
     /// What the node sent is not RESP.
     #[error("the target does not speak RESP: {0}")]
     Reply(#[from] ReplyError),
-    /// A node refused a command for good, or answered one that was not sent.
+    /// A node refused a command permanently, or sent a reply although nothing was in flight.
     #[error(transparent)]
     Window(#[from] WindowError),
-    /// Nobody may write: what says who may is gone.
-    #[error("the target has lost what it held of this run (was it restarted without an append-only file?)")]
+    /// The claim is gone, so nobody may write.
+    #[error("the target has lost its data about this run (was it restarted without an append-only file?)")]
     Unclaimed,
-    /// Another run may write, this one may not.
+    /// Another run holds the claim, so this one may not write.
     #[error("another run has claimed the target")]
     Overtaken,
 }
 
 impl ClusterError {
-    /// Whether it may be otherwise later.
+    /// Whether a retry may succeed.
     pub fn is_passing(&self) -> bool {
         match self {
             Self::Connection(error) => !matches!(error, ConnectionError::Reply { .. }),

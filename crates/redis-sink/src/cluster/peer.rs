@@ -1,4 +1,4 @@
-//! A node of the cluster as the pipeline has it: its connection, or how it is to be had again.
+//! A node of the cluster as the pipeline sees it: its connection, or the attempt to get one back.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -16,8 +16,8 @@ use crate::cluster::options::{ClusterError, ClusterOptions};
 use crate::sink_error::SinkError;
 use crate::socket::Socket;
 
-/// Work that goes on while the connections of other nodes move. It lives in its owner, so whoever waits for it may stop
-/// waiting.
+/// Work that continues while the connections to other nodes are in use. Its owner keeps it, so a caller that waits for it
+/// can be cancelled.
 pub(super) struct Errand<T>(pub Pin<Box<dyn Future<Output = Result<T, ClusterError>> + Send>>);
 
 impl<T> Errand<T> {
@@ -36,48 +36,48 @@ impl<T> fmt::Debug for Errand<T> {
 #[derive(Debug, Default)]
 pub(super) struct Peer {
     pub socket: Option<Socket>,
-    /// How the node called the last connection (`CLIENT ID`).
+    /// The id of the last connection (`CLIENT ID`).
     pub id: Option<i64>,
     pub errand: Option<Errand<Regained>>,
-    /// Since when it owes replies and gives none.
+    /// Since when the node owes replies and has sent none.
     pub silent_since: Option<Instant>,
-    /// Since when there is no connection although one is needed.
+    /// Since when there has been no connection although one is needed.
     pub gone_since: Option<Instant>,
-    /// Not before.
+    /// The earliest time of the next attempt.
     pub retry_at: Option<Instant>,
-    /// Attempts in a row that failed.
+    /// How many attempts in a row have failed.
     pub failures: u32,
 }
 
-/// What an errand for a node comes back with.
+/// The result of an errand for a node.
 #[derive(Debug)]
 pub(super) struct Regained {
     /// The new connection and its id; `None` if the node was replaced.
     pub opened: Option<(Connection, i64)>,
-    /// Positions of the slots that were in doubt.
+    /// The positions of the slots that were in doubt.
     pub positions: BTreeMap<Slot, u64>,
 }
 
-/// What an errand for a node is sent out with.
+/// The input of an errand for a node.
 #[derive(Debug)]
 pub(super) struct Order {
     pub options: ClusterOptions,
     pub map: ClusterMap,
-    /// Where the node is; `None` if it was replaced.
+    /// The node's address; `None` if it was replaced.
     pub address: Option<Address>,
-    /// The connection before.
+    /// The id of the previous connection.
     pub id: Option<i64>,
     /// The slots in doubt.
     pub slots: Vec<Slot>,
 }
 
 impl Peer {
-    /// The node is there, or is not needed.
+    /// The node is connected again, or is no longer needed.
     pub(super) fn on_regained(&mut self) {
         (self.gone_since, self.retry_at, self.failures) = (None, None, 0);
     }
 
-    /// There is no connection; the next attempt comes behind a pause.
+    /// The attempt failed. The next one follows after a pause.
     pub(super) fn on_failure(&mut self, now: Instant, options: &ClusterOptions) {
         self.failures = self.failures.saturating_add(1);
         self.retry_at = Some(now + options.pauses.behind(self.failures) + options.jitter);
@@ -85,7 +85,7 @@ impl Peer {
     }
 
     /// # Errors
-    /// It has owed replies for `longest` and given none.
+    /// The node has owed replies for `longest` and has sent none.
     pub(super) fn check_silence(&self, now: Instant, longest: Duration) -> Result<(), SinkError> {
         match self.silent_since.is_some_and(|since| now.duration_since(since) >= longest) {
             true => Err(SinkError::Broken(io::ErrorKind::TimedOut.into())),
@@ -93,7 +93,7 @@ impl Peer {
         }
     }
 
-    /// When there is something to do if nothing else happens.
+    /// When to act if nothing else happens first.
     pub(super) fn next_time(&self, longest: Duration) -> Option<Instant> {
         let silence = self.silent_since.map(|since| since + longest);
         let retry = self.retry_at.filter(|_| self.errand.is_none());
@@ -106,7 +106,8 @@ impl Peer {
     }
 }
 
-/// Opens a connection to a node, sees to it that the one before carries out nothing any more, and then asks for positions.
+/// Opens a connection to a node and closes the previous one at the node, so that nothing from it is carried out late. Then
+/// it reads the positions.
 pub(super) async fn regain(order: Order) -> Result<Regained, ClusterError> {
     let opened = match &order.address {
         Some(address) => Some(open(&order, address).await?),
@@ -126,7 +127,7 @@ async fn open(order: &Order, address: &Address) -> Result<(Connection, i64), Clu
     let Reply::Integer(id) = expect(&mut connection, ("CLIENT ID", &["CLIENT", "ID"])).await? else {
         return Err(ClusterError::Answer("CLIENT ID"));
     };
-    // Numbers grow for as long as a server runs: one that is not below belongs to a run of it that has ended.
+    // A server's ids only grow while it runs. So an old id that is not lower belongs to an earlier process of the server.
     if let Some(old) = order.id.filter(|old| *old < id) {
         let old = old.to_string();
         expect(&mut connection, ("CLIENT KILL", &["CLIENT", "KILL", "ID", &old])).await?;
@@ -147,5 +148,5 @@ async fn expect(
     }
 }
 
-/// The least time between two looks at the topology, on top of which comes the jitter.
+/// The minimum time between two reads of the topology. The jitter is added.
 pub(super) const LOOK: Duration = Duration::from_millis(100);

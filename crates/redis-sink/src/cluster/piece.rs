@@ -1,4 +1,4 @@
-//! What is sent of a slot in one go, and what was answered to it.
+//! Commands of a slot that are sent together, and the replies to them.
 
 use redis_resp::{CommandBatch, EncodedCommands, ErrorCode, Outcome, ServerError};
 
@@ -11,13 +11,13 @@ use crate::window::WindowError;
 /// Where a piece goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Way {
-    /// To whoever owns the slot.
+    /// To the owner of the slot.
     Owner,
-    /// To another node, behind ASKING.
+    /// To another node, after ASKING.
     Ask(NodeId),
 }
 
-/// A unit, or what is left of one: a command of it that was refused.
+/// A unit, or the part of one that is resent after a refusal.
 #[derive(Debug)]
 pub(super) struct Piece {
     pub commands: EncodedCommands,
@@ -25,35 +25,35 @@ pub(super) struct Piece {
     /// The number of its batch.
     pub batch: usize,
     pub way: Way,
-    /// How many commands have their reply; at most all of them.
+    /// How many commands have their reply.
     answered: usize,
-    /// Places of the commands that were refused, ascending. A transaction is refused at place 0.
+    /// The index and fate of each refused command, in ascending order. A transaction is refused at index 0.
     refused: Vec<(usize, Fate)>,
-    /// The first command that was refused when a transaction was queued.
+    /// The first command of a transaction that was refused when it was queued.
     unqueued: Option<(usize, ServerError)>,
 }
 
-/// What became of a command that was sent.
+/// What happened to a command that was sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Fate {
     /// Carried out.
     Done,
-    /// Refused, and given to the caller.
+    /// Refused, and reported to the caller.
     Dropped,
-    /// Refused in a way that passes.
+    /// Refused temporarily, and resent this way.
     Again(Way),
-    /// There is no reply, and none will come.
+    /// There is no reply, and there will be none.
     Unknown,
 }
 
-/// What a reply meant.
+/// What a reply means.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Answer {
-    /// Nothing more than that it came.
+    /// Nothing needs to be done about it.
     Taken,
-    /// These are not carried out, ever.
+    /// These commands are refused permanently.
     Dropped(Vec<Refusal>),
-    /// The command at this place, or the transaction, is to be sent again.
+    /// The command at this index, or the whole transaction, is refused temporarily and must be resent.
     Passing(usize, ServerError),
 }
 
@@ -62,13 +62,13 @@ impl Piece {
         Self { commands, form, batch, way, answered: 0, refused: Vec::new(), unqueued: None }
     }
 
-    /// The commands of `batch`, if there are any, each of which may be carried out again.
+    /// A piece with the commands of `batch`, if there are any. Each of them may be carried out more than once.
     pub(super) fn plain(batch: &mut CommandBatch, number: usize) -> Option<Self> {
         let is_any = !batch.is_empty();
         is_any.then(|| Self::new(batch.take(), Form::Plain, number, Way::Owner))
     }
 
-    /// Takes the reply to the oldest command without one.
+    /// Takes the next reply, which belongs to the oldest command without one.
     pub(super) fn on_outcome(&mut self, outcome: Outcome) -> Result<Answer, WindowError> {
         let place = self.answered;
         self.answered += 1;
@@ -99,7 +99,7 @@ impl Piece {
     fn on_transaction(&mut self, place: usize, outcome: Outcome) -> Result<Answer, WindowError> {
         let is_exec = self.is_answered();
         match outcome {
-            // Without MULTI, what follows was carried out one by one.
+            // MULTI was refused, so the commands after it were carried out one by one.
             Outcome::Refused(error) if place == 0 => Err(self.fatal(0, error)),
             Outcome::Refused(error) if is_exec => self.on_abort(place, error),
             Outcome::Refused(error) => {
@@ -108,7 +108,7 @@ impl Piece {
             }
             Outcome::NullArray if is_exec => Err(WindowError::Aborted),
             Outcome::RefusedInside { count, errors } if is_exec => {
-                // The commands of a transaction stand before its EXEC, which this reply answers.
+                // The commands of a transaction come before its EXEC, to which this reply belongs.
                 let at = |index: usize| (place + index).saturating_sub(count);
                 let refusals = errors.into_iter().map(|(index, error)| self.refusal(at(index), error));
                 Ok(Answer::Dropped(refusals.collect()))
@@ -120,7 +120,7 @@ impl Piece {
         }
     }
 
-    /// EXEC was refused: nothing was carried out.
+    /// Handles a refused EXEC: nothing of the transaction was carried out.
     fn on_abort(&mut self, exec: usize, error: ServerError) -> Result<Answer, WindowError> {
         let (place, cause) = match (&error.code, self.unqueued.take()) {
             (ErrorCode::ExecAbort, Some(first)) => first,
@@ -133,7 +133,7 @@ impl Piece {
         }
     }
 
-    /// The end of the run, for what was refused at `place`.
+    /// The error that ends the run because the command at `place` was refused.
     pub(super) fn fatal(&self, place: usize, error: ServerError) -> WindowError {
         WindowError::Refused(Box::new(self.refusal(place, error)))
     }
@@ -142,7 +142,7 @@ impl Piece {
         Refusal::at(&self.commands, place, error)
     }
 
-    /// The command at `place`, or the transaction, goes again `way`.
+    /// Records that the command at `place`, or the whole transaction, is to be resent this `way`.
     pub(super) fn send_again(&mut self, place: usize, way: Way) {
         self.refused.push((place, Fate::Again(way)));
     }
@@ -155,12 +155,12 @@ impl Piece {
         self.answered == self.commands.len()
     }
 
-    /// Whether a part of it, or all, is to be sent again.
+    /// Whether some or all of it is to be resent.
     pub(super) fn is_refused(&self) -> bool {
         self.refused.iter().any(|(_, fate)| matches!(fate, Fate::Again(_)))
     }
 
-    /// What became of each command, with its place; of a transaction, what became of it.
+    /// The fate of each command, with its index. A transaction has one fate, at index 0.
     pub(super) fn fates(&self) -> impl Iterator<Item = (usize, Fate)> {
         let count = if self.is_transaction() { 1 } else { self.commands.len() };
         let answered = match self.form {
@@ -175,14 +175,14 @@ impl Piece {
         })
     }
 
-    /// The command at `place`, or the transaction, to be sent by itself.
+    /// The command at `place`, or the whole transaction, as a piece of its own.
     pub(super) fn part(&self, place: usize, way: Way) -> Self {
         let commands =
             if self.is_transaction() { self.commands.clone() } else { self.commands.part(place, 1) };
         Self::new(commands, self.form, self.batch, way)
     }
 
-    /// The commands from `place` on, or the transaction, to be sent to the owner.
+    /// The commands from `place` on, or the whole transaction, to be sent to the owner.
     pub(super) fn rest(&self, place: usize) -> Self {
         Self::new(self.commands.part(place, usize::MAX), self.form, self.batch, Way::Owner)
     }

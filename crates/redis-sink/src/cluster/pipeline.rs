@@ -1,4 +1,4 @@
-//! Connections to the nodes of a cluster: writes, reads, opens anew, all as its [`ClusterWindow`] decides.
+//! Connections to the nodes of a cluster. It writes, reads and reconnects as its [`ClusterWindow`] decides.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::poll_fn;
@@ -20,27 +20,27 @@ use crate::refusal::Refusal;
 use crate::sink_error::SinkError;
 use crate::window::WindowLimits;
 
-/// Pipelined connections to the nodes of a cluster, one to each, opened when it is needed. `T` is what the caller wants
-/// back when a batch has settled.
+/// Pipelined connections to the nodes of a cluster, one to each node, opened when needed. `T` is the tag that the caller
+/// gets back when a batch has settled.
 ///
-/// Nothing moves but in [`Self::progress`].
+/// All I/O happens in [`Self::progress`].
 #[derive(Debug)]
 pub struct ClusterPipeline<T> {
     options: ClusterOptions,
     window: ClusterWindow<T>,
     peers: BTreeMap<NodeId, Peer>,
     look: Option<Errand<(Topology, String)>>,
-    /// When the topology may be looked at again.
+    /// When the topology may be read again.
     look_at: Instant,
-    /// When it is looked at without a hint.
+    /// When the topology is read even if nothing suggests a change.
     fresh_until: Instant,
-    /// How often it was looked at.
+    /// How many times the topology has been read.
     looks: usize,
     timer: Pin<Box<Sleep>>,
 }
 
 impl<T> ClusterPipeline<T> {
-    /// Reads the topology; connections to nodes are opened when there is something to write.
+    /// Reads the topology. Connections to nodes are opened when there is something to write.
     ///
     /// # Errors
     /// [`ClusterError`].
@@ -61,62 +61,63 @@ impl<T> ClusterPipeline<T> {
         })
     }
 
-    /// Takes a batch: at most one unit for each slot. It is written by [`Self::progress`].
+    /// Takes a batch: at most one unit for each slot. [`Self::progress`] writes it.
     pub fn submit(&mut self, units: impl IntoIterator<Item = Unit>, tag: T) {
         self.window.push(units, tag);
     }
 
-    /// The tag of the oldest batch, if all of it was carried out, but for what [`Self::take_refusals`] and
-    /// [`Self::take_lost`] give: they are to be asked first.
+    /// The tag of the oldest batch, if all of it has been carried out except what [`Self::take_refusals`] and
+    /// [`Self::take_lost`] return. Call those first.
     pub fn settled(&mut self) -> Option<T> {
         self.window.settled()
     }
 
-    /// As [`ClusterWindow::take_refusals`].
+    /// See [`ClusterWindow::take_refusals`].
     pub fn take_refusals(&mut self) -> Vec<Refusal> {
         self.window.take_refusals()
     }
 
-    /// As [`ClusterWindow::take_lost`].
+    /// See [`ClusterWindow::take_lost`].
     pub fn take_lost(&mut self) -> Vec<Lost> {
         self.window.take_lost()
     }
 
-    /// As [`ClusterWindow::take_passing`].
+    /// See [`ClusterWindow::take_passing`].
     pub fn take_passing(&mut self) -> Option<ServerError> {
         self.window.take_passing()
     }
 
-    /// As [`ClusterWindow::take_replaced`], where they are.
+    /// The addresses of [`ClusterWindow::take_replaced`].
     pub fn take_replaced(&mut self) -> Vec<Address> {
         let replaced = self.window.take_replaced();
         replaced.into_iter().filter_map(|node| self.window.map().address(node).cloned()).collect()
     }
 
-    /// What was decided.
+    /// The window, which holds the state of all batches.
     pub fn window(&self) -> &ClusterWindow<T> {
         &self.window
     }
 
-    /// The nodes without a connection although one is needed, and since when. They are tried again for ever.
+    /// The nodes that have no connection although one is needed, and since when. Connecting is retried indefinitely.
     pub fn gone(&self) -> impl Iterator<Item = (&Address, Instant)> {
         let since =
             |(node, peer): (&NodeId, &Peer)| Some((self.window.map().address(*node)?, peer.gone_since?));
         self.peers.iter().filter_map(since)
     }
 
-    /// Waits until a connection moves or a pause ends, then goes on as far as it can. Safe to cancel.
+    /// Waits until a connection can make progress or a pause ends, then does as much as it can without blocking. Safe to
+    /// cancel.
     ///
     /// # Errors
-    /// [`ClusterError`] that no other node and no later time mends; the pipeline is of no use then.
+    /// A [`ClusterError`] that neither another node nor a retry can resolve. The pipeline cannot be used after that.
     pub async fn progress(&mut self) -> Result<(), ClusterError> {
         poll_fn(|context| self.poll_progress(context)).await
     }
 
-    /// [`Self::progress`] for callers that poll several things at once. Ready when something moved.
+    /// [`Self::progress`] for callers that poll several things at once. Ready if there was progress.
     ///
     /// # Errors
-    /// [`ClusterError`] that no other node and no later time mends; the pipeline is of no use then.
+    /// A [`ClusterError`] that neither another node nor a retry can resolve. The pipeline cannot be used after that.
     pub fn poll_progress(&mut self, context: &mut Context<'_>) -> Poll<Result<(), ClusterError>> {
         let now = tokio::time::Instant::now().into_std();
         let mut moved = self.window.on_time(now);
@@ -138,7 +139,7 @@ impl<T> ClusterPipeline<T> {
         let longest = self.options.endpoint.reply_timeout;
         let peers = self.peers.values().filter_map(|peer| peer.next_time(longest));
         let look = self.wants_look().then_some(self.look_at);
-        // While it is being looked at nothing is due for that.
+        // No read is due while one is in progress.
         let fresh = self.look.is_none().then_some(self.fresh_until);
         let Some(next) = peers.chain(look).chain(fresh).chain(self.window.next_time()).min() else {
             return Poll::Pending;
@@ -162,7 +163,7 @@ impl<T> ClusterPipeline<T> {
         self.look = Some(Errand::new(async move { read_topology_of(&endpoint, &addresses).await }));
     }
 
-    /// Who is to be asked for the topology: those first that are connected, another of them each time.
+    /// The nodes to ask for the topology. Connected nodes come first, and each call starts with a different one.
     fn informants(&self) -> Vec<Address> {
         let map = self.window.map();
         let is_silent = |node: &NodeId| self.peers.get(node).is_none_or(|peer| peer.socket.is_none());
@@ -183,7 +184,7 @@ impl<T> ClusterPipeline<T> {
         Ok(true)
     }
 
-    /// Sets out for the nodes that are needed.
+    /// Starts an errand for each node that needs one.
     fn begin_errands(&mut self, now: Instant) {
         let wanted: BTreeSet<NodeId> = self.window.wanted().collect();
         for node in &wanted {
@@ -244,7 +245,7 @@ fn order<T>(
     is_wanted: bool,
 ) -> Order {
     let (map, slots) = (window.map().clone(), window.in_doubt(node));
-    // What is no primary any more, and is not reached, carries out nothing, whatever is still on its way to it.
+    // A node that is no longer a primary and cannot be reached carries out nothing, whatever is still in flight to it.
     let is_worth_it = is_wanted || map.is_primary(node) || peer.failures == 0;
     let address = map.address(node).filter(|_| is_worth_it).cloned();
     Order { options: options.clone(), address, map, id: peer.id, slots }
@@ -263,7 +264,7 @@ fn on_regained<T>(
     }
 }
 
-/// Writes and reads what the connection takes and gives; whether it did.
+/// Writes and reads as much as the connection allows. Returns whether anything was written or read.
 fn poll_socket<T>(
     (node, peer): (NodeId, &mut Peer),
     (window, now): (&mut ClusterWindow<T>, Instant),

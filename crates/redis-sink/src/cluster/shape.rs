@@ -1,4 +1,4 @@
-//! How the slots of a cluster lie at a moment, for walks through all keys.
+//! The layout of a cluster's slots at one moment, for scans of all keys.
 
 use std::collections::BTreeSet;
 
@@ -6,12 +6,12 @@ use redis_slots::{SLOTS, Slot};
 
 use crate::cluster::map::ClusterMap;
 
-/// Who owns which slot at a moment, and which slots are on their way.
+/// Which node owns which slot at one moment, and which slots are moving.
 #[derive(Debug, Clone)]
 pub struct Shape {
     map: ClusterMap,
     moving: BTreeSet<Slot>,
-    /// The latest of all nodes. It grows whenever a slot gets another owner.
+    /// The highest epoch of all nodes. It grows whenever a slot gets another owner.
     epoch: u64,
 }
 
@@ -20,8 +20,8 @@ impl Shape {
         Self { map, moving: BTreeSet::new(), epoch: 0 }
     }
 
-    /// Takes what a primary answers to CLUSTER NODES: `id address flags primary ping pong epoch link slot..`, where
-    /// `[slot->-node]` and `[slot-<-node]` are its own slots that it gives away or takes in (server `cluster.c`,
+    /// Takes a primary's reply to CLUSTER NODES: `id address flags primary ping pong epoch link slot..`. `[slot->-node]`
+    /// and `[slot-<-node]` are the slots that this primary migrates or imports (server `cluster.c`,
     /// `clusterGenNodeDescription`).
     pub(super) fn hear(&mut self, nodes: &str) {
         for line in nodes.lines() {
@@ -33,18 +33,18 @@ impl Shape {
         }
     }
 
-    /// Whether a walk through the keys of all primaries that began at this moment and ended at `end` has met every key: none
-    /// was on its way, and none has a new owner.
+    /// Whether a scan of all primaries that began at this moment and ended at `end` has seen every key. It has if no slot
+    /// was moving and no slot has a new owner.
     pub fn is_still(&self, end: &Self) -> bool {
         self.unsettled(end).is_some_and(|slots| slots.is_empty())
     }
 
-    /// The slots whose keys such a walk may have missed; `None` if it cannot be told which.
+    /// The slots whose keys such a scan may have missed; `None` if they cannot be determined.
     pub fn unsettled(&self, end: &Self) -> Option<BTreeSet<Slot>> {
         let has_moved = |slot: &Slot| self.map.address_of(*slot) != end.map.address_of(*slot);
         let moved: BTreeSet<Slot> = (0..SLOTS).map(Slot).filter(has_moved).collect();
         let epochs = usize::try_from(end.epoch.saturating_sub(self.epoch)).unwrap_or(usize::MAX);
-        // One that has gone and come back has left two epochs.
+        // A slot that moved away and back has increased the epoch by two.
         (epochs <= moved.len()).then(|| moved.into_iter().chain(&self.moving | &end.moving).collect())
     }
 }
@@ -79,6 +79,6 @@ mod tests {
         let slots = |end: &Shape| before.unsettled(end).map(|slots| slots.into_iter().collect::<Vec<_>>());
         assert_eq!(slots(&shape(102, &line(7, ""))), Some(vec![Slot(101), Slot(102)]));
         assert_eq!(slots(&shape(100, &line(5, " [7->-b] [9-<-c]"))), Some(vec![Slot(7), Slot(9)]));
-        assert_eq!(slots(&shape(100, &line(7, ""))), None, "one has gone and come back");
+        assert_eq!(slots(&shape(100, &line(7, ""))), None, "a slot has moved away and back");
     }
 }

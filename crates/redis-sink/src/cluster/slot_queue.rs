@@ -1,4 +1,4 @@
-//! The order within a slot: what of it was sent, what waits, and what goes again.
+//! The order within a slot: what was sent, what waits, and what is resent.
 
 use std::collections::VecDeque;
 use std::hash::Hasher;
@@ -12,38 +12,38 @@ use crate::cluster::unit::{Form, Lost};
 use crate::cluster::verdict::FREE_REDIRECTS;
 use crate::window::WindowError;
 
-/// Which node what was sent went to, and how.
+/// Which node the sent pieces went to, and how.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Route {
     pub node: NodeId,
-    /// Behind ASKING.
+    /// Whether each command or transaction follows an ASKING.
     pub asking: bool,
 }
 
-/// The pieces of one slot, the oldest first.
+/// The pieces of one slot, oldest first.
 ///
-/// What is in `sent` went to one node on one connection, so it was, or will be, carried out in its order. A transaction is
-/// there alone: the position that it writes says that all before it in the slot was carried out.
+/// All pieces in `sent` went to one node on one connection, so they are carried out in order. A transaction is alone in
+/// `sent`, because the position that it writes states that everything before it in the slot has been carried out.
 #[derive(Debug, Default)]
 pub(super) struct SlotQueue {
     sent: VecDeque<Piece>,
-    /// Index of the first of `sent` that lacks a reply; every piece before it has all of them.
+    /// The index of the first piece in `sent` that lacks a reply. Every piece before it has all of its replies.
     replying: usize,
     route: Option<Route>,
     waiting: VecDeque<Piece>,
-    /// Something of `sent` was refused, or may have been carried out.
+    /// Something in `sent` was refused, or it is not known whether it was carried out.
     is_held: bool,
-    /// The node that `sent` went to and whose connection broke.
+    /// The node that `sent` went to, if its connection broke.
     doubt: Option<NodeId>,
     /// Nothing is sent until a pause has ended.
     is_paused: bool,
-    /// What was refused is to be sent behind a pause.
+    /// Refused commands are to be resent after a pause.
     must_pause: bool,
-    /// How often in a row what was sent had to be taken apart.
+    /// How many times in a row `sent` had to be resolved.
     taken_apart: u32,
 }
 
-/// Spreads slots, which a checksum has spread before, and nobody chooses by what becomes of them here.
+/// Hashes slots. They are already spread by a checksum, so no protection against chosen keys is needed.
 #[derive(Debug, Default)]
 pub(super) struct SlotHasher(u64);
 
@@ -57,17 +57,17 @@ impl Hasher for SlotHasher {
     }
 
     fn write_u16(&mut self, slot: u16) {
-        // The upper bits tell entries apart, the lower ones choose their place.
+        // The map chooses an entry's place by the lower bits and distinguishes entries by the upper bits.
         self.0 = (self.0 ^ u64::from(slot)).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(32);
     }
 }
 
-/// What was sent and is answered, or in doubt, taken apart.
+/// The result of resolving what was sent: what is resent and what is lost.
 #[derive(Debug)]
 pub(super) struct Resolved {
     /// Everything that was sent.
     pub sent: VecDeque<Piece>,
-    /// What of it is to be sent again, in order.
+    /// What is to be resent, in order.
     pub again: Vec<Piece>,
     pub lost: Vec<Lost>,
 }
@@ -77,7 +77,7 @@ impl SlotQueue {
         self.waiting.push_back(piece);
     }
 
-    /// Puts pieces before those that wait.
+    /// Puts pieces before those that are waiting.
     pub(super) fn put_back(&mut self, pieces: Vec<Piece>) {
         for piece in pieces.into_iter().rev() {
             self.waiting.push_front(piece);
@@ -106,23 +106,24 @@ impl SlotQueue {
         self.sent.back()
     }
 
-    /// Takes the next reply; it belongs to the oldest command without one.
+    /// Takes the next reply, which belongs to the oldest command without one.
     pub(super) fn on_outcome(&mut self, outcome: Outcome) -> Result<Answer, WindowError> {
         self.sent.get_mut(self.replying).ok_or(WindowError::Unasked)?.on_outcome(outcome)
     }
 
-    /// A piece that belongs to what is being answered, of these commands if there are any.
+    /// A piece with the commands of `about`, if there are any. It belongs to the same batch as the piece that is being
+    /// answered.
     pub(super) fn note(&self, about: &mut CommandBatch) -> Vec<Piece> {
         let answered = self.sent.get(self.replying);
         answered.and_then(|piece| Piece::plain(about, piece.batch)).into_iter().collect()
     }
 
-    /// The commands of all pieces, the oldest first.
+    /// The commands of all pieces, oldest first.
     pub(super) fn commands(&self) -> impl Iterator<Item = EncodedCommand<'_>> {
         self.sent.iter().chain(&self.waiting).flat_map(|piece| piece.commands.iter())
     }
 
-    /// What was just refused at `place` goes again: this way, or behind a pause.
+    /// Records that the command just refused at `place` is to be resent: this `way`, or after a pause if there is none.
     pub(super) fn send_again(&mut self, place: usize, way: Option<Way>) {
         self.is_held = true;
         self.must_pause |= way.is_none();
@@ -131,19 +132,19 @@ impl SlotQueue {
         }
     }
 
-    /// What was just refused at `place` has keys of another slot.
+    /// The error for a command at `place` that was just refused because its keys belong to another slot.
     pub(super) fn misplaced(&self, place: usize, error: ServerError) -> WindowError {
         self.sent.get(self.replying).map_or(WindowError::Unasked, |piece| piece.fatal(place, error))
     }
 
-    /// Whether that was the last reply to a piece; the next one belongs to the next piece then.
+    /// Whether that was the last reply to a piece. If so, the next reply belongs to the next piece.
     pub(super) fn is_piece_answered(&mut self) -> bool {
         let is_answered = self.sent.get(self.replying).is_some_and(Piece::is_answered);
         self.replying += usize::from(is_answered);
         is_answered
     }
 
-    /// The oldest piece, if it is carried out as far as it ever will be.
+    /// The oldest piece, if it has all of its replies and nothing of it is resent.
     pub(super) fn settled(&mut self) -> Option<Piece> {
         let piece = self.sent.pop_front_if(|piece| piece.is_answered() && !piece.is_refused())?;
         self.replying = self.replying.saturating_sub(1);
@@ -151,7 +152,7 @@ impl SlotQueue {
         Some(piece)
     }
 
-    /// Whether something is to be sent again, and all that was sent has its reply.
+    /// Whether something is to be resent, and everything that was sent has its reply.
     pub(super) fn is_resolvable(&self) -> bool {
         self.is_held && self.doubt.is_none() && self.replying == self.sent.len()
     }
@@ -167,12 +168,12 @@ impl SlotQueue {
         self.doubt == Some(node)
     }
 
-    /// Whether only the slot's position can tell what was carried out.
+    /// Whether only the slot's position can tell what has been carried out.
     pub(super) fn is_position_wanted(&self) -> bool {
         self.sent.iter().any(Piece::is_transaction)
     }
 
-    /// The slot holds `position`: the pieces that were carried out therefore.
+    /// Removes and returns the pieces that have been carried out, given that the slot holds `position`.
     pub(super) fn on_position(&mut self, position: u64) -> Vec<Piece> {
         let is_done =
             |piece: &Piece| matches!(piece.form, Form::Transaction { position: own } if own <= position);
@@ -181,8 +182,8 @@ impl SlotQueue {
         self.sent.drain(..done).collect()
     }
 
-    /// Takes apart what was sent. A command that was refused goes again, and so does one without a reply, unless one
-    /// behind the first that was refused was carried out, or may have been: from there on the order is lost.
+    /// Resolves what was sent. Refused commands and commands without a reply are resent. But if a command after the first
+    /// refused one was carried out, or may have been, the order is lost from the refused one on.
     pub(super) fn resolve(&mut self, slot: Slot) -> Resolved {
         let sent = std::mem::take(&mut self.sent);
         (self.replying, self.route, self.is_held) = (0, None, false);
@@ -193,7 +194,7 @@ impl SlotQueue {
         Resolved { sent, again, lost }
     }
 
-    /// Pieces that would go to a node for which this holds ask the owner first.
+    /// Redirects waiting pieces to the slot's owner if they would go by ASK to a node for which `is_gone` holds.
     pub(super) fn forget_ask(&mut self, is_gone: impl Fn(NodeId) -> bool) {
         for piece in &mut self.waiting {
             if let Way::Ask(node) = piece.way
@@ -204,14 +205,15 @@ impl SlotQueue {
         }
     }
 
-    /// Behind [`Self::resolve`]: pauses if it has to, and tells how often in a row it was taken apart then.
+    /// Call this after [`Self::resolve`]. Pauses the slot if necessary, and then returns how many times in a row it was
+    /// resolved.
     pub(super) fn pause(&mut self) -> Option<u32> {
         self.taken_apart = self.taken_apart.saturating_add(1);
         self.is_paused = std::mem::take(&mut self.must_pause) || self.taken_apart > FREE_REDIRECTS;
         self.is_paused.then_some(self.taken_apart)
     }
 
-    /// How often in a row what was sent was refused.
+    /// How many times in a row `sent` had to be resolved.
     pub(super) fn failures(&self) -> u32 {
         self.taken_apart
     }
@@ -220,7 +222,7 @@ impl SlotQueue {
         self.is_paused = false;
     }
 
-    /// Makes it one of another slot; nothing is in it.
+    /// Prepares an empty queue for use by another slot.
     pub(super) fn clear(&mut self) {
         let (sent, waiting) = (std::mem::take(&mut self.sent), std::mem::take(&mut self.waiting));
         *self = Self { sent, waiting, ..Self::default() };
@@ -235,7 +237,7 @@ impl SlotQueue {
     }
 }
 
-/// The number of a piece, and the place of a command in it.
+/// The index of a piece, and the index of a command in it.
 type Spot = (usize, usize);
 
 fn fates(sent: &VecDeque<Piece>) -> impl Iterator<Item = (Spot, Fate)> {
@@ -243,14 +245,14 @@ fn fates(sent: &VecDeque<Piece>) -> impl Iterator<Item = (Spot, Fate)> {
     numbered.flat_map(|(number, piece)| piece.fates().map(move |(place, fate)| ((number, place), fate)))
 }
 
-/// The first command that was refused, if a later one was, or may have been, carried out.
+/// The first refused command, if a later command was, or may have been, carried out.
 fn overtaken(sent: &VecDeque<Piece>) -> Option<Spot> {
     let mut behind = fates(sent).skip_while(|(_, fate)| !matches!(fate, Fate::Again(_)));
     let (first, _) = behind.next()?;
     behind.any(|(_, fate)| matches!(fate, Fate::Done | Fate::Unknown)).then_some(first)
 }
 
-/// What is to be sent again of what stands before `end`.
+/// What is to be resent of the commands before `end`.
 fn left_before(sent: &VecDeque<Piece>, end: Spot) -> Vec<Piece> {
     let mut again = Vec::new();
     for (number, piece) in sent.iter().enumerate() {
@@ -258,7 +260,7 @@ fn left_before(sent: &VecDeque<Piece>, end: Spot) -> Vec<Piece> {
             match fate {
                 Fate::Done | Fate::Dropped => {}
                 Fate::Again(way) => again.push(piece.part(place, way)),
-                // Replies come in order, so none behind it has one.
+                // Replies come in order, so no later command of the piece has one.
                 Fate::Unknown => {
                     again.push(piece.rest(place));
                     break;
@@ -269,7 +271,7 @@ fn left_before(sent: &VecDeque<Piece>, end: Spot) -> Vec<Piece> {
     again
 }
 
-/// The commands whose order is lost: all from `first` on but those that the caller was given before.
+/// The commands whose order is lost: all from `first` on, except those that have been reported to the caller.
 fn lost_from(sent: &VecDeque<Piece>, first: Spot, slot: Slot) -> Vec<Lost> {
     let is_lost = |(spot, fate): &(Spot, Fate)| *spot >= first && *fate != Fate::Dropped;
     let command = |(number, place): Spot| sent.get(number).map(|piece| piece.commands.part(place, 1));

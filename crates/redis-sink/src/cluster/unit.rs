@@ -1,4 +1,4 @@
-//! What a batch is made of in a cluster: the commands of one slot, as a whole or one by one.
+//! The parts of a batch in a cluster: each has the commands of one slot, as a transaction or one by one.
 
 use std::fmt;
 use std::sync::Arc;
@@ -22,22 +22,22 @@ pub struct Cut {
     pub slot: Slot,
     /// How many commands it has.
     pub count: usize,
-    /// What a transaction writes, as in [`Unit::transaction`]; `None`: the commands may be carried out again, as in
-    /// [`Unit::plain`].
+    /// The position that a transaction writes, as in [`Unit::transaction`]. `None` if the commands may be carried out more
+    /// than once, as in [`Unit::plain`].
     pub position: Option<u64>,
 }
 
-/// How the commands of a unit belong together.
+/// How the commands of a unit are carried out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Form {
-    /// Each by itself, and each may be carried out again.
+    /// Each on its own, and each may be carried out more than once.
     Plain,
-    /// All or none, and never twice. `position` is what it writes in its slot.
+    /// All or none, and never twice. `position` is the position that it writes in its slot.
     Transaction { position: u64 },
 }
 
 impl Unit {
-    /// Commands of `slot` that may be carried out again in their order. Leaves the batch empty.
+    /// Commands of `slot` that may be carried out more than once, in order. Leaves the batch empty.
     pub fn plain(slot: Slot, batch: &mut CommandBatch) -> Self {
         Self { slot, commands: batch.take(), form: Form::Plain }
     }
@@ -48,8 +48,8 @@ impl Unit {
         Self { slot, commands: batch.take(), form: Form::Transaction { position } }
     }
 
-    /// The batch's commands, cut into units, the first of which begins with the first command. Leaves the batch empty; the
-    /// units share its memory.
+    /// Cuts the batch's commands into consecutive units, starting at the first command. Leaves the batch empty; the units
+    /// share its memory.
     pub fn cut<C: IntoIterator<Item = Cut>>(
         batch: &mut CommandBatch,
         cuts: C,
@@ -73,14 +73,14 @@ impl Unit {
         &self.commands
     }
 
-    /// Its commands as they go on the wire.
+    /// Its commands as they are sent.
     pub fn wire(&self) -> &Bytes {
         self.commands.wire()
     }
 }
 
-/// A command whose place among the commands of its slot was lost: it was refused, and one behind it was carried out, or
-/// the other way round. It is not retried.
+/// A command whose place in the order of its slot was lost: it was refused and a later command was carried out, or an
+/// earlier command was refused and this one was or may have been carried out. It is not retried.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lost {
     /// Its slot.
@@ -116,23 +116,23 @@ impl Lost {
     }
 }
 
-/// Writes into the batch what the target is to keep about a command that is given up: one that was refused for itself, or
-/// whose place in the order of its slot was lost.
+/// Writes commands that store a note about a command that is given up: one that was refused permanently, or whose place in
+/// the order of its slot was lost.
 ///
-/// What it writes must be idempotent, and for the command's slot. It is sent before anything that waits in the slot, so no
-/// transaction of the slot stores a position behind the command before the target knows that the command was given up.
+/// What it writes must be idempotent and must belong to the command's slot. It is sent before anything that waits in the
+/// slot. So no transaction of the slot stores a position after the command before the target has the note.
 #[derive(Clone)]
 pub struct Memo(Arc<Write>);
 
 type Write = dyn Fn(EncodedCommand<'_>, &mut CommandBatch) + Send + Sync;
 
 impl Memo {
-    /// A memo that `write` writes.
+    /// A memo that uses `write`.
     pub fn new(write: impl Fn(EncodedCommand<'_>, &mut CommandBatch) + Send + Sync + 'static) -> Self {
         Self(Arc::new(write))
     }
 
-    /// What is to be written about all of these.
+    /// The notes about all of these commands.
     pub(super) fn of<'a>(&self, given_up: impl IntoIterator<Item = EncodedCommand<'a>>) -> CommandBatch {
         let mut batch = CommandBatch::default();
         given_up.into_iter().for_each(|command| (self.0)(command, &mut batch));

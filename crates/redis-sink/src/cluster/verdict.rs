@@ -1,29 +1,30 @@
-//! What becomes of a command that a node of a cluster refused.
+//! What to do with a command that a node of a cluster refused.
 
 use redis_resp::{ErrorCode, ServerError};
 use redis_slots::{Redirect, Retry, Slot};
 
-/// Introduces the reason in the reply to an EXEC that is refused for itself (server `multi.c`, `execCommandAbort`).
+/// Comes before the reason in the reply to an EXEC that the server itself refuses (server `multi.c`, `execCommandAbort`).
 const BECAUSE: &str = "because of: ";
 
-/// How often in a row something is sent elsewhere at once; from then on a pause comes first, for nodes may disagree for a while.
+/// How many redirects in a row are followed immediately. After that, a pause comes first, because nodes may disagree for a
+/// while.
 pub(super) const FREE_REDIRECTS: u32 = 4;
 
 /// What a refusal calls for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Verdict {
-    /// The slot is another node's from now on.
+    /// The slot now belongs to another node.
     Moved(Redirect),
-    /// Another node takes the command, this once.
+    /// Another node accepts the command this one time.
     Ask(Redirect),
-    /// Again after a pause.
+    /// Retry after a pause.
     Later {
-        /// Whether the topology is to be read anew.
+        /// Whether to read the topology again.
         is_stale: bool,
     },
     /// The command itself is refused.
     Refused,
-    /// The user of the connection is refused, and so will be what follows.
+    /// The user of the connection is refused, so all later commands would be refused too.
     Fatal,
 }
 
@@ -47,7 +48,7 @@ impl Verdict {
 
     fn of_code(code: &ErrorCode) -> Self {
         match code {
-            // The node's state, which passes.
+            // These depend on the state of the node and are temporary.
             ErrorCode::OutOfMemory | ErrorCode::MisConf | ErrorCode::NoReplicas => {
                 Self::Later { is_stale: false }
             }
@@ -67,7 +68,7 @@ pub(super) fn reason(abort: &ServerError) -> Option<ServerError> {
 mod tests {
     use super::*;
 
-    /// The table of docs/cluster.md, and what it calls anything else.
+    /// The table in docs/cluster.md, including its row "anything else".
     #[test]
     fn every_row() {
         let verdict = |line: &str| Verdict::of(&ServerError::parse(line.as_bytes()));
@@ -87,7 +88,7 @@ mod tests {
         }
     }
 
-    /// As a Redis 7.0 writes it when EXEC comes while it loads.
+    /// The text that Redis 7.0 sends when EXEC arrives while it loads.
     #[test]
     fn reasons_of_an_abort() {
         let abort =

@@ -1,4 +1,4 @@
-//! What is in flight to a cluster, and what waits. Pure: it takes replies and times, and gives bytes and tags back.
+//! What is in flight to a cluster, and what waits. Pure: it takes replies and times, and returns bytes and tags.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::BuildHasherDefault;
@@ -18,44 +18,44 @@ use crate::cluster::verdict::Verdict;
 use crate::refusal::Refusal;
 use crate::window::{WindowError, WindowLimits};
 
-/// How long a refusal that passes is waited for.
+/// How long to wait before a temporarily refused command is resent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pauses {
-    /// The first time; twice as long every time that it is refused again.
+    /// The first pause. It doubles each time that the command is refused again.
     pub shortest: Duration,
-    /// At most.
+    /// The maximum.
     pub longest: Duration,
 }
 
 impl Default for Pauses {
-    /// From 5 ms, which is what a key takes to move, to a second.
+    /// From 5 ms, about the time that a key takes to move, to 1 s.
     fn default() -> Self {
         Self { shortest: Duration::from_millis(5), longest: Duration::from_secs(1) }
     }
 }
 
 impl Pauses {
-    /// The pause behind this many failures in a row.
+    /// The pause after this many failures in a row.
     pub(super) fn behind(&self, failures: u32) -> Duration {
         let doubled = 1u32.checked_shl(failures.saturating_sub(1).min(20)).unwrap_or(1);
         self.shortest.saturating_mul(doubled).min(self.longest)
     }
 }
 
-/// How often in a row a slot is refused before that is more than a key on its way: some five seconds.
+/// How many refusals in a row mean that a slot is stuck, rather than that a key is just moving: about five seconds.
 const STUCK: u32 = 12;
 
-/// Batches of units in flight to the nodes of a cluster. `T` is what the caller gets back when a batch has settled.
+/// Batches of units in flight to the nodes of a cluster. `T` is the tag that the caller gets back when a batch has settled.
 ///
-/// Units of a slot are carried out in the order of their batches. Whoever drives it opens connections to the nodes that
-/// are [`wanted`](Self::wanted), writes what is [`outgoing`](Self::outgoing), and gives in every reply.
+/// Units of a slot are carried out in the order of their batches. The caller opens connections to the
+/// [`wanted`](Self::wanted) nodes, writes the [`outgoing`](Self::outgoing) bytes, and passes in every reply.
 #[derive(Debug)]
 pub struct ClusterWindow<T> {
     pauses: Pauses,
     map: ClusterMap,
     ledger: Ledger<T>,
     slots: HashMap<Slot, Box<SlotQueue>, BuildHasherDefault<SlotHasher>>,
-    /// Empty ones, whose allocations are used again; no more than there were slots at a time.
+    /// Empty queues whose allocations are reused. There are never more of them than there were slots at the same time.
     #[expect(clippy::vec_box, reason = "they move between the map and here without being copied")]
     spare: Vec<Box<SlotQueue>>,
     lanes: BTreeMap<NodeId, NodeLane>,
@@ -94,13 +94,13 @@ impl<T> ClusterWindow<T> {
         }
     }
 
-    /// The same, but with a memo about each command that is given up.
+    /// The same window, with a memo about each command that is given up.
     #[must_use]
     pub fn with_memo(self, memo: Option<Memo>) -> Self {
         Self { memo, ..self }
     }
 
-    /// Takes a batch. One without commands settles when everything before it has.
+    /// Takes a batch. A batch without commands settles when everything before it has settled.
     pub fn push(&mut self, units: impl IntoIterator<Item = Unit>, tag: T) {
         let number = self.ledger.begin(tag);
         for unit in units.into_iter().filter(|unit| !unit.commands.is_empty()) {
@@ -113,24 +113,24 @@ impl<T> ClusterWindow<T> {
         }
     }
 
-    /// What is to be written to `node`; what was written is to be taken from its front.
+    /// The bytes to be written to `node`. The caller removes written bytes from the front.
     pub fn outgoing(&mut self, node: NodeId) -> &mut BytesMut {
         &mut self.lanes.entry(node).or_default().outgoing
     }
 
-    /// Whether something was sent to `node` that has no reply.
+    /// Whether something that was sent to `node` has no reply yet.
     pub fn is_reply_due(&self, node: NodeId) -> bool {
         self.lanes.get(&node).is_some_and(NodeLane::is_reply_due)
     }
 
-    /// Takes the next reply of `node`; it belongs to the oldest command there without one (P4).
+    /// Takes the next reply of `node`, which belongs to the oldest command there without one (P4).
     ///
     /// # Errors
-    /// [`WindowError`]: a refusal that no other node and no later time mends. Its batch never settles.
+    /// [`WindowError`]: a refusal that neither another node nor a retry can resolve. Its batch never settles.
     pub fn on_outcome(&mut self, node: NodeId, outcome: Outcome, now: Instant) -> Result<(), WindowError> {
         let expected = self.lanes.get_mut(&node).and_then(NodeLane::reply).ok_or(WindowError::Unasked)?;
         match (expected, outcome) {
-            // What comes behind it is refused too, or answered MOVED.
+            // The command after ASKING is refused too, or its reply is MOVED.
             (Expected::Asking, Outcome::Refused(error))
                 if matches!(Verdict::of(&error), Verdict::Later { .. }) =>
             {
@@ -169,8 +169,8 @@ impl<T> ClusterWindow<T> {
         Ok(())
     }
 
-    /// The piece of `slot` that is being answered was refused at `place`, in a way that passes; whether that was the last
-    /// reply to it.
+    /// Handles a temporary refusal at `place` of the piece of `slot` that is being answered. Returns whether that was the
+    /// last reply to the piece.
     fn on_passing(
         &mut self,
         (node, slot): (NodeId, Slot),
@@ -191,7 +191,7 @@ impl<T> ClusterWindow<T> {
         Ok(queue.is_piece_answered())
     }
 
-    /// Where what `node` refused goes; `None` if it has to wait.
+    /// Where a command that `node` refused is resent; `None` if it has to wait.
     fn way(&mut self, (node, slot): (NodeId, Slot), verdict: Verdict) -> Option<Way> {
         match verdict {
             Verdict::Moved(to) => {
@@ -216,7 +216,7 @@ impl<T> ClusterWindow<T> {
         self.map.number(&address?)
     }
 
-    /// Goes on with a slot as far as its replies allow.
+    /// Settles what the replies of a slot allow, and continues with the rest.
     fn settle(&mut self, slot: Slot, now: Instant) {
         let Some(queue) = self.slots.get_mut(&slot) else { return };
         while let Some(piece) = queue.settled() {
@@ -247,7 +247,7 @@ impl<T> ClusterWindow<T> {
         }
     }
 
-    /// Sends what may be sent of `slot`, and forgets a slot of which there is nothing.
+    /// Sends what may be sent of `slot`, or removes the slot's queue if it is empty.
     fn go_on(&mut self, slot: Slot) {
         match self.slots.get(&slot) {
             Some(queue) if queue.is_empty() => {
@@ -276,7 +276,7 @@ impl<T> ClusterWindow<T> {
         }
     }
 
-    /// Ends the pauses that are over at `now`; whether there was one.
+    /// Ends the pauses that are over at `now`. Returns whether there were any.
     pub fn on_time(&mut self, now: Instant) -> bool {
         let mut ended = false;
         while let Some((end, slot)) = self.paused.first().copied().filter(|(end, _)| *end <= now) {
@@ -290,38 +290,38 @@ impl<T> ClusterWindow<T> {
         ended
     }
 
-    /// When [`Self::on_time`] has something to do.
+    /// When [`Self::on_time`] is next due.
     pub fn next_time(&self) -> Option<Instant> {
         self.paused.first().map(|(end, _)| *end)
     }
 
-    /// A connection to `node` is open on which every request was answered.
+    /// A connection to `node` is open, and every request on it has its reply.
     pub fn on_open(&mut self, node: NodeId) {
         self.lanes.entry(node).or_default().is_open = true;
         self.wanted.remove(&node);
         self.send_all();
     }
 
-    /// The connection to `node` broke: what was sent there may have been carried out or not, until
-    /// [`Self::on_positions`] tells.
+    /// The connection to `node` broke. Until [`Self::on_positions`], it is not known whether what was sent there was
+    /// carried out.
     pub fn on_broken(&mut self, node: NodeId) {
         self.lanes.insert(node, NodeLane::default());
         self.slots.values_mut().for_each(|queue| queue.on_broken(node));
     }
 
-    /// Whether something was sent to `node` of which it is not known whether it was carried out.
+    /// Whether something was sent to `node` and it is not known whether it was carried out.
     pub fn is_in_doubt(&self, node: NodeId) -> bool {
         self.slots.values().any(|queue| queue.is_in_doubt_at(node))
     }
 
-    /// The slots whose position tells what `node` has carried out.
+    /// The slots whose positions tell what `node` has carried out.
     pub fn in_doubt(&self, node: NodeId) -> Vec<Slot> {
         let is_wanted = |queue: &SlotQueue| queue.is_in_doubt_at(node) && queue.is_position_wanted();
         self.slots.iter().filter(|(_, queue)| is_wanted(queue)).map(|(slot, _)| *slot).collect()
     }
 
-    /// The broken connection to `node` can carry out nothing any more, and these are the positions that slots hold since
-    /// then, 0 where none is given: transactions at or below were carried out, and the rest is sent again in order.
+    /// Nothing more from the broken connection to `node` can be carried out, and slots hold these `positions` (0 if none is
+    /// given). Transactions at or below them have been carried out; the rest is resent in order.
     pub fn on_positions(&mut self, node: NodeId, positions: &BTreeMap<Slot, u64>, now: Instant) {
         let in_doubt = self.slots.iter().filter(|(_, queue)| queue.is_in_doubt_at(node));
         for slot in in_doubt.map(|(slot, _)| *slot).collect::<Vec<_>>() {
@@ -333,7 +333,7 @@ impl<T> ClusterWindow<T> {
         }
     }
 
-    /// Goes over to what `topology` tells, which was asked for at the host `asked`.
+    /// Switches to `topology`, which was read from the host `asked`.
     pub fn on_topology(&mut self, topology: &Topology, asked: &str) {
         self.replaced.extend(self.map.update(topology, asked));
         self.is_stale = false;
@@ -350,33 +350,33 @@ impl<T> ClusterWindow<T> {
         }
     }
 
-    /// Something hints at a topology that is not the one known here.
+    /// Something suggests that the topology has changed.
     pub fn on_stale(&mut self) {
         self.is_stale = true;
     }
 
-    /// Whether the topology should be read anew.
+    /// Whether the topology should be read again.
     pub fn is_stale(&self) -> bool {
         self.is_stale
     }
 
-    /// The nodes for which something waits, and to which no connection is open.
+    /// The nodes for which something is waiting, and which have no open connection.
     pub fn wanted(&self) -> impl Iterator<Item = NodeId> {
         self.wanted.iter().copied()
     }
 
-    /// Nodes, and who owns which slot.
+    /// The nodes, and the owner of each slot.
     pub fn map(&self) -> &ClusterMap {
         &self.map
     }
 
-    /// The tag of the oldest batch, if all of it was carried out, but for what [`Self::take_refusals`] and
-    /// [`Self::take_lost`] give: they are to be asked first. The order is that of [`Self::push`].
+    /// The tag of the oldest batch, if all of it has been carried out except what [`Self::take_refusals`] and
+    /// [`Self::take_lost`] return. Call those first. Tags come in the order of [`Self::push`].
     pub fn settled(&mut self) -> Option<T> {
         self.ledger.settled()
     }
 
-    /// Commands that were refused for themselves, since the last call. They are not retried; the other commands of their
+    /// The commands that were refused permanently since the last call. They are not retried. The other commands of their
     /// transactions were carried out.
     pub fn take_refusals(&mut self) -> Vec<Refusal> {
         let [behind, told] = &mut self.behind_refusals;
@@ -384,32 +384,32 @@ impl<T> ClusterWindow<T> {
         std::mem::take(&mut self.refusals)
     }
 
-    /// Commands whose place in the order of their slot was lost, since the last call. They are not retried: what their keys
-    /// should hold has to be found out in another way.
+    /// The commands whose place in the order of their slot was lost since the last call. They are not retried, so the
+    /// caller must restore the values of their keys in another way.
     pub fn take_lost(&mut self) -> Vec<Lost> {
         std::mem::take(&mut self.lost)
     }
 
-    /// Why something waits that a node refused for now, since the last call; `TRYAGAIN`, which every slot on its way gives,
-    /// only if that goes on.
+    /// The last temporary refusal since the last call. `TRYAGAIN` is returned only if a slot is stuck, because every moving
+    /// slot causes some.
     pub fn take_passing(&mut self) -> Option<ServerError> {
         let goes_on = || self.slots.values().any(|queue| queue.failures() >= STUCK);
         self.passing.take_if(|error| error.code != ErrorCode::TryAgain || goes_on())
     }
 
-    /// The nodes that were primaries and are none any more, since the last call. If one failed, its replacement may lack
-    /// what was settled, as the positions of its slots tell.
+    /// The nodes that have ceased to be primaries since the last call. If one failed, its replacement may lack settled
+    /// writes, as the positions of its slots show.
     pub fn take_replaced(&mut self) -> BTreeSet<NodeId> {
         std::mem::take(&mut self.replaced)
     }
 
-    /// The tags of the batches that are not settled, the oldest first.
+    /// The tags of the batches that are not settled, oldest first.
     pub fn tags(&self) -> impl Iterator<Item = &T> {
         self.ledger.tags()
     }
 
-    /// The commands that are not settled; those of a slot the oldest first. What was answered behind the refusals that were
-    /// taken last counts among them, for it may have used what was refused.
+    /// The commands that are not settled. The commands of each slot come oldest first. Commands that were answered behind the
+    /// refusals that were taken last are among them, because they may have used what was refused.
     pub fn in_flight(&self) -> impl Iterator<Item = EncodedCommand<'_>> {
         let [behind, told] = &self.behind_refusals;
         let answered = told.iter().chain(behind).flat_map(|commands| commands.iter());
@@ -421,12 +421,12 @@ impl<T> ClusterWindow<T> {
         self.ledger.has_room()
     }
 
-    /// Whether half of what may be in flight and waiting is.
+    /// Whether at least half of the limit is in flight or waiting.
     pub fn is_half_full(&self) -> bool {
         self.ledger.is_half_full()
     }
 
-    /// Whether there is no batch that is not settled.
+    /// Whether all batches are settled.
     pub fn is_empty(&self) -> bool {
         self.ledger.is_empty()
     }

@@ -1,4 +1,4 @@
-//! Streams (protocol section 7.6.6, type 21).
+//! Encodes streams (protocol section 7.6.6, type 21).
 
 use super::Encoded;
 use crate::script::model::streams::parse_id;
@@ -7,11 +7,12 @@ use crate::script::rdb::Rdb;
 use crate::value::{Consumer, Group, StreamInfo, StreamValue};
 
 pub(super) const STREAM_LISTPACKS_3: u8 = 21;
-/// The type that Redis 7.0 writes: the same without active times. Dragonfly reads it and never writes it.
+/// The type that Redis 7.0 writes. It has no active times, but is otherwise the same. Dragonfly reads it but never writes
+/// it.
 #[cfg(test)]
 pub(super) const STREAM_LISTPACKS_2: u8 = 19;
 
-/// How many entries share a node.
+/// The maximum number of entries in a node.
 const NODE_ENTRIES: usize = 3;
 
 const SAME_FIELDS: i64 = 2;
@@ -19,7 +20,7 @@ const DELETED: i64 = 1;
 
 type Id = (u64, u64);
 
-/// An entry of a node: its id, fields and values, and whether it is a tombstone.
+/// An entry of a node: its id, fields and values, and whether it is deleted (a tombstone).
 struct Slot<'a> {
     id: Id,
     fields: Vec<&'a [u8]>,
@@ -27,7 +28,7 @@ struct Slot<'a> {
     deleted: bool,
 }
 
-/// None if an id is none. `active`: whether consumers have an active time, as in type 21.
+/// Encodes a stream. `None` if an id is not valid. `active`: whether consumers have an active time, as in type 21.
 pub(super) fn encode(rdb: &Rdb, stream: &StreamValue, active: bool) -> Option<Encoded> {
     let slots = slots(stream)?;
     let mut elements: Vec<Vec<u8>> = slots.chunks(NODE_ENTRIES).map(|node| encode_node(rdb, node)).collect();
@@ -40,7 +41,7 @@ pub(super) fn encode(rdb: &Rdb, stream: &StreamValue, active: bool) -> Option<En
     Some(Encoded { head, elements })
 }
 
-/// The live entries, and a tombstone where the highest deleted id lies between them.
+/// The live entries, and a tombstone for the highest deleted id if it lies between them.
 fn slots(stream: &StreamValue) -> Option<Vec<Slot<'_>>> {
     let mut slots = Vec::new();
     for (id, flat) in &stream.entries {
@@ -56,7 +57,7 @@ fn slots(stream: &StreamValue) -> Option<Vec<Slot<'_>>> {
     Some(slots)
 }
 
-/// A node: its key is the id of its first entry, whose fields are the ones that others may share.
+/// Encodes a node. Its key is the id of its first entry. Other entries may share the fields of the first one.
 fn encode_node(rdb: &Rdb, node: &[Slot<'_>]) -> Vec<u8> {
     let Some(first) = node.first() else { return Vec::new() };
     let live = node.iter().filter(|slot| !slot.deleted).count();
@@ -148,7 +149,7 @@ fn raw_id((ms, seq): Id) -> Vec<u8> {
     [ms.to_be_bytes(), seq.to_be_bytes()].concat()
 }
 
-/// Listpack integers are signed; ids and counts keep their bits.
+/// Listpack integers are signed, so ids and counts are reinterpreted bit by bit.
 fn int(value: u64) -> i64 {
     value.cast_signed()
 }

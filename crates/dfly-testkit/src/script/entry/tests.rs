@@ -1,4 +1,4 @@
-//! Every encoding of a value, read by a real Redis.
+//! A real Redis reads every encoding of a value.
 
 use super::*;
 use crate::compare::keyspace;
@@ -14,7 +14,7 @@ fn long(seed: u64, len: usize) -> Bytes {
     (0..len as u64).map(|i| xxh64(&i.to_le_bytes(), seed).to_le_bytes()[0] % 16).collect()
 }
 
-/// Values at the borders of every encoding.
+/// Values at the limits of every encoding.
 fn values() -> Vec<(Bytes, Value)> {
     let integers = [
         0,
@@ -73,7 +73,7 @@ fn styles() -> Vec<SnapshotStyle> {
         .collect()
 }
 
-/// Restores payloads into an empty Redis and gives back what it holds.
+/// Restores payloads into an empty Redis and returns what it holds.
 fn restored(payloads: &[(Bytes, Vec<u8>)]) -> BTreeMap<(u32, Bytes), CanonicalValue> {
     let server = RedisServer::start(RedisOptions::default()).unwrap();
     let mut client = server.client().unwrap();
@@ -99,7 +99,7 @@ fn a_redis_reads_every_encoding() {
     }
 }
 
-/// Entries with shared and other fields over several nodes, a tombstone, groups, pending entries.
+/// A stream with several nodes, entries with shared and different fields, a tombstone, groups and pending entries.
 pub(crate) fn stream() -> StreamValue {
     let id = |i: u64| format!("{}-{}", 1000 + i, i % 3);
     let entry = |i: u64| {
@@ -142,7 +142,7 @@ pub(crate) fn stream() -> StreamValue {
     StreamValue { entries, info }
 }
 
-/// Redis 7.0 does not know type 21, so the same bytes without active times are asked of it.
+/// Redis 7.0 does not know type 21, so it reads the same bytes without active times (type 19).
 #[test]
 fn a_redis_reads_streams() {
     for style in styles() {

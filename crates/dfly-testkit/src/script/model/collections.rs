@@ -77,7 +77,7 @@ impl Model {
         }
     }
 
-    /// SADD is logged even if every member was there.
+    /// SADD is logged even if every member already exists.
     fn sets(&mut self, at: super::At, name: &[u8], args: &[Bytes]) -> Result<Applied, OpError> {
         match (name, args) {
             (b"SADD", [_, ..]) => self.edit(at, Some(Value::Set(BTreeSet::new())), |entry| {

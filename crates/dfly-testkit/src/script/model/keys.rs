@@ -34,7 +34,7 @@ impl Model {
         }
     }
 
-    /// Only keys that were there are logged.
+    /// Only keys that existed are logged.
     fn del(&mut self, db: u32, keys: &[Bytes]) -> Applied {
         let there: Vec<Vec<Bytes>> = keys
             .iter()

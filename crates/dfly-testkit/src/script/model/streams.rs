@@ -1,4 +1,4 @@
-//! Streams: entries with explicit ids.
+//! Streams whose entries have explicit ids.
 
 use bytes::Bytes;
 
@@ -74,7 +74,7 @@ fn id_of(text: &[u8]) -> Result<(u64, u64), OpError> {
     std::str::from_utf8(text).ok().and_then(parse_id).ok_or(OpError::StreamId)
 }
 
-/// `milliseconds-sequence`.
+/// Parses an id of the form `milliseconds-sequence`.
 pub(crate) fn parse_id(text: &str) -> Option<(u64, u64)> {
     let (ms, seq) = text.split_once('-')?;
     Some((ms.parse().ok()?, seq.parse().ok()?))

@@ -1,4 +1,4 @@
-//! Listpacks: strings and integers in one run of bytes, each followed by its own length for walking backwards.
+//! Listpacks: strings and integers in one run of bytes, each followed by its own length for backward traversal.
 
 use super::canonical_int;
 
@@ -10,7 +10,7 @@ pub(in crate::script) struct Listpack {
 }
 
 impl Listpack {
-    /// Appends a string, as an integer if it is the decimal form of one.
+    /// Appends a string. It is stored as an integer if it is the canonical decimal form of one.
     pub(in crate::script) fn push(&mut self, text: &[u8]) {
         match canonical_int(text) {
             Some(value) => self.push_int(value),
@@ -50,7 +50,7 @@ impl Listpack {
         self.count += 1;
     }
 
-    /// The whole listpack. From 65,535 elements on their number is "unknown".
+    /// The whole listpack. With 65,535 elements or more, its header does not state their number.
     pub(in crate::script) fn encode(self) -> Vec<u8> {
         let total = u32::try_from(self.body.len() + 7).unwrap_or(u32::MAX);
         let count = u16::try_from(self.count).unwrap_or(u16::MAX);
@@ -58,7 +58,8 @@ impl Listpack {
     }
 }
 
-/// Seven bits a byte, the highest first; every byte but the first is marked, so that it reads backwards.
+/// Encodes a length with seven bits in each byte, highest first. Every byte but the first has its top bit set, so that the
+/// length can be read backwards.
 fn back_length(size: u64) -> Vec<u8> {
     let bytes = match size {
         0..=127 => 1,
@@ -98,7 +99,7 @@ mod tests {
         assert_eq!(element(&[b'x'; 4096])[..5], [0xf0, 0, 0x10, 0, 0]);
     }
 
-    /// Listpack's own `lpEncodeBacklen`.
+    /// The values of `lpEncodeBacklen` in Redis (`listpack.c`).
     #[test]
     fn back_lengths() {
         assert_eq!(back_length(127), [127]);

@@ -1,4 +1,4 @@
-//! LZF as liblzf reads it (protocol section 7.4).
+//! LZF in the format that liblzf reads (protocol section 7.4).
 
 use std::collections::HashMap;
 
@@ -6,7 +6,7 @@ const MAX_LITERALS: usize = 32;
 const MAX_MATCH: usize = 264;
 const MAX_OFFSET: usize = 8192;
 
-/// Compresses `data`: every three bytes that were seen before become a back reference.
+/// Compresses `data`. A sequence of at least three bytes that has occurred before becomes a back reference.
 pub(in crate::script) fn compress(data: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
     let mut seen: HashMap<&[u8], usize> = HashMap::new();
@@ -27,7 +27,7 @@ pub(in crate::script) fn compress(data: &[u8]) -> Vec<u8> {
     out
 }
 
-/// Literal runs only: valid, and longer than the data.
+/// Encodes `data` with literal runs only. The result is valid, and longer than the data.
 pub(in crate::script) fn literal(data: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
     push_literals(&mut out, data);
@@ -61,7 +61,7 @@ fn push_match(out: &mut Vec<u8>, distance: usize, length: usize) {
 mod tests {
     use super::*;
 
-    /// The decompression of protocol section 7.4, written down as it stands there.
+    /// The decompression algorithm of protocol section 7.4, transcribed literally.
     fn decompress(mut src: &[u8]) -> Vec<u8> {
         let mut out: Vec<u8> = Vec::new();
         while let Some((control, rest)) = src.split_first() {

@@ -1,4 +1,5 @@
-//! In which order a shard's keys come: split ones between others, several of them unfinished at a time.
+//! The order of a shard's keys. The chunks of split keys are mixed with other keys, and several keys may be unfinished at
+//! the same time.
 
 use std::collections::VecDeque;
 
@@ -6,14 +7,14 @@ use super::{Baseline, Item, items_of};
 use crate::script::model::At;
 use crate::script::style::SnapshotStyle;
 
-/// Keys that have not been written, or not to their end.
+/// Keys that have not been written completely.
 #[derive(Debug)]
 pub(super) struct Feed {
     waiting: VecDeque<(At, VecDeque<Item>)>,
     open: VecDeque<(At, VecDeque<Item>)>,
-    /// How many keys may be open.
+    /// The maximum number of open keys.
     most: usize,
-    /// Whether the next item is to begin a key, rather than to go on with one.
+    /// Whether the next item should begin a key rather than continue one.
     begin: bool,
 }
 
@@ -28,7 +29,7 @@ impl Feed {
         Self { waiting, open: VecDeque::new(), most: style.open.max(1), begin: true }
     }
 
-    /// How many items there are.
+    /// How many items are left.
     pub(super) fn len(&self) -> usize {
         self.waiting.iter().chain(&self.open).map(|(_, items)| items.len()).sum()
     }
@@ -46,7 +47,7 @@ impl Feed {
         item
     }
 
-    /// Everything that is left of a key.
+    /// All remaining items of a key.
     pub(super) fn complete(&mut self, key: &At) -> Vec<Item> {
         let mut left = Vec::new();
         for queue in [&mut self.open, &mut self.waiting] {

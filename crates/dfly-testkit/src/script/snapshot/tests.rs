@@ -1,4 +1,4 @@
-//! Snapshot streams against protocol Annex A, against a real Redis, and against each other.
+//! Compares snapshot streams with protocol Annex A, with a real Redis, and with each other.
 
 use std::collections::BTreeMap;
 
@@ -86,7 +86,7 @@ fn annex_entries() -> Vec<(u32, &'static str, Entry)> {
     ]
 }
 
-/// Built by these encoders, the stream of Annex A comes out byte by byte.
+/// The encoders produce the stream of Annex A byte for byte.
 #[test]
 fn annex_a_is_rebuilt() {
     let style = SnapshotStyle::default();
@@ -142,7 +142,7 @@ fn snapshot<'a>(style: &'a SnapshotStyle, model: &Model) -> Snapshot<'a> {
     Snapshot { style, shard: 0, shards: 1, baseline: baseline(model), during: Vec::new(), tail: Vec::new() }
 }
 
-/// Without Dragonfly's own opcodes the stream is an RDB file, which a Redis loads.
+/// Without Dragonfly's own opcodes, the stream is an RDB file that Redis loads.
 #[test]
 fn a_redis_loads_the_stream() {
     for containers in [Containers::Plain, Containers::Packed, Containers::Mixed] {
@@ -163,7 +163,7 @@ fn a_redis_loads_the_stream() {
     }
 }
 
-/// What the blobs at the start of a stream hold, and what follows them.
+/// The content of the blobs at the start of a stream, and the bytes that follow them.
 fn without_blobs(mut stream: &[u8]) -> (Vec<u8>, &[u8]) {
     let mut plain = Vec::new();
     while let Some((opcode, rest)) = stream.split_first() {
@@ -209,7 +209,7 @@ fn tagged_chunks_interleave_and_join_to_the_entries() {
     let (mut plain, mut switches, mut last) = (Vec::new(), 0, None);
     for item in &items {
         let (Item::Key { bytes, .. } | Item::Other(bytes)) = item else {
-            unreachable!("no mark among items")
+            unreachable!("there is no mark among the items")
         };
         if bytes[0] != TAGGED_CHUNK {
             plain.push(bytes.clone());
@@ -222,13 +222,13 @@ fn tagged_chunks_interleave_and_join_to_the_entries() {
         assert_eq!(
             matches!(item, Item::Key { .. }),
             !joined.contains_key(&id),
-            "only a first chunk names a database"
+            "only the first chunk of a key names a database"
         );
         switches += usize::from(joined.contains_key(&id) && last != Some(id));
         last = Some(id);
         joined.entry(id).or_default().extend_from_slice(payload);
     }
-    assert!(switches > 100, "chunks of different keys take turns");
+    assert!(switches > 100, "chunks of different keys alternate");
     let mut found: Vec<Vec<u8>> = joined.into_values().chain(plain).collect();
     let mut expected: Vec<Vec<u8>> = baseline(&model())
         .iter()
@@ -239,7 +239,7 @@ fn tagged_chunks_interleave_and_join_to_the_entries() {
     assert!(found == expected);
 }
 
-/// P1: whatever the order, an entry is whole before the first record that touches its key.
+/// P1: in any order, an entry is complete before the first record that touches its key.
 #[test]
 fn p1_the_baseline_of_a_key_precedes_its_records() {
     let model = model();
@@ -258,7 +258,7 @@ fn p1_the_baseline_of_a_key_precedes_its_records() {
         let last = pieces.last().unwrap();
         let is_piece = |item: &Item| match (item, last) {
             (Item::Key { bytes: a, .. } | Item::Other(a), Item::Key { bytes: b, .. } | Item::Other(b)) => {
-                // Ids differ from one run to the next; the payload behind the 9-byte chunk header does not.
+                // Ids differ between runs, but the payload after the 9-byte chunk header does not.
                 a == b || (a.len() > 9 && a.len() == b.len() && a[9..] == b[9..] && a[0] == TAGGED_CHUNK)
             }
             _ => false,
@@ -266,5 +266,5 @@ fn p1_the_baseline_of_a_key_precedes_its_records() {
         assert!(items[..record].iter().any(is_piece), "{at:?}");
     }
     let after_first = &items[first_record.unwrap()..];
-    assert!(after_first.iter().any(|item| matches!(item, Item::Key { .. })), "entries follow records, too");
+    assert!(after_first.iter().any(|item| matches!(item, Item::Key { .. })), "some entries follow records");
 }

@@ -1,4 +1,4 @@
-//! Commands on keys of any type, and those that store a result under another key.
+//! Commands on keys of any type, and commands that store a result under another key.
 
 use dfly_rdb::payload::parse_dump;
 use dfly_rdb::{Element, RawValue, ValueKind};
@@ -14,8 +14,8 @@ use crate::translator::snapshot::Baseline;
 use crate::translator::{Effect, Output, Place, Translator};
 
 impl Translator {
-    /// A command that stores its result under another key. A master with several shards journals only the keys of the
-    /// flow's own shard when source and destination are apart (protocol section 3.9).
+    /// A command that stores its result under another key. If source and destination are in different shards, the master
+    /// journals only the keys of the flow's own shard (protocol section 3.9).
     pub(super) fn store(&mut self, r: &Received<'_>, out: &mut Output<'_>) -> Result<Effect, TranslateError> {
         match r.args().len() {
             2 => self.again_or_lose(Reason::Truncated, Loss::Truncated, r),
@@ -23,9 +23,9 @@ impl Translator {
         }
     }
 
-    /// SORT and GEORADIUS. What they store is written, and read again where that can be done: a Redis orders and measures
-    /// some of it otherwise, and deletes the destination when the source is missing; the source journals them even if they
-    /// failed.
+    /// SORT and GEORADIUS. They are carried out, and the stored key is refetched if refetches are served. Redis sorts and
+    /// measures differently in some cases, and deletes the destination if the source key is missing. Dragonfly journals
+    /// these commands even if they fail.
     pub(super) fn sort_store(
         &mut self,
         r: &Received<'_>,
@@ -34,7 +34,7 @@ impl Translator {
         let words = r.words();
         let stored = r.spec.key_positions(&words).get(1).and_then(|at| words.get(*at)).is_some();
         match (r.args().len(), r.origin.txid.0) {
-            // A SORT of one word with no transaction is one that stores nothing.
+            // A SORT with one argument and without a transaction stores nothing.
             (2, 0) if r.args().name() == b"SORT" => Ok(Effect::Nothing),
             (2, _) => self.again_or_lose(Reason::Truncated, Loss::Truncated, r),
             _ if !stored => Ok(Effect::Nothing),
@@ -47,7 +47,8 @@ impl Translator {
         }
     }
 
-    /// The source deletes a key that is to expire in the past, and says so; the time 0 stands for never.
+    /// PEXPIREAT. If the time is in the past, the source deletes the key and journals that instead. Time 0 stands for
+    /// never.
     pub(super) fn pexpireat(&mut self, r: &Received<'_>, out: &mut Output<'_>) -> Effect {
         match r.arg(2) {
             b"0" => self.push(r, &[b"PERSIST", r.arg(1)], 1..2, out),
@@ -55,8 +56,8 @@ impl Translator {
         }
     }
 
-    /// PFMERGE of a master before v1.19: every flow got its own keys, so only with one flow is it whole. It is read again
-    /// where that can be done.
+    /// PFMERGE of a master before v1.19. Every flow gets only its own keys, so the record is complete only with one flow.
+    /// Its keys are refetched if refetches are served.
     pub(super) fn store_all(
         &mut self,
         r: &Received<'_>,
@@ -68,12 +69,12 @@ impl Translator {
         Ok(self.verbatim(r, out))
     }
 
-    /// Also of a key that was left out: what was at the new name is gone in any case.
+    /// RENAME and RENAMENX by a script, because the key may have been left out.
     pub(super) fn rename(&mut self, script: &Script, r: &Received<'_>, out: &mut Output<'_>) -> Effect {
         self.script(script, r, out)
     }
 
-    /// `MOVE key db`, behind the selection: the database is the target's.
+    /// `MOVE key db`, after the selection has been applied. So `db` is a database of the target.
     pub(super) fn move_key(
         &mut self,
         r: &Received<'_>,
@@ -98,7 +99,7 @@ impl Translator {
         Ok(Effect::Written)
     }
 
-    /// `DELEX key [IFEQ|IFNE value|IFDEQ|IFDNE digest]`; journaled even if nothing was deleted.
+    /// `DELEX key [IFEQ|IFNE value|IFDEQ|IFDNE digest]`. It is journaled even if nothing was deleted.
     pub(super) fn delex(&mut self, r: &Received<'_>, out: &mut Output<'_>) -> Result<Effect, TranslateError> {
         let condition = r.arg(2).to_ascii_uppercase();
         let equal: &[u8] = match (r.args().len(), condition.as_slice()) {
@@ -111,8 +112,9 @@ impl Translator {
         Ok(self.push(r, &[b"EVAL", script, b"1", r.arg(1), equal, r.arg(3)], 3..4, out))
     }
 
-    /// `RESTORE key ttl payload [REPLACE] [ABSTTL] [STICK] [IDLETIME s] [FREQ n]`. The payload may come from any
-    /// producer, so it is read and written anew for the target. It succeeded on the source, so it replaces here.
+    /// `RESTORE key ttl payload [REPLACE] [ABSTTL] [STICK] [IDLETIME s] [FREQ n]`. The payload may come from any server, so
+    /// it is decoded and encoded again for the target. The command succeeded on the source, so it replaces any value on the
+    /// target.
     pub(super) fn restore_record(
         &mut self,
         r: &Received<'_>,
@@ -145,8 +147,8 @@ impl Translator {
     }
 }
 
-/// The text of a document that is a number, a string, a truth value or null: the source itself makes a string of it when it
-/// restores it, which is how it moves a key to another shard.
+/// The text of a document that is a number, a string, a boolean or null. The source itself turns such a document into a
+/// string when it restores it, for example when it moves a key to another shard.
 fn scalar(value: &RawValue) -> Option<Vec<u8>> {
     if value.kind() != ValueKind::Json {
         return None;

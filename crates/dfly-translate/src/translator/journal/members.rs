@@ -1,5 +1,6 @@
-//! Expiries of members and fields, which a Redis holds for fields only, and only since 7.4 (Valkey 9). Where the target
-//! does not, due times are kept beside the key (`notes.rs`). Times are absolute from the record's arrival on (P16).
+//! Expiries of members and fields. Redis has expiries for fields only, and only since 7.4 (Valkey 9). If the target does
+//! not, due times are kept beside the key (`notes.rs`). Relative times count from the record's arrival and are written as
+//! absolute times (P16).
 
 use dfly_wire::{DbIndex, UnixMillis};
 use redis_resp::CommandBatch;
@@ -16,16 +17,16 @@ use crate::translator::{Effect, Output, Translator};
 
 /// A new expiry for members.
 struct Expiry<'a> {
-    /// `None`: they do not expire any longer.
+    /// `None` if they no longer expire.
     due: Option<UnixMillis>,
     /// NX, XX, GT, LT or nothing.
     condition: &'a [u8],
     members: Vec<&'a [u8]>,
 }
 
-/// `HSETEX` in either syntax.
+/// `HSETEX` in either of its two syntaxes.
 struct HSetEx<'a> {
-    /// NX for each field; FNX, FXX for all of them; or nothing.
+    /// NX for each field; FNX or FXX for all of them; or nothing.
     condition: Vec<u8>,
     keeps: bool,
     due: Option<UnixMillis>,
@@ -33,7 +34,7 @@ struct HSetEx<'a> {
 }
 
 impl Translator {
-    /// A record on keys of which some have something beside them.
+    /// Translates a record when some keys have notes.
     pub(super) fn with_notes(
         &mut self,
         r: &Received<'_>,
@@ -54,7 +55,7 @@ impl Translator {
         Ok(effect)
     }
 
-    /// What was due before the record arrived was gone on the source.
+    /// Removes the members of a key that were due before the record arrived. On the source, they no longer existed.
     fn sweep_key(&mut self, (db, key): (DbIndex, &[u8]), out: &mut Output<'_>) {
         if self.notes.is_expiring(db, key) {
             let beside = self.notes.beside(key);
@@ -66,7 +67,7 @@ impl Translator {
         }
     }
 
-    /// Due times go with their key.
+    /// Moves the notes of a key that is renamed.
     fn move_notes(&mut self, r: &Received<'_>, (from, to): (&[u8], &[u8]), out: &mut Output<'_>) {
         let db = r.db();
         if self.notes.take_in(db, from) {
@@ -83,21 +84,21 @@ impl Translator {
         let head = [&b"EVAL"[..], script::MOVE_MEMBERS.as_bytes(), b"6"];
         let words = [&head[..], &keys[..], &[&old.member, &new.member, only_new]].concat();
         self.write(CommandFacts::data(db), &words, 3..9, out.commands);
-        // Under both names: a rename that was none leaves them where they were.
+        // Both names are watched, because a rename that does nothing leaves the due times where they were.
         self.notes.watch(db, to);
     }
 
-    /// What the record changes beside its keys, behind it.
+    /// Writes what the record changes beside its keys, after its own commands.
     fn follow(&mut self, r: &Received<'_>, keys: &[&[u8]], out: &mut Output<'_>) {
         let db = r.db();
         match r.spec.members {
             Members::Kept | Members::Moved => {}
             Members::Replaced => {
                 let written = match r.spec.rule {
-                    // The sources of a stored result stay.
+                    // The source keys of a stored result do not change.
                     Rule::Store => keys.get(..1).unwrap_or_default(),
                     Rule::SortStore => keys.get(1..).unwrap_or_default(),
-                    // Conditional, or with an effect of its own.
+                    // DELEX is conditional, and RESTORE updates the notes itself.
                     Rule::DelEx | Rule::Restore => &[],
                     _ => keys,
                 };
@@ -111,7 +112,7 @@ impl Translator {
         }
     }
 
-    /// The members in every `step`-th argument from 2 on have no due time any longer.
+    /// Removes the due times of the members in every `step`-th argument from 2 on.
     fn forget_some(&mut self, r: &Received<'_>, step: usize, out: &mut Output<'_>) {
         if self.notes.is_expiring(r.db(), r.arg(1)) {
             let beside = self.notes.beside(r.arg(1));
@@ -121,7 +122,7 @@ impl Translator {
         }
     }
 
-    /// What is kept beside a key goes with it when it expires.
+    /// Gives the due times beside a key the same expiry as the key.
     fn expire_beside(&mut self, r: &Received<'_>, out: &mut Output<'_>) {
         if self.notes.is_expiring(r.db(), r.arg(1)) {
             let beside = self.notes.beside(r.arg(1));
@@ -254,7 +255,7 @@ impl Translator {
         Ok(Effect::Written)
     }
 
-    /// A script on the record's key, its due times and the registry.
+    /// Writes a script on the record's key, its due times and the registry.
     fn member_script(
         &mut self,
         (r, beside): (&Received<'_>, &Beside),
@@ -275,7 +276,7 @@ impl Translator {
     }
 }
 
-/// What a time is given in.
+/// The unit of a time.
 #[derive(Clone, Copy)]
 struct Unit {
     millis: i64,
@@ -297,7 +298,7 @@ impl Unit {
     }
 }
 
-/// The source counts the expiry of members in seconds, and rounds up.
+/// When members are due. The source stores the expiry of members in seconds, rounded up.
 fn due(time: &[u8], unit: Unit, out: &Output<'_>) -> Option<UnixMillis> {
     let time = number(time)?.saturating_mul(unit.millis);
     let seconds =

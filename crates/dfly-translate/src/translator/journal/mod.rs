@@ -1,4 +1,4 @@
-//! Journal records into commands.
+//! Translates journal records into commands.
 
 mod keys;
 mod members;
@@ -23,10 +23,10 @@ use crate::table::{CommandSpec, Rule, lookup};
 use crate::translator::{Effect, Flush, Output, Place, Translator};
 
 impl Translator {
-    /// Writes the commands that carry out one record. The time is that of its arrival.
+    /// Writes the commands that carry out one record. [`Output::now`] is the time of its arrival.
     ///
     /// # Errors
-    /// [`TranslateError`]; nothing of the record is written then.
+    /// [`TranslateError`]. Nothing of the record is written in that case.
     pub fn record(&mut self, record: &Command, out: &mut Output<'_>) -> Result<Effect, TranslateError> {
         let Some(spec) = lookup(record.args.name()) else {
             return self.lose(Loss::Unknown, &place(record, None));
@@ -40,11 +40,11 @@ impl Translator {
         self.in_slots(&Received::new(record, record, spec), out)
     }
 
-    /// The record as the target is to see it: under its own names, with the keys of the selection.
+    /// Translates a record that has the target's names and only selected keys.
     fn in_slots(&mut self, r: &Received<'_>, out: &mut Output<'_>) -> Result<Effect, TranslateError> {
         match r.spec.rule {
             Rule::Nothing | Rule::FlushAll => {}
-            // A cluster has nothing there.
+            // A cluster has no data in that database.
             Rule::FlushDb if self.target.is_cluster() && r.db() != DbIndex(0) => return Ok(Effect::Nothing),
             _ => self.check_db(&Place { db: r.db(), ..r.place() })?,
         }
@@ -56,7 +56,7 @@ impl Translator {
         self.carry_out(r, out)
     }
 
-    /// All keys of the record may be used in one command.
+    /// Translates a record whose keys may all be used in one command.
     fn carry_out(&mut self, r: &Received<'_>, out: &mut Output<'_>) -> Result<Effect, TranslateError> {
         if self.notes.is_empty() {
             return self.apply(r, out);
@@ -103,7 +103,7 @@ impl Translator {
         }
     }
 
-    /// Keys of other databases may share the target's with those that go.
+    /// FLUSHDB. It is a loss if other databases of the source share the target's database.
     fn flush_db(&mut self, r: &Received<'_>) -> Result<Effect, TranslateError> {
         if self.rules.selection.dbs.is_shared(r.db()) && !self.rules.selection.dbs.is_identity() {
             return self.lose(Loss::Form, &r.place());
@@ -125,7 +125,7 @@ impl Translator {
         Effect::Written
     }
 
-    /// Writes a command with these words, those at the positions `keys` being its keys, in the record's database.
+    /// Writes a command with these words in the record's database. The words at the positions `keys` are its keys.
     fn push(
         &mut self,
         r: &Received<'_>,
@@ -137,7 +137,7 @@ impl Translator {
         Effect::Written
     }
 
-    /// A script with the record's arguments.
+    /// Writes a script with the record's arguments.
     fn script(&mut self, script: &Script, r: &Received<'_>, out: &mut Output<'_>) -> Effect {
         self.select(r.db(), out.commands);
         let mut command = out.commands.start(r.args().len() + 2);
@@ -153,7 +153,7 @@ impl Translator {
         Effect::Written
     }
 
-    /// The keys of the record are read again; without somebody who does that, it is a loss.
+    /// Requests a refetch of the record's keys. If refetches are not served, the record is a loss.
     fn again_or_lose(
         &mut self,
         reason: Reason,
@@ -176,7 +176,7 @@ impl Translator {
     }
 }
 
-/// A record, as the source wrote it and as it is for the target.
+/// A record as the source wrote it (`origin`), and as it is for the target (`record`).
 struct Received<'a> {
     pub origin: &'a Command,
     pub record: &'a Command,
@@ -197,12 +197,12 @@ impl<'a> Received<'a> {
         self.record.db
     }
 
-    /// Argument `index`; empty when there is none.
+    /// Argument `index`; empty if there is none.
     fn arg(&self, index: usize) -> &'a [u8] {
         self.record.args.get(index).unwrap_or_default()
     }
 
-    /// Where its keys are, unless its command [`stores`](CommandSpec::stores) a result.
+    /// The positions of its keys. Not for commands that may [`store`](CommandSpec::stores) a result.
     fn key_positions(&self) -> impl Iterator<Item = usize> + use<> {
         self.spec.keys.positions_among(self.args().len(), |at| self.args().get(at))
     }
@@ -217,7 +217,7 @@ impl<'a> Received<'a> {
         self.spec.key_positions(&words).into_iter().filter_map(|at| words.get(at).copied()).collect()
     }
 
-    /// What is said of it when it cannot be carried out.
+    /// What messages say about the record if it cannot be carried out.
     fn place(&self) -> Place<'a> {
         place(self.origin, Some(self.spec))
     }

@@ -1,4 +1,4 @@
-//! Commands on values that a module of the target brings.
+//! Commands on values that need a module on the target.
 
 use super::Received;
 use crate::error::TranslateError;
@@ -9,7 +9,7 @@ use crate::target::Ability;
 use crate::translator::{Effect, Output, Translator};
 
 impl Translator {
-    /// A change of a document. Where documents are kept as strings, it is the text that has to be read again.
+    /// A change to a document. If documents are stored as strings, the key is refetched.
     pub(super) fn json(&mut self, r: &Received<'_>, out: &mut Output<'_>) -> Result<Effect, TranslateError> {
         if self.target.has(Ability::Json) {
             return Ok(self.verbatim(r, out));
@@ -20,7 +20,7 @@ impl Translator {
         self.lose(Loss::Json, &r.place())
     }
 
-    /// `JSON.SET key path text`: at the root it writes the whole document.
+    /// `JSON.SET key path text`. At the root, it writes the whole document.
     pub(super) fn json_set(
         &mut self,
         r: &Received<'_>,
@@ -34,13 +34,14 @@ impl Translator {
         if as_string {
             return Ok(self.push(r, &[b"SET", r.arg(1), r.arg(3), b"KEEPTTL"], 1..2, out));
         }
-        // What the key held before is gone on the source.
+        // On the source, the key's old value no longer exists.
         let effect = self.lose(Loss::Json, &r.place())?;
         self.push(r, &[b"DEL", r.arg(1)], 1..2, out);
         Ok(effect)
     }
 
-    /// A change of a sketch. One whose content was left out does not come to life again with a part of it.
+    /// A change to a sketch. If the sketch was left out, its changes are left out too. Otherwise the target would hold only
+    /// a part of its content.
     pub(super) fn sketch(
         &mut self,
         r: &Received<'_>,
@@ -53,14 +54,15 @@ impl Translator {
         Ok(self.verbatim(r, out))
     }
 
-    /// `CMS.MERGE dest n source..`, of which each flow gets its own keys when they are apart (protocol section 3.9).
+    /// `CMS.MERGE dest n source..`. If the keys are in different shards, each flow gets only its own keys (protocol section
+    /// 3.9).
     pub(super) fn cms_merge(
         &mut self,
         r: &Received<'_>,
         out: &mut Output<'_>,
     ) -> Result<Effect, TranslateError> {
         if self.target.has(Ability::CountMin) && r.args().len() < 4 {
-            // Its counters cannot be read again: no target hashes as the source does.
+            // A refetch cannot help: the target cannot use the counters, because it hashes differently from the source.
             return self.lose(Loss::Truncated, &r.place());
         }
         self.sketch(r, out)

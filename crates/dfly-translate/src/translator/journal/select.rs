@@ -1,4 +1,4 @@
-//! Records that are not taken as they are: databases that are mapped, keys that are left out or renamed.
+//! Applies the selection to records: databases are mapped, and keys are left out or renamed.
 
 use dfly_journal::{Args, Command};
 use dfly_wire::DbIndex;
@@ -12,7 +12,7 @@ use crate::table::{CommandSpec, Rule};
 use crate::translator::{Effect, Flush, Output, Translator};
 
 impl Translator {
-    /// The part of a record that the selection takes.
+    /// Translates the part of a record that is selected.
     pub(super) fn selected(
         &mut self,
         origin: &Command,
@@ -24,7 +24,7 @@ impl Translator {
         if !self.rules.selection.takes_command(spec) {
             return Ok(Effect::Unselected);
         }
-        // Its database is that of the client that sent it, and says nothing.
+        // The record's database is that of the client that sent the command, so it does not matter.
         if spec.rule == Rule::FlushAll {
             return Ok(Effect::Flush(Flush::All));
         }
@@ -50,8 +50,8 @@ impl Translator {
         self.in_slots(&Received::new(origin, &record, spec), out)
     }
 
-    /// The words with the names that keys and databases have on the target; `None` if MOVE leads out of the selection, or
-    /// nowhere.
+    /// The words with the names that keys and databases have on the target. `None` if MOVE moves a key out of the
+    /// selection, or to the same database of the target.
     fn under_target_names(&self, r: &Received<'_>, words: Vec<&[u8]>) -> Option<Vec<Vec<u8>>> {
         let selection = &self.rules.selection;
         let mut words: Vec<Vec<u8>> = words.into_iter().map(<[u8]>::to_vec).collect();
@@ -76,7 +76,7 @@ impl Translator {
         Some(words)
     }
 
-    /// A record of a database that is left out. MOVE may lead out of it.
+    /// A record in a database that is left out. MOVE may move a key from there into the selection.
     fn leads_in(&mut self, r: &Received<'_>) -> Result<Effect, TranslateError> {
         let to =
             db_in(r).filter(|to| r.spec.rule == Rule::Move && self.rules.selection.dbs.get(*to).is_some());
@@ -88,7 +88,7 @@ impl Translator {
         Ok(Effect::Refetch)
     }
 
-    /// MOVE into a database that is left out, or into one that is the same on the target.
+    /// MOVE to a database that is left out, or that is the same database on the target.
     fn leads_out(
         &mut self,
         r: &Received<'_>,
@@ -110,14 +110,14 @@ fn db_in(r: &Received<'_>) -> Option<DbIndex> {
     number(r.arg(2)).and_then(|db| u32::try_from(db).ok()).map(DbIndex)
 }
 
-/// Whether each key, with what belongs to it, can be carried out by itself.
+/// Whether the command can be split into one command for each key with its arguments.
 pub(super) fn splits_by_key(spec: &CommandSpec) -> bool {
     matches!(spec.rule, Rule::Verbatim | Rule::Stick | Rule::Json | Rule::Nothing)
         && spec.keys.is_many()
         && !matches!(spec.name, "LMOVE" | "RPOPLPUSH" | "SMOVE" | "MSETNX")
 }
 
-/// The command with the keys at these positions and what belongs to them.
+/// The command with only the keys at these positions, and their arguments.
 pub(super) fn only<'a>(words: &[&'a [u8]], kept: &[usize], spec: &CommandSpec) -> Vec<&'a [u8]> {
     let step = spec.keys.step();
     let first = spec.keys.first().unwrap_or(1);

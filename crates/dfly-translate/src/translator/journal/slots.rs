@@ -1,4 +1,4 @@
-//! Records with several keys, for a cluster: the keys of one command must lie in one slot (P7, P8).
+//! Records with several keys, for a cluster: the keys of one command must be in one slot (P7, P8).
 
 use std::collections::BTreeMap;
 
@@ -13,8 +13,8 @@ use crate::refetch::Reason;
 use crate::translator::{Effect, Output, Translator};
 
 impl Translator {
-    /// The record itself if its keys share a slot, one for each slot if it can be split, and otherwise its keys are read
-    /// again from the source.
+    /// Translates a record as a whole if its keys share a slot, or as one command for each slot if it can be split.
+    /// Otherwise, its keys are refetched from the source.
     pub(super) fn split_by_slot(
         &mut self,
         r: &Received<'_>,

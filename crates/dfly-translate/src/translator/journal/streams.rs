@@ -1,17 +1,17 @@
-//! Groups and consumers of streams.
+//! Commands on groups and consumers of streams.
 
 use crate::target::Ability;
 use crate::translator::journal::Received;
 use crate::translator::{Effect, Output, Translator};
 
 impl Translator {
-    /// `XCLAIM key group consumer min-idle id.. [options]` and XAUTOCLAIM. The source makes the consumer even if nothing is
-    /// claimed. Without a time the entries are delivered now; the source takes the number behind IDLE for a time.
+    /// `XCLAIM key group consumer min-idle id.. [options]` and XAUTOCLAIM. The source creates the consumer even if nothing
+    /// is claimed. Without TIME, the delivery time is now. The source treats the number after IDLE as an absolute time.
     pub(super) fn xclaim(&mut self, r: &Received<'_>, out: &mut Output<'_>) -> Effect {
         let words = r.words();
         let is = |word: &&[u8], name: &[u8]| word.eq_ignore_ascii_case(name);
         let timed = words.iter().skip(6).any(|word| is(word, b"TIME"));
-        // What XREADGROUP leaves names its consumer in a record of its own.
+        // XREADGROUP is journaled as XCLAIM with TIME. It journals the consumer in a record of its own.
         if !timed {
             self.push(r, &[b"XGROUP", b"CREATECONSUMER", r.arg(1), r.arg(2), r.arg(3)], 2..3, out);
         }
@@ -28,7 +28,7 @@ impl Translator {
         self.push(r, &claim, 1..2, out)
     }
 
-    /// XGROUP. The source takes no notice of the counter in CREATE.
+    /// XGROUP. The source ignores the counter in CREATE.
     pub(super) fn xgroup(&mut self, r: &Received<'_>, out: &mut Output<'_>) -> Effect {
         if !r.arg(1).eq_ignore_ascii_case(b"CREATE") {
             return self.stream_counters(r, out);
@@ -37,18 +37,18 @@ impl Translator {
         self.push(r, &words, 2..3, out)
     }
 
-    /// A Redis before 7.0 counts neither what a group has read nor what a stream ever had.
+    /// Redis before 7.0 counts neither the entries that a group has read, nor those that a stream ever had.
     pub(super) fn stream_counters(&mut self, r: &Received<'_>, out: &mut Output<'_>) -> Effect {
         if self.target.has(Ability::StreamCounters) {
             return self.verbatim(r, out);
         }
-        // `XGROUP SUBCOMMAND key group id` and `XSETID key id` stand before any option.
+        // `XGROUP SUBCOMMAND key group id` and `XSETID key id` come before any option.
         let (fixed, key) = if r.args().name() == b"XGROUP" { (5, 2) } else { (3, 1) };
         self.push(r, &without_counters(r, fixed), key..key + 1, out)
     }
 }
 
-/// The record's words, but for the options behind the first `fixed` that set a counter.
+/// The record's words, without those options after the first `fixed` words that set a counter.
 fn without_counters<'a>(r: &Received<'a>, fixed: usize) -> Vec<&'a [u8]> {
     let mut words = Vec::with_capacity(r.args().len());
     let mut rest = r.args().iter();

@@ -1,4 +1,4 @@
-//! SET, and sorted sets whose scores the master has cut.
+//! SET, and sorted sets whose scores the master has rounded.
 
 use crate::error::TranslateError;
 use crate::policy::Loss;
@@ -6,7 +6,7 @@ use crate::refetch::Reason;
 use crate::translator::journal::Received;
 use crate::translator::{Effect, Output, Translator};
 
-/// Size of a dense HyperLogLog.
+/// The size of a dense HyperLogLog, in bytes.
 const HYLL_LEN: usize = 12304;
 
 impl Translator {
@@ -33,7 +33,7 @@ impl Translator {
         Ok(effect)
     }
 
-    /// PFMERGE arrives as SET, though the source keeps the key's expiry.
+    /// SET without options. PFMERGE arrives in this form, although the source keeps the key's expiry.
     fn plain_set(&mut self, r: &Received<'_>, out: &mut Output<'_>) -> Effect {
         self.verbatim(r, out);
         if self.rules.refetches && r.arg(2).len() == HYLL_LEN && r.arg(2).starts_with(b"HYLL") {
@@ -45,8 +45,8 @@ impl Translator {
         Effect::Written
     }
 
-    /// A command that stores a sorted set arrives as DEL and ZADD of one transaction, with scores of six significant
-    /// digits (protocol section 3.9). It is carried out, so that the key is there, and read again.
+    /// A command that stores a sorted set arrives as DEL and ZADD of one transaction, with scores of six significant digits
+    /// (protocol section 3.9). It is carried out, so that the key exists, and the key is refetched.
     pub(super) fn zadd(&mut self, r: &Received<'_>, out: &mut Output<'_>) -> Effect {
         let txid = r.origin.txid;
         let stored =

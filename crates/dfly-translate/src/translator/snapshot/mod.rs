@@ -1,4 +1,5 @@
-//! Values of the snapshot into commands. A baseline replaces whatever the target has under its key (P3).
+//! Translates values of the snapshot into commands. A baseline, which is a key's value in the snapshot, replaces whatever
+//! the target has under its key (P3).
 
 mod pieces;
 
@@ -20,7 +21,7 @@ pub(crate) use pieces::OpenValue;
 /// A key's database and name on the target.
 type Chosen<'a> = (DbIndex, Cow<'a, [u8]>);
 
-/// A key, its place and its expiry.
+/// A key, its database and its expiry.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Baseline<'a> {
     pub db: DbIndex,
@@ -43,10 +44,10 @@ impl<'a> Baseline<'a> {
 }
 
 impl Translator {
-    /// Writes the commands that put a whole value in place of what the target has.
+    /// Writes the commands that replace what the target has under a key with a whole value.
     ///
     /// # Errors
-    /// [`TranslateError`]; nothing of the key is written then.
+    /// [`TranslateError`]. Nothing of the key is written in that case.
     pub fn entry(&mut self, entry: &Entry, out: &mut Output<'_>) -> Result<Effect, TranslateError> {
         let header = &entry.header;
         let Some((db, key)) = self.chosen(header, entry.value.kind())? else { return Ok(Effect::Unselected) };
@@ -57,7 +58,7 @@ impl Translator {
         Ok(effect)
     }
 
-    /// Where a key goes, and under which name; `None` if it is left out.
+    /// The database and name of a key on the target; `None` if it is left out.
     fn chosen<'a>(
         &self,
         header: &'a KeyHeader,
@@ -76,7 +77,7 @@ impl Translator {
         Ok(db.map(|db| (db, selection.renamed(key).map_or(Cow::Borrowed(key), Cow::Owned))))
     }
 
-    /// Stops before a key that the target had first, if the user wants that.
+    /// An error if the target already had the key, and the policy for conflicts is to stop.
     pub(crate) fn stop_at(&self, (db, key): (DbIndex, &[u8])) -> Result<(), TranslateError> {
         match self.rules.selection.stops_at(db, key) {
             true => Err(TranslateError::Conflict { key: shown(key), db }),
@@ -84,8 +85,8 @@ impl Translator {
         }
     }
 
-    /// Writes the command that loads a library of functions in place of one of the same name; false, and nothing is
-    /// written, if the target has no functions (Redis before 7.0).
+    /// Writes the command that loads a library of functions and replaces one of the same name. Writes nothing and returns
+    /// false if the target has no functions (Redis before 7.0).
     pub fn function(&mut self, source: &[u8], out: &mut Output<'_>) -> bool {
         let known = self.target.has(Ability::Functions);
         if known {
@@ -96,7 +97,7 @@ impl Translator {
         known
     }
 
-    /// Looks at a named property of the stream: an index definition is lost on a target without search.
+    /// Handles a named property of the stream. The definition of a search index is a loss.
     ///
     /// # Errors
     /// [`TranslateError::Unsupported`] under [`crate::Policy::Fail`].
@@ -110,7 +111,7 @@ impl Translator {
         }
     }
 
-    /// Counts what belongs to the key and only a Dragonfly has.
+    /// Counts the attributes of a key that only Dragonfly has.
     fn attributes(&mut self, header: &KeyHeader, baseline: &Baseline<'_>) -> Result<(), TranslateError> {
         if header.sticky {
             self.lose(Loss::Sticky, &baseline.place())?;
@@ -121,7 +122,7 @@ impl Translator {
         Ok(())
     }
 
-    /// A whole value, from the snapshot or from a RESTORE record.
+    /// Writes a whole value, from the snapshot or from a RESTORE record.
     pub(crate) fn baseline(
         &mut self,
         baseline: &Baseline<'_>,
@@ -163,7 +164,7 @@ impl Translator {
         Ok(self.text(baseline, text.as_bytes(&mut digits), out))
     }
 
-    /// A string of these bytes.
+    /// Writes a string with these bytes.
     pub(crate) fn text(&mut self, baseline: &Baseline<'_>, text: &[u8], out: &mut Output<'_>) -> Effect {
         self.select(baseline.db, out.commands);
         let mut set = out.commands.start(if baseline.expire_at.is_some() { 5 } else { 3 });
@@ -200,14 +201,14 @@ impl Translator {
         Ok(Effect::Written)
     }
 
-    /// What is lost of a value of this kind, if the target does not hold it.
+    /// What is lost of a value of this kind, if the target cannot hold it.
     pub(crate) fn unheld(&self, kind: ValueKind) -> Option<Loss> {
         let json = self.target.has(Ability::Json) || self.rules.policies.json_as_string();
         Loss::of(kind).filter(|loss| *loss != Loss::Json || !json)
     }
 
-    /// A value that is left out. Changes of a sketch are then left out too: its bits lie where the source's hash function
-    /// puts them (protocol section 7.6.8), so no module can be given what it holds.
+    /// Leaves a value out. Later changes to a sketch are then left out too. The positions of its bits depend on the
+    /// source's hash function (protocol section 7.6.8), so no module can use its content.
     fn leave_out(
         &mut self,
         loss: Loss,
@@ -215,7 +216,7 @@ impl Translator {
         out: &mut Output<'_>,
     ) -> Result<Effect, TranslateError> {
         let effect = self.lose(loss, &baseline.place())?;
-        // What the target has under that name is not what the source has.
+        // What the target has under that name is not the source's value.
         self.delete(baseline, out);
         let held = Ability::OF_MODULES.iter().any(|(a, _)| self.target.has(*a) && Loss::without(*a) == loss);
         if held {
@@ -224,7 +225,7 @@ impl Translator {
         Ok(effect)
     }
 
-    /// As a document, or as its text.
+    /// Writes a document as a document, or as its text.
     fn json_document(
         &mut self,
         baseline: &Baseline<'_>,
@@ -248,7 +249,8 @@ impl Translator {
         Ok(Effect::Written)
     }
 
-    /// By the commands that a client would send. Readers see the value grow; what was there before is gone first.
+    /// Writes a value by the commands that a client would send. The old value is deleted first, and readers see the new one
+    /// grow.
     fn commands(
         &mut self,
         baseline: &Baseline<'_>,
@@ -350,7 +352,7 @@ mod tests {
             assert_eq!(names(form, TypeId::String, text), [string], "{form:?}");
             assert_eq!(names(form, TypeId::List, list), list_form, "{form:?}");
         }
-        // No payload of Redis 7.0 holds it.
+        // Redis 7.0 has no payload that can hold it.
         let hash = b"\x01\x01f\x01v\xff\xff\xff\xff\xff\xff\xff\xff";
         assert_eq!(names(Form::Restore, TypeId::HashValkey, hash), ["DEL", "HSET"]);
     }

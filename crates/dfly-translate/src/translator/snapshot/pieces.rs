@@ -1,6 +1,6 @@
-//! Values that arrive in pieces: bounded commands, one after another (P24). The value grows under a name of its own,
-//! in the slot of its key, and takes the key's place when it is complete: readers never see a part of it, and a run
-//! that ends in between leaves no part under the key (P13).
+//! Values that arrive in pieces are written by bounded commands, one after another (P24). Such a value grows under its own
+//! name in the slot of its key, and replaces the key when it is complete. So readers never see a part of it, and a run that
+//! ends in between leaves no part under the key (P13).
 
 use std::borrow::Cow;
 
@@ -16,8 +16,8 @@ use crate::translator::elements::{self, Destination};
 use crate::translator::notes::Beside;
 use crate::translator::{Effect, Output, Translator, is_due};
 
-/// A stream of at most this size is restored whole, in bytes. Beyond it commands rebuild it, which cannot set when a
-/// consumer was last seen, nor what is pending of deleted entries.
+/// The maximum size of a stream that is restored as a whole, in bytes. Larger ones are rebuilt by commands, which can set
+/// neither when a consumer was last seen, nor pending entries that were deleted from the stream.
 const WHOLE_STREAM: usize = 32 << 20;
 
 /// A value that is not complete.
@@ -25,7 +25,7 @@ const WHOLE_STREAM: usize = 32 << 20;
 pub(crate) struct OpenValue {
     db: DbIndex,
     key: Bytes,
-    /// Under which it grows.
+    /// The name under which it grows.
     growing: Vec<u8>,
     expire_at: Option<UnixMillis>,
     progress: Progress,
@@ -33,10 +33,10 @@ pub(crate) struct OpenValue {
 
 #[derive(Debug)]
 enum Progress {
-    /// Its pieces are passed over.
+    /// Its pieces are skipped.
     LeftOut,
-    /// A stream or document, kept until it is whole: only RESTORE carries all of a stream, up to [`WHOLE_STREAM`], and a
-    /// document is one text.
+    /// A stream or document that is held until it is complete. Only RESTORE transfers everything of a stream (up to
+    /// [`WHOLE_STREAM`]), and a document is one text.
     Gathering { type_id: TypeId, pieces: Vec<Piece>, bytes: usize },
     /// It grows.
     Writing(Members),
@@ -45,11 +45,11 @@ enum Progress {
 /// The expiries of members and fields that the target cannot keep.
 #[derive(Debug)]
 enum Members {
-    /// None was seen yet.
+    /// None has been seen yet.
     Untimed,
-    /// One was left out, and counted.
+    /// They are left out, and the value has been counted.
     Lost,
-    /// They are kept beside the key; the earliest so far.
+    /// They are kept beside the key. The time is the earliest so far.
     Beside(Beside, Option<UnixMillis>),
 }
 
@@ -76,7 +76,7 @@ impl Translator {
     /// Begins a value that arrives in pieces.
     ///
     /// # Errors
-    /// [`TranslateError`]; nothing of the key is written then.
+    /// [`TranslateError`]. Nothing of the key is written in that case.
     pub fn open(
         &mut self,
         (id, type_id): (ValueId, TypeId),
@@ -172,7 +172,7 @@ impl Translator {
         Ok(())
     }
 
-    /// Looks for members with an expiry that the target cannot keep. A value is counted once.
+    /// Looks for members with an expiry that the target cannot keep. A value is counted only once.
     fn piece_ttl(
         &mut self,
         value: &mut OpenValue,
@@ -195,7 +195,7 @@ impl Translator {
         self.lose(Loss::MemberTtl, &value.baseline().place())
     }
 
-    /// Ends a value: it takes the place of what is under its key.
+    /// Ends a value, which now replaces what is under its key.
     ///
     /// # Errors
     /// [`TranslateError::NotOpen`].
