@@ -75,3 +75,7 @@ pub type Request = Vec<Vec<u8>>;
 pub(crate) fn request(words: &[&str]) -> Request {
     words.iter().map(|word| word.as_bytes().to_vec()).collect()
 }
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct ReadmeExamples;

@@ -42,3 +42,7 @@ pub use decoder::Decoder;
 pub use dfly_wire::{DbIndex, FaultKind, Limits, Source, Step};
 pub use error::{Error, ErrorKind};
 pub use record::{Command, Lsn, Record, TxId};
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct ReadmeExamples;

@@ -117,3 +117,7 @@ pub use value::{
     BloomPart, CountMinPart, CuckooPart, Element, Elements, Encoding, ModulePart, Node, Nodes, Piece,
     RawValue, StreamNodes, TopKPart,
 };
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct ReadmeExamples;

@@ -60,3 +60,7 @@ pub use session::barriers::{CutBarrier, FlushBarrier, Mismatch};
 pub use source::history::NewSource;
 pub use source::sharding::{OwnerCheck, Sharding};
 pub use target::questions::TargetConnection;
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct ReadmeExamples;

@@ -60,3 +60,7 @@ pub use scripted_master::{ScriptError, ScriptedMaster};
 #[cfg(feature = "tls")]
 pub use tls_proxy::TlsProxy;
 pub use value::{CanonicalValue, Consumer, Group, Pending, Score, StreamInfo, StreamValue, Value};
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct ReadmeExamples;

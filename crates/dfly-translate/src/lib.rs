@@ -63,3 +63,7 @@ pub use selection::{Choice, DbMap, Kept, Rename, Selection};
 pub use table::{Availability, CommandSpec, Members, Rule, WorksOn, lookup, specs};
 pub use target::{Ability, Target};
 pub use translator::{Effect, Emptied, Flush, Form, Output, Rules, Translator};
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct ReadmeExamples;

@@ -36,3 +36,7 @@ mod step;
 pub use limits::Limits;
 pub use position::{DbIndex, UnixMillis};
 pub use step::{Fault, FaultKind, ParseError, Parsed, Source, Step, commit, need};
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct ReadmeExamples;

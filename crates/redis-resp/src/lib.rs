@@ -44,3 +44,7 @@ pub use command::{
 pub use reply::{Outcome, Reply};
 pub use reply_error::{MAX_LINE, ReplyError};
 pub use server_error::{ErrorCode, Redirect, ServerError};
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct ReadmeExamples;

@@ -74,3 +74,7 @@ pub use refusal::Refusal;
 pub use sink_error::SinkError;
 pub use target::{Family, TargetError, TargetInfo};
 pub use window::{Window, WindowError, WindowLimits};
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct ReadmeExamples;

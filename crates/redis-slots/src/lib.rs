@@ -58,3 +58,7 @@ pub use retry::{Redirect, Retry};
 pub use slot::{SLOTS, Slot, beside, hash_tag, tag_of};
 pub use table::SlotTable;
 pub use topology::{Health, Node, Shard, Topology, TopologyError};
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct ReadmeExamples;

@@ -51,3 +51,7 @@ pub use frame::Frame;
 pub use identity::{Identity, IdentityError};
 pub use log::{Appended, Options, RelayLog};
 pub use recover::Recovered;
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct ReadmeExamples;

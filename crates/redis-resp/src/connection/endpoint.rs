@@ -110,12 +110,18 @@ impl Endpoint {
         Self { host: host.into(), port, address: None, sentinels: None, ..self.clone() }
     }
 
-    /// The same server at each address that its host currently resolves to.
+    /// The same server at each address that its host currently resolves to; with Sentinels, which know it, as it is.
     ///
     /// # Errors
     /// The error of the resolver.
     #[cfg(feature = "tokio")]
     pub async fn resolved(&self) -> std::io::Result<Vec<Self>> {
+        if self.sentinels.is_some() {
+            return Ok(vec![self.clone()]);
+        }
+        if self.sentinels.is_some() {
+            return Ok(vec![self.clone()]);
+        }
         let addresses = tokio::net::lookup_host((self.host.as_str(), self.port)).await?;
         Ok(addresses.map(|address| Self { address: Some(address), ..self.clone() }).collect())
     }
