@@ -13,6 +13,7 @@ pub(crate) fn hint(error: &Error) -> Option<&'static str> {
             Some("--force-resync synchronises fully")
         }
         Error::NewSource(_) => Some("--on-new-source resync synchronises fully from it"),
+        Error::TooManyRemovals { .. } => Some("--max-removals sets the share that may be removed"),
         Error::InUse { .. } => Some("--force starts over even so"),
         Error::UnknownSharding => Some("see --on-start flush"),
         Error::OtherTask { .. } => Some("--task-name names the task"),

@@ -138,6 +138,18 @@ pub enum Error {
         /// How many it has.
         connections: usize,
     },
+    /// A full synchronisation would remove more of the target than it may.
+    #[error(
+        "the source does not have {missing} of the target's {keys} keys (such as {sample}): that is more than may be removed, so none of them is"
+    )]
+    TooManyRemovals {
+        /// Keys that the source does not have.
+        missing: u64,
+        /// Keys of the target.
+        keys: u64,
+        /// A few of those that the source does not have.
+        sample: String,
+    },
     /// A first start finds keys, and was not told what to do with them.
     #[error("the target holds {} and no positions of a run before; say what becomes of them", in_words(*keys))]
     NotEmpty {
@@ -354,6 +366,7 @@ impl Error {
             | Self::AheadOfSource
             | Self::OtherSource { .. }
             | Self::NewSource(_)
+            | Self::TooManyRemovals { .. }
             | Self::OtherSettings { .. }
             | Self::RefusedBefore { .. } => Blame::Resume,
             Self::Source(_)

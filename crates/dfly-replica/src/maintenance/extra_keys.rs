@@ -30,13 +30,47 @@ use crate::target::keyspace_scan::KeyspaceScan;
 /// How many keys are asked about in one go. A flow holds at most so many names at a time.
 const KEYS_AT_ONCE: usize = 4096;
 
+/// How many keys are named that would be removed.
+const SAMPLE: usize = 3;
+
 /// The scan for extra keys.
 pub(crate) struct ExtraKeysScan {
     pub config: Arc<EngineConfig>,
     pub lines: ScanLines,
     /// Flows say here that what the scan has found is durable on the target.
-    pub settled: Mutex<mpsc::Receiver<FlowId>>,
+    pub settled: Arc<Mutex<mpsc::Receiver<FlowId>>>,
     pub counters: Arc<Counters>,
+    /// The share of the target's keys, in percent, that may be removed; `None`: any.
+    pub most: Option<u8>,
+}
+
+/// Keys of the target that the source does not have, before one of them is removed.
+#[derive(Debug, Default)]
+struct Counted {
+    keys: u64,
+    missing: u64,
+    /// A few of the missing.
+    sample: Vec<SourceKey>,
+}
+
+impl Counted {
+    fn add(&mut self, keys: usize, missing: Vec<SourceKey>) {
+        self.keys += keys as u64;
+        self.missing += missing.len() as u64;
+        let room = SAMPLE.saturating_sub(self.sample.len());
+        self.sample.extend(missing.into_iter().take(room));
+    }
+
+    /// Whether no more than this share is missing, in percent.
+    fn is_within(&self, most: u8) -> bool {
+        u128::from(self.missing) * 100 <= u128::from(self.keys) * u128::from(most)
+    }
+
+    fn error(&self) -> Error {
+        let name = |key: &SourceKey| format!("\"{}\"", key.name.escape_ascii());
+        let sample = self.sample.iter().map(name).collect::<Vec<_>>().join(", ");
+        Error::TooManyRemovals { missing: self.missing, keys: self.keys, sample }
+    }
 }
 
 /// Who owns which key.
@@ -60,23 +94,36 @@ impl ExtraKeysScan {
         let sharding = known.or_else(likely).ok_or(Error::UnknownSharding)?;
         let owners = Owners { sharding, flows };
         let mut reader = SourceReader::new(Arc::clone(&self.config));
-        let mut extra = 0;
-        for db in databases(&mut target).await? {
-            let mut scan = KeyspaceScan::of(&self.config, db).await?;
-            let mut names = Vec::with_capacity(KEYS_AT_ONCE);
-            while let Some(found) = scan.next().await? {
-                names.extend(found);
-                if names.len() >= KEYS_AT_ONCE {
-                    extra += self.look_at(&mut reader, db, &names, owners).await?;
-                    names.clear();
-                }
+        let dbs = databases(&mut target).await?;
+        if let Some(most) = self.most {
+            let counted = self.count(&mut reader, &dbs).await?;
+            if !counted.is_within(most) {
+                return Err(counted.error());
             }
-            extra += self.look_at(&mut reader, db, &names, owners).await?;
+        }
+        let mut extra = 0;
+        for db in dbs {
+            let mut scan = KeyspaceScan::of(&self.config, db).await?;
+            while let Some(names) = next_names(&mut scan).await? {
+                extra += self.look_at(&mut reader, db, &names, owners).await?;
+            }
         }
         self.all_looked_for(&reader.lsns().await?).await?;
         Checkpoint::extra_keys_removed(&mut target).await?;
         info!(keys = extra, "keys of the target that the source did not have were looked through");
         Ok(())
+    }
+
+    async fn count(&self, reader: &mut SourceReader, dbs: &[DbIndex]) -> Result<Counted, Error> {
+        let mut counted = Counted::default();
+        for db in dbs {
+            let mut scan = KeyspaceScan::of(&self.config, *db).await?;
+            while let Some(names) = next_names(&mut scan).await? {
+                let missing = self.missing(reader, *db, &names).await?;
+                counted.add(names.len(), missing);
+            }
+        }
+        Ok(counted)
     }
 
     /// Gives the number of keys that the source may not have.
@@ -140,5 +187,41 @@ impl ExtraKeysScan {
             settled.recv().await.ok_or_else(flow_is_gone)?;
         }
         Ok(())
+    }
+}
+
+/// As many keys as are asked about in one go; `None` behind the last.
+async fn next_names(scan: &mut KeyspaceScan) -> Result<Option<Vec<Bytes>>, Error> {
+    let mut names = Vec::with_capacity(KEYS_AT_ONCE);
+    while names.len() < KEYS_AT_ONCE {
+        match scan.next().await? {
+            Some(found) => names.extend(found),
+            None if names.is_empty() => return Ok(None),
+            None => break,
+        }
+    }
+    Ok(Some(names))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_share_that_is_removed_is_known_before_the_first_goes() {
+        let key = |name: &'static str| SourceKey::new(DbIndex(0), name);
+        let mut counted = Counted::default();
+        assert!(counted.is_within(0), "an empty target loses nothing");
+        counted.add(6, ["a", "b"].map(key).into());
+        counted.add(4, ["c", "d", "e"].map(key).into());
+        assert_eq!(
+            (counted.is_within(50), counted.is_within(49), counted.is_within(100)),
+            (true, false, true)
+        );
+        let error = counted.error().to_string();
+        assert!(
+            error.contains("5 of the target's 10 keys") && error.contains("\"a\", \"b\", \"c\""),
+            "{error}"
+        );
     }
 }

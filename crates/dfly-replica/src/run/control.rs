@@ -165,6 +165,8 @@ pub(crate) enum Instruction {
     Pause(bool),
     /// Keys are to be given to the flows that own them.
     Refetch,
+    /// Somebody has answered what the session has asked.
+    Answer(bool),
     Nothing,
 }
 
@@ -192,6 +194,8 @@ pub(crate) struct ControlDesk {
     flows: BTreeMap<FlowId, mpsc::Sender<FlowRequest>>,
     is_paused: bool,
     limits: Option<RateLimits>,
+    /// The session has asked something.
+    is_asked: bool,
     unrouted: Vec<(Vec<SourceKey>, RefetchedSender)>,
     awaited: Vec<Awaited>,
     drain: Option<Drain>,
@@ -206,6 +210,7 @@ pub(crate) fn channel() -> (Control, ControlDesk) {
         flows: BTreeMap::new(),
         is_paused: false,
         limits: None,
+        is_asked: false,
         unrouted: Vec::new(),
         awaited: Vec::new(),
         drain: None,
@@ -239,9 +244,15 @@ impl ControlDesk {
         }
     }
 
+    /// The session asks a person something: the next answer is its own.
+    pub(crate) fn ask(&mut self) {
+        self.is_asked = true;
+    }
+
     /// The session is over: what it was asked for and has not done is answered so.
     pub(crate) fn end_session(&mut self) {
         self.flows.clear();
+        self.is_asked = false;
         for awaited in self.awaited.drain(..) {
             reply(awaited.answer, Err(ControlError::NoSession));
         }
@@ -277,6 +288,11 @@ impl ControlDesk {
 
     fn take(&mut self, request: Option<Request>) -> Instruction {
         match request {
+            Some(Request::Answer(accepts, answer)) if self.is_asked => {
+                self.is_asked = false;
+                reply(answer, Ok(()));
+                Instruction::Answer(accepts)
+            }
             Some(Request::Answer(_, answer)) => {
                 reply(answer, Err(ControlError::NothingAsked));
                 Instruction::Nothing

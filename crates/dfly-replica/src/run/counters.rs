@@ -30,6 +30,8 @@ pub(crate) struct Counters {
     is_paused: AtomicBool,
     /// Keys of the source in all databases, as it said last.
     source_keys: Mutex<Option<u64>>,
+    /// What the run asks a person about.
+    question: Mutex<Option<String>>,
     pub latency: LatencyCounters,
     pub events: Events,
     /// What the flows have seen of how the source spreads its keys.
@@ -141,6 +143,11 @@ impl Counters {
         *lock(&self.source_keys) = keys;
     }
 
+    /// The run asks a person something, or not any more.
+    pub(crate) fn set_question(&self, question: Option<String>) {
+        *lock(&self.question) = question;
+    }
+
     /// What it said last.
     pub(crate) fn source_keys(&self) -> Option<u64> {
         *lock(&self.source_keys)
@@ -238,7 +245,7 @@ impl Counters {
             latency: self.latency.read(),
             events: self.events.read(),
             is_paused: self.is_paused.load(Relaxed),
-            question: None,
+            question: lock(&self.question).clone(),
         }
     }
 }

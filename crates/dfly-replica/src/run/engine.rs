@@ -22,7 +22,8 @@ use crate::run::start;
 use crate::run::state_file::StateFile;
 use crate::run::stop::{Stop, told};
 use crate::session::assemble::{self, Opener, Opening};
-use crate::session::coordinator::{Running, SessionEnd, SourceLoss};
+use crate::session::coordinator::Running;
+use crate::session::ending::{SessionEnd, SourceLoss};
 use crate::source::history::{NewSource, Verdict};
 use crate::source::identity::Changed;
 use crate::target::connect::connect_target;
@@ -145,13 +146,13 @@ impl Engine {
         if !self.config.asks {
             return Err(error);
         }
-        self.publisher.question = Some(error.to_string());
+        self.publisher.counters.set_question(Some(error.to_string()));
         self.publisher.announce(Phase::Connecting);
         let accepts = tokio::select! {
             accepts = self.desk.answered() => accepts,
             () = told(stop) => return Ok(Consent::Stopped),
         };
-        self.publisher.question = None;
+        self.publisher.counters.set_question(None);
         match accepts {
             true => Ok(Consent::Accepted),
             false => Err(error),
@@ -271,7 +272,7 @@ impl Engine {
         loop {
             let seen = new_source::look(&self.config, &self.replica_id).await.ok();
             let Some(seen) = seen.filter(|seen| seen.id == id) else {
-                self.publisher.question = None;
+                self.publisher.counters.set_question(None);
                 return Ok(Met::Gone);
             };
             let error = self.new_source(&seen).await;
@@ -309,7 +310,7 @@ impl Engine {
     fn ask_about(&mut self, new: &NewSource) {
         warn!(%new, "the target stays as it is: waiting for the data to come back, for the source that was followed, or for a person's word");
         self.publisher.tell(new.to_string());
-        self.publisher.question = Some(format!("{new}; synchronise fully from it?"));
+        self.publisher.counters.set_question(Some(format!("{new}; synchronise fully from it?")));
         self.publisher.announce(Phase::Reconnecting);
     }
 
@@ -317,7 +318,7 @@ impl Engine {
     fn admit(&mut self, id: &str, new: &NewSource) -> Met {
         warn!(%new, "synchronising fully from it");
         self.publisher.tell(format!("synchronising fully: {new}"));
-        self.publisher.question = None;
+        self.publisher.counters.set_question(None);
         self.allowed = Some([id.to_owned()].into());
         Met::Admitted
     }

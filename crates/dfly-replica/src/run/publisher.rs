@@ -18,7 +18,6 @@ pub(crate) struct Publisher {
     pub reports: watch::Sender<Report>,
     pub counters: Arc<Counters>,
     pub source_id: Option<String>,
-    pub question: Option<String>,
     pub state: Option<StateFile>,
     /// The phase that was saved last, and when.
     saved: Option<(Phase, Instant)>,
@@ -29,8 +28,7 @@ impl Publisher {
     pub(crate) fn new(config: Arc<EngineConfig>) -> (Self, watch::Receiver<Report>) {
         let (reports, receiver) = watch::channel(Report::default());
         let counters = Arc::new(Counters::new(0));
-        let publisher =
-            Self { reports, counters, source_id: None, question: None, state: None, saved: None, config };
+        let publisher = Self { reports, counters, source_id: None, state: None, saved: None, config };
         (publisher, receiver)
     }
 
@@ -68,8 +66,7 @@ impl Publisher {
 
 impl Observer for Publisher {
     fn publish(&mut self, phase: Phase, counters: &Counters) {
-        let mut report = counters.report(phase, self.source_id.clone(), std::time::Instant::now());
-        report.question.clone_from(&self.question);
+        let report = counters.report(phase, self.source_id.clone(), std::time::Instant::now());
         self.save(&report);
         self.reports.send_replace(report);
     }

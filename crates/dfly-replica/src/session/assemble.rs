@@ -10,11 +10,12 @@ use dfly_client::{
     Plan, Resume, Session,
 };
 use dfly_journal::Lsn;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Mutex, mpsc, watch};
 use tokio::time::sleep;
 use tracing::{debug, info};
 
-use super::coordinator::{HelperEnd, Incoming, Running, SessionParts, SourceLoss};
+use super::coordinator::{HelperEnd, Incoming, Running, SessionParts};
+use super::ending::SourceLoss;
 use super::flow_setup::{OpenFlow, Shared, StreamForm};
 use super::resume::{self, Known, Resumed};
 use crate::checkpoint::{Checkpoint, ExtraKeys, SyncMetadata, WriterIdentity};
@@ -195,7 +196,8 @@ fn assemble(
     let (reads, requested) = mpsc::channel(QUESTIONS);
     counters.set_removing_extra_keys(metadata.sweep);
     let is_over_data = metadata.sweep || metadata.keep;
-    let incoming = Incoming { signals, refetched, scan_settled: Some(scan_settled), source_lsns };
+    let incoming =
+        Incoming { signals, refetched, scan_settled: Arc::new(Mutex::new(scan_settled)), source_lsns };
     let parts =
         SessionParts { config: Arc::clone(&config), control, session, counters, incoming, stop_flows };
     let mut running = Running::new(parts);

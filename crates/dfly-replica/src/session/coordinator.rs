@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 use dfly_client::driver::ControlConn;
 use dfly_client::{FlowId, Session, StartStable};
 use dfly_journal::Lsn;
-use dfly_translate::Flush;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{Mutex, mpsc, watch};
 use tokio::task::{JoinError, JoinSet};
@@ -15,8 +14,9 @@ use tokio::time::{Interval, MissedTickBehavior, interval};
 use tracing::{debug, info, warn};
 
 use super::barriers::{CutBarrier, FlushBarrier};
+use super::ending::{Ending, SessionEnd, SourceLoss};
 use crate::checkpoint::{Checkpoint, SyncMetadata};
-use crate::config::EngineConfig;
+use crate::config::{EngineConfig, OnStart};
 use crate::error::{Error, FlowError};
 use crate::flow::core::{FlowRequest, Order, RefetchOutcome, Signal};
 use crate::flow::driver::FlowEnd;
@@ -27,67 +27,7 @@ use crate::run::control::{ControlDesk, Instruction};
 use crate::run::counters::Counters;
 use crate::run::report::Phase;
 use crate::run::stop::{Stop, told};
-use crate::source::identity::{Changed, SourceIdentity};
-
-/// How a session ended without an error.
-#[derive(Debug)]
-pub(crate) enum SessionEnd {
-    /// It was told to stop.
-    Stopped,
-    /// The source is gone; `is_stable`: in stable sync.
-    SourceLost { is_stable: bool, cause: SourceLoss },
-    /// The target is gone, or holds less than it had answered.
-    TargetLost(String),
-    /// The source was flushed while its snapshot was read: the target is to be flushed and the sync to be repeated.
-    Flushed(Flush),
-}
-
-/// Why a session is coming to its end. The first cause counts, but for one that is more than a loss.
-#[derive(Debug, Default)]
-enum Ending {
-    #[default]
-    Running,
-    Stopped,
-    SourceLost(SourceLoss),
-    TargetLost(String),
-    Flushed(Flush),
-}
-
-/// Why a source is not followed any longer.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum SourceLoss {
-    /// It is gone, or does not answer.
-    #[error("{0}")]
-    Gone(String),
-    /// It is not what it was.
-    #[error(transparent)]
-    Changed(#[from] Changed),
-}
-
-impl SourceLoss {
-    pub(super) fn gone(error: impl std::fmt::Display) -> Self {
-        Self::Gone(error.to_string())
-    }
-}
-
-impl Ending {
-    fn lose_source(&mut self, cause: SourceLoss) {
-        if let Self::Running = self {
-            *self = Self::SourceLost(cause);
-        }
-    }
-
-    /// A target that is lost outlasts a source that is: what is on its way there is not durable.
-    fn lose_target(&mut self, cause: String) {
-        if let Self::Running | Self::SourceLost(_) = self {
-            *self = Self::TargetLost(cause);
-        }
-    }
-
-    fn is_source_lost(&self) -> bool {
-        matches!(self, Self::SourceLost(_))
-    }
-}
+use crate::source::identity::SourceIdentity;
 
 /// Where reports go while a session runs.
 pub(crate) trait Observer {
@@ -107,8 +47,8 @@ pub(crate) struct FlowLines {
 pub(crate) struct Incoming {
     pub signals: mpsc::Receiver<(FlowId, Signal)>,
     pub refetched: mpsc::Receiver<(SourceKey, RefetchOutcome)>,
-    /// Taken by the scan for extra keys.
-    pub scan_settled: Option<mpsc::Receiver<FlowId>>,
+    /// For the scan for extra keys.
+    pub scan_settled: Arc<Mutex<mpsc::Receiver<FlowId>>>,
     /// What the source has said of its positions.
     pub source_lsns: mpsc::Receiver<Vec<Lsn>>,
 }
@@ -197,6 +137,7 @@ impl Running {
         desk.begin_session(self.lines.iter().map(|(flow, lines)| (*flow, lines.requests.clone())));
         let ended = self.until_all_flows_ended(stop, desk, observer).await;
         desk.end_session();
+        self.counters.set_question(None);
         self.helpers.shutdown().await;
         self.flows.shutdown().await;
         observer.publish(self.phase, &self.counters);
@@ -224,7 +165,7 @@ impl Running {
                     Some(Err(error)) => return Err(Error::Internal(error.to_string())),
                     None => return Ok(()),
                 },
-                Some(ended) = self.helpers.join_next() => self.on_helper(ended),
+                Some(ended) = self.helpers.join_next() => self.on_helper(ended, desk),
                 Some((key, outcome)) = self.incoming.refetched.recv() => desk.refetched(&key, outcome),
                 Some(lsns) = self.incoming.source_lsns.recv() => self.counters.set_source(&lsns, Instant::now()),
                 instruction = desk.next_instruction() => self.on_instruction(instruction, desk),
@@ -259,8 +200,22 @@ impl Running {
                     None => owners.1.owner(key, flows),
                 });
             }
+            Instruction::Answer(accepts) => self.on_answer(accepts),
             Instruction::Nothing => {}
         }
+    }
+
+    /// Whether the keys may be removed that the session has asked about.
+    fn on_answer(&mut self, accepts: bool) {
+        self.counters.set_question(None);
+        match accepts {
+            true => self.scan_for_extra_keys(None),
+            false => self.tell("keys that the source does not have are left on the target"),
+        }
+    }
+
+    fn tell(&self, text: impl Into<String>) {
+        self.counters.events.push(self.config.clock.now(), text);
     }
 
     async fn on_signal(&mut self, flow: FlowId, signal: Signal) -> Result<(), Error> {
@@ -338,16 +293,24 @@ impl Running {
     /// Every flow follows the journal: from here on the target can be scanned for keys that the source does not have.
     pub(super) fn enter_stable(&mut self) {
         self.phase = Phase::StableSync;
-        self.counters.events.push(self.config.clock.now(), "every flow follows the journal");
-        if let Some(settled) = self.incoming.scan_settled.take().filter(|_| self.metadata.sweep) {
-            let scan = ExtraKeysScan {
-                config: Arc::clone(&self.config),
-                lines: self.scans.clone(),
-                settled: Mutex::new(settled),
-                counters: Arc::clone(&self.counters),
-            };
-            self.helpers.spawn(async move { HelperEnd::ExtraKeys(scan.run().await) });
+        self.tell("every flow follows the journal");
+        if self.metadata.sweep {
+            let is_wanted = matches!(self.config.on_start, OnStart::Mirror | OnStart::Flush);
+            let is_asked_for = is_wanted || self.config.force_resync;
+            self.scan_for_extra_keys((!is_asked_for).then_some(self.config.max_removals));
         }
+    }
+
+    /// Looks for keys that the source does not have, and removes no more than `most` percent of the target's keys.
+    fn scan_for_extra_keys(&mut self, most: Option<u8>) {
+        let scan = ExtraKeysScan {
+            config: Arc::clone(&self.config),
+            lines: self.scans.clone(),
+            settled: Arc::clone(&self.incoming.scan_settled),
+            counters: Arc::clone(&self.counters),
+            most,
+        };
+        self.helpers.spawn(async move { HelperEnd::ExtraKeys(scan.run().await) });
     }
 
     /// A flow that is gone ends the session by itself.
@@ -432,19 +395,22 @@ impl Running {
         }
     }
 
-    fn on_helper(&mut self, ended: Result<HelperEnd, JoinError>) {
+    fn on_helper(&mut self, ended: Result<HelperEnd, JoinError>, desk: &mut ControlDesk) {
         match ended {
             Ok(HelperEnd::ExtraKeys(Ok(()))) => {
                 self.metadata.sweep = false;
                 self.counters.set_removing_extra_keys(false);
-                self.counters
-                    .events
-                    .push(self.config.clock.now(), "keys that the source does not have are removed");
+                self.tell("keys that the source does not have are removed");
+            }
+            Ok(HelperEnd::ExtraKeys(Err(error @ Error::TooManyRemovals { .. }))) => {
+                warn!(%error, "the target keeps them until a person says otherwise");
+                self.tell(error.to_string());
+                self.counters.set_question(Some(format!("{error}; remove them?")));
+                desk.ask();
             }
             Ok(HelperEnd::ExtraKeys(Err(error))) => {
                 warn!(%error, "keys that the source does not have are not all removed; the next run goes on with it");
-                let event = format!("keys that the source does not have are not all removed: {error}");
-                self.counters.events.push(self.config.clock.now(), event);
+                self.tell(format!("keys that the source does not have are not all removed: {error}"));
             }
             Ok(HelperEnd::Other) => {}
             Err(error) => warn!(%error, "a task beside the flows has failed"),

@@ -4,5 +4,6 @@
 pub(crate) mod assemble;
 pub(crate) mod barriers;
 pub(crate) mod coordinator;
+pub(crate) mod ending;
 mod flow_setup;
 pub(crate) mod resume;

@@ -27,6 +27,7 @@ mod scenarios;
 mod scripted;
 mod small;
 mod source_answers;
+mod sources;
 mod tasks;
 mod terms;
 mod workload;

@@ -1,0 +1,65 @@
+//! How a session ends, and why.
+
+use dfly_translate::Flush;
+
+use crate::source::identity::Changed;
+
+/// How a session ended without an error.
+#[derive(Debug)]
+pub(crate) enum SessionEnd {
+    /// It was told to stop.
+    Stopped,
+    /// The source is gone; `is_stable`: in stable sync.
+    SourceLost { is_stable: bool, cause: SourceLoss },
+    /// The target is gone, or holds less than it had answered.
+    TargetLost(String),
+    /// The source was flushed while its snapshot was read: the target is to be flushed and the sync to be repeated.
+    Flushed(Flush),
+}
+
+/// Why a session is coming to its end. The first cause counts, but for one that is more than a loss.
+#[derive(Debug, Default)]
+pub(super) enum Ending {
+    #[default]
+    Running,
+    Stopped,
+    SourceLost(SourceLoss),
+    TargetLost(String),
+    Flushed(Flush),
+}
+
+/// Why a source is not followed any longer.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SourceLoss {
+    /// It is gone, or does not answer.
+    #[error("{0}")]
+    Gone(String),
+    /// It is not what it was.
+    #[error(transparent)]
+    Changed(#[from] Changed),
+}
+
+impl SourceLoss {
+    pub(super) fn gone(error: impl std::fmt::Display) -> Self {
+        Self::Gone(error.to_string())
+    }
+}
+
+impl Ending {
+    pub(super) fn lose_source(&mut self, cause: SourceLoss) {
+        if let Self::Running = self {
+            *self = Self::SourceLost(cause);
+        }
+    }
+
+    /// A target that is lost outlasts a source that is: what is on its way there is not durable.
+    pub(super) fn lose_target(&mut self, cause: String) {
+        if let Self::Running | Self::SourceLost(_) = self {
+            *self = Self::TargetLost(cause);
+        }
+    }
+
+    pub(super) fn is_source_lost(&self) -> bool {
+        matches!(self, Self::SourceLost(_))
+    }
+}
