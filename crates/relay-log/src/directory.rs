@@ -1,7 +1,8 @@
 //! The folder of a log: its segment files, and the lock that excludes other processes.
 
-use std::fs::{self, File, TryLockError};
+use std::fs::{self, DirBuilder, File, TryLockError};
 use std::io;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use crate::error::LogError;
@@ -27,15 +28,18 @@ impl Directory {
     /// # Errors
     /// [`LogError::Io`], or [`LogError::Locked`].
     pub(crate) fn open(path: &Path) -> Result<Self, LogError> {
-        fs::create_dir_all(path).map_err(failed("make", path))?;
-        let file = path.join(LOCK);
-        let open = File::options().create(true).truncate(false).write(true).open(&file);
-        let lock = open.map_err(failed("open", &file))?;
-        match lock.try_lock() {
-            Ok(()) => Ok(Self { path: path.to_path_buf(), lock }),
-            Err(TryLockError::WouldBlock) => Err(LogError::Locked { path: path.to_path_buf() }),
-            Err(TryLockError::Error(error)) => Err(failed("lock", &file)(error)),
+        Ok(Self { path: path.to_path_buf(), lock: make_and_lock(path)? })
+    }
+
+    /// Makes the folder again if it was removed, and locks it.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub(crate) fn restore(&mut self) -> Result<(), LogError> {
+        if !self.path.is_dir() {
+            self.lock = make_and_lock(&self.path)?;
         }
+        Ok(())
     }
 
     /// The first positions of all segments, ascending.
@@ -61,13 +65,16 @@ impl Directory {
         self.path.join(file_name(first))
     }
 
-    /// Deletes the segment that begins at `first`.
+    /// Deletes the segment that begins at `first`, unless somebody has deleted it already.
     ///
     /// # Errors
     /// [`LogError::Io`].
     pub(crate) fn remove(&self, first: u64) -> Result<(), LogError> {
         let path = self.file(first);
-        fs::remove_file(&path).map_err(failed("delete", &path))
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed("delete", &path)(error)),
+            _ => Ok(()),
+        }
     }
 
     /// Makes the creation and deletion of files durable.
@@ -77,6 +84,20 @@ impl Directory {
     pub(crate) fn sync(&self) -> Result<(), LogError> {
         let synced = File::open(&self.path).and_then(|dir| dir.sync_all());
         synced.map_err(failed("sync", &self.path))
+    }
+}
+
+/// Only the owner may enter the folder and read its files: they hold what users have written.
+fn make_and_lock(path: &Path) -> Result<File, LogError> {
+    let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
+    made.map_err(failed("make", path))?;
+    let file = path.join(LOCK);
+    let open = File::options().create(true).truncate(false).write(true).mode(0o600).open(&file);
+    let lock = open.map_err(failed("open", &file))?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(TryLockError::WouldBlock) => Err(LogError::Locked { path: path.to_path_buf() }),
+        Err(TryLockError::Error(error)) => Err(failed("lock", &file)(error)),
     }
 }
 

@@ -174,6 +174,7 @@ impl RelayLog {
         if self.writer.is_some() {
             self.sync()?;
         }
+        self.directory.restore()?;
         let header = SegmentHeader { identity: self.identity.clone(), first };
         let writer = Writer::create(&self.directory.file(first), &header, self.options.write_bytes)?;
         self.segments.push_back(Segment { first, next: first, size: writer.size() });
@@ -274,6 +275,7 @@ impl RelayLog {
         }
         self.writer = None;
         (self.skip, self.released, self.synced) = (None, 0, None);
+        self.directory.restore()?;
         self.directory.sync()
     }
 

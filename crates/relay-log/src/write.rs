@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use crate::directory::failed;
@@ -34,8 +34,13 @@ impl Writer {
     /// [`LogError::Io`] or [`LogError::Write`].
     pub(crate) fn create(path: &Path, header: &SegmentHeader, buffer: usize) -> Result<Self, LogError> {
         let mut options = File::options();
-        let file =
-            options.write(true).create(true).truncate(true).open(path).map_err(failed("make", path))?;
+        let file = options
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(path)
+            .map_err(failed("make", path))?;
         let (path, seed, pending) = (path.to_path_buf(), header.seed(), Vec::new());
         let mut writer = Self { path, file, seed, written: 0, pending, buffer, broken: None };
         writer.write(&[&header.encode()])?;

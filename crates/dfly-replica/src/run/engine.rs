@@ -19,7 +19,7 @@ use crate::run::publisher::Publisher;
 use crate::run::report::{Phase, Report};
 use crate::run::retry::{Attempts, Paused};
 use crate::run::start;
-use crate::run::state_file::StateFile;
+use crate::run::state_file::{StateFile, StateLock};
 use crate::run::stop::{Stop, told};
 use crate::session::assemble::{self, Opener, Opening};
 use crate::session::coordinator::Running;
@@ -99,6 +99,8 @@ impl Engine {
     /// # Errors
     /// [`Error`], when the run cannot go on.
     pub async fn run(mut self, mut stop: watch::Receiver<Stop>) -> Result<Report, Error> {
+        // Before anything else is touched; held until the run ends.
+        let _lock = self.config.state_dir.as_deref().map(StateLock::claim).transpose()?;
         if let Some(dir) = &self.config.state_dir {
             self.publisher.state = Some(StateFile::in_dir(dir)?);
         }

@@ -1,8 +1,9 @@
 //! The local state file: what `status` shows when no run answers. Written whole, under another name first, and synced,
 //! so that a reader finds either the old state or the new one.
 
-use std::fs::{self, File};
+use std::fs::{self, DirBuilder, File, TryLockError};
 use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -11,6 +12,8 @@ use thiserror::Error;
 use crate::run::report::{Phase, Report};
 
 const NAME: &str = "state.json";
+
+const LOCK: &str = "lock";
 
 /// What the state file holds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,6 +53,12 @@ pub enum StateFileError {
         #[source]
         error: io::Error,
     },
+    /// Another run uses it.
+    #[error("another run uses the state directory {path}; each run needs one of its own")]
+    InUse {
+        /// The directory.
+        path: PathBuf,
+    },
     /// What it holds is no state.
     #[error("the state file {path} is damaged: {error}")]
     Damaged {
@@ -74,7 +83,7 @@ impl StateFile {
     /// [`StateFileError::Io`].
     pub fn in_dir(dir: &Path) -> Result<Self, StateFileError> {
         let file = Self { path: dir.join(NAME) };
-        fs::create_dir_all(dir).map_err(|error| file.failed(error))?;
+        make_private(dir).map_err(|error| file.failed(error))?;
         Ok(file)
     }
 
@@ -103,7 +112,14 @@ impl StateFile {
 
     fn replace(&self, text: &[u8]) -> io::Result<()> {
         let new = self.path.with_extension("json.new");
-        let mut file = File::create(&new)?;
+        let mut file = match create_private(&new) {
+            // The folder was removed while the run went on.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                make_private(self.path.parent().unwrap_or(Path::new(".")))?;
+                create_private(&new)?
+            }
+            created => created?,
+        };
         file.write_all(text)?;
         file.write_all(b"\n")?;
         file.sync_all()?;
@@ -117,6 +133,46 @@ impl StateFile {
     }
 }
 
+/// A folder that only its owner may enter. One that is there already stays as it is.
+fn make_private(dir: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(dir)
+}
+
+/// A file that only its owner may read.
+fn create_private(path: &Path) -> io::Result<File> {
+    File::options().write(true).create(true).truncate(true).mode(0o600).open(path)
+}
+
+/// A state directory that no other run uses while this is held.
+#[derive(Debug)]
+pub(crate) struct StateLock(File);
+
+impl StateLock {
+    /// Makes the directory if it is not there, and claims it.
+    ///
+    /// # Errors
+    /// [`StateFileError::InUse`], or [`StateFileError::Io`].
+    pub(crate) fn claim(dir: &Path) -> Result<Self, StateFileError> {
+        let path = dir.join(LOCK);
+        let failed = |error| StateFileError::Io { path: path.clone(), error };
+        make_private(dir).map_err(failed)?;
+        let file = File::options().write(true).create(true).truncate(false).mode(0o600).open(&path);
+        let file = file.map_err(failed)?;
+        match file.try_lock() {
+            Ok(()) => Ok(Self(file)),
+            Err(TryLockError::WouldBlock) => Err(StateFileError::InUse { path: dir.to_path_buf() }),
+            Err(TryLockError::Error(error)) => Err(failed(error)),
+        }
+    }
+}
+
+impl Drop for StateLock {
+    /// Unlocks explicitly: between fork and exec, a child process has the file open too.
+    fn drop(&mut self) {
+        let _closed_below = self.0.unlock().is_err();
+    }
+}
+
 impl SavedState {
     /// The part of a report that is saved.
     pub fn of(report: &Report, now_ms: i64) -> Self {
@@ -127,5 +183,31 @@ impl SavedState {
         });
         let (phase, source_id) = (report.phase, report.source_id.clone());
         Self { format: 1, written_at_ms: now_ms, phase, source_id, flows: flows.collect() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    /// C28: a second run is refused before it touches anything. C42: only the owner reads what is there. C35: a folder that
+    /// was removed is made again.
+    #[test]
+    fn a_state_directory_has_one_run_and_one_reader() {
+        let parent = tempfile::tempdir().unwrap();
+        let dir = parent.path().join("state");
+        let lock = StateLock::claim(&dir).unwrap();
+        assert!(matches!(StateLock::claim(&dir), Err(StateFileError::InUse { .. })));
+        let file = StateFile::in_dir(&dir).unwrap();
+        file.save(&SavedState::of(&Report::default(), 7)).unwrap();
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!((mode(&dir), mode(&dir.join(NAME)), mode(&dir.join(LOCK))), (0o700, 0o600, 0o600));
+        fs::remove_dir_all(&dir).unwrap();
+        file.save(&SavedState::of(&Report::default(), 8)).unwrap();
+        assert_eq!(file.load().unwrap().unwrap().written_at_ms, 8);
+        drop(lock);
+        StateLock::claim(&dir).unwrap();
     }
 }

@@ -344,6 +344,11 @@ impl Running {
                 self.ending = Ending::Flushed(flush);
                 self.stop_flows.send_replace(true);
             }
+            // The journal that was on disk is asked for again, from where the target stands.
+            Err(error @ FlowError::Relay(_)) => {
+                warn!(flow = flow.0, %error, "the flow begins again without what was on disk");
+                self.lose_source(SourceLoss::gone(error));
+            }
             // Another flow has said why.
             Err(FlowError::Sink(_) | FlowError::DrainTimeout(_) | FlowError::SessionGone)
                 if matches!(self.ending, Ending::TargetLost(_)) => {}

@@ -5,6 +5,7 @@
 mod bounds;
 mod damage;
 mod disk_full;
+mod folder;
 mod model;
 mod reading;
 
