@@ -33,6 +33,7 @@ mod flow;
 mod keys;
 mod maintenance;
 mod memory_budget;
+mod notice;
 mod rate_limiter;
 mod run;
 mod session;

@@ -5,7 +5,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 
 use tokio::sync::watch;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 use tracing::{info, warn};
 
 use crate::backoff::Backoff;
@@ -17,10 +17,10 @@ use crate::run::control::{self, Control, ControlDesk};
 use crate::run::new_source::{self, Seen};
 use crate::run::publisher::Publisher;
 use crate::run::report::{Phase, Report};
-use crate::run::retry::{Attempts, Paused};
+use crate::run::retry::{Attempts, Paused, ShortSessions};
 use crate::run::start;
 use crate::run::state_file::{StateFile, StateLock};
-use crate::run::stop::{Stop, told};
+use crate::run::stop::{Stop, stopped_during, told};
 use crate::session::assemble::{self, Opener, Opening};
 use crate::session::coordinator::Running;
 use crate::session::ending::{SessionEnd, SourceLoss};
@@ -137,6 +137,7 @@ impl Engine {
             if attempts.pause(&error, &self.publisher.counters, stop).await? == Paused::Stopped {
                 return Ok(None);
             }
+            self.publisher.announce(Phase::Connecting);
         }
     }
 
@@ -219,7 +220,7 @@ impl Engine {
         mut opening: Opening,
         stop: &mut watch::Receiver<Stop>,
     ) -> Result<(), Error> {
-        let mut is_first = true;
+        let (mut is_first, mut short) = (true, ShortSessions::new(self.config.reconnect));
         loop {
             let running = match self.connect(&mut opening, is_first, stop).await {
                 Ok(Some(running)) => running,
@@ -256,7 +257,12 @@ impl Engine {
             self.followed.insert(running.source_id());
             self.allowed.get_or_insert_default().insert(running.source_id());
             self.publisher.source_id = Some(running.source_id());
+            let began = Instant::now();
             let end = running.run(stop, &mut self.desk, &mut self.publisher).await?;
+            let pause = short.pause(began.elapsed());
+            if !matches!(end, SessionEnd::Stopped) && stopped_during(pause, stop).await {
+                return Ok(());
+            }
             match self.next(end, stop).await? {
                 Some(next) => opening = next,
                 None => return Ok(()),
@@ -379,6 +385,7 @@ impl Engine {
             if attempts.pause(&error, &self.publisher.counters, stop).await? == Paused::Stopped {
                 return Ok(None);
             }
+            self.publisher.announce(Phase::Reconnecting);
         }
     }
 

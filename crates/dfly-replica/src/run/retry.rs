@@ -1,14 +1,16 @@
 //! The one way in which a run tries again: with pauses that grow, until it is told to stop or a limit is reached.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
+use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::time::Instant;
-use tracing::warn;
+use tracing::{debug, warn};
 
 use crate::backoff::Backoff;
 use crate::config::Reconnect;
 use crate::error::Error;
+use crate::notice::Notice;
 use crate::run::counters::Counters;
 use crate::run::stop::{Stop, stopped_during};
 
@@ -21,7 +23,38 @@ pub(crate) struct Attempts {
     backoff: Backoff,
     started: Instant,
     failures: u64,
+    notice: Notice,
     chance: RandomState,
+}
+
+/// Sessions that end soon after they begin: the more there are in a row, the longer the pause before the next.
+#[derive(Debug)]
+pub(crate) struct ShortSessions {
+    backoff: Backoff,
+    in_a_row: u32,
+}
+
+/// A session that has lasted so long is no sign of trouble.
+const STEADY: Duration = Duration::from_secs(10);
+
+/// So many short sessions in a row are followed by another one at once.
+const FREE: u32 = 3;
+
+impl ShortSessions {
+    pub(crate) fn new(limits: Reconnect) -> Self {
+        Self { backoff: Backoff::new(limits.first_delay, limits.longest_delay), in_a_row: 0 }
+    }
+
+    /// How long to wait behind a session that has lasted so long.
+    pub(crate) fn pause(&mut self, lasted: Duration) -> Duration {
+        if lasted >= STEADY {
+            self.in_a_row = 0;
+            self.backoff.reset();
+            return Duration::ZERO;
+        }
+        self.in_a_row = self.in_a_row.saturating_add(1);
+        if self.in_a_row <= FREE { Duration::ZERO } else { self.backoff.next_delay(u16::MAX) }
+    }
 }
 
 /// How a pause ended.
@@ -36,7 +69,8 @@ pub(crate) enum Paused {
 impl Attempts {
     pub(crate) fn new(peer: &'static str, limits: Reconnect) -> Self {
         let backoff = Backoff::new(limits.first_delay, limits.longest_delay);
-        Self { peer, limits, backoff, started: Instant::now(), failures: 0, chance: RandomState::new() }
+        let (notice, chance) = (Notice::default(), RandomState::new());
+        Self { peer, limits, backoff, started: Instant::now(), failures: 0, notice, chance }
     }
 
     /// An attempt has failed: waits until it is time for the next one.
@@ -57,7 +91,10 @@ impl Attempts {
         counters.retry(self.peer);
         let delay = self.backoff.next_delay(self.chance());
         let retry_in_ms = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX);
-        warn!(%error, retry_in_ms, "no session");
+        match self.notice.is_due(std::time::Instant::now()) {
+            true => warn!(%error, retry_in_ms, since_s = after.as_secs(), "no session"),
+            false => debug!(%error, retry_in_ms, "no session"),
+        }
         Ok(if stopped_during(delay, stop).await { Paused::Stopped } else { Paused::TryAgain })
     }
 
@@ -66,5 +103,20 @@ impl Attempts {
         hasher.write_u64(self.failures);
         let [low, high, ..] = hasher.finish().to_le_bytes();
         u16::from_le_bytes([low, high])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sessions_that_end_at_once_are_begun_ever_more_seldom() {
+        let limits = Reconnect { first_delay: Duration::from_secs(1), ..Reconnect::default() };
+        let mut short = ShortSessions::new(limits);
+        let pauses: Vec<u64> = (0..9).map(|_| short.pause(Duration::ZERO).as_secs()).collect();
+        assert_eq!(pauses, [0, 0, 0, 1, 2, 4, 8, 10, 10]);
+        assert_eq!(short.pause(STEADY), Duration::ZERO);
+        assert_eq!(short.pause(Duration::ZERO), Duration::ZERO);
     }
 }

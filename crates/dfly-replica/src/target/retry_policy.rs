@@ -24,7 +24,7 @@ pub(crate) fn retry_policy(error: &SinkError) -> RetryPolicy {
     match error {
         SinkError::Broken(_) | SinkError::Window(WindowError::Aborted) => RetryPolicy::Reconnect,
         SinkError::Reply(_) | SinkError::Window(WindowError::Unasked) => RetryPolicy::Stop,
-        SinkError::Window(WindowError::Refused(refusal)) => policy_of(&refusal.error.code),
+        SinkError::Window(WindowError::Refused(refusal)) => policy_of_error(&refusal.error),
         // A kind of failure that this version does not know.
         _ => RetryPolicy::Stop,
     }
@@ -55,7 +55,15 @@ fn policy_of(code: &ErrorCode) -> RetryPolicy {
 
 /// Whether a question that is refused so may be answered later.
 pub(crate) fn passes(error: &ServerError) -> bool {
-    policy_of(&error.code) != RetryPolicy::Stop
+    policy_of_error(error) != RetryPolicy::Stop
+}
+
+/// A server with too many clients has no code for that.
+fn policy_of_error(error: &ServerError) -> RetryPolicy {
+    match error.line.contains("max number of clients") {
+        true => RetryPolicy::Wait,
+        false => policy_of(&error.code),
+    }
 }
 
 /// Whether a flow ended because the target is gone in a way that passes: another session can go on from what it holds.

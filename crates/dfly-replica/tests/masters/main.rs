@@ -16,6 +16,7 @@ mod control;
 mod cuts;
 mod expiry;
 mod failover;
+mod full_targets;
 mod idle;
 mod modules;
 mod peers;

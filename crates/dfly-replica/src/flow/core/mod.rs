@@ -42,6 +42,7 @@ use crate::flow::refetch::{Question, Refetch};
 use crate::flow::scan_events::{ScanEnd, ScanEvent};
 use crate::flow::writer::FlowWriter;
 use crate::keys::SourceKey;
+use crate::notice::Notice;
 use crate::rate_limiter::RateLimiter;
 use crate::run::counters::{Counters, FlowCounters};
 use crate::target::writer::{BatchTag, TargetEvent, TargetWriter};
@@ -114,6 +115,8 @@ pub(crate) struct FlowCore {
     reading: RateLimiter,
     /// When each batch in flight was committed, the oldest first.
     committed: VecDeque<Instant>,
+    /// The target takes nothing.
+    stall: Notice,
     /// What the flow was asked for from outside.
     requests: Requests,
     counters: Arc<Counters>,
@@ -294,15 +297,10 @@ impl FlowCore {
             TargetEvent::Durable(position) => self.settle(position, now.instant),
             TargetEvent::Refused(refusal) => self.on_refusal(&refusal, target, now)?,
             TargetEvent::Reordered(keys) => self.on_reordered(keys, target, now),
-            TargetEvent::Stalled(reason) => {
-                self.counters.stalled(self.id, Some(&reason));
-                self.counters.retry("target connection");
-                warn!(flow = self.id.0, reason, "the target takes nothing for now; the source is read on");
-            }
-            TargetEvent::Resumed => {
-                self.counters.stalled(self.id, None);
-                info!(flow = self.id.0, "the target takes what it had not carried out");
-            }
+            TargetEvent::Stalled(reason) => self.on_stalled(&reason, now.instant),
+            TargetEvent::Resumed if target.is_idle() => self.on_taken(),
+            // It takes something once it has carried something out.
+            TargetEvent::Resumed => {}
             TargetEvent::Flushed => self.on_flushed(),
             TargetEvent::Lost(error) => return Ok(Course::TargetLost(error)),
             TargetEvent::Failed(error) => return Err(error),
@@ -310,7 +308,26 @@ impl FlowCore {
         Ok(Course::On)
     }
 
+    fn on_stalled(&mut self, reason: &str, now: Instant) {
+        self.counters.stalled(self.id, Some(reason));
+        self.counters.retry("target connection");
+        match self.stall.is_due(now) {
+            true => {
+                warn!(flow = self.id.0, reason, "the target takes nothing for now; the source is read on");
+            }
+            false => debug!(flow = self.id.0, reason, "the target still takes nothing"),
+        }
+    }
+
+    fn on_taken(&mut self) {
+        if self.stall.end() {
+            self.counters.stalled(self.id, None);
+            info!(flow = self.id.0, "the target takes what it had not carried out");
+        }
+    }
+
     fn on_carried(&mut self, now: Instant) {
+        self.on_taken();
         self.admission.expiry.settled();
         if let Some(committed) = self.committed.pop_front() {
             self.counters.latency.count(now.saturating_duration_since(committed));

@@ -16,6 +16,7 @@ use crate::flow::intake::Intake;
 use crate::flow::positions::FlowPositions;
 use crate::flow::refetch::Refetch;
 use crate::flow::writer::FlowWriter;
+use crate::notice::Notice;
 use crate::rate_limiter::RateLimiter;
 use crate::run::counters::Counters;
 
@@ -63,6 +64,7 @@ impl FlowCore {
             sweep_at: now,
             reading: parts.reading,
             committed: VecDeque::new(),
+            stall: Notice::default(),
             requests: Requests::default(),
             counters: parts.counters,
             actions: VecDeque::new(),

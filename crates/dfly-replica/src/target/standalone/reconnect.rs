@@ -2,18 +2,20 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use dfly_client::FlowId;
 use dfly_wire::DbIndex;
 use redis_resp::Reply;
 use redis_resp::connection::Connection;
 use tokio::time::{Instant, sleep};
-use tracing::warn;
+use tracing::{debug, warn};
 
 use crate::backoff::Backoff;
 use crate::checkpoint::{Checkpoint, Position, WriterIdentity};
 use crate::config::EngineConfig;
 use crate::error::Error;
+use crate::notice::Notice;
 use crate::target::connect::connect_target;
 use crate::target::questions::{TargetConnection, demand};
 use crate::target::replies::strange;
@@ -62,6 +64,8 @@ pub(crate) struct Reconnect {
     pub flow: FlowId,
     pub identity: WriterIdentity,
     pub purpose: Purpose,
+    /// Before the first attempt.
+    pub pause: Duration,
 }
 
 /// A connection that is being opened.
@@ -76,7 +80,8 @@ impl Reconnect {
     async fn until_it_succeeds(&self) -> Result<Regained, Error> {
         let limits = self.config.reconnect;
         let mut backoff = Backoff::new(limits.first_delay, limits.longest_delay);
-        let started = Instant::now();
+        sleep(self.pause).await;
+        let (started, mut notice) = (Instant::now(), Notice::default());
         loop {
             let error = match self.attempt().await {
                 Ok(regained) => return Ok(regained),
@@ -89,7 +94,10 @@ impl Reconnect {
             }
             let delay = backoff.next_delay(chance(started));
             let retry_in_ms = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX);
-            warn!(flow = self.flow.0, %error, retry_in_ms, "no connection to the target");
+            match notice.is_due(started.into_std() + tried) {
+                true => warn!(flow = self.flow.0, %error, retry_in_ms, "no connection to the target"),
+                false => debug!(flow = self.flow.0, %error, retry_in_ms, "no connection to the target"),
+            }
             sleep(delay).await;
         }
     }

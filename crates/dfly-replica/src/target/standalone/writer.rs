@@ -20,6 +20,7 @@ use tracing::{info, warn};
 use super::flush::{self, FlushTask};
 use super::guard::Guard;
 use super::reconnect::{Found, Incarnation, Purpose, Reconnect, Reconnecting, Regained};
+use crate::backoff::Backoff;
 use crate::checkpoint::Position;
 use crate::checkpoint::fields::{self, SourceFields};
 use crate::config::EngineConfig;
@@ -91,6 +92,8 @@ pub(crate) struct StandaloneWriter {
     db: DbIndex,
     events: VecDeque<TargetEvent>,
     framed: CommandBatch,
+    /// Between attempts while the server refuses to write.
+    pauses: Backoff,
 }
 
 impl StandaloneWriter {
@@ -98,6 +101,7 @@ impl StandaloneWriter {
     pub(crate) fn new(connection: Connection, parts: StandaloneParts, now: Instant) -> Self {
         Self {
             pipeline: Pipeline::new(connection, parts.config.window),
+            pauses: Backoff::new(parts.config.reconnect.first_delay, parts.config.reconnect.longest_delay),
             config: parts.config,
             flow: parts.flow,
             flows: parts.flows,
@@ -154,6 +158,7 @@ impl StandaloneWriter {
         }
         match sent {
             Sent::Batch(_) => {
+                self.pauses.reset();
                 self.events.push_back(TargetEvent::Carried);
                 if let Some(at) = sent.position() {
                     self.events.push_back(TargetEvent::Durable(at));
@@ -181,27 +186,29 @@ impl StandaloneWriter {
     }
 
     fn on_error(&mut self, error: SinkError) {
-        match (retry_policy(&error), self.durable) {
-            (RetryPolicy::Stop, _) | (RetryPolicy::Wait, None) => {
-                self.events.push_back(TargetEvent::Failed(error.into()));
-            }
+        let policy = retry_policy(&error);
+        // A server that is out of memory, say, is not asked all the time.
+        let pause =
+            if policy == RetryPolicy::Wait { self.pauses.next_delay(u16::MAX) } else { Duration::ZERO };
+        match (policy, self.durable) {
+            (RetryPolicy::Stop, _) => self.events.push_back(TargetEvent::Failed(error.into())),
             (RetryPolicy::Reconnect, None) if !matches!(error, SinkError::Broken(_)) => {
                 self.events.push_back(TargetEvent::Lost(error.into()));
             }
-            (RetryPolicy::Reconnect, None) => {
+            (RetryPolicy::Reconnect | RetryPolicy::Wait, None) => {
                 let db = self.pipeline.in_flight().next().map_or(self.db, |first| CommandFacts::of(first).db);
-                self.reconnect(Purpose::Snapshot(self.incarnation.clone(), db), &error.to_string());
+                self.reconnect(Purpose::Snapshot(self.incarnation.clone(), db), &error, pause);
             }
             (RetryPolicy::Reconnect | RetryPolicy::Wait, Some(_)) => {
-                self.reconnect(Purpose::Journal, &error.to_string());
+                self.reconnect(Purpose::Journal, &error, pause);
             }
         }
     }
 
-    fn reconnect(&mut self, purpose: Purpose, reason: &str) {
+    fn reconnect(&mut self, purpose: Purpose, reason: &SinkError, pause: Duration) {
         let (config, identity) = (Arc::clone(&self.config), self.guard.identity().clone());
-        self.link = Link::Down(Reconnect { config, flow: self.flow, identity, purpose }.begin());
-        self.events.push_back(TargetEvent::Stalled(reason.to_owned()));
+        self.link = Link::Down(Reconnect { config, flow: self.flow, identity, purpose, pause }.begin());
+        self.events.push_back(TargetEvent::Stalled(reason.to_string()));
     }
 
     /// The connection works again: what the server has carried out is settled, the rest sent again (P4).

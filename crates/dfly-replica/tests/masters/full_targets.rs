@@ -1,0 +1,94 @@
+//! A target that is full for a while: of data, or of clients.
+
+use std::time::Duration;
+
+use dfly_replica::Report;
+use dfly_testkit::{MasterOptions, RedisClient, RedisServer, Script, ScriptedMaster};
+use tokio::time::timeout;
+
+use crate::run::redis;
+use crate::workload::{LIMIT, Run};
+
+async fn master(script: Script) -> ScriptedMaster {
+    ScriptedMaster::start(script, MasterOptions::default()).await.unwrap()
+}
+
+fn set(client: &mut RedisClient, name: &str, value: &str) {
+    client.expect(&[b"CONFIG", b"SET", name.as_bytes(), value.as_bytes()]).unwrap();
+}
+
+fn connections(client: &mut RedisClient) -> u64 {
+    let info = client.expect(&[b"INFO", b"stats"]).unwrap().text().unwrap();
+    let count = info.lines().find_map(|line| line.strip_prefix("total_connections_received:"));
+    count.unwrap().trim().parse().unwrap()
+}
+
+/// Pauses as in a run, so that attempts can be counted.
+fn paced(config: &mut dfly_replica::EngineConfig) {
+    config.reconnect = dfly_replica::Reconnect::default();
+}
+
+async fn is_stalled(run: &mut Run<RedisServer>, retries: u64) {
+    let stalled = |report: &Report| {
+        let tried = report.retries.get("target connection").copied().unwrap_or_default();
+        tried >= retries && report.flows.iter().any(|flow| flow.stalled.is_some())
+    };
+    let seen = timeout(LIMIT, run.reports.wait_for(stalled)).await.is_ok();
+    assert!(seen, "{:?}", run.reports.borrow());
+}
+
+/// C31: in stable sync, attempts come ever more seldom, and nothing is lost.
+#[tokio::test(flavor = "multi_thread")]
+async fn out_of_memory_in_the_journal() {
+    let mut run = Run::go_on_with(master(Script::new(1).before("SET k v")).await, redis(), paced);
+    run.caught_up().await;
+    let mut client = run.redis.client().unwrap();
+    set(&mut client, "maxmemory", "1");
+    let before = connections(&mut client);
+    for n in 0..50 {
+        run.master.apply(format!("SET k{n} v").as_str()).unwrap();
+    }
+    is_stalled(&mut run, 4).await;
+    let made = connections(&mut client) - before;
+    assert!(made < 20, "{made} connections for four attempts");
+    set(&mut client, "maxmemory", "0");
+    let report = run.ends_as_the_model().await;
+    assert!(report.flows.iter().all(|flow| flow.stalled.is_none()), "{report:?}");
+}
+
+/// C31: in the snapshot too.
+#[tokio::test(flavor = "multi_thread")]
+async fn out_of_memory_in_the_snapshot() {
+    let script = (0..2000).fold(Script::new(1), |script, n| script.before(format!("SET k{n} v").as_str()));
+    let redis = redis();
+    let mut client = redis.client().unwrap();
+    let mut run = Run::go_on_with(master(script).await, redis, |config| {
+        paced(config);
+        config.snapshot_bytes_per_second = Some(8000);
+    });
+    let begun = |report: &Report| report.keys() > 10;
+    assert!(timeout(LIMIT, run.reports.wait_for(begun)).await.is_ok());
+    set(&mut client, "maxmemory", "1");
+    is_stalled(&mut run, 2).await;
+    set(&mut client, "maxmemory", "0");
+    let report = run.ends_as_the_model().await;
+    assert_eq!(report.keys(), 2000, "one synchronisation");
+}
+
+/// C32: a target that has too many clients for a moment is waited for.
+#[tokio::test(flavor = "multi_thread")]
+async fn too_many_clients() {
+    let redis = redis();
+    let mut client = redis.client().unwrap();
+    set(&mut client, "maxclients", "4");
+    let others: Vec<RedisClient> = (0..3).map(|_| redis.client().unwrap()).collect();
+    let mut run = Run::go_on_with(master(Script::new(1).before("SET k v")).await, redis, paced);
+    let waits = |report: &Report| report.retries.get("target").copied().unwrap_or_default() > 1;
+    tokio::select! {
+        ended = &mut run.task => panic!("the run ended by itself: {ended:?}"),
+        waited = timeout(Duration::from_secs(20), run.reports.wait_for(waits)) => assert!(waited.is_ok()),
+    }
+    drop(others);
+    set(&mut client, "maxclients", "1000");
+    run.ends_as_the_model().await;
+}
