@@ -90,3 +90,24 @@ async fn a_value_that_grows_is_never_doubled() {
     run.master.release();
     run.ends_as_the_model().await;
 }
+
+/// C39: another client empties the target while the source has nothing to say. The keepalive notices.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_target_that_is_emptied_is_filled_again() {
+    let mut run = Run::go_on_with(
+        ScriptedMaster::start(script(), MasterOptions::default()).await.unwrap(),
+        crate::run::redis(),
+        |config| {
+            patient(config);
+            config.target_keepalive = Duration::from_millis(100);
+        },
+    );
+    run.caught_up().await;
+    run.settled().await;
+    run.redis.client().unwrap().expect(&[b"FLUSHALL"]).unwrap();
+    let noticed = |report: &dfly_replica::Report| {
+        report.events.iter().any(|event| event.text.starts_with("the target is gone"))
+    };
+    assert!(timeout(LIMIT, run.reports.wait_for(noticed)).await.is_ok());
+    run.ends_as_the_model().await;
+}

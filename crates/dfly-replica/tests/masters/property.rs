@@ -132,6 +132,8 @@ impl Shape {
         config.state_dir = self.relay.then(|| state.to_owned());
         config.target_timeout = Duration::from_millis(500);
         config.on_start = self.over;
+        // Whatever is flushed while the tool is away is to go.
+        config.max_removals = 100;
         let selection = self.selection.selection();
         config.rules = Rules { selection, ..Rules::from(Policy::Fail) }.into();
     }

@@ -5,7 +5,7 @@
 use dfly_client::FlowId;
 use dfly_translate::{CommandFacts, CommandKind, ReservedNames};
 use dfly_wire::DbIndex;
-use redis_resp::CommandBatch;
+use redis_resp::{CommandBatch, ServerError};
 
 use crate::checkpoint::fields;
 use crate::checkpoint::{Position, WriterIdentity};
@@ -14,6 +14,13 @@ use crate::checkpoint::{Position, WriterIdentity};
 /// does nothing.
 const CHECK: &str = "local v=redis.call('HMGET',KEYS[1],ARGV[1],'source','owner') \
      if v[1]~=ARGV[2] or v[2]~=ARGV[3] or v[3]~=ARGV[4] then redis.call('SET',KEYS[2],'') redis.call('DEL',KEYS[2]) end";
+
+/// What the server answers to [`LOOK`] if it does not hold what it should.
+const FORGOTTEN: &str = "FORGOTTEN";
+
+/// Looks whether the server (KEYS[1]) holds the flow's position (ARGV[1] to ARGV[4], as in [`CHECK`]).
+const LOOK: &str = "local v=redis.call('HMGET',KEYS[1],ARGV[1],'source','owner') \
+     if v[1]~=ARGV[2] or v[2]~=ARGV[3] or v[3]~=ARGV[4] then return redis.error_reply('FORGOTTEN the position is gone') end";
 
 /// The tag of a command that begins or ends a transaction.
 const CONTROL: u64 = CommandFacts::new(CommandKind::Control, DbIndex(0)).tag();
@@ -56,6 +63,15 @@ impl Guard {
         out.push_keyed(&[b"MULTI"], 0..0, CONTROL);
     }
 
+    /// A command that is refused ([`is_forgotten`]) unless the server still holds `at`. The connection is in database 0.
+    pub(crate) fn look(&self, at: Position, out: &mut CommandBatch) {
+        let mut look = out.start(8);
+        look.arg(b"EVAL").arg(LOOK.as_bytes()).int(1).key(self.names.checkpoint().as_bytes());
+        look.arg(self.field.as_bytes()).arg(at.to_string().as_bytes());
+        look.arg(self.identity.source_id.as_bytes()).arg(self.identity.owner.as_bytes());
+        look.finish_with(CONTROL);
+    }
+
     /// The end of a transaction that moves the flow to `at`. The connection is in database 0.
     pub(crate) fn close(&self, at: Position, out: &mut CommandBatch) {
         fields::write_position(&self.names, self.flow, at, out);
@@ -66,4 +82,9 @@ impl Guard {
     pub(crate) fn exec(&self, out: &mut CommandBatch) {
         out.push_keyed(&[b"EXEC"], 0..0, CONTROL);
     }
+}
+
+/// Whether the server has refused [`Guard::look`].
+pub(crate) fn is_forgotten(error: &ServerError) -> bool {
+    error.line.starts_with(FORGOTTEN)
 }

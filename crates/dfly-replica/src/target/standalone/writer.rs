@@ -13,12 +13,12 @@ use dfly_translate::{CommandFacts, CommandKind};
 use dfly_wire::DbIndex;
 use redis_resp::connection::Connection;
 use redis_resp::{CommandBatch, EncodedCommand};
-use redis_sink::{Pipeline, SinkError};
+use redis_sink::{Pipeline, SinkError, WindowError};
 use redis_slots::Slot;
 use tracing::{info, warn};
 
 use super::flush::{self, FlushTask};
-use super::guard::Guard;
+use super::guard::{Guard, is_forgotten};
 use super::reconnect::{Found, Incarnation, Purpose, Reconnect, Reconnecting, Regained};
 use crate::backoff::Backoff;
 use crate::checkpoint::Position;
@@ -186,6 +186,12 @@ impl StandaloneWriter {
     }
 
     fn on_error(&mut self, error: SinkError) {
+        if let SinkError::Window(WindowError::Refused(refusal)) = &error
+            && is_forgotten(&refusal.error)
+        {
+            // Whoever connects again finds out whether the data or the claim is gone.
+            return self.reconnect(Purpose::Journal, &error, Duration::ZERO);
+        }
         let policy = retry_policy(&error);
         // A server that is out of memory, say, is not asked all the time.
         let pause =
@@ -314,11 +320,18 @@ impl StandaloneWriter {
         if self.pipeline.is_idle() { self.config.target_keepalive } else { self.config.target_timeout }
     }
 
+    /// Keeps a connection that has nothing to do, and looks whether the server still holds what it has answered.
     fn keep_alive(&mut self, now: Instant) {
-        let mut ping = CommandBatch::default();
-        let facts = CommandFacts::new(CommandKind::Control, self.db);
-        ping.push_keyed(&[b"PING"], 0..0, facts.tag());
-        self.submit(&mut ping, Sent::KeepAlive, now);
+        let mut batch = CommandBatch::default();
+        let is_certain = self.awaited.is_none() && self.db == DbIndex(0);
+        match self.durable.filter(|durable| is_certain && *durable == self.sent) {
+            Some(at) => self.guard.look(at, &mut batch),
+            None => {
+                let facts = CommandFacts::new(CommandKind::Control, self.db);
+                batch.push_keyed(&[b"PING"], 0..0, facts.tag());
+            }
+        }
+        self.submit(&mut batch, Sent::KeepAlive, now);
     }
 }
 

@@ -81,6 +81,8 @@ impl Shape {
         config.target_timeout = Duration::from_secs(5);
         config.target.reply_timeout = Duration::from_millis(500);
         config.on_start = OnStart::RequireEmpty;
+        // Whatever is flushed while the tool is away is to go.
+        config.max_removals = 100;
         config.rules = Rules { selection: self.selection(), ..Rules::from(Policy::Fail) }.into();
     }
 
