@@ -40,7 +40,7 @@ impl Publisher {
             .is_none_or(|(phase, at)| phase != report.phase || now - at >= self.config.state_interval);
         if let Some(state) = self.state.as_ref().filter(|_| due) {
             self.saved = Some((report.phase, now));
-            if let Err(error) = state.save(&SavedState::of(report, self.config.clock.now().0)) {
+            if let Err(error) = state.save(&SavedState::of(report, self.config.clock.host().0)) {
                 warn!(%error, "the state was not saved");
             }
         }
@@ -60,7 +60,7 @@ impl Publisher {
     }
 
     pub(crate) fn tell(&self, text: impl Into<String>) {
-        self.counters.events.push(self.config.clock.now(), text);
+        self.counters.events.push(self.config.clock.host(), text);
     }
 }
 

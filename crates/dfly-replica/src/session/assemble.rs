@@ -25,6 +25,7 @@ use crate::maintenance::ttl_scan::TtlScan;
 use crate::run::counters::Counters;
 use crate::run::report::Phase;
 use crate::source::candidates::{self, Master};
+use crate::source::identity::ask_time;
 use crate::source::reader::{self, QUESTIONS, SourceReader};
 use crate::target::connect::connect_target;
 use crate::target::handover;
@@ -84,6 +85,7 @@ pub(crate) async fn open(
     };
     let Master { endpoint, mut control, session } = candidates::find(config, opener.replica_id, at).await?;
     let config = &Arc::new(EngineConfig { source: endpoint, ..EngineConfig::clone(config) });
+    ask_time(&mut control, &config.clock).await?;
     if matches!(opening, Opening::Full(_)) && !opener.may_synchronise(&session) {
         return Err(resume::stranger(&session));
     }

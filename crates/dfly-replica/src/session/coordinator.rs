@@ -27,7 +27,7 @@ use crate::run::control::{ControlDesk, Instruction};
 use crate::run::counters::Counters;
 use crate::run::report::Phase;
 use crate::run::stop::{Stop, told};
-use crate::source::identity::SourceIdentity;
+use crate::source::identity::{SourceIdentity, ask_time};
 
 /// Where reports go while a session runs.
 pub(crate) trait Observer {
@@ -215,7 +215,7 @@ impl Running {
     }
 
     fn tell(&self, text: impl Into<String>) {
-        self.counters.events.push(self.config.clock.now(), text);
+        self.counters.events.push(self.config.clock.host(), text);
     }
 
     async fn on_signal(&mut self, flow: FlowId, signal: Signal) -> Result<(), Error> {
@@ -367,6 +367,7 @@ impl Running {
     async fn confirm_source(&mut self) -> Result<(), SourceLoss> {
         let identity = SourceIdentity::ask(&mut self.control).await.map_err(SourceLoss::gone)?;
         identity.check(&self.source_id())?;
+        ask_time(&mut self.control, &self.config.clock).await.map_err(SourceLoss::gone)?;
         self.counters.set_source_keys(identity.keys);
         Ok(())
     }

@@ -159,7 +159,7 @@ impl Running {
             disk: RelayDisk::new(source.log),
             reads: ReadLine::new(id, shared.reads.clone()),
             lines: self.lines_of(id, shared),
-            clock: config.clock,
+            clock: config.clock.clone(),
             drain_timeout: config.drain_timeout,
             is_backlogged: false,
         };

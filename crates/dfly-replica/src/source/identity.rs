@@ -1,8 +1,13 @@
 //! What a source says of itself: whether it is a master, which process it is, and how many keys it holds.
 
 use dfly_client::driver::ControlConn;
+use dfly_wire::UnixMillis;
 use redis_resp::connection::ConnectionError;
 use redis_resp::{ErrorCode, Reply};
+use tracing::warn;
+
+use crate::clock::Clock;
+use crate::target::replies::time_of;
 
 /// What a server is in its own replication.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,6 +26,28 @@ pub(crate) struct SourceIdentity {
     /// Keys in all databases.
     pub keys: Option<u64>,
 }
+
+/// Asks the source for its time, and tells the clock.
+///
+/// # Errors
+/// The connection's; a refusal is an answer.
+pub(crate) async fn ask_time(control: &mut ControlConn, clock: &Clock) -> Result<(), ConnectionError> {
+    let before = clock.host();
+    let reply = control.ask(&words(&["TIME"])).await?;
+    let host = UnixMillis(before.0.midpoint(clock.host().0));
+    if let Some(ahead) = time_of(&reply).and_then(|shown| clock.hear(shown, host))
+        && ahead.abs() >= SKEW
+    {
+        warn!(
+            ahead_ms = ahead,
+            "the source's clock differs from this host's; what has expired is decided by the source's"
+        );
+    }
+    Ok(())
+}
+
+/// Clocks that differ by so much are worth a word, in milliseconds.
+const SKEW: i64 = 1000;
 
 /// A source that is not what it was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

@@ -1,6 +1,7 @@
 //! What a target's replies mean to whoever has asked.
 
 use bytes::Bytes;
+use dfly_wire::UnixMillis;
 use redis_resp::Reply;
 use redis_sink::TargetError;
 
@@ -26,4 +27,15 @@ pub(crate) fn members_of(name: &'static str, reply: Reply) -> Result<Vec<Bytes>,
     let Reply::Array(members) = reply else { return Err(strange(name, &reply)) };
     let member = |member| if let Reply::Bulk(member) = member { Some(member) } else { None };
     Ok(members.into_iter().filter_map(member).collect())
+}
+
+/// What a server's clock shows: the answer to TIME is seconds and microseconds.
+pub(crate) fn time_of(reply: &Reply) -> Option<UnixMillis> {
+    let Reply::Array(parts) = reply else { return None };
+    let part = |at: usize| match parts.get(at) {
+        Some(Reply::Bulk(digits)) => std::str::from_utf8(digits).ok()?.parse::<i64>().ok(),
+        Some(Reply::Integer(number)) => Some(*number),
+        _ => None,
+    };
+    Some(UnixMillis(part(0)?.saturating_mul(1000).saturating_add(part(1)? / 1000)))
 }

@@ -55,7 +55,7 @@ pub(crate) fn config(source: SocketAddr, target: &FakeTarget) -> EngineConfig {
         longest_delay: Duration::from_millis(2),
         give_up_after: Some(LIMIT),
     };
-    config.clock = Clock(|| UnixMillis(CLOCK.get()));
+    config.clock = Clock::new(|| UnixMillis(CLOCK.get()));
     config
 }
 

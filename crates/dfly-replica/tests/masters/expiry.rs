@@ -126,12 +126,12 @@ fn an_hour_behind() -> UnixMillis {
 #[tokio::test(flavor = "multi_thread")]
 async fn clocks_and_delays() {
     for (clock, horizon, soon) in
-        [(an_hour_behind as fn() -> UnixMillis, 10_000, 1_000), (|| Clock::system().now(), 50, 2_000)]
+        [(an_hour_behind as fn() -> UnixMillis, 10_000, 1_000), (|| Clock::system().host(), 50, 2_000)]
     {
         let soon = in_millis(soon);
         let run = Run::start_with(volatile(soon), |config| {
             patient(config);
-            (config.clock, config.expiry_horizon) = (Clock(clock), Duration::from_millis(horizon));
+            (config.clock, config.expiry_horizon) = (Clock::new(clock), Duration::from_millis(horizon));
         })
         .await;
         stands_still_until(soon, run).await;

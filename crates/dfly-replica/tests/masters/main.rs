@@ -11,6 +11,7 @@ mod accidents;
 mod acks;
 mod bad_input;
 mod captures;
+mod clocks;
 mod cluster;
 mod control;
 mod cuts;

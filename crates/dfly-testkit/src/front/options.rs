@@ -35,6 +35,8 @@ pub struct MasterOptions {
     /// The data for replies to EXISTS, DUMP and PEXPIRETIME, as [`dumps`](crate::dumps) returns it. Without it, a scripted
     /// master uses its model, and a recorded master refuses, because a recording has no DUMP payloads.
     pub values: Option<Arc<Dumps>>,
+    /// What `TIME` answers. Without it, `TIME` is refused.
+    pub clock: Option<fn() -> Duration>,
     /// The names of ordinary clients' commands that are refused, each with its error reply, until the master is released.
     pub refused: Vec<(&'static str, &'static str)>,
     /// How long a session other than the recording's last one stays open for the final ACKs after its last byte.
@@ -56,6 +58,7 @@ impl Default for MasterOptions {
             user: None,
             repeat: false,
             values: None,
+            clock: None,
             refused: Vec::new(),
             ack_timeout: Duration::from_secs(10),
         }

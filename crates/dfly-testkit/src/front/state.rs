@@ -102,6 +102,15 @@ impl Outcome {
     }
 }
 
+/// The answer to `TIME`: seconds and microseconds.
+fn time(clock: fn() -> std::time::Duration) -> Outcome {
+    let since_1970 = clock();
+    let [seconds, micros] =
+        [since_1970.as_secs(), u64::from(since_1970.subsec_micros())].map(|n| n.to_string());
+    let part = |digits: &str| format!("${}\r\n{digits}\r\n", digits.len());
+    Outcome::Reply(format!("*2\r\n{}{}", part(&seconds), part(&micros)).into_bytes())
+}
+
 impl<O: Origin> State<O> {
     pub(super) fn new(origin: O, options: MasterOptions) -> Self {
         let (sessions, connections, violations) = Default::default();
@@ -154,6 +163,7 @@ impl<O: Origin> State<O> {
             b"REPLCONF" => self.replconf(connection, &args),
             b"DFLY" if self.options.capa != Capa::Redis => self.dfly(connection, &args),
             b"INFO" => Outcome::Reply(bulk(&self.info())),
+            b"TIME" => self.options.clock.map_or_else(|| Outcome::error("ERR unknown command `TIME`"), time),
             b"ROLE" => Outcome::Reply(b"*2\r\n$6\r\nmaster\r\n*0\r\n".to_vec()),
             b"SELECT" | b"DUMP" | b"PEXPIRETIME" | b"EXISTS" => self.keyspace(connection, &name, &args),
             other => Outcome::error(&format!("ERR unknown command `{}`", String::from_utf8_lossy(other))),
