@@ -60,6 +60,7 @@ enum Mode {
 #[derive(Debug)]
 struct Active {
     decoder: Decoder,
+    limits: Limits,
     /// What is left of the frame that is being applied.
     body: BytesMut,
     received_at: UnixMillis,
@@ -299,10 +300,15 @@ pub(crate) enum Relayed {
 impl Active {
     fn at(next: Lsn, limits: Limits, now: UnixMillis) -> Self {
         let decoder = Decoder::stream(next).with_limits(limits);
-        Self { decoder, body: BytesMut::new(), received_at: now, ahead: None, has_unread: false }
+        Self { decoder, limits, body: BytesMut::new(), received_at: now, ahead: None, has_unread: false }
     }
 
+    /// Frames that the target holds may have been given up unread: a frame says itself where it begins.
     fn turn_to(&mut self, frame: Frame) {
+        let first = Lsn(frame.first);
+        if self.decoder.next_lsn() != Some(first) {
+            self.decoder = Decoder::stream(first).with_limits(self.limits);
+        }
         (self.body, self.received_at) = (BytesMut::from(frame.body), frame.received_at);
     }
 }
@@ -481,6 +487,18 @@ mod tests {
         let mut disk = Disk { room: 9, frames: [frame(4, 6)].into() };
         let mut relay = Relay::resumed(Lsn(4), Limits::default(), UnixMillis(0));
         assert_eq!(drain(&mut relay, &mut disk, now), [5, 6]);
+    }
+
+    #[test]
+    fn frames_that_were_given_up_unread_are_not_counted() {
+        let now = Instant::now();
+        let mut disk = Disk { room: 9, frames: [frame(4, 6), frame(6, 9)].into() };
+        let mut relay = Relay::resumed(Lsn(4), Limits::default(), UnixMillis(0));
+        let work = relay.work(Some(Lsn(7)), now).unwrap();
+        assert_eq!(work.release, Some(Lsn(7)));
+        disk.frames.pop_front();
+        relay.done(disk.carry_out(work));
+        assert_eq!(drain(&mut relay, &mut disk, now), [7, 8, 9]);
     }
 
     #[test]

@@ -51,10 +51,12 @@ impl Disk {
         done
     }
 
+    /// What lies before `durable` goes, read or not: the next frame is the first that ends behind it.
     fn release(&mut self, durable: Lsn) {
-        while self.read > 0 && self.frames.front().is_some_and(|frame| frame.next <= durable.0) {
+        let is_spent = |frame: &Frame| frame.next <= durable.0;
+        while self.frames.front().is_some_and(is_spent) {
             self.frames.pop_front();
-            self.read -= 1;
+            self.read = self.read.saturating_sub(1);
         }
     }
 
