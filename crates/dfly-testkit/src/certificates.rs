@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, date_time_ymd};
 use tempfile::TempDir;
 use thiserror::Error;
 
@@ -53,6 +53,22 @@ impl Certificates {
     /// [`CertificatesError`].
     pub fn for_loopback() -> Result<Self, CertificatesError> {
         Self::new(&["127.0.0.1", "localhost"])
+    }
+
+    /// A server's certificate that is its own authority, as `openssl req -x509` makes it. It is valid until `year` begins.
+    ///
+    /// # Errors
+    /// [`CertificatesError`].
+    pub fn self_signed(names: &[&str], year: i32) -> Result<Self, CertificatesError> {
+        let (dir, key) = (tempfile::tempdir()?, KeyPair::generate()?);
+        let mut params = params(names, &format!("server {}", dir.path().display()))?;
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.not_after = date_time_ymd(year, 1, 1);
+        let certificate = params.self_signed(&key)?.pem();
+        std::fs::write(dir.path().join("ca.crt"), &certificate)?;
+        std::fs::write(dir.path().join("server.crt"), &certificate)?;
+        std::fs::write(dir.path().join("server.key"), key.serialize_pem())?;
+        Ok(Self { dir })
     }
 
     /// The folder.

@@ -1,22 +1,23 @@
 //! A connection that sends one request at a time. It owns its stream and its buffer.
 
+mod dial;
 mod endpoint;
+mod pinned;
 mod sentinel;
 mod stream;
 mod tls;
+mod tls_failure;
 mod unverified;
 
 use std::io;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::BytesMut;
 use dfly_wire::Step;
-use socket2::{SockRef, TcpKeepalive};
 use thiserror::Error;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpStream, lookup_host};
-use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio::time::timeout;
 
 use crate::command::CommandBatch;
 use crate::reply::Reply;
@@ -25,9 +26,7 @@ use crate::reply_error::ReplyError;
 pub use endpoint::{Credentials, Endpoint, Peer, Sentinels};
 pub use stream::{ReadHalf, Stream, WriteHalf};
 pub use tls::{Tls, TlsError, TlsSettings};
-
-/// The delay between the attempts to connect to two addresses of a host. Earlier attempts continue.
-const NEXT_ADDRESS: Duration = Duration::from_millis(250);
+pub use tls_failure::TlsFault;
 
 /// Why a connection cannot be used.
 #[derive(Debug, Error)]
@@ -74,12 +73,34 @@ pub enum ConnectionError {
     },
 }
 
+impl ConnectionError {
+    /// Which server it is about.
+    pub fn peer(&self) -> Peer {
+        match self {
+            Self::Connect { peer, .. }
+            | Self::Broken { peer, .. }
+            | Self::Silent { peer, .. }
+            | Self::Reply { peer, .. } => *peer,
+        }
+    }
+
+    /// What is wrong with TLS, if that is why there is no connection and a setting of the client can mend it.
+    pub fn tls_fault(&self) -> Option<TlsFault> {
+        match self {
+            Self::Connect { error, .. } => tls_failure::fault(error),
+            _ => None,
+        }
+    }
+}
+
 /// A request-reply connection.
 #[derive(Debug)]
 pub struct Connection {
     peer: Peer,
     /// The server's address, as error messages show it.
     address: String,
+    /// The address that the connection was opened to, if the system says.
+    reached: Option<SocketAddr>,
     reply_timeout: Duration,
     stream: Stream,
     buffer: BytesMut,
@@ -106,10 +127,10 @@ impl Connection {
     /// Connects to the host and port of `endpoint`. Error messages show `address`.
     async fn reach(endpoint: &Endpoint, address: String) -> Result<Self, ConnectionError> {
         let (peer, reply_timeout) = (endpoint.peer, endpoint.reply_timeout);
-        match connect(endpoint).await {
+        match dial::connect(endpoint).await {
             Ok(stream) => {
-                let buffer = BytesMut::new();
-                Ok(Self { peer, address, reply_timeout, stream, buffer, is_proven: false })
+                let (buffer, reached) = (BytesMut::new(), stream.peer_address());
+                Ok(Self { peer, address, reached, reply_timeout, stream, buffer, is_proven: false })
             }
             Err(error) => Err(ConnectionError::Connect { peer, address, error }),
         }
@@ -174,12 +195,18 @@ impl Connection {
     }
 
     async fn write(&mut self, wire: &[u8]) -> Result<(), ConnectionError> {
-        self.send(wire).await.map_err(|error| self.broken(error))
+        match self.send(wire).await {
+            Ok(()) => Ok(()),
+            Err(error) => Err(self.broken(error).await),
+        }
     }
 
     async fn reply(&mut self) -> Result<Reply, ConnectionError> {
         let peer = self.peer;
         loop {
+            if self.is_told_of_tls() {
+                return Err(self.refused(tls_failure::not_used()));
+            }
             match Reply::decode(&mut self.buffer).map_err(|error| ConnectionError::Reply { peer, error })? {
                 Step::Ready(reply) => {
                     self.is_proven = true;
@@ -187,11 +214,19 @@ impl Connection {
                 }
                 Step::Need(_) => {}
             }
-            let read = self.stream.read_buf(&mut self.buffer).await;
-            if read.map_err(|error| self.broken(error))? == 0 {
-                return Err(self.broken(io::ErrorKind::UnexpectedEof.into()));
+            match self.stream.read_buf(&mut self.buffer).await {
+                Ok(0) => return Err(self.broken(io::ErrorKind::UnexpectedEof.into()).await),
+                Ok(_) => {}
+                Err(error) => return Err(self.broken(error).await),
             }
         }
+    }
+
+    /// Whether the server answers a connection without TLS by asking for it: with an alert, as TLS servers do, or with a
+    /// line, as Dragonfly does.
+    fn is_told_of_tls(&self) -> bool {
+        let asks = self.buffer.first() == Some(&ALERT) || self.buffer.starts_with(BAD_HEADER);
+        asks && !self.is_proven && !self.is_tls()
     }
 
     async fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
@@ -209,16 +244,25 @@ impl Connection {
         }
     }
 
-    fn broken(&self, error: io::Error) -> ConnectionError {
-        let peer = self.peer;
+    /// The error of a connection that broke. Before the first reply, it may show that client and server do not agree on TLS.
+    async fn broken(&self, error: io::Error) -> ConnectionError {
         if !self.is_proven && tls::is_refusal(&error) {
-            return ConnectionError::Connect {
-                peer,
-                address: self.address.clone(),
-                error: tls::failed(error),
-            };
+            return self.refused(tls_failure::explain(&error));
         }
-        ConnectionError::Broken { peer, error }
+        match self.suspect() {
+            Some(address) if dial::speaks_tls(address).await => self.refused(tls_failure::not_used()),
+            _ => ConnectionError::Broken { peer: self.peer, error },
+        }
+    }
+
+    /// The address of a server that may have closed the connection because it expected TLS: it has sent nothing.
+    fn suspect(&self) -> Option<SocketAddr> {
+        let is_possible = !self.is_proven && !self.is_tls() && self.buffer.is_empty();
+        self.reached.filter(|_| is_possible)
+    }
+
+    fn refused(&self, error: io::Error) -> ConnectionError {
+        ConnectionError::Connect { peer: self.peer, address: self.address.clone(), error }
     }
 
     /// The stream, and the bytes that were received after the last reply.
@@ -227,49 +271,8 @@ impl Connection {
     }
 }
 
-async fn connect(endpoint: &Endpoint) -> io::Result<Stream> {
-    let deadline = Instant::now() + endpoint.connect_timeout;
-    let stream = timeout_at(deadline, dial(endpoint)).await.unwrap_or(Err(io::ErrorKind::TimedOut.into()))?;
-    tune(&stream)?;
-    let Some(tls) = &endpoint.tls else { return Ok(Stream::Plain(stream)) };
-    match timeout_at(deadline, tls.connect(stream, &endpoint.host)).await {
-        Ok(stream) => Ok(Stream::Tls(Box::new(stream?))),
-        Err(_elapsed) => Err(tls::failed("the server does not answer; it may not speak TLS on this port")),
-    }
-}
+/// The first byte of a TLS alert.
+const ALERT: u8 = 0x15;
 
-/// Tries the addresses of the host one after the other, each a short time after the one before, until one accepts (like RFC
-/// 8305). If none accepts, the result is the first failure.
-async fn dial(endpoint: &Endpoint) -> io::Result<TcpStream> {
-    if let Some(address) = endpoint.address {
-        return TcpStream::connect(address).await;
-    }
-    let mut addresses = lookup_host((endpoint.host.as_str(), endpoint.port)).await?.peekable();
-    let (mut attempts, mut failure) = (JoinSet::new(), None);
-    loop {
-        if let Some(address) = addresses.next() {
-            attempts.spawn(TcpStream::connect(address));
-        } else if attempts.is_empty() {
-            return Err(failure.unwrap_or_else(|| io::ErrorKind::AddrNotAvailable.into()));
-        }
-        tokio::select! {
-            ended = attempts.join_next() => match ended {
-                Some(Ok(Ok(stream))) => return Ok(stream),
-                Some(Ok(Err(error))) => failure = failure.or(Some(error)),
-                Some(Err(_)) | None => {}
-            },
-            () = sleep(NEXT_ADDRESS), if addresses.peek().is_some() => {}
-        }
-    }
-}
-
-/// Turns off Nagle's algorithm and turns on keepalive. An idle connection is silent, so only keepalive detects a dead peer
-/// (P27).
-fn tune(stream: &TcpStream) -> io::Result<()> {
-    stream.set_nodelay(true)?;
-    let keepalive = TcpKeepalive::new()
-        .with_time(Duration::from_secs(30))
-        .with_interval(Duration::from_secs(10))
-        .with_retries(3);
-    SockRef::from(stream).set_tcp_keepalive(&keepalive)
-}
+/// How Dragonfly answers a client without TLS on a port with it (`dragonfly_connection.cc`).
+const BAD_HEADER: &[u8] = b"-ERR Bad TLS header";

@@ -119,9 +119,6 @@ impl Endpoint {
         if self.sentinels.is_some() {
             return Ok(vec![self.clone()]);
         }
-        if self.sentinels.is_some() {
-            return Ok(vec![self.clone()]);
-        }
         let addresses = tokio::net::lookup_host((self.host.as_str(), self.port)).await?;
         Ok(addresses.map(|address| Self { address: Some(address), ..self.clone() }).collect())
     }

@@ -1,6 +1,7 @@
 //! The bytes of a connection, in the clear or encrypted.
 
 use std::io;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -55,6 +56,15 @@ impl Stream {
                 (ReadHalf::Tls(reader), WriteHalf::Tls(writer))
             }
         }
+    }
+
+    /// The address of the server, if the system says.
+    pub(super) fn peer_address(&self) -> Option<SocketAddr> {
+        let socket = match self {
+            Self::Plain(stream) => stream,
+            Self::Tls(stream) => stream.get_ref().0,
+        };
+        socket.peer_addr().ok()
     }
 
     /// Whether the stream is encrypted.

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -9,20 +10,20 @@ use thiserror::Error;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
-use tokio_rustls::rustls::client::WantsClientCert;
+use tokio_rustls::rustls::client::{VerifierBuilderError, WantsClientCert, WebPkiServerVerifier};
 use tokio_rustls::rustls::crypto::{CryptoProvider, ring};
 use tokio_rustls::rustls::pki_types::pem::{Error as PemError, PemObject};
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use tokio_rustls::rustls::{
-    CertificateError, ClientConfig, ConfigBuilder, Error as RustlsError, RootCertStore,
-};
+use tokio_rustls::rustls::{ClientConfig, ConfigBuilder, Error as RustlsError, RootCertStore};
 
+use super::pinned::Pinned;
+use super::tls_failure;
 use super::unverified::Unverified;
 
 /// What the server must prove, and what the client presents to it. Files are PEM.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TlsSettings {
-    /// The certificates that are trusted; `None` for the system's.
+    /// The certificates that are trusted; `None` for the system's. A server may present one of them as its own.
     pub ca: Option<PathBuf>,
     /// The client's certificate, followed by any intermediate certificates. It is presented if the server asks for one.
     pub cert: Option<PathBuf>,
@@ -87,6 +88,9 @@ pub enum TlsError {
     /// The settings do not fit together.
     #[error("TLS: {0}")]
     Config(#[from] RustlsError),
+    /// The trusted certificates cannot be used together.
+    #[error("TLS: {0}")]
+    Verifier(#[from] VerifierBuilderError),
 }
 
 /// The text of a PEM error. Only the search for a single key can fail with `NoItemsFound`. A key that is protected by a
@@ -120,12 +124,21 @@ impl Tls {
     pub(super) async fn connect(&self, stream: TcpStream, host: &str) -> io::Result<TlsStream<TcpStream>> {
         let name = match &self.server_name {
             Some(name) => name.clone(),
-            None => name(host).map_err(failed)?,
+            None => name(host).map_err(|error| tls_failure::error(None, error))?,
         };
-        TlsConnector::from(Arc::clone(&self.config))
-            .connect(name, stream)
-            .await
-            .map_err(|error| failed(reason(&error)))
+        let connected = TlsConnector::from(Arc::clone(&self.config)).connect(name, stream).await;
+        connected.map_err(|error| tls_failure::explain(&error))
+    }
+
+    /// Whether the server behind `stream` answers a handshake, whatever certificates it has and asks for.
+    pub(super) async fn is_answered(stream: TcpStream, host: IpAddr) -> bool {
+        let anyone = Self::new(&TlsSettings { insecure: true, ..TlsSettings::default() });
+        let Ok(Self { config, .. }) = anyone else { return false };
+        match TlsConnector::from(config).connect(ServerName::from(host), stream).await {
+            Ok(_stream) => true,
+            Err(error) => tls_failure::inner(&error)
+                .is_some_and(|error| !matches!(error, RustlsError::InvalidMessage(_))),
+        }
     }
 }
 
@@ -136,27 +149,10 @@ impl fmt::Debug for Tls {
     }
 }
 
-/// The error for a handshake that failed.
-pub(super) fn failed(error: impl fmt::Display) -> io::Error {
-    io::Error::other(format!("the TLS handshake failed: {error}"))
-}
-
-/// Why a handshake failed. The verifier has no text for its most frequent error, so that text is given here.
-fn reason(error: &io::Error) -> String {
-    let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<RustlsError>());
-    match inner {
-        Some(RustlsError::InvalidCertificate(CertificateError::UnknownIssuer)) => {
-            "the server's certificate is signed by nobody who is trusted (UnknownIssuer)".to_owned()
-        }
-        _ => error.to_string(),
-    }
-}
-
 /// Whether the server has ended TLS with an alert. With TLS 1.3, it checks the client's certificate only after the client's
 /// part of the handshake, so the alert arrives in place of the first reply.
 pub(super) fn is_refusal(error: &io::Error) -> bool {
-    let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<RustlsError>());
-    matches!(inner, Some(RustlsError::AlertReceived(_)))
+    matches!(tls_failure::inner(error), Some(RustlsError::AlertReceived(_)))
 }
 
 fn name(host: &str) -> Result<ServerName<'static>, TlsError> {
@@ -174,7 +170,10 @@ fn trust(
             let verifier = Arc::new(Unverified(provider.signature_verification_algorithms));
             builder.dangerous().with_custom_certificate_verifier(verifier)
         }
-        (Some(path), false) => builder.with_root_certificates(roots(path)?),
+        (Some(path), false) => {
+            let verifier = Arc::new(pinned(path, provider)?);
+            builder.dangerous().with_custom_certificate_verifier(verifier)
+        }
         (None, false) => builder.with_root_certificates(system_roots()?),
     })
 }
@@ -203,12 +202,13 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     if found.is_empty() { Err(TlsError::Empty(path.to_owned())) } else { Ok(found) }
 }
 
-fn roots(path: &Path) -> Result<RootCertStore, TlsError> {
-    let mut roots = RootCertStore::empty();
-    for certificate in certificates(path)? {
-        roots.add(certificate).map_err(|error| TlsError::Ca { path: path.to_owned(), error })?;
+fn pinned(path: &Path, provider: &Arc<CryptoProvider>) -> Result<Pinned, TlsError> {
+    let (trusted, mut roots) = (certificates(path)?, RootCertStore::empty());
+    for certificate in &trusted {
+        roots.add(certificate.clone()).map_err(|error| TlsError::Ca { path: path.to_owned(), error })?;
     }
-    Ok(roots)
+    let rest = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider)).build()?;
+    Ok(Pinned { trusted, rest })
 }
 
 /// The trusted certificates of the system. Certificates that cannot be parsed are left out, because many systems have some.

@@ -4,7 +4,9 @@ use std::time::{Duration, Instant};
 
 use dfly_testkit::{Certificates, RedisOptions, RedisServer, ServerTls};
 use redis_resp::Reply;
-use redis_resp::connection::{Endpoint, Peer, Tls, TlsSettings};
+use redis_resp::connection::{Connection, ConnectionError, Endpoint, Peer, Tls, TlsFault, TlsSettings};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
 
 use crate::ask;
 
@@ -68,10 +70,14 @@ async fn the_system_is_trusted_by_default() {
 async fn the_name_of_the_server() {
     let certificates = Certificates::new(&["db.example"]).unwrap();
     let redis = server(certificates.server(false));
-    assert_refused(ping(&redis, &trusting(&certificates)).await, &redis, "not valid for name");
+    assert_refused(
+        ping(&redis, &trusting(&certificates)).await,
+        &redis,
+        "is for db.example, not for 127.0.0.1",
+    );
     let named = |name: &str| TlsSettings { server_name: Some(name.into()), ..trusting(&certificates) };
     assert_eq!(ping(&redis, &named("db.example")).await, pong());
-    assert_refused(ping(&redis, &named("other.example")).await, &redis, "not valid for name");
+    assert_refused(ping(&redis, &named("other.example")).await, &redis, "NotValidForName");
 }
 
 /// A server refuses it within the handshake, or, since TLS 1.3, behind it.
@@ -105,6 +111,78 @@ async fn a_port_without_tls() {
     let error = ask(&endpoint, &["PING"]).await.unwrap_err();
     assert!(error.contains("the TLS handshake failed"), "{error}");
     assert!(Instant::now().duration_since(started) < Duration::from_secs(10));
+}
+
+/// C38: as `openssl req -x509` makes it. Nothing else of a certificate is accepted because of that.
+#[tokio::test]
+async fn a_certificate_that_is_its_own_authority() {
+    let ours = Certificates::self_signed(&["127.0.0.1"], 2100).unwrap();
+    let others = Certificates::self_signed(&["127.0.0.1"], 2100).unwrap();
+    let elsewhere = Certificates::self_signed(&["db.example"], 2100).unwrap();
+    let expired = Certificates::self_signed(&["127.0.0.1"], 2020).unwrap();
+    let unnamed = Certificates::self_signed(&[], 2100).unwrap();
+    let redis = server(ours.server(false));
+    assert_eq!(ping(&redis, &trusting(&ours)).await, pong());
+    assert_refused(ping(&redis, &trusting(&others)).await, &redis, "exactly this certificate is not trusted");
+    for (certificates, words) in [
+        (elsewhere, "(NotValidForName)"),
+        (expired, "days ago (Expired)"),
+        (unnamed, "no subject alternative name"),
+    ] {
+        let redis = server(certificates.server(false));
+        assert_refused(ping(&redis, &trusting(&certificates)).await, &redis, words);
+    }
+}
+
+fn in_the_clear(address: SocketAddr) -> Endpoint {
+    Endpoint::new(Peer::Target, address.ip().to_string(), address.port())
+}
+
+/// C38: a Redis closes a connection without TLS at once, whatever it asks of clients with TLS.
+#[tokio::test]
+async fn a_port_with_tls() {
+    let certificates = Certificates::for_loopback().unwrap();
+    for (protocol, asks_clients) in [("TLSv1.2", true), ("TLSv1.3", false)] {
+        let tls = Some(certificates.server(asks_clients));
+        let args = ["--tls-protocols", protocol].map(str::to_owned).to_vec();
+        let redis = RedisServer::start(RedisOptions { tls, args, ..RedisOptions::default() }).unwrap();
+        let address = redis.tls_address().unwrap();
+        let error = ask(&in_the_clear(address), &["PING"]).await.unwrap_err();
+        assert_eq!(error, format!("cannot connect to the target at {address}: this port speaks TLS"));
+    }
+}
+
+/// A server that sends these bytes to every client, and closes the connection.
+async fn saying(words: &'static [u8]) -> SocketAddr {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut client, _)) = listener.accept().await {
+            let mut request = [0; 64];
+            let read = client.read(&mut request).await;
+            assert!(read.is_ok() && client.write_all(words).await.is_ok());
+        }
+    });
+    address
+}
+
+/// C38: a server that asks for TLS says so with an alert or, if it is a Dragonfly, in a line. One that just goes away does
+/// not.
+#[tokio::test]
+async fn how_a_server_asks_for_tls() {
+    let line = b"-ERR Bad TLS header, double check if you enabled TLS for your client.\r\n";
+    for (words, is_tls) in [
+        (line.as_slice(), true),
+        (b"\x15\x03\x01\x00\x02\x02\x46", true),
+        (b"", false),
+        (b"-ERR max number of clients reached\r\n", false),
+    ] {
+        let endpoint = in_the_clear(saying(words).await);
+        let mut connection = Connection::open(&endpoint).await.unwrap();
+        let told = connection.ask(&["PING"]).await;
+        let fault = told.as_ref().err().and_then(ConnectionError::tls_fault);
+        assert_eq!(fault, is_tls.then_some(TlsFault::NotUsed), "{told:?}");
+    }
 }
 
 #[test]
