@@ -63,6 +63,10 @@ pub(crate) struct CleanupFlags {
     /// Kind of target: auto (ask the target), standalone or cluster [default: auto].
     #[arg(long, value_name = "MODE")]
     pub target_mode: Option<String>,
+    /// Where a node of a cluster is reached that announces an address of no use from here, in the same form as for replicate;
+    /// can be repeated [default: nodes are reached as announced].
+    #[arg(long, value_name = "ANNOUNCED=REACHABLE")]
+    pub target_address_map: Vec<String>,
     /// Name of the task whose keys are removed; other tasks' keys stay [default: none].
     #[arg(long, value_name = "NAME")]
     pub task_name: Option<String>,
@@ -97,6 +101,10 @@ pub(crate) struct Settings {
     /// Kind of target: auto (ask the target), standalone or cluster [default: auto].
     #[arg(long, value_name = "MODE")]
     pub target_mode: Option<String>,
+    /// Where a node of a cluster is reached that announces an address of no use from here: HOST:PORT=HOST:PORT, or
+    /// HOST=HOST for all ports, announced first; can be repeated [default: nodes are reached as announced].
+    #[arg(long, value_name = "ANNOUNCED=REACHABLE")]
+    pub target_address_map: Vec<String>,
     /// Name of this task, carried by its reserved keys and connections, so that several runs can write to one target
     /// [default: none].
     #[arg(long, value_name = "NAME")]

@@ -1,7 +1,11 @@
 //! What to do about an error, in this tool's flags. The library says what is wrong, and knows no flags.
 
+use dfly_client::driver::OpenError;
 use dfly_replica::{Error, FlowError};
 use dfly_translate::TranslateError;
+use redis_resp::connection::{ConnectionError, Peer, TlsFault};
+use redis_sink::TargetError;
+use redis_sink::cluster::ClusterError;
 
 /// The flags that help against an error, as the end of its line.
 pub(crate) fn hint(error: &Error) -> Option<&'static str> {
@@ -21,6 +25,10 @@ pub(crate) fn hint(error: &Error) -> Option<&'static str> {
             Some("--target-mode says what the target is")
         }
         Error::Flow { error, .. } => of_flow(error),
+        Error::Source(OpenError::Connection(error)) | Error::Target(TargetError::Connection(error)) => {
+            of_connection(error)
+        }
+        Error::Cluster(error) => of_cluster(error),
         _ => None,
     }
 }
@@ -31,8 +39,61 @@ fn of_flow(error: &FlowError) -> Option<&'static str> {
         FlowError::Translate(error) | FlowError::Record { error, .. } => of_translation(error),
         FlowError::Unreadable { .. } => Some(LEAVES_OUT),
         FlowError::Target(error) => hint(error),
+        FlowError::Cluster(error) => of_cluster(error),
         _ => None,
     }
+}
+
+fn of_cluster(error: &ClusterError) -> Option<&'static str> {
+    match error {
+        ClusterError::Connection(error) => of_connection(error),
+        ClusterError::Node { error, .. } => Some(of_node(error)),
+        _ => None,
+    }
+}
+
+/// The same for a node that the cluster has named.
+fn of_node(error: &ConnectionError) -> &'static str {
+    match error.tls_fault() {
+        Some(TlsFault::NotSpoken) => {
+            "servers before Redis 7.2 announce their TLS ports only with \"tls-cluster yes\" on every node"
+        }
+        Some(_) => of_connection(error).unwrap_or(REACHED),
+        None => REACHED,
+    }
+}
+
+const REACHED: &str = "--target-address-map ANNOUNCED=REACHABLE says where a node is reached from here";
+
+/// The same for a connection that TLS stands in the way of.
+fn of_connection(error: &ConnectionError) -> Option<&'static str> {
+    let (source, target) = match error.tls_fault()? {
+        TlsFault::NotUsed => {
+            ("write dragonflys:// in the source's address", "write rediss:// in the target's address")
+        }
+        TlsFault::NotSpoken => (
+            "for a port without TLS, write dragonfly:// in the source's address",
+            "for a port without TLS, write redis:// in the target's address",
+        ),
+        TlsFault::UnknownIssuer => (
+            "--source-tls-ca names the file with the authority's certificate",
+            "--target-tls-ca names the file with the authority's certificate",
+        ),
+        TlsFault::AuthorityAsServer => (
+            "--source-tls-ca with a file of this certificate trusts it",
+            "--target-tls-ca with a file of this certificate trusts it",
+        ),
+        TlsFault::OtherName => (
+            "--source-tls-server-name says which name is expected",
+            "--target-tls-server-name says which name is expected",
+        ),
+        TlsFault::ClientCertificate => (
+            "--source-tls-cert and --source-tls-key name the client's certificate and its key",
+            "--target-tls-cert and --target-tls-key name the client's certificate and its key",
+        ),
+        _ => return None,
+    };
+    Some(if error.peer() == Peer::Source { source } else { target })
 }
 
 /// The flag that leaves out what the target cannot hold.

@@ -8,6 +8,7 @@ use dfly_rdb::ValueKind;
 use dfly_replica::{EngineConfig, OnConflict, OnNewSource, OnStart, TargetMode};
 use dfly_translate::{Choice, Glob, Policies, ReservedNames, Rules, Selection, TaskName, lookup};
 use redis_resp::connection::Peer;
+use redis_sink::cluster::AddressMap;
 
 use crate::address;
 use crate::cli::{ReplicateFlags, Settings};
@@ -26,6 +27,7 @@ pub(crate) fn engine_config(flags: &ReplicateFlags) -> Result<EngineConfig, Stri
     let mut config = EngineConfig::new(source, target);
     config.other_sources = sources.collect();
     config.target_mode = target_mode(settings.target_mode.as_deref().unwrap_or("auto"))?;
+    config.target_addresses = target_addresses(&settings.target_address_map, config.target_mode)?;
     config.wait_replicas = settings.wait_replicas.unwrap_or(config.wait_replicas);
     config.rules = rules(&settings)?.into();
     config.on_start = on_start(settings.on_start.as_deref().unwrap_or("require-empty"))?;
@@ -63,6 +65,7 @@ fn merge(flags: Settings, file: Settings) -> Settings {
         source: flags.source.or(file.source),
         target: flags.target.or(file.target),
         target_mode: flags.target_mode.or(file.target_mode),
+        target_address_map: list(flags.target_address_map, file.target_address_map),
         task_name: flags.task_name.or(file.task_name),
         wait_replicas: flags.wait_replicas.or(file.wait_replicas),
         state_dir: flags.state_dir.or(file.state_dir),
@@ -132,6 +135,19 @@ pub(crate) fn target_mode(text: &str) -> Result<TargetMode, String> {
         "standalone" => Ok(TargetMode::Standalone),
         "cluster" => Ok(TargetMode::Cluster),
         other => Err(format!("--target-mode: \"{other}\" is not one of auto, standalone, cluster")),
+    }
+}
+
+/// Parses the values of `--target-address-map`.
+pub(crate) fn target_addresses(rules: &[String], mode: TargetMode) -> Result<AddressMap, String> {
+    let named = |error| format!("--target-address-map: {error}");
+    let map =
+        AddressMap::parse(rules.iter().map(String::as_str)).map_err(|error| named(error.to_string()))?;
+    match mode {
+        TargetMode::Standalone if !map.is_empty() => {
+            Err(named("it is for the nodes of a cluster, and --target-mode is standalone".to_owned()))
+        }
+        _ => Ok(map),
     }
 }
 
@@ -275,6 +291,7 @@ mod tests {
         for (settings, flag) in [
             (Settings { on_unsupported: some("keep"), ..Settings::default() }, "--on-unsupported"),
             (Settings { map_db: some("0=x"), ..Settings::default() }, "--map-db"),
+            (Settings { target_address_map: list("a:1=b"), ..Settings::default() }, "--target-address-map"),
             (Settings { on_start: some("wipe"), ..Settings::default() }, "--on-start"),
             (Settings { on_conflict: some("skip"), ..Settings::default() }, "--on-start merge"),
             (Settings { relay_max_bytes: some("8 potatoes"), ..Settings::default() }, "--relay-max-bytes"),
@@ -287,6 +304,17 @@ mod tests {
             let error = engine_config(&flags(settings)).unwrap_err();
             assert!(error.contains(flag), "{error}");
         }
+    }
+
+    /// C18: a rule has an effect, or is an error.
+    #[test]
+    fn addresses_of_nodes() {
+        let rules = || vec!["a:1=b:2".to_owned(), "c=d".to_owned()];
+        let cluster = Settings { target_address_map: rules(), ..Settings::default() };
+        let map = engine_config(&flags(cluster.clone())).unwrap().target_addresses;
+        assert_eq!(map, AddressMap::parse(["a:1=b:2", "c=d"]).unwrap());
+        let single = Settings { target_mode: Some("standalone".into()), ..cluster };
+        assert!(engine_config(&flags(single)).unwrap_err().contains("--target-mode is standalone"));
     }
 
     #[test]

@@ -8,6 +8,7 @@ use dfly_translate::Rules;
 use dfly_wire::Limits;
 use redis_resp::connection::Endpoint;
 use redis_sink::WindowLimits;
+use redis_sink::cluster::AddressMap;
 
 use crate::clock::Clock;
 
@@ -29,6 +30,8 @@ pub struct EngineConfig {
     pub target: Endpoint,
     /// Whether the target is a cluster.
     pub target_mode: TargetMode,
+    /// Where the nodes of a cluster are reached whose announced addresses cannot be used from here.
+    pub target_addresses: AddressMap,
     /// Replicas per primary of a cluster that must acknowledge before a checkpoint is stored, or all that it has if it has
     /// fewer.
     pub wait_replicas: u16,
@@ -186,6 +189,7 @@ impl EngineConfig {
             max_removals: 50,
             target,
             target_mode: TargetMode::default(),
+            target_addresses: AddressMap::default(),
             wait_replicas: 1,
             rules: Arc::default(),
             on_start: OnStart::default(),

@@ -81,6 +81,17 @@ pub enum TopologyError {
         /// The missing part.
         expected: &'static str,
     },
+    /// The topology has the port of a primary without TLS, and none with TLS. Redis before 7.2 leaves it out unless the
+    /// nodes use TLS among themselves.
+    #[error(
+        "entry {entry} of the topology has only port {port}, which is without TLS: servers before Redis 7.2 tell their TLS ports only with \"tls-cluster yes\""
+    )]
+    WithoutTls {
+        /// Index of the shard.
+        entry: usize,
+        /// The port without TLS.
+        port: u16,
+    },
     /// A shard with slots has no primary, or several that are serving.
     #[error("shard {entry} of the topology has {primaries} primaries")]
     Primaries {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use dfly_testkit::{
     ClusterOptions, CompareOptions, MasterOptions, RecordedMaster, Recording, RedisCluster, RedisOptions,
-    RedisServer, Row,
+    RedisServer, Row, Script, ScriptedMaster,
 };
 use rustix::process::Signal;
 use tokio::time::timeout;
@@ -70,4 +70,36 @@ fn modes() {
         assert!(stderr(&output).contains(words), "{}", stderr(&output));
     }
     assert!(text(&["cleanup", "--target", &url, "--target-mode", "standalone"]).contains("no keys"));
+}
+
+/// C18: every node announces a host name that means nothing here. The error names the option, and with it the run gets
+/// through, also where a node redirects it.
+#[tokio::test(flavor = "multi_thread")]
+async fn announced_addresses_that_cannot_be_reached() {
+    let announced = "--cluster-announce-hostname db.invalid --cluster-preferred-endpoint-type hostname";
+    let args = announced.split(' ').map(str::to_owned).collect();
+    let cluster = RedisCluster::start(&ClusterOptions { args, ..ClusterOptions::default() }).unwrap();
+    let master =
+        ScriptedMaster::start(Script::new(1).before("SET foo 1"), MasterOptions::default()).await.unwrap();
+    let (source, target) = (format!("dragonfly://{}", master.address()), cluster.node(0).unwrap().url());
+    let servers = ["replicate", "--source", &source, "--target", &target];
+    let refused = run(&servers);
+    let line = stderr(&refused).lines().last().unwrap().to_owned();
+    assert_eq!(refused.status.code(), Some(5), "{line}");
+    assert!(line.contains("the cluster announces a node at db.invalid:"), "{line}");
+    assert!(line.contains("--target-address-map ANNOUNCED=REACHABLE"), "{line}");
+
+    let map = ["--target-address-map", "db.invalid=127.0.0.1"];
+    let child = spawn(&[&servers[..], &map].concat());
+    assert!(timeout(LIMIT, master.caught_up()).await.is_ok());
+    cluster.migrate_slot(cluster.slot(b"foo").unwrap(), 0).unwrap();
+    master.apply("INCR foo").unwrap();
+    assert!(timeout(LIMIT, master.caught_up()).await.is_ok());
+    let (status, log) = stop(child, Signal::INT);
+    assert_eq!(status.code(), Some(0), "{log}");
+    let value = cluster.client_for(b"foo").unwrap().expect(&[b"GET", b"foo"]).unwrap();
+    assert_eq!(value.text().as_deref(), Some("2"));
+    let cleanup = ["cleanup", "--target", &target];
+    assert_eq!(run(&cleanup).status.code(), Some(5));
+    assert!(text(&[&cleanup[..], &map].concat()).contains("removed in total"));
 }

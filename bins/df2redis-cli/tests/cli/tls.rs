@@ -123,6 +123,7 @@ async fn authorities_that_did_not_sign() {
     let address = servers.proxy.address();
     let start = format!("error: cannot connect to the source at {address}: the TLS handshake failed: ");
     assert!(code == Some(1) && line.starts_with(&start) && line.contains("UnknownIssuer"), "{line}");
+    assert!(line.ends_with("; --source-tls-ca names the file with the authority's certificate"), "{line}");
     let (code, line) = servers.ends(settings([(of_source, source.clone()), (of_target, source)])).await;
     let address = servers.redis.tls_address().unwrap();
     let start = format!("error: cannot connect to the target at {address}: the TLS handshake failed: ");
@@ -141,5 +142,22 @@ async fn a_certificate_that_is_not_shown() {
         let start = format!("error: cannot connect to the {side} at ");
         assert!(found == Some(code) && line.starts_with(&start), "{found:?} {line}");
         assert!(line.contains("the TLS handshake failed: ") && line.contains("ertificate"), "{line}");
+    }
+}
+
+/// C38: an address in the clear that leads to a port with TLS, on each side.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_without_tls_for_a_port_with_it() {
+    let servers = Servers::start().await;
+    let (of_source, of_target) = (servers.proxy.address(), servers.redis.tls_address().unwrap());
+    for (source, target, code, remedy) in [
+        (of_source, servers.redis.address(), 1, "write dragonflys:// in the source's address"),
+        (servers.master.address(), of_target, 5, "write rediss:// in the target's address"),
+    ] {
+        let source = format!("dragonfly://:s3cret@{source}");
+        let settings = [("source", source), ("target", format!("redis://:p%40ss@{target}"))];
+        let (found, line) = servers.ends(flags(settings)).await;
+        let end = format!(": this port speaks TLS; {remedy}");
+        assert!(found == Some(code) && line.ends_with(&end), "{found:?} {line}");
     }
 }

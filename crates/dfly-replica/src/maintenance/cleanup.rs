@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use dfly_translate::{ReservedNames, Rules, TaskName};
 use dfly_wire::DbIndex;
 use redis_resp::connection::{Endpoint, Peer};
+use redis_sink::cluster::AddressMap;
 
 use crate::config::{EngineConfig, TargetMode};
 use crate::error::Error;
@@ -22,6 +23,8 @@ pub struct Cleanup {
     pub target: Endpoint,
     /// Which of the two.
     pub target_mode: TargetMode,
+    /// Where the nodes of the cluster are reached whose announced addresses cannot be used from here.
+    pub target_addresses: AddressMap,
     /// Whose keys: those of other tasks are spared.
     pub task: TaskName,
     /// Whether what is found is removed.
@@ -85,7 +88,8 @@ impl Cleanup {
         let source = Endpoint { peer: Peer::Source, ..self.target.clone() };
         let rules = Rules { names: ReservedNames::new(&self.task), ..Rules::default() };
         let plain = EngineConfig::new(source, self.target);
-        let config = EngineConfig { target_mode: self.target_mode, rules: rules.into(), ..plain };
+        let (target_mode, target_addresses) = (self.target_mode, self.target_addresses);
+        let config = EngineConfig { target_mode, target_addresses, rules: rules.into(), ..plain };
         let (mut target, _) = connect_target(&config).await?;
         let connections = count_others(&mut target).await?;
         if connections > 0 && !self.force {

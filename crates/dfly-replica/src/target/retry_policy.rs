@@ -95,7 +95,10 @@ pub(crate) fn is_unreachable(error: &Error) -> bool {
     matches!(
         error,
         Error::Target(TargetError::Connection(ConnectionError::Connect { .. }))
-            | Error::Cluster(ClusterError::Connection(ConnectionError::Connect { .. }))
+            | Error::Cluster(
+                ClusterError::Connection(ConnectionError::Connect { .. })
+                    | ClusterError::Node { error: ConnectionError::Connect { .. }, .. }
+            )
             | Error::Unfit { .. }
     )
 }

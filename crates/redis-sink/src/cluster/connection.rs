@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
-use redis_resp::connection::{Connection, Endpoint};
+use redis_resp::connection::Connection;
 use redis_resp::{CommandBatch, ErrorCode, Reply, ServerError};
 use redis_slots::{Address, Redirect, SLOTS, Slot, Topology};
 use tokio::time::{Instant, sleep};
@@ -56,7 +56,7 @@ impl ClusterConnection {
     /// # Errors
     /// [`ClusterError`].
     pub async fn open(options: &ClusterOptions) -> Result<Self, ClusterError> {
-        let (topology, asked) = read_topology(&options.endpoint).await?;
+        let (topology, asked) = read_topology(options).await?;
         let map = ClusterMap::reached((&topology, &asked), options.endpoint.tls.is_some())?;
         Ok(Self::with_map(options.clone(), map))
     }
@@ -169,7 +169,7 @@ impl ClusterConnection {
         if let Some(connection) = self.open.remove(&node) {
             return Ok(connection);
         }
-        let mut connection = log_in(&self.options.endpoint, self.map.address(node)).await?;
+        let mut connection = log_in(&self.options, self.map.address(node)).await?;
         // This is only a name, so an error reply does not matter: a user that may not set it can still send requests.
         connection.ask(&["CLIENT", "SETNAME", &self.options.name]).await?;
         Ok(connection)
@@ -278,7 +278,7 @@ impl ClusterConnection {
         self.turn = self.turn.wrapping_add(1);
         let nodes = self.map.nodes(self.turn);
         let addresses: Vec<Address> = nodes.filter_map(|node| self.map.address(node).cloned()).collect();
-        let (topology, asked) = read_topology_of(&self.options.endpoint, &addresses).await?;
+        let (topology, asked) = read_topology_of(&self.options, &addresses).await?;
         drop(self.map.update(&topology, &asked));
         Ok(())
     }
@@ -376,14 +376,16 @@ fn given_up(reply: Reply) -> Result<Reply, ClusterError> {
     }
 }
 
-/// A connection to the node at `address`, logged in.
+/// A connection to the node that announces `address`, or to the endpoint of the options, logged in.
 pub(super) async fn log_in(
-    endpoint: &Endpoint,
+    options: &ClusterOptions,
     address: Option<&Address>,
 ) -> Result<Connection, ClusterError> {
-    let endpoint = address.map_or_else(|| endpoint.clone(), |node| endpoint.at(&node.host, node.port));
-    let mut connection = Connection::open(&endpoint).await?;
-    if let Some(credentials) = &endpoint.credentials
+    let mut connection = match address {
+        Some(announced) => reach(options, announced).await?,
+        None => Connection::open(&options.endpoint).await?,
+    };
+    if let Some(credentials) = &options.endpoint.credentials
         && let Reply::Error(error) = connection.ask(&credentials.request()).await?
     {
         return Err(match Verdict::of(&error) {
@@ -394,26 +396,33 @@ pub(super) async fn log_in(
     Ok(connection)
 }
 
+async fn reach(options: &ClusterOptions, announced: &Address) -> Result<Connection, ClusterError> {
+    let reached = options.addresses.reached(announced);
+    Connection::open(&options.endpoint.at(reached.host, reached.port))
+        .await
+        .map_err(|error| ClusterError::Node { announced: announced.clone(), error })
+}
+
 /// The topology, and the host that it was read from.
-pub(super) async fn read_topology(endpoint: &Endpoint) -> Result<(Topology, String), ClusterError> {
-    let topology = ask_topology(&mut log_in(endpoint, None).await?).await?;
-    Ok((topology, endpoint.host.clone()))
+pub(super) async fn read_topology(options: &ClusterOptions) -> Result<(Topology, String), ClusterError> {
+    let topology = ask_topology(&mut log_in(options, None).await?).await?;
+    Ok((topology, options.endpoint.host.clone()))
 }
 
 /// Like [`read_topology`], but from the first of these addresses that answers.
 pub(super) async fn read_topology_of(
-    endpoint: &Endpoint,
+    options: &ClusterOptions,
     addresses: &[Address],
 ) -> Result<(Topology, String), ClusterError> {
     for address in addresses {
-        let found = async { ask_topology(&mut log_in(endpoint, Some(address)).await?).await };
+        let found = async { ask_topology(&mut log_in(options, Some(address)).await?).await };
         match found.await {
             Ok(topology) => return Ok((topology, address.host.clone())),
             Err(error) if error.is_passing() => {}
             Err(error) => return Err(error),
         }
     }
-    read_topology(endpoint).await
+    read_topology(options).await
 }
 
 async fn ask_topology(connection: &mut Connection) -> Result<Topology, ClusterError> {

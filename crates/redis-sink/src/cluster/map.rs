@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use redis_slots::{Address, Health, Slot, SlotTable, Topology, TopologyError};
+use redis_slots::{Address, Health, Node, Slot, SlotTable, Topology, TopologyError};
 
 /// A node of a cluster. A number always stands for the same address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -37,9 +37,8 @@ impl ClusterMap {
         let (addresses, numbers, primaries) = (Vec::new(), BTreeMap::new(), BTreeSet::new());
         let mut map = Self { addresses, numbers, primaries, table: topology.table()?, with_tls };
         for (entry, shard) in topology.shards().iter().enumerate() {
-            let is_known = shard.primary.address(asked, with_tls).is_some();
-            if !is_known && !shard.slots.is_empty() {
-                return Err(TopologyError::Form { entry, expected: "address of its primary" });
+            if shard.primary.address(asked, with_tls).is_none() && !shard.slots.is_empty() {
+                return Err(unreachable(&shard.primary, entry, with_tls));
             }
         }
         drop(map.update(topology, asked));
@@ -111,5 +110,13 @@ impl ClusterMap {
     pub(super) fn nodes(&self, turn: usize) -> impl Iterator<Item = NodeId> {
         let start = turn.checked_rem(self.addresses.len()).unwrap_or(0);
         self.numbers.values().copied().cycle().skip(start).take(self.addresses.len())
+    }
+}
+
+/// The error for a primary that has no address for the connections of this run.
+fn unreachable(primary: &Node, entry: usize, with_tls: bool) -> TopologyError {
+    match primary.port {
+        Some(port) if with_tls && primary.tls_port.is_none() => TopologyError::WithoutTls { entry, port },
+        _ => TopologyError::Form { entry, expected: "address of its primary" },
     }
 }

@@ -3,6 +3,7 @@
 //!
 //! [`ClusterWindow`] decides, [`ClusterPipeline`] moves bytes, and [`ClusterConnection`] sends single requests.
 
+mod address_map;
 mod connection;
 mod ledger;
 mod map;
@@ -17,6 +18,7 @@ mod unit;
 mod verdict;
 mod window;
 
+pub use address_map::{AddressMap, AddressMapError};
 pub use connection::{ClusterConnection, Request};
 pub use map::{ClusterMap, NodeId};
 pub use options::{Claim, ClusterError, ClusterOptions, position_key};

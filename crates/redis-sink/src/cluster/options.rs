@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use redis_resp::connection::{ConnectionError, Endpoint};
 use redis_resp::{ReplyError, ServerError};
-use redis_slots::{Slot, TopologyError, tag_of};
+use redis_slots::{Address, Slot, TopologyError, tag_of};
 use thiserror::Error;
 
+use crate::cluster::address_map::AddressMap;
 use crate::cluster::unit::Memo;
 use crate::cluster::window::Pauses;
 use crate::window::WindowError;
@@ -16,6 +17,8 @@ use crate::window::WindowError;
 pub struct ClusterOptions {
     /// One of its nodes. The login, TLS and timeouts apply to every node.
     pub endpoint: Endpoint,
+    /// Where nodes are reached whose announced addresses cannot be used from here.
+    pub addresses: AddressMap,
     /// The name of all connections (`CLIENT SETNAME`).
     pub name: String,
     /// The prefix of the names of the hashes that hold the positions of slots, as in [`position_key`]. It contains no
@@ -56,6 +59,15 @@ pub enum ClusterError {
     /// A node cannot be reached, or does not answer.
     #[error(transparent)]
     Connection(#[from] ConnectionError),
+    /// A node that the cluster has named cannot be reached.
+    #[error("the cluster announces a node at {announced}: {error}")]
+    Node {
+        /// The address that the cluster announces.
+        announced: Address,
+        /// Why there is no connection to it.
+        #[source]
+        error: ConnectionError,
+    },
     /// A user or password is wrong or missing.
     #[error("the target refuses the login: {0}")]
     Login(#[source] ServerError),
@@ -92,7 +104,9 @@ impl ClusterError {
     /// Whether a retry may succeed.
     pub fn is_passing(&self) -> bool {
         match self {
-            Self::Connection(error) => !matches!(error, ConnectionError::Reply { .. }),
+            Self::Connection(error) | Self::Node { error, .. } => {
+                !matches!(error, ConnectionError::Reply { .. })
+            }
             Self::Refused { .. } | Self::Topology(_) => true,
             Self::Login(_)
             | Self::Answer(_)

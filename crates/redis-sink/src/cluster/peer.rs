@@ -121,7 +121,7 @@ pub(super) async fn regain(order: Order) -> Result<Regained, ClusterError> {
 }
 
 async fn open(order: &Order, address: &Address) -> Result<(Connection, i64), ClusterError> {
-    let mut connection = log_in(&order.options.endpoint, Some(address)).await?;
+    let mut connection = log_in(&order.options, Some(address)).await?;
     let name = order.options.name.as_str();
     expect(&mut connection, ("CLIENT SETNAME", &["CLIENT", "SETNAME", name])).await?;
     let Reply::Integer(id) = expect(&mut connection, ("CLIENT ID", &["CLIENT", "ID"])).await? else {

@@ -45,7 +45,7 @@ impl<T> ClusterPipeline<T> {
     /// # Errors
     /// [`ClusterError`].
     pub async fn open(options: ClusterOptions, limits: WindowLimits) -> Result<Self, ClusterError> {
-        let (topology, asked) = read_topology(&options.endpoint).await?;
+        let (topology, asked) = read_topology(&options).await?;
         let map = ClusterMap::reached((&topology, &asked), options.endpoint.tls.is_some())?;
         let window = ClusterWindow::new(limits, options.pauses, map).with_memo(options.memo.clone());
         let now = tokio::time::Instant::now();
@@ -159,8 +159,8 @@ impl<T> ClusterPipeline<T> {
         self.looks = self.looks.wrapping_add(1);
         self.fresh_until = now + self.options.look_every + self.options.jitter;
         self.look_at = now + LOOK + self.options.jitter;
-        let (endpoint, addresses) = (self.options.endpoint.clone(), self.informants());
-        self.look = Some(Errand::new(async move { read_topology_of(&endpoint, &addresses).await }));
+        let (options, addresses) = (self.options.clone(), self.informants());
+        self.look = Some(Errand::new(async move { read_topology_of(&options, &addresses).await }));
     }
 
     /// The nodes to ask for the topology. Connected nodes come first, and each call starts with a different one.

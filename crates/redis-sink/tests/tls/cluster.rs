@@ -3,7 +3,7 @@ use std::time::Duration;
 use dfly_testkit::{Certificates, ClusterOptions as Servers, RedisCluster, Reply};
 use redis_resp::CommandBatch;
 use redis_sink::WindowLimits;
-use redis_sink::cluster::{ClusterConnection, ClusterOptions, ClusterPipeline, Pauses, Unit};
+use redis_sink::cluster::{AddressMap, ClusterConnection, ClusterOptions, ClusterPipeline, Pauses, Unit};
 use redis_slots::Slot;
 use tokio::time::timeout;
 
@@ -14,6 +14,7 @@ const KEYS: usize = 300;
 fn options(cluster: &RedisCluster, certificates: &Certificates) -> ClusterOptions {
     ClusterOptions {
         endpoint: endpoint(cluster.node(0).unwrap().tls_address().unwrap(), certificates),
+        addresses: AddressMap::default(),
         name: "df2redis".to_owned(),
         reserved_prefix: "df2redis:".to_owned(),
         field: "flow:0".to_owned(),
@@ -69,6 +70,19 @@ async fn every_node_over_tls() {
         let key = format!("key:{number}");
         let value = asker.ask(key.as_bytes(), &["GET", &key]).await.unwrap();
         assert_eq!(value, redis_resp::Reply::Bulk("01".into()));
+    }
+}
+
+/// C20: servers before Redis 7.2 tell no TLS ports unless the nodes use TLS among themselves. Later ones do.
+#[tokio::test]
+async fn no_tls_between_the_nodes() {
+    let certificates = Certificates::for_loopback().unwrap();
+    let args = "--tls-cluster no --tls-replication no".split(' ').map(str::to_owned).collect();
+    let servers = Servers { tls: Some(certificates.server(true)), args, ..Servers::default() };
+    let cluster = RedisCluster::start(&servers).unwrap();
+    match ClusterConnection::open(&options(&cluster, &certificates)).await {
+        Ok(mut asker) => assert_eq!(asker.ask_all(&["PING"]).await.unwrap().len(), 3),
+        Err(error) => assert!(error.to_string().contains("\"tls-cluster yes\""), "{error}"),
     }
 }
 
