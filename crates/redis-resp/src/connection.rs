@@ -96,16 +96,22 @@ impl ConnectionError {
 /// A request-reply connection.
 #[derive(Debug)]
 pub struct Connection {
-    peer: Peer,
-    /// The server's address, as error messages show it.
-    address: String,
-    /// The address that the connection was opened to, if the system says.
-    reached: Option<SocketAddr>,
+    server: Box<Server>,
     reply_timeout: Duration,
     stream: Stream,
     buffer: BytesMut,
     /// Whether the server has sent a reply.
     is_proven: bool,
+}
+
+/// The server at the other end.
+#[derive(Debug)]
+struct Server {
+    peer: Peer,
+    /// Its address, as error messages show it.
+    address: String,
+    /// The address that the connection was opened to, if the system says.
+    reached: Option<SocketAddr>,
 }
 
 impl Connection {
@@ -129,8 +135,9 @@ impl Connection {
         let (peer, reply_timeout) = (endpoint.peer, endpoint.reply_timeout);
         match dial::connect(endpoint).await {
             Ok(stream) => {
-                let (buffer, reached) = (BytesMut::new(), stream.peer_address());
-                Ok(Self { peer, address, reached, reply_timeout, stream, buffer, is_proven: false })
+                let server = Box::new(Server { peer, address, reached: stream.peer_address() });
+                let buffer = BytesMut::new();
+                Ok(Self { server, reply_timeout, stream, buffer, is_proven: false })
             }
             Err(error) => Err(ConnectionError::Connect { peer, address, error }),
         }
@@ -149,7 +156,7 @@ impl Connection {
         match timeout(self.reply_timeout, self.exchange(request)).await {
             Ok(reply) => reply,
             Err(_elapsed) => Err(ConnectionError::Silent {
-                peer: self.peer,
+                peer: self.server.peer,
                 request: request
                     .first()
                     .map(|word| String::from_utf8_lossy(word.as_ref()).into_owned())
@@ -171,7 +178,7 @@ impl Connection {
         match timeout(self.reply_timeout, self.converse(commands.wire(), count)).await {
             Ok(replies) => replies,
             Err(_elapsed) => Err(ConnectionError::Silent {
-                peer: self.peer,
+                peer: self.server.peer,
                 request: format!("{count} requests"),
                 waited: self.reply_timeout,
             }),
@@ -202,7 +209,7 @@ impl Connection {
     }
 
     async fn reply(&mut self) -> Result<Reply, ConnectionError> {
-        let peer = self.peer;
+        let peer = self.server.peer;
         loop {
             if self.is_told_of_tls() {
                 return Err(self.refused(tls_failure::not_used()));
@@ -251,18 +258,18 @@ impl Connection {
         }
         match self.suspect() {
             Some(address) if dial::speaks_tls(address).await => self.refused(tls_failure::not_used()),
-            _ => ConnectionError::Broken { peer: self.peer, error },
+            _ => ConnectionError::Broken { peer: self.server.peer, error },
         }
     }
 
     /// The address of a server that may have closed the connection because it expected TLS: it has sent nothing.
     fn suspect(&self) -> Option<SocketAddr> {
         let is_possible = !self.is_proven && !self.is_tls() && self.buffer.is_empty();
-        self.reached.filter(|_| is_possible)
+        self.server.reached.filter(|_| is_possible)
     }
 
     fn refused(&self, error: io::Error) -> ConnectionError {
-        ConnectionError::Connect { peer: self.peer, address: self.address.clone(), error }
+        ConnectionError::Connect { peer: self.server.peer, address: self.server.address.clone(), error }
     }
 
     /// The stream, and the bytes that were received after the last reply.
