@@ -27,7 +27,9 @@ pub(crate) fn parse(peer: Peer, text: &str, settings: &TlsSettings) -> Result<En
         (Peer::Source, "dragonflys" | "rediss") | (Peer::Target, "rediss" | "valkeys") => true,
         _ => return Err(format!("the {peer}'s address starts with {}://; {}", shown(&scheme), form(peer))),
     };
-    let endpoint = if is_watched { watched(peer, place)? } else { straight(peer, place)? };
+    check_codes(peer, place, is_watched)?;
+    let endpoint = if is_watched { watched(peer, place) } else { straight(peer, place) };
+    let endpoint = endpoint.map_err(|error| unencoded(peer, place, is_watched).unwrap_or(error))?;
     Ok(Endpoint { tls: tls(peer, with_tls, settings)?, ..endpoint })
 }
 
@@ -49,6 +51,37 @@ fn shown(scheme: &str) -> &str {
     if is_scheme { scheme } else { "something other than a scheme, then " }
 }
 
+/// Checks that each % of an address begins the code of a character. Otherwise another password than the written one would
+/// be used.
+fn check_codes(peer: Peer, place: &str, is_watched: bool) -> Result<(), String> {
+    let is_code = |rest: &str| rest.bytes().take(2).filter(u8::is_ascii_hexdigit).count() == 2;
+    let is_text = percent_decode_str(place).decode_utf8().is_ok();
+    if is_text && place.split('%').skip(1).all(is_code) {
+        return Ok(());
+    }
+    Err(format!(
+        "the {peer}'s address has a % that begins no code of a character: percent-encode % as %25; {}",
+        if is_watched { SENTINEL_FORM } else { form(peer) }
+    ))
+}
+
+/// What is wrong with an address whose login ends too early, because characters in it have a meaning in URLs.
+fn unencoded(peer: Peer, place: &str, is_watched: bool) -> Option<String> {
+    let place = if is_watched { place.split("?sentinel-").next()? } else { place };
+    let (login, _) = place.rsplit_once('@')?;
+    if !login.contains(['/', '?', '#']) {
+        return None;
+    }
+    let codes = [('@', "%40"), ('/', "%2F"), ('?', "%3F"), ('#', "%23")];
+    let found = codes.iter().filter(|(character, _)| login.contains(*character));
+    let advice: Vec<String> = found.map(|(character, code)| format!("{character} as {code}")).collect();
+    Some(format!(
+        "the {peer}'s address has characters before its last @ that end the login: percent-encode {} in a user or password; {}",
+        advice.join(" and "),
+        if is_watched { SENTINEL_FORM } else { form(peer) }
+    ))
+}
+
 /// `[user:password@]host[:port]`.
 fn straight(peer: Peer, place: &str) -> Result<Endpoint, String> {
     let url =
@@ -62,7 +95,9 @@ fn straight(peer: Peer, place: &str) -> Result<Endpoint, String> {
     let host = host(&url).filter(|host| !host.contains(','));
     let host =
         host.ok_or_else(|| format!("the {peer}'s address does not name exactly one host; {}", form(peer)))?;
-    Ok(Endpoint { credentials: credentials(&url), ..Endpoint::new(peer, host, url.port().unwrap_or(PORT)) })
+    let credentials =
+        credentials(&url).map_err(|what| format!("the {peer}'s address {what}; {}", form(peer)))?;
+    Ok(Endpoint { credentials, ..Endpoint::new(peer, host, url.port().unwrap_or(PORT)) })
 }
 
 /// `[user:password@]host[:port][,host[:port]...]/service[?sentinel-user=..&sentinel-password=..]`.
@@ -81,7 +116,7 @@ fn watched(peer: Peer, place: &str) -> Result<Endpoint, String> {
     let (host, port) = addresses.first().cloned().unwrap_or_default();
     let sentinels =
         Sentinels { addresses, service: decode(service), credentials: asked(query).map_err(wrong)? };
-    let (credentials, sentinels) = (credentials(&login), Some(sentinels));
+    let (credentials, sentinels) = (credentials(&login).map_err(wrong)?, Some(sentinels));
     Ok(Endpoint { credentials, sentinels, ..Endpoint::new(peer, host, port) })
 }
 
@@ -134,9 +169,14 @@ fn decode(text: &str) -> String {
     percent_decode_str(text).decode_utf8_lossy().into_owned()
 }
 
-fn credentials(url: &Url) -> Option<Credentials> {
+/// The login before the @. A user alone is an error, because it is as likely a password without its colon.
+fn credentials(url: &Url) -> Result<Option<Credentials>, &'static str> {
     let user = Some(url.username()).filter(|user| !user.is_empty()).map(decode);
-    url.password().map(|password| Credentials { user, password: decode(password) })
+    match url.password() {
+        Some(password) => Ok(Some(Credentials { user, password: decode(password) })),
+        None if user.is_some() => Err("has no colon before the @: a password alone is written as :password@"),
+        None => Ok(None),
+    }
 }
 
 #[cfg(test)]
@@ -215,6 +255,32 @@ mod tests {
         assert_eq!(sentinels.addresses, addresses.map(|(host, port)| (host.to_owned(), port)));
         assert_eq!(sentinels.service, "my orders");
         assert_eq!(sentinels.credentials, password(Some("bob"), "s&+"));
+    }
+
+    /// C40: what has to be encoded is named, and the password is not.
+    #[test]
+    fn special_characters_in_a_password() {
+        for (text, advice) in [
+            ("redis://:secret/@h:1", "percent-encode / as %2F in"),
+            ("redis://ann:se#cret@h", "percent-encode # as %23 in"),
+            ("redis://:secret?@h", "percent-encode ? as %3F in"),
+            ("redis://:1/secret@2@h", "percent-encode @ as %40 and / as %2F in"),
+            ("redis://:secret%@h", "percent-encode % as %25"),
+            ("redis://:secret%zz@h", "percent-encode % as %25"),
+            ("redis://:secret%ff@h", "percent-encode % as %25"),
+            ("redis+sentinel://:sec/ret@h/s?sentinel-password=a@b", "percent-encode / as %2F in"),
+            ("redis+sentinel://:a@h/s?sentinel-password=secret%", "percent-encode % as %25"),
+            ("redis://secret@h", "a password alone is written as :password@"),
+        ] {
+            let error = clear(Peer::Target, text).unwrap_err();
+            assert!(error.contains(advice) && error.contains("; write redis"), "{text}: {error}");
+            assert!(!error.contains("sec") && !error.contains("ret@"), "{error}");
+        }
+        let error = parse_sources("dragonfly://:a/b@h,i", &TlsSettings::default()).unwrap_err();
+        assert!(error.contains("percent-encode / as %2F in"), "{error}");
+        for (text, exact) in [("redis://:p@ss:w@h", "p@ss:w"), ("redis://:%2F%23%3F%25%40@h", "/#?%@")] {
+            assert_eq!(clear(Peer::Target, text).unwrap().credentials, password(None, exact));
+        }
     }
 
     #[test]

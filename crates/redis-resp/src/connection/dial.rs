@@ -80,7 +80,8 @@ pub(super) async fn speaks_tls(address: SocketAddr) -> bool {
         let Ok(stream) = TcpStream::connect(address).await else { return false };
         Tls::is_answered(stream, address.ip()).await
     };
-    timeout(PROBE, answers).await.unwrap_or(false)
+    // It is large and rare, and a part of every future that waits for a reply.
+    timeout(PROBE, Box::pin(answers)).await.unwrap_or(false)
 }
 
 #[cfg(test)]
