@@ -1,10 +1,21 @@
 //! What to do about an error, in this tool's flags. The library says what is wrong, and knows no flags.
 
+use std::borrow::Cow;
+
 use dfly_replica::{Error, FlowError};
 use dfly_translate::TranslateError;
 
 /// The flags that help against an error, as the end of its line.
-pub(crate) fn hint(error: &Error) -> Option<&'static str> {
+pub(crate) fn hint(error: &Error) -> Option<Cow<'static, str>> {
+    match error {
+        Error::Flow { error: FlowError::TooLarge { memory_limit: Some(bytes), .. }, .. } => {
+            Some(format!("--memory-limit {}MiB may be enough", bytes >> 20).into())
+        }
+        error => fixed(error).map(Cow::Borrowed),
+    }
+}
+
+fn fixed(error: &Error) -> Option<&'static str> {
     match error {
         Error::NotEmpty { .. } => Some(
             "--on-start merge keeps those that the source does not have, mirror removes them when the snapshot is complete, flush empties the target first",
@@ -29,7 +40,7 @@ fn of_flow(error: &FlowError) -> Option<&'static str> {
         FlowError::TooLarge { .. } => Some("--memory-limit sets it"),
         FlowError::Translate(error) | FlowError::Record { error, .. } => of_translation(error),
         FlowError::Unreadable { .. } => Some(LEAVES_OUT),
-        FlowError::Target(error) => hint(error),
+        FlowError::Target(error) => fixed(error),
         _ => None,
     }
 }
@@ -47,3 +58,4 @@ pub(crate) fn of_translation(error: &TranslateError) -> Option<&'static str> {
         _ => None,
     }
 }
+        TranslateError::TooLarge { .. } => Some("--memory-limit sets this limit"),
