@@ -57,9 +57,8 @@ mod tests {
         let of = |key: &str| match key {
             "give-up-after" | "target-ops-per-second" | "wait-replicas" => "1",
             switch if switch.ends_with("-insecure") => "true",
-            list if list.starts_with("allow-") || list.starts_with("block-") || list == "rename-keys" => {
-                "['a']"
-            }
+            "command-alias" | "rename-keys" => "['a']",
+            list if list.starts_with("allow-") || list.starts_with("block-") => "['a']",
             _ => "'a'",
         };
         let text: String = known_keys().iter().map(|key| format!("{key} = {}\n", of(key))).collect();

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use dfly_replica::{Error, FlowError};
-use dfly_translate::TranslateError;
+use dfly_translate::{Loss, TranslateError};
 
 /// The flags that help against an error, as the end of its line.
 pub(crate) fn hint(error: &Error) -> Option<Cow<'static, str>> {
@@ -51,11 +51,14 @@ pub(crate) const LEAVES_OUT: &str = "--on-unsupported warn or skip leaves it out
 /// The same for what cannot be translated.
 pub(crate) fn of_translation(error: &TranslateError) -> Option<&'static str> {
     match error {
+        TranslateError::Unsupported { loss: Loss::Unknown, .. } => Some(
+            "--command-alias ALIAS=COMMAND names the command that it stands for; --on-unsupported warn or skip leaves it out",
+        ),
         TranslateError::Unsupported { .. } => Some(LEAVES_OUT),
         TranslateError::Database { .. } => {
             Some("--map-db N=skip leaves a database of the source out, N=0 adds it to database 0")
         }
+        TranslateError::TooLarge { .. } => Some("--memory-limit sets this limit"),
         _ => None,
     }
 }
-        TranslateError::TooLarge { .. } => Some("--memory-limit sets this limit"),

@@ -30,3 +30,4 @@ mod source_answers;
 mod tasks;
 mod terms;
 mod workload;
+mod unknown;

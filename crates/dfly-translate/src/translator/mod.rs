@@ -15,6 +15,7 @@ use dfly_wire::{DbIndex, UnixMillis};
 use redis_resp::CommandBatch;
 
 use crate::error::{TranslateError, shown};
+use crate::aliases::Aliases;
 use crate::facts::{CommandFacts, CommandKind};
 use crate::names::ReservedNames;
 use crate::policies::Policies;
@@ -114,6 +115,8 @@ pub struct Rules {
     /// What is replicated, and under which names.
     pub selection: Selection,
     /// Whether the caller serves [`Translator::take_refetches`]. If not, a record that needs a refetch is a loss.
+    /// Other names that the source has for commands. The caller applies them ([`Aliases::resolve`]) where records enter.
+    pub aliases: Aliases,
     pub refetches: bool,
     /// The names of the tool's own keys on the target.
     pub names: ReservedNames,

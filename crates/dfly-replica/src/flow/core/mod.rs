@@ -11,6 +11,7 @@ mod parts;
 mod records;
 mod refetching;
 mod requests;
+mod unknown;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -28,6 +29,7 @@ pub use requests::RefetchOutcome;
 pub(crate) use requests::{FlowRequest, Heard};
 
 use requests::Requests;
+use unknown::UnknownCommands;
 
 use crate::checkpoint::Position;
 use crate::clock::Now;
@@ -116,6 +118,7 @@ pub(crate) struct FlowCore {
     committed: VecDeque<Instant>,
     /// What the flow was asked for from outside.
     requests: Requests,
+    unknown: UnknownCommands,
     counters: Arc<Counters>,
     actions: VecDeque<Action>,
 }

@@ -9,6 +9,7 @@ use dfly_translate::Rules;
 
 use super::FlowCore;
 use super::requests::Requests;
+use super::unknown::UnknownCommands;
 use crate::flow::acknowledgements::Acknowledgements;
 use crate::flow::admission::Admission;
 use crate::flow::flush::FlushState;
@@ -64,6 +65,7 @@ impl FlowCore {
             reading: parts.reading,
             committed: VecDeque::new(),
             requests: Requests::default(),
+            unknown: UnknownCommands::default(),
             counters: parts.counters,
             actions: VecDeque::new(),
         };
