@@ -20,7 +20,7 @@ use std::time::Instant;
 use bytes::BytesMut;
 use dfly_client::FlowId;
 use dfly_journal::Lsn;
-use dfly_translate::{Flush, Policy, Rules};
+use dfly_translate::{Flush, Loss, Policy, Rules};
 use tracing::{debug, info, warn};
 
 pub(crate) use flushing::Order;
@@ -451,7 +451,9 @@ impl FlowCore {
             return;
         }
         for loss in self.counters.lose(&losses) {
-            if self.rules.policies.of_loss(loss) == Policy::Warn {
+            if loss == Loss::Reserved {
+                warn!(flow = self.id.0, %loss, "the source has keys whose names are reserved for this tool, as a former target has; they are left out and counted");
+            } else if self.rules.policies.of_loss(loss) == Policy::Warn {
                 warn!(flow = self.id.0, %loss, "the target cannot hold this; it is left out and counted");
             }
         }

@@ -91,7 +91,7 @@ impl Translator {
         }
         let growing = self.rules.names.growing(&key);
         let (effect, progress) = match self.unheld(type_id.kind()) {
-            _ if chosen.is_none() => (Effect::Unselected, Progress::LeftOut),
+            _ if chosen.is_none() => (self.unchosen(header, type_id.kind())?, Progress::LeftOut),
             Some(loss) => (self.leave_out(loss, &baseline, out)?, Progress::LeftOut),
             None => {
                 self.attributes(header, &baseline)?;
