@@ -18,6 +18,8 @@ pub struct ReservedNames {
     expiry: String,
     /// The prefix of the names of growing values.
     growing: String,
+    /// The prefix of the names of streams that are rebuilt.
+    rebuilt: String,
 }
 
 impl Default for ReservedNames {
@@ -37,6 +39,7 @@ impl ReservedNames {
             checkpoint: name("checkpoint"),
             expiry: name("expiry:"),
             growing: name("growing:"),
+            rebuilt: name("rebuilt:"),
             prefix,
         }
     }
@@ -101,6 +104,11 @@ impl ReservedNames {
     /// The key under which the value of `key` grows until it is complete.
     pub fn growing(&self, key: &[u8]) -> Vec<u8> {
         beside(&self.growing, key)
+    }
+
+    /// The key under which the stream `key` is put together again while it grows.
+    pub fn rebuilt(&self, key: &[u8]) -> Vec<u8> {
+        beside(&self.rebuilt, key)
     }
 
     /// The hash in `slot` with the positions of the flows there.
@@ -177,6 +185,7 @@ mod tests {
             names.expiries(3),
             names.kept(),
             bytes(names.growing(b"k")),
+            bytes(names.rebuilt(b"k")),
             bytes(names.slot_position(slot)),
         ]
     }
@@ -199,6 +208,7 @@ mod tests {
                 "expiries:3",
                 "kept",
                 "growing:{k}",
+                "rebuilt:{k}",
                 &format!("{{{tag}}}"),
             ]
             .into_iter()

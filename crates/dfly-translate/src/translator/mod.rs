@@ -4,6 +4,7 @@ mod elements;
 mod journal;
 mod notes;
 mod snapshot;
+mod streams;
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -14,8 +15,8 @@ use dfly_rdb::ValueId;
 use dfly_wire::{DbIndex, UnixMillis};
 use redis_resp::CommandBatch;
 
-use crate::error::{TranslateError, shown};
 use crate::aliases::Aliases;
+use crate::error::{TranslateError, shown};
 use crate::facts::{CommandFacts, CommandKind};
 use crate::names::ReservedNames;
 use crate::policies::Policies;
@@ -114,9 +115,9 @@ pub struct Rules {
     pub policies: Policies,
     /// What is replicated, and under which names.
     pub selection: Selection,
-    /// Whether the caller serves [`Translator::take_refetches`]. If not, a record that needs a refetch is a loss.
     /// Other names that the source has for commands. The caller applies them ([`Aliases::resolve`]) where records enter.
     pub aliases: Aliases,
+    /// Whether the caller serves [`Translator::take_refetches`]. If not, a record that needs a refetch is a loss.
     pub refetches: bool,
     /// The names of the tool's own keys on the target.
     pub names: ReservedNames,

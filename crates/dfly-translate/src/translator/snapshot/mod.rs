@@ -284,7 +284,7 @@ impl Translator {
         let rules = self.element_rules(due, out.now);
         let written = elements::write(baseline.destination(), value.elements(), rules, out.commands);
         let earliest = match written {
-            Ok(earliest) => earliest,
+            Ok(written) => written.earliest,
             Err(error) => {
                 out.commands.truncate(start);
                 return Err(baseline.damaged(error));
@@ -313,6 +313,7 @@ impl Translator {
             field_ttl: self.has_field_ttl(),
             counters: self.target.has(Ability::StreamCounters),
             beside,
+            rebuild: None,
         }
     }
 
