@@ -30,6 +30,9 @@ impl Default for ReservedNames {
 }
 
 impl ReservedNames {
+    /// The set of the names of all tasks but the one without a name. It belongs to no task.
+    pub const TASKS: &'static str = "df2redis@:tasks";
+
     /// The names that `task` reserves.
     pub fn new(task: &TaskName) -> Self {
         let prefix = format!("{}:", connection_of(task));
@@ -121,9 +124,9 @@ impl ReservedNames {
         key.starts_with(self.prefix.as_bytes())
     }
 
-    /// Whether `key` is reserved by any task.
+    /// Whether `key` is reserved by any task, or for all of them.
     pub fn is_reserved(key: &[u8]) -> bool {
-        split(key).is_some()
+        split(key).is_some() || key == Self::TASKS.as_bytes()
     }
 
     /// The task that has reserved `key`, if one has.
@@ -252,5 +255,8 @@ mod tests {
             assert!(!ReservedNames::is_reserved(name), "{}", name.escape_ascii());
             assert_eq!(ReservedNames::task_of(name), None);
         }
+        let tasks = ReservedNames::TASKS.as_bytes();
+        assert!(ReservedNames::is_reserved(tasks) && !none.is_own(tasks) && !a.is_own(tasks));
+        assert_eq!(ReservedNames::task_of(tasks), None);
     }
 }
