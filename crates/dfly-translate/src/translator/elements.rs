@@ -4,7 +4,8 @@ use dfly_rdb::{Element, Elements, IntBuffer, Text, ValueError};
 use dfly_wire::{DbIndex, UnixMillis};
 use redis_resp::CommandBatch;
 
-use crate::facts::{CommandFacts, CommandKind};
+use crate::facts::CommandFacts;
+use crate::translator::destination::Destination;
 use crate::translator::is_due;
 use crate::translator::notes::Beside;
 use crate::translator::streams::{self, Rebuild, WIDEST};
@@ -14,37 +15,6 @@ const ELEMENTS: usize = 512;
 
 /// A command is complete once its elements have this many bytes.
 const BYTES: usize = 64 << 10;
-
-/// The key that commands write to.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Destination<'a> {
-    pub db: DbIndex,
-    pub key: &'a [u8],
-    /// The kind of the commands. The key may be one of the tool's keys.
-    pub kind: CommandKind,
-}
-
-impl<'a> Destination<'a> {
-    /// A key of the source.
-    pub(crate) fn data(db: DbIndex, key: &'a [u8]) -> Self {
-        Self { db, key, kind: CommandKind::Data }
-    }
-
-    /// A key of the tool.
-    pub(crate) fn side_key(db: DbIndex, key: &'a [u8]) -> Self {
-        Self { db, key, kind: CommandKind::SideKey }
-    }
-
-    /// The tag of a command that must not be carried out twice.
-    pub(crate) fn once(self) -> u64 {
-        CommandFacts::new(self.kind, self.db).tag()
-    }
-
-    /// The tag of an idempotent command.
-    pub(crate) fn idempotent(self) -> u64 {
-        CommandFacts::new(self.kind, self.db).idempotent().tag()
-    }
-}
 
 /// What the target can keep of an element, and the current time.
 #[derive(Debug, Clone, Copy)]
@@ -120,8 +90,8 @@ pub(crate) fn write(
             }
             Element::StreamTail(tail) => {
                 let is_narrow = |rebuild: &Rebuild<'_>| rebuild.widest.max(written.widest) <= WIDEST;
-                let rules = Rules { rebuild: rules.rebuild.filter(is_narrow), ..rules };
-                written.loses_pending = streams::write_tail(to, &tail, rules, out);
+                let rebuild = rules.rebuild.filter(is_narrow);
+                written.loses_pending = streams::write_tail(to, &tail, rules.counters, rebuild, out);
             }
             // Values with other elements are left out before their elements are read.
             _ => {}

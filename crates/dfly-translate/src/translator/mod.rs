@@ -1,5 +1,6 @@
 //! The translator of one flow: what all records and values have in common.
 
+mod destination;
 mod elements;
 mod journal;
 mod notes;

@@ -6,7 +6,7 @@ use redis_resp::CommandBatch;
 
 use crate::names::TOOL;
 use crate::script;
-use crate::translator::elements::{Destination, Rules};
+use crate::translator::destination::Destination;
 
 /// The most fields of an entry that a script can move. It has to hold names and values at the same time, and Lua holds some
 /// 8,000 arguments.
@@ -56,23 +56,24 @@ pub(crate) fn write_entry(to: Destination<'_>, entry: &StreamEntry<'_>, out: &mu
 pub(crate) fn write_tail(
     to: Destination<'_>,
     tail: &StreamTail,
-    rules: Rules<'_>,
+    counters: bool,
+    rebuild: Option<Rebuild<'_>>,
     out: &mut CommandBatch,
 ) -> bool {
     let may_lose = may_lack_pending(tail);
-    match rules.rebuild.filter(|_| may_lose) {
-        Some(rebuild) => {
-            write_rebuilt(to, tail, &rebuild, out);
-            write_id(Destination { key: rebuild.key, ..to }, tail, rules.counters, out);
+    match &rebuild {
+        Some(rebuild) if may_lose => {
+            write_rebuilt(to, tail, rebuild, out);
+            write_id(Destination { key: rebuild.key, ..to }, tail, counters, out);
             out.push_keyed(&[b"RENAME", rebuild.key, to.key], 1..3, to.once());
         }
-        None => {
+        _ => {
             create(to, tail, out);
-            write_id(to, tail, rules.counters, out);
-            tail.groups.iter().for_each(|group| stream_group(to, group, rules.counters, out));
+            write_id(to, tail, counters, out);
+            tail.groups.iter().for_each(|group| stream_group(to, group, counters, out));
         }
     }
-    may_lose && rules.rebuild.is_none()
+    may_lose && rebuild.is_none()
 }
 
 /// Whether a pending entry may be deleted from the stream. XCLAIM does not create such a pending entry (Redis since 7.0).

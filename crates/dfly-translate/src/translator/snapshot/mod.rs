@@ -14,7 +14,8 @@ use crate::facts::CommandFacts;
 use crate::names::ReservedNames;
 use crate::policy::Loss;
 use crate::target::Ability;
-use crate::translator::elements::{self, Destination};
+use crate::translator::destination::Destination;
+use crate::translator::elements;
 use crate::translator::{Effect, Form, Output, Place, Translator, is_due};
 
 pub(crate) use pieces::OpenValue;
