@@ -55,7 +55,8 @@ mod tests {
     #[test]
     fn every_setting_is_read() {
         let of = |key: &str| match key {
-            "give-up-after" | "target-ops-per-second" | "wait-replicas" => "1",
+            "give-up-after" | "max-removals" | "new-source-share" => "1",
+            "target-ops-per-second" | "wait-replicas" => "1",
             switch if switch.ends_with("-insecure") => "true",
             "command-alias" | "rename-keys" => "['a']",
             list if list.starts_with("allow-") || list.starts_with("block-") => "['a']",

@@ -47,7 +47,8 @@ impl EngineConfig {
     }
 }
 
-/// What a decoder says of a snapshot, of which `unread` has arrived: a size over a limit is told by key and setting.
+/// The error of a snapshot's decoder, of which `unread` has arrived. For a size over a limit, it names the key and the limit of
+/// memory that would do.
 pub(crate) fn of_snapshot(error: dfly_rdb::Error, unread: &[u8]) -> FlowError {
     let (limit, found) = match error.kind {
         dfly_rdb::ErrorKind::Malformed(FaultKind::OverLimit { found, limit }) => (limit, Some(found)),

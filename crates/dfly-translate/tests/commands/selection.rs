@@ -106,7 +106,7 @@ fn reserved_keys() {
     assert_eq!(flow.translator.take_losses().iter().collect::<Vec<_>>(), [(Loss::Reserved, 7)]);
 }
 
-/// C6: who leaves them out is not told of them.
+/// C6: such keys are no loss if the user has left them out.
 #[test]
 fn reserved_keys_that_are_not_selected() {
     let mut flow = flow(keys(&[], &["df2redis:*"]));

@@ -126,7 +126,7 @@ impl FlowCore {
                     self.counters.refetch(reason);
                 }
                 if !record.is_known() {
-                    self.unknown.tell_refetched(self.id, command.args.name());
+                    self.unknown.log_refetched(self.id, command.args.name());
                 }
                 for key in record.all() {
                     self.refetch.add(key.clone(), now.instant);
@@ -165,7 +165,7 @@ impl FlowCore {
             Effect::Flush(flush) if flush.on_target(&self.rules.selection) == Emptied::Nothing => {}
             Effect::Flush(flush) => return Ok(Some(flush)),
             Effect::Refetch => self.take_refetches(now),
-            Effect::Lost(Loss::Unknown) => self.unknown.tell_lost(self.id, record.command.args.name()),
+            Effect::Lost(Loss::Unknown) => self.unknown.log_lost(self.id, record.command.args.name()),
             _ => note_loss(self.id, effect, record.command.args.get(1).unwrap_or_default()),
         }
         self.write_notes(target);

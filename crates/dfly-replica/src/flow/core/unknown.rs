@@ -1,20 +1,20 @@
-//! Commands that no table has: each is told once by its name, whatever the policy, because it may be a flush.
+//! Commands that no table has. Each name is logged once, whatever the policy, because the command may be a flush.
 
 use std::collections::BTreeSet;
 
 use dfly_client::FlowId;
 use tracing::warn;
 
-/// The most names that are remembered. Others are counted only.
+/// The most names that are remembered. Further ones are only counted.
 const MOST: usize = 64;
 
-/// The names that were told.
+/// The names that were logged.
 #[derive(Debug, Default)]
 pub(super) struct UnknownCommands(BTreeSet<Vec<u8>>);
 
 impl UnknownCommands {
     /// What the command has done to its keys is read from the source.
-    pub(super) fn tell_refetched(&mut self, flow: FlowId, name: &[u8]) {
+    pub(super) fn log_refetched(&mut self, flow: FlowId, name: &[u8]) {
         if self.is_new(name) {
             let command = name.escape_ascii();
             warn!(flow = flow.0, %command, "unknown command: its arguments that may be keys are refetched; an alias says what it stands for");
@@ -22,10 +22,10 @@ impl UnknownCommands {
     }
 
     /// What the command has done cannot be found out.
-    pub(super) fn tell_lost(&mut self, flow: FlowId, name: &[u8]) {
+    pub(super) fn log_lost(&mut self, flow: FlowId, name: &[u8]) {
         if self.is_new(name) {
             let command = name.escape_ascii();
-            warn!(flow = flow.0, %command, "unknown command without a key: it is left out and counted, and if it is a flush, the target keeps what the source has lost; an alias says what it stands for");
+            warn!(flow = flow.0, %command, "unknown command without a key: it is left out and counted; if it is a flush, the target keeps what the source has deleted; an alias says what it stands for");
         }
     }
 
@@ -38,12 +38,12 @@ impl UnknownCommands {
 mod tests {
     use super::*;
 
-    /// C43: a name is told once, and no number of names takes more memory.
+    /// C43: a name is logged once, and no number of names takes more memory.
     #[test]
-    fn names_are_told_once() {
+    fn names_are_logged_once() {
         let mut unknown = UnknownCommands::default();
         assert!(unknown.is_new(b"___SET") && !unknown.is_new(b"___SET") && unknown.is_new(b"___DEL"));
-        let told = (0..1000).filter(|n: &u32| unknown.is_new(&n.to_be_bytes())).count();
-        assert_eq!(told, MOST - 2);
+        let logged = (0..1000).filter(|n: &u32| unknown.is_new(&n.to_be_bytes())).count();
+        assert_eq!(logged, MOST - 2);
     }
 }
