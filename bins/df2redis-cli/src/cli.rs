@@ -170,6 +170,10 @@ pub(crate) struct Settings {
     /// Leave out these commands of the journal, such as FLUSHALL [default: no commands].
     #[arg(long, value_name = "COMMAND", value_delimiter = ',')]
     pub block_commands: Vec<String>,
+    /// Command that another name in the journal stands for, if the source has --command_alias or --rename_command; can be
+    /// repeated [default: no aliases].
+    #[arg(long, value_name = "ALIAS=COMMAND", value_delimiter = ',')]
+    pub command_alias: Vec<String>,
     /// Replace the key prefix OLD with NEW on the target; can be repeated [default: names stay].
     #[arg(long, value_name = "OLD=NEW")]
     pub rename_keys: Vec<String>,

@@ -100,7 +100,7 @@ mod tests {
     use super::*;
 
     /// The lists among the settings whose names do not show it.
-    const LISTS: [&str; 2] = ["rename-keys", "target-address-map"];
+    const LISTS: [&str; 3] = ["command-alias", "rename-keys", "target-address-map"];
 
     #[test]
     fn all_settings() {

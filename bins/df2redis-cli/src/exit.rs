@@ -63,7 +63,7 @@ pub(crate) fn code(done: Result<(), Failure>, console: &Console) -> ExitCode {
                 Blame::Target => 5,
                 Blame::Conflict => 6,
             };
-            (code, with_hint(&error, hints::hint(&error)))
+            (code, with_hint(&error, hints::hint(&error).as_deref()))
         }
     };
     console.line(&format!("error: {line}"));

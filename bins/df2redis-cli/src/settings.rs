@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use dfly_rdb::ValueKind;
 use dfly_replica::{EngineConfig, OnConflict, OnNewSource, OnStart, TargetMode};
-use dfly_translate::{Choice, Glob, Policies, ReservedNames, Rules, Selection, TaskName, lookup};
+use dfly_translate::{Alias, Choice, Glob, Policies, ReservedNames, Rules, Selection, TaskName, lookup};
 use redis_resp::connection::Peer;
 use redis_sink::cluster::AddressMap;
 
@@ -84,6 +84,7 @@ fn merge(flags: Settings, file: Settings) -> Settings {
         block_types: list(flags.block_types, file.block_types),
         allow_commands: list(flags.allow_commands, file.allow_commands),
         block_commands: list(flags.block_commands, file.block_commands),
+        command_alias: list(flags.command_alias, file.command_alias),
         rename_keys: list(flags.rename_keys, file.rename_keys),
         give_up_after: flags.give_up_after.or(file.give_up_after),
         snapshot_bytes_per_second: flags.snapshot_bytes_per_second.or(file.snapshot_bytes_per_second),
@@ -115,8 +116,10 @@ fn rules(settings: &Settings) -> Result<Rules, String> {
         renames: renames.collect::<Result<_, _>>()?,
         ..Selection::default()
     };
+    let aliases = settings.command_alias.iter().map(|text| parse::<Alias>("--command-alias", text));
+    let aliases = aliases.collect::<Result<_, _>>()?;
     let names = ReservedNames::new(&task_name(settings.task_name.as_deref())?);
-    Ok(Rules { policies, selection, names, ..Rules::default() })
+    Ok(Rules { policies, selection, aliases, names, ..Rules::default() })
 }
 
 fn parse<T: FromStr<Err = String>>(flag: &str, text: &str) -> Result<T, String> {
@@ -298,6 +301,7 @@ mod tests {
             (Settings { memory_limit: some("1MiB"), ..Settings::default() }, "--memory-limit"),
             (Settings { block_types: list("text"), ..Settings::default() }, "--block-types"),
             (Settings { allow_commands: list("GET"), ..Settings::default() }, "--allow-commands"),
+            (Settings { command_alias: list("___SET=STE"), ..Settings::default() }, "--command-alias"),
             (Settings { rename_keys: list("a"), ..Settings::default() }, "--rename-keys"),
             (Settings { task_name: some("a:b"), ..Settings::default() }, "--task-name"),
         ] {

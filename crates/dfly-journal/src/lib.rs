@@ -31,6 +31,7 @@ mod decoder;
 #[cfg(feature = "encode")]
 pub mod encode;
 mod error;
+mod first_words;
 mod opcode;
 mod record;
 
@@ -41,6 +42,7 @@ pub use decoder::Decoder;
 #[doc(inline)]
 pub use dfly_wire::{DbIndex, FaultKind, Limits, Source, Step};
 pub use error::{Error, ErrorKind};
+pub use first_words::first_words;
 pub use record::{Command, Lsn, Record, TxId};
 
 #[cfg(doctest)]

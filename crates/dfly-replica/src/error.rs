@@ -202,6 +202,15 @@ fn ahead(records: Option<u64>) -> String {
     records.map_or_else(String::new, |records| format!(": one shard is {records} records ahead"))
 }
 
+fn oversized(key: Option<&str>) -> String {
+    let what = "a record, an element or a document";
+    key.map_or_else(|| what.to_owned(), |key| format!("{what} of key {key}"))
+}
+
+fn needed(memory_limit: Option<u64>) -> String {
+    memory_limit.map_or_else(String::new, |bytes| format!(", which has to be {bytes} bytes or more"))
+}
+
 fn in_words(keys: u64) -> String {
     if keys == 1 { "1 key".to_owned() } else { format!("{keys} keys") }
 }
@@ -225,11 +234,18 @@ pub enum FlowError {
     Journal(#[from] dfly_journal::Error),
     /// Something has to be held whole and is too large for it.
     #[error(
-        "{error}: a record, an element or a document of more than {limit} bytes cannot be held whole within the memory limit; raise it if the source has such values"
+        "{error}: {}, of more than {limit} bytes, cannot be held whole within the memory limit{}",
+        oversized(key.as_deref()),
+        needed(*memory_limit)
     )]
     TooLarge {
         /// What is held at most, in bytes.
         limit: u64,
+        /// The key, quoted and escaped, as far as it has arrived.
+        key: Option<String>,
+        /// The smallest [`EngineConfig::memory_limit`](crate::EngineConfig::memory_limit) that may do, in bytes; `None` if
+        /// the size is not known, or none would do.
+        memory_limit: Option<u64>,
         /// Where it stands.
         #[source]
         error: Box<dyn std::error::Error + Send + Sync>,

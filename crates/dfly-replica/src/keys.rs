@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use dfly_journal::Command;
-use dfly_translate::lookup;
+use dfly_translate::{CommandSpec, ReservedNames, lookup};
 use dfly_wire::DbIndex;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
@@ -49,24 +49,63 @@ pub(crate) fn digest(db: DbIndex, name: &[u8]) -> u64 {
     xxh3_64_with_seed(name, u64::from(db.0))
 }
 
+/// The most arguments of an unknown command that are taken for keys. What has more of them is a command with many values.
+const MOST_GUESSES: usize = 128;
+
+/// The longest argument behind the first that is taken for a key, in bytes.
+const LONGEST_GUESS: usize = 1024;
+
 /// The keys of one journal record, found at most once, by whoever asks first.
 #[derive(Debug)]
 pub(crate) struct RecordKeys<'a> {
     pub command: &'a Command,
+    /// `None` if no table has the command.
+    spec: Option<&'static CommandSpec>,
     keys: std::cell::OnceCell<Vec<SourceKey>>,
 }
 
 impl<'a> RecordKeys<'a> {
     pub(crate) fn of(command: &'a Command) -> Self {
-        Self { command, keys: std::cell::OnceCell::new() }
+        Self { command, spec: lookup(command.args.name()), keys: std::cell::OnceCell::new() }
+    }
+
+    /// Whether the table has the command. If not, [`Self::all`] gives what may be its keys.
+    pub(crate) fn is_known(&self) -> bool {
+        self.spec.is_some()
+    }
+
+    /// The same record. If the table does not have the command, its keys are those arguments that may be keys of the flow,
+    /// by `owns`. There are none if it has so many arguments that they cannot all be keys, or if it may be a flush.
+    pub(crate) fn guess(self, owns: impl Fn(&[u8]) -> bool) -> Self {
+        if self.is_known() || self.may_flush() {
+            return self;
+        }
+        let args = &self.command.args;
+        let may_be_key = |(at, name): &(usize, &[u8])| {
+            let is_name = *at == 1 || name.len() <= LONGEST_GUESS;
+            *at > 0 && is_name && !ReservedNames::is_reserved(name) && owns(name)
+        };
+        let found = args.iter().enumerate().filter(may_be_key).filter_map(|(at, _)| args.shared(at));
+        let keys: Vec<SourceKey> =
+            found.map(|name| SourceKey::new(self.command.db, name)).take(MOST_GUESSES + 1).collect();
+        match keys.len() > MOST_GUESSES {
+            true => self,
+            false => Self { keys: keys.into(), ..self },
+        }
+    }
+
+    /// Whether it has no argument but the options of a flush.
+    fn may_flush(&self) -> bool {
+        let options = [&b"ASYNC"[..], b"SYNC", b"FLUSHSLOTS"];
+        let is_option = |word: &[u8]| options.iter().any(|option| word.eq_ignore_ascii_case(option));
+        self.command.args.get(1).is_none_or(is_option)
     }
 
     /// In the order in which the record names them.
     pub(crate) fn all(&self) -> &[SourceKey] {
         self.keys.get_or_init(|| {
             let words: Vec<&[u8]> = self.command.args.iter().collect();
-            let spec = lookup(self.command.args.name());
-            let positions = spec.map(|spec| spec.key_positions(&words)).unwrap_or_default();
+            let positions = self.spec.map(|spec| spec.key_positions(&words)).unwrap_or_default();
             let key = |at| Some(SourceKey::new(self.command.db, self.command.args.shared(at)?));
             positions.into_iter().filter_map(key).collect()
         })
@@ -116,6 +155,31 @@ mod tests {
                 keys.iter().map(|key| SourceKey::new(DbIndex(3), key.to_string())).collect();
             assert_eq!(record.all(), expected, "{line}");
             assert_eq!((record.replaces(), record.deletes()), (replaces, deletes), "{line}");
+        }
+    }
+
+    /// C43: what an unknown command may have changed. A flush under another name has no key.
+    #[test]
+    fn keys_of_unknown_commands() {
+        let long = format!("___SET k {}", "v".repeat(LONGEST_GUESS + 1));
+        let many = format!("___SADD k{}", " m".repeat(MOST_GUESSES));
+        for (line, keys) in [
+            ("___SET k v", &["k", "v"][..]),
+            ("___SET k foreign", &["k"]),
+            ("___DEL a foreign b", &["a", "b"]),
+            ("___SET df2redis:k v", &["v"]),
+            (&long, &["k"]),
+            (&many, &[]),
+            ("___FLUSHALL", &[]),
+            ("___FLUSHDB async", &[]),
+            ("___DFLYCLUSTER FLUSHSLOTS 0 9", &[]),
+            ("INCR n", &["n"]),
+        ] {
+            let command = command(line);
+            let record = RecordKeys::of(&command).guess(|name| name != b"foreign");
+            let found: Vec<&[u8]> = record.all().iter().map(|key| &key.name[..]).collect();
+            assert_eq!(found, keys.iter().map(|key| key.as_bytes()).collect::<Vec<_>>(), "{line:.20}");
+            assert_eq!(record.is_known(), line == "INCR n", "{line:.20}");
         }
     }
 

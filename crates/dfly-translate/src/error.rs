@@ -66,7 +66,7 @@ pub enum TranslateError {
     },
     /// A value that must be held in memory until it is complete is too large.
     #[error(
-        "the value of key \"{key}\" in database {db} is larger than the {limit} bytes that can be held in memory; --memory-limit sets this limit"
+        "the value of key \"{key}\" in database {db} is larger than the {limit} bytes that can be held in memory"
     )]
     TooLarge {
         /// The key, escaped.

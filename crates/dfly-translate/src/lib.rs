@@ -35,6 +35,7 @@
 //! assert!(CommandFacts::of(written).idempotent);
 //! ```
 
+mod aliases;
 mod error;
 mod expiry;
 mod facts;
@@ -51,6 +52,7 @@ mod table;
 mod target;
 mod translator;
 
+pub use aliases::{Alias, Aliases};
 pub use error::TranslateError;
 pub use expiry::{KeyExpiry, key_expiry};
 pub use facts::{CommandFacts, CommandKind};

@@ -87,11 +87,16 @@ pub enum Loss {
     Torn,
     /// A key that must be refetched, but that the source refuses to return.
     Unreadable,
+    /// A key whose name on the target would be reserved for the tool. The source has such keys if it was a target before.
+    Reserved,
+    /// Delivered entries that are not acknowledged and may be deleted from their stream. A large stream with very wide entries
+    /// loses them; all else of it is kept.
+    Pending,
 }
 
 impl Loss {
     /// All kinds of loss, in the order of reports.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 21] = [
         Self::Json,
         Self::Bloom,
         Self::Cuckoo,
@@ -111,6 +116,8 @@ impl Loss {
         Self::Malformed,
         Self::Torn,
         Self::Unreadable,
+        Self::Reserved,
+        Self::Pending,
     ];
 
     /// What is lost of a value of this kind on a Redis without modules.
@@ -141,9 +148,9 @@ impl Loss {
     }
 
     /// Whether data is lost, so that [`Policy::Fail`] stops the run. The other losses only affect how Dragonfly treats the
-    /// key.
+    /// key, or are keys that no application has written.
     pub fn is_data(self) -> bool {
-        !matches!(self, Self::Sticky | Self::MemcacheFlags)
+        !matches!(self, Self::Sticky | Self::MemcacheFlags | Self::Reserved)
     }
 
     /// The name in reports and metrics.
@@ -168,6 +175,8 @@ impl Loss {
             Self::Malformed => "malformed-record",
             Self::Torn => "torn-record",
             Self::Unreadable => "unreadable-key",
+            Self::Reserved => "reserved-key",
+            Self::Pending => "pending-entries",
         }
     }
 }

@@ -40,6 +40,8 @@ pub enum Reason {
     Moved,
     /// The target let the key expire before a record arrived for which the key still existed on the source.
     Expired,
+    /// The command is not in the table. The key is one of its arguments.
+    Unknown,
 }
 
 impl Reason {
@@ -56,6 +58,7 @@ impl Reason {
             Self::Refused => "refused",
             Self::Moved => "moved-slot",
             Self::Expired => "expired-early",
+            Self::Unknown => "unknown-command",
         }
     }
 }

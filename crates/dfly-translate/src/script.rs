@@ -23,6 +23,16 @@ pub(crate) const RENAME: Script = Script::new(
     "if redis.call('EXISTS',KEYS[1])==1 then redis.call('RENAME',KEYS[1],KEYS[2]) else redis.call('DEL',KEYS[2]) end",
 );
 
+/// KEYS: two streams; ARGV: how many entries and how many bytes to move from the first one to the end of the second one.
+pub(crate) const MOVE_ENTRIES: &str = "local left,bytes=tonumber(ARGV[1]),tonumber(ARGV[2]) \
+    while left>0 and bytes>0 do \
+    local got=redis.call('XRANGE',KEYS[1],'-','+','COUNT',math.min(left,16)) \
+    if #got==0 then return end \
+    local ids={} for i=1,#got do local id,words=got[i][1],got[i][2] ids[i]=id \
+    for j=1,#words do bytes=bytes-#words[j] end \
+    redis.call('XADD',KEYS[2],id,unpack(words)) end \
+    redis.call('XDEL',KEYS[1],unpack(ids)) left=left-#got end";
+
 /// Like [`RENAME`], but only if the new name does not exist.
 pub(crate) const RENAMENX: Script =
     Script::new(2, "if redis.call('EXISTS',KEYS[1])==1 then redis.call('RENAMENX',KEYS[1],KEYS[2]) end");

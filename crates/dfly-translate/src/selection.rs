@@ -9,6 +9,7 @@ use dfly_rdb::ValueKind;
 use dfly_wire::DbIndex;
 
 use crate::glob::Glob;
+use crate::names::ReservedNames;
 use crate::table::{CommandSpec, WorksOn};
 
 /// The mapping of databases. As text: `0=5,3=0,7=skip`. A database that is not named keeps its number.
@@ -200,9 +201,14 @@ impl Selection {
         self.keys.is_everything() || self.keys.takes(|glob| glob.matches(key))
     }
 
-    /// Whether a key in a database of the source is taken. It is not if its name on the target is kept.
+    /// Whether a key in a database of the source is taken. It is not if its name on the target is kept or reserved.
     pub fn takes(&self, db: DbIndex, key: &[u8]) -> bool {
-        self.takes_key(key) && !self.is_kept(db, key)
+        self.takes_key(key) && !self.is_reserved(key) && !self.is_kept(db, key)
+    }
+
+    /// Whether the key's name on the target is reserved for the tool, so that it is never written there.
+    pub fn is_reserved(&self, key: &[u8]) -> bool {
+        ReservedNames::is_reserved(self.renamed(key).as_deref().unwrap_or(key))
     }
 
     /// Whether the key's name on the target is kept.
@@ -301,6 +307,23 @@ mod tests {
         }
         assert_eq!(selection.origins(DbIndex(3), b"u:1"), [(DbIndex(3), b"user:1".to_vec())]);
         assert!(Selection::default().is_everything() && !selection.is_everything());
+    }
+
+    /// C6: the name on the target decides.
+    #[test]
+    fn reserved_keys() {
+        let renames = vec!["df2redis:old:=old:".parse().unwrap(), "mine:=df2redis:".parse().unwrap()];
+        let selection = Selection { renames, ..Selection::default() };
+        for (key, taken) in [
+            ("df2redis:checkpoint", false),
+            ("df2redis@a:checkpoint", false),
+            ("df2redis:old:1", true),
+            ("mine:1", false),
+            ("df2redis", true),
+        ] {
+            assert_eq!(selection.takes(DbIndex(0), key.as_bytes()), taken, "{key}");
+            assert_eq!(selection.destination(DbIndex(0), key.as_bytes()).is_some(), taken, "{key}");
+        }
     }
 
     #[test]

@@ -10,7 +10,7 @@ use crate::translator::Rules;
 impl Rules {
     /// The rules as pairs of a setting and its value, both printable: `map-db 3=5; rename-keys a:=b:`. Defaults are left
     /// out. Policies that only decide whether the run stops are left out too, because they do not change what the target
-    /// holds. So are the kept keys of the target.
+    /// holds. So are aliases, without which a run stops at the first such record, and the kept keys of the target.
     pub fn settings(&self) -> String {
         let mut text = String::new();
         if self.policies.json_as_string() {

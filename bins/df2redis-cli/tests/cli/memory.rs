@@ -151,7 +151,7 @@ async fn the_limit_is_kept_through_a_slow_target() {
     assert!(peak <= sizes.limit + BESIDES, "{peak} MiB with a limit of {limit}");
 }
 
-/// What cannot be streamed: a record of the journal.
+/// C36: what cannot be streamed, a record of the journal, is named, and so is the limit that would do.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_record_over_the_limit_is_a_clear_error() {
     let redis = target();
@@ -165,6 +165,7 @@ async fn a_record_over_the_limit_is_a_clear_error() {
     let output = tokio::task::spawn_blocking(|| tool.wait_with_output().unwrap()).await.unwrap();
     let log = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1), "{log}");
-    assert!(log.contains("cannot be held whole") && log.contains("--memory-limit"), "{log}");
+    assert!(log.contains("of key \"does not fit\", of more than 4194304 bytes"), "{log}");
+    assert!(log.contains("--memory-limit 21MiB may be enough"), "{log}");
     assert_eq!(int(&mut redis.client().unwrap(), &[b"STRLEN", b"fits"]), 3 * MIB);
 }

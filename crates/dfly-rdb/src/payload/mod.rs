@@ -14,6 +14,7 @@ use crate::error::ValueError;
 use crate::magic::Family;
 use crate::type_id::TypeId;
 use crate::value::RawValue;
+use crate::value::stream::StreamGroup;
 
 mod parse;
 pub(crate) mod plain;
@@ -104,14 +105,27 @@ pub fn write_dump(value: &RawValue, target: &TargetFormat, out: &mut Vec<u8>) ->
     let start = out.len();
     let plan = write_value(value, type_id, out);
     match plan {
-        Ok(Plan::Verbatim | Plan::Reencode) => {
-            out.extend_from_slice(&footer_version(type_id).to_le_bytes());
-            let checksum = crc64::checksum(out.get(start..).unwrap_or_default());
-            out.extend_from_slice(&checksum.to_le_bytes());
-        }
+        Ok(Plan::Verbatim | Plan::Reencode) => write_footer(type_id, start, out),
         Ok(Plan::Commands) | Err(_) => out.truncate(start),
     }
     plan
+}
+
+/// Appends the payload, for `target`, of a stream without entries that has these groups. Its last id is 0-0, so any entry
+/// can be added to it. A pending entry keeps its place in its group, whether the entry is added or not.
+pub fn write_stream_groups(groups: &[StreamGroup], target: &TargetFormat, out: &mut Vec<u8>) {
+    let type_id = accepted(TypeId::Stream3, target).unwrap_or(TypeId::Stream);
+    let start = out.len();
+    out.push(type_id.wire());
+    stream::write_empty(groups, type_id, out);
+    write_footer(type_id, start, out);
+}
+
+/// Appends the version of the format, and the checksum of the payload that begins at `start`.
+fn write_footer(type_id: TypeId, start: usize, out: &mut Vec<u8>) {
+    out.extend_from_slice(&footer_version(type_id).to_le_bytes());
+    let checksum = crc64::checksum(out.get(start..).unwrap_or_default());
+    out.extend_from_slice(&checksum.to_le_bytes());
 }
 
 fn write_value(value: &RawValue, type_id: TypeId, out: &mut Vec<u8>) -> Result<Plan, ValueError> {

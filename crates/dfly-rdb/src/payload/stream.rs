@@ -56,7 +56,20 @@ fn split(mut scanner: Scanner, part: &[u8]) -> Result<(&[u8], Option<StreamTail>
     }
 }
 
+/// Appends a stream without entries that has these groups, in the encoding `type_id`.
+pub(crate) fn write_empty(groups: &[StreamGroup], type_id: TypeId, out: &mut Vec<u8>) {
+    let nodes = 0;
+    write_uint(nodes, out);
+    write_totals(&StreamTail::default(), type_id, out);
+    write_groups(groups, type_id, out);
+}
+
 fn write_tail(tail: &StreamTail, type_id: TypeId, out: &mut Vec<u8>) {
+    write_totals(tail, type_id, out);
+    write_groups(&tail.groups, type_id, out);
+}
+
+fn write_totals(tail: &StreamTail, type_id: TypeId, out: &mut Vec<u8>) {
     write_uint(tail.length, out);
     write_id(tail.last_id, out);
     if type_id != TypeId::Stream {
@@ -64,8 +77,11 @@ fn write_tail(tail: &StreamTail, type_id: TypeId, out: &mut Vec<u8>) {
         write_id(tail.max_deleted_id.unwrap_or_default(), out);
         write_uint(tail.entries_added.unwrap_or(tail.length), out);
     }
-    write_uint(tail.groups.len() as u64, out);
-    for group in &tail.groups {
+}
+
+fn write_groups(groups: &[StreamGroup], type_id: TypeId, out: &mut Vec<u8>) {
+    write_uint(groups.len() as u64, out);
+    for group in groups {
         write_group(group, type_id, out);
     }
 }

@@ -72,7 +72,7 @@ impl Owned {
             b"left-out" => Self::LeftOut,
             b"kept" => Self::Protected,
             b"expiries" => Self::Expiries,
-            b"growing" => Self::Growing,
+            b"growing" | b"rebuilt" => Self::Growing,
             _ => Self::Other,
         }
     }
@@ -138,6 +138,7 @@ mod tests {
             ("df2redis:kept", Owned::Protected),
             ("df2redis:expiries:3", Owned::Expiries),
             ("df2redis:growing:{k}", Owned::Growing),
+            ("df2redis:rebuilt:{k}", Owned::Growing),
             ("df2redis:what", Owned::Other),
         ] {
             assert_eq!(Owned::of(key.as_bytes()), owned, "{key}");

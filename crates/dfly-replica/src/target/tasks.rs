@@ -9,14 +9,11 @@ use super::replies::strange;
 use crate::checkpoint::{Checkpoint, Stored};
 use crate::error::Error;
 
-/// The set of the names of all tasks but the one without a name. It belongs to no task.
-const TASKS: &str = "df2redis@:tasks";
-
 /// A start under a name leaves it here.
 pub(crate) async fn register(target: &mut TargetConnection) -> Result<(), Error> {
     let task = target.names().task().to_string();
     if !task.is_empty() {
-        demand(target, "SADD", &["SADD", TASKS, &task]).await?;
+        demand(target, "SADD", &["SADD", ReservedNames::TASKS, &task]).await?;
     }
     Ok(())
 }
@@ -25,7 +22,7 @@ pub(crate) async fn register(target: &mut TargetConnection) -> Result<(), Error>
 pub(crate) async fn unregister(target: &mut TargetConnection) -> Result<(), Error> {
     let task = target.names().task().to_string();
     if !task.is_empty() {
-        demand(target, "SREM", &["SREM", TASKS, &task]).await?;
+        demand(target, "SREM", &["SREM", ReservedNames::TASKS, &task]).await?;
     }
     Ok(())
 }
@@ -42,7 +39,7 @@ pub(crate) async fn check_others(target: &mut TargetConnection, source_id: &str)
     let ours = target.names().task().clone();
     let mut others = Vec::new();
     if ours.is_empty() {
-        let names = members(target, "SMEMBERS", &["SMEMBERS", TASKS]).await?;
+        let names = members(target, "SMEMBERS", &["SMEMBERS", ReservedNames::TASKS]).await?;
         others.extend(names.iter().filter_map(|name| String::from_utf8_lossy(name).parse::<TaskName>().ok()));
     } else {
         others.push(TaskName::default());

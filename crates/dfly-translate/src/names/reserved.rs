@@ -18,6 +18,8 @@ pub struct ReservedNames {
     expiry: String,
     /// The prefix of the names of growing values.
     growing: String,
+    /// The prefix of the names of streams that are rebuilt.
+    rebuilt: String,
 }
 
 impl Default for ReservedNames {
@@ -28,6 +30,9 @@ impl Default for ReservedNames {
 }
 
 impl ReservedNames {
+    /// The set of the names of all tasks but the one without a name. It belongs to no task.
+    pub const TASKS: &'static str = "df2redis@:tasks";
+
     /// The names that `task` reserves.
     pub fn new(task: &TaskName) -> Self {
         let prefix = format!("{}:", connection_of(task));
@@ -37,6 +42,7 @@ impl ReservedNames {
             checkpoint: name("checkpoint"),
             expiry: name("expiry:"),
             growing: name("growing:"),
+            rebuilt: name("rebuilt:"),
             prefix,
         }
     }
@@ -103,6 +109,11 @@ impl ReservedNames {
         beside(&self.growing, key)
     }
 
+    /// The key under which the stream `key` is put together again while it grows.
+    pub fn rebuilt(&self, key: &[u8]) -> Vec<u8> {
+        beside(&self.rebuilt, key)
+    }
+
     /// The hash in `slot` with the positions of the flows there.
     pub fn slot_position(&self, slot: Slot) -> Vec<u8> {
         format!("{}{{{}}}", self.prefix, tag_of(slot)).into_bytes()
@@ -113,9 +124,9 @@ impl ReservedNames {
         key.starts_with(self.prefix.as_bytes())
     }
 
-    /// Whether `key` is reserved by any task.
+    /// Whether `key` is reserved by any task, or for all of them.
     pub fn is_reserved(key: &[u8]) -> bool {
-        split(key).is_some()
+        split(key).is_some() || key == Self::TASKS.as_bytes()
     }
 
     /// The task that has reserved `key`, if one has.
@@ -177,6 +188,7 @@ mod tests {
             names.expiries(3),
             names.kept(),
             bytes(names.growing(b"k")),
+            bytes(names.rebuilt(b"k")),
             bytes(names.slot_position(slot)),
         ]
     }
@@ -199,6 +211,7 @@ mod tests {
                 "expiries:3",
                 "kept",
                 "growing:{k}",
+                "rebuilt:{k}",
                 &format!("{{{tag}}}"),
             ]
             .into_iter()
@@ -242,5 +255,8 @@ mod tests {
             assert!(!ReservedNames::is_reserved(name), "{}", name.escape_ascii());
             assert_eq!(ReservedNames::task_of(name), None);
         }
+        let tasks = ReservedNames::TASKS.as_bytes();
+        assert!(ReservedNames::is_reserved(tasks) && !none.is_own(tasks) && !a.is_own(tasks));
+        assert_eq!(ReservedNames::task_of(tasks), None);
     }
 }

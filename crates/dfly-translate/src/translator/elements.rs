@@ -1,52 +1,20 @@
 //! Translates the elements of a value into commands of bounded size.
 
-use dfly_rdb::{
-    Element, Elements, IntBuffer, StreamEntry, StreamGroup, StreamId, StreamTail, Text, ValueError,
-};
+use dfly_rdb::{Element, Elements, IntBuffer, Text, ValueError};
 use dfly_wire::{DbIndex, UnixMillis};
 use redis_resp::CommandBatch;
 
-use crate::facts::{CommandFacts, CommandKind};
-use crate::names::TOOL;
+use crate::facts::CommandFacts;
+use crate::translator::destination::Destination;
 use crate::translator::is_due;
 use crate::translator::notes::Beside;
+use crate::translator::streams::{self, Rebuild, WIDEST};
 
 /// The maximum number of elements in one command.
 const ELEMENTS: usize = 512;
 
 /// A command is complete once its elements have this many bytes.
 const BYTES: usize = 64 << 10;
-
-/// The key that commands write to.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Destination<'a> {
-    pub db: DbIndex,
-    pub key: &'a [u8],
-    /// The kind of the commands. The key may be one of the tool's keys.
-    pub kind: CommandKind,
-}
-
-impl<'a> Destination<'a> {
-    /// A key of the source.
-    pub(crate) fn data(db: DbIndex, key: &'a [u8]) -> Self {
-        Self { db, key, kind: CommandKind::Data }
-    }
-
-    /// A key of the tool.
-    pub(crate) fn side_key(db: DbIndex, key: &'a [u8]) -> Self {
-        Self { db, key, kind: CommandKind::SideKey }
-    }
-
-    /// The tag of a command that must not be carried out twice.
-    fn once(self) -> u64 {
-        CommandFacts::new(self.kind, self.db).tag()
-    }
-
-    /// The tag of an idempotent command.
-    fn idempotent(self) -> u64 {
-        CommandFacts::new(self.kind, self.db).idempotent().tag()
-    }
-}
 
 /// What the target can keep of an element, and the current time.
 #[derive(Debug, Clone, Copy)]
@@ -58,6 +26,19 @@ pub(crate) struct Rules<'a> {
     pub counters: bool,
     /// The sorted set for the due times that the target itself cannot hold.
     pub beside: Option<Destination<'a>>,
+    /// How a stream is rebuilt if commands alone cannot restore its groups; `None` if it cannot be.
+    pub rebuild: Option<Rebuild<'a>>,
+}
+
+/// What was found while elements were written.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Written {
+    /// The earliest due time that was written beside the key.
+    pub earliest: Option<UnixMillis>,
+    /// The largest number of fields of a stream's entry.
+    pub widest: u64,
+    /// Whether pending entries were left out, because they may be deleted from the stream.
+    pub loses_pending: bool,
 }
 
 /// Whether an element has an expiry that the target cannot keep.
@@ -69,14 +50,14 @@ pub(crate) fn loses_ttl(element: &Element<'_>, field_ttl: bool) -> bool {
     }
 }
 
-/// Writes commands that add all elements to the key `to`. Due members and fields are left out. Returns the earliest due
-/// time that was written beside the key.
+/// Writes commands that add all elements to the key `to`. Due members and fields are left out.
 pub(crate) fn write(
     to: Destination<'_>,
     elements: Elements<'_>,
     rules: Rules<'_>,
     out: &mut CommandBatch,
-) -> Result<Option<UnixMillis>, ValueError> {
+) -> Result<Written, ValueError> {
+    let mut written = Written::default();
     let mut command = Pending { to, adder: RPUSH, words: Vec::new(), bytes: 0 };
     let mut due = Due { to: rules.beside, words: Vec::new(), earliest: None };
     for element in elements {
@@ -103,15 +84,22 @@ pub(crate) fn write(
                 }
             }
             Element::Scored { member, score } => command.push(ZADD, [score_text(score), member], out),
-            Element::StreamEntry(entry) => stream_entry(to, &entry, out),
-            Element::StreamTail(tail) => stream_tail(to, &tail, rules.counters, out),
+            Element::StreamEntry(entry) => {
+                written.widest = written.widest.max(entry.len());
+                streams::write_entry(to, &entry, out);
+            }
+            Element::StreamTail(tail) => {
+                let is_narrow = |rebuild: &Rebuild<'_>| rebuild.widest.max(written.widest) <= WIDEST;
+                let rebuild = rules.rebuild.filter(is_narrow);
+                written.loses_pending = streams::write_tail(to, &tail, rules.counters, rebuild, out);
+            }
             // Values with other elements are left out before their elements are read.
             _ => {}
         }
     }
     command.flush(out);
     due.flush(out);
-    Ok(due.earliest)
+    Ok(Written { earliest: due.earliest, ..written })
 }
 
 /// Adds a key to the registry of keys with due times.
@@ -226,69 +214,6 @@ fn score_text(score: f64) -> Text<'static> {
         finite => zmij::Buffer::new().format(finite).to_owned(),
     };
     Text::Owned(text.into())
-}
-
-fn id_text(id: StreamId) -> String {
-    format!("{}-{}", id.ms, id.seq)
-}
-
-fn stream_entry(to: Destination<'_>, entry: &StreamEntry<'_>, out: &mut CommandBatch) {
-    let mut words = Vec::new();
-    for (field, value) in entry.fields() {
-        words.extend([field, value]);
-    }
-    let mut command = out.start(3 + words.len());
-    command.arg(b"XADD").key(to.key).arg(id_text(entry.id()).as_bytes());
-    for word in words {
-        command.arg(word.as_bytes(&mut IntBuffer::new()));
-    }
-    command.finish_with(to.once());
-}
-
-/// Writes everything of a stream except its entries. If the stream has none, a temporary group creates the key.
-fn stream_tail(to: Destination<'_>, tail: &StreamTail, counters: bool, out: &mut CommandBatch) {
-    const MAKER: &[u8] = TOOL.as_bytes();
-    let (key, tag) = (to.key, to.once());
-    if tail.length == 0 {
-        out.push_keyed(&[b"XGROUP", b"CREATE", key, MAKER, b"0", b"MKSTREAM"], 2..3, tag);
-        out.push_keyed(&[b"XGROUP", b"DESTROY", key, MAKER], 2..3, tag);
-    }
-    let last = id_text(tail.last_id);
-    match (tail.entries_added, tail.max_deleted_id) {
-        (Some(added), Some(deleted)) if counters => {
-            let (added, deleted) = (added.to_string(), id_text(deleted));
-            let options = [&b"ENTRIESADDED"[..], added.as_bytes(), b"MAXDELETEDID", deleted.as_bytes()];
-            out.push_keyed(&[&[&b"XSETID"[..], key, last.as_bytes()], &options[..]].concat(), 1..2, tag);
-        }
-        _ => out.push_keyed(&[b"XSETID", key, last.as_bytes()], 1..2, tag),
-    }
-    for group in &tail.groups {
-        stream_group(to, group, counters, out);
-    }
-}
-
-fn stream_group(to: Destination<'_>, group: &StreamGroup, counters: bool, out: &mut CommandBatch) {
-    let (key, tag) = (to.key, to.once());
-    let last = id_text(group.last_id);
-    match group.entries_read.filter(|_| counters) {
-        Some(read) => {
-            let read = read.to_string();
-            let head = [&b"XGROUP"[..], b"CREATE", key, &group.name, last.as_bytes()];
-            out.push_keyed(&[&head[..], &[b"ENTRIESREAD", read.as_bytes()]].concat(), 2..3, tag);
-        }
-        None => out.push_keyed(&[b"XGROUP", b"CREATE", key, &group.name, last.as_bytes()], 2..3, tag),
-    }
-    for consumer in &group.consumers {
-        out.push_keyed(&[b"XGROUP", b"CREATECONSUMER", key, &group.name, &consumer.name], 2..3, tag);
-    }
-    for pending in &group.pending {
-        let Some(consumer) = pending.consumer.and_then(|index| group.consumers.get(index)) else { continue };
-        let (id, at, count) =
-            (id_text(pending.id), pending.delivered_at.to_string(), pending.deliveries.to_string());
-        let head = [&b"XCLAIM"[..], key, &group.name, &consumer.name, b"0", id.as_bytes()];
-        let tail = [&b"TIME"[..], at.as_bytes(), b"RETRYCOUNT", count.as_bytes(), b"FORCE", b"JUSTID"];
-        out.push_keyed(&[&head[..], &tail[..]].concat(), 1..2, tag);
-    }
 }
 
 #[cfg(test)]

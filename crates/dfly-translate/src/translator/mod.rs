@@ -1,9 +1,11 @@
 //! The translator of one flow: what all records and values have in common.
 
+mod destination;
 mod elements;
 mod journal;
 mod notes;
 mod snapshot;
+mod streams;
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -14,6 +16,7 @@ use dfly_rdb::ValueId;
 use dfly_wire::{DbIndex, UnixMillis};
 use redis_resp::CommandBatch;
 
+use crate::aliases::Aliases;
 use crate::error::{TranslateError, shown};
 use crate::facts::{CommandFacts, CommandKind};
 use crate::names::ReservedNames;
@@ -113,6 +116,8 @@ pub struct Rules {
     pub policies: Policies,
     /// What is replicated, and under which names.
     pub selection: Selection,
+    /// Other names that the source has for commands. The caller applies them ([`Aliases::resolve`]) where records enter.
+    pub aliases: Aliases,
     /// Whether the caller serves [`Translator::take_refetches`]. If not, a record that needs a refetch is a loss.
     pub refetches: bool,
     /// The names of the tool's own keys on the target.

@@ -83,6 +83,7 @@ pub(crate) fn shown(words: &[&[u8]]) -> String {
 fn script_name(script: &[u8]) -> &'static str {
     let script = std::str::from_utf8(script).unwrap();
     let names = [
+        ("'XADD',KEYS[2]", "MOVE-ENTRIES-SCRIPT"),
         ("ipairs", "SWEEP-ALL-SCRIPT"),
         ("repeat local due", "SWEEP-SCRIPT"),
         ("HPEXPIRETIME", "HSETEX-SCRIPT"),

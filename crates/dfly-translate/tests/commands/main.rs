@@ -19,3 +19,4 @@ mod recorded;
 mod selection;
 mod servers;
 mod snapshot;
+mod streams;

@@ -83,6 +83,37 @@ fn keys_that_are_left_out() {
     assert_eq!(refetch(&mut flow), ["0:a", "0:a3", "0:a4", "0:a5"]);
 }
 
+/// C6: keys of the source under reserved names are left out and counted, whatever else the record does, and under every
+/// policy.
+#[test]
+fn reserved_keys() {
+    let mut flow = flow(Selection::default());
+    for (line, effect) in [
+        ("HSET df2redis:checkpoint flow:0 7", Effect::Lost(Loss::Reserved)),
+        ("DEL df2redis@a:kept", Effect::Lost(Loss::Reserved)),
+        ("SET a df2redis:kept", Effect::Written),
+        ("DEL b df2redis:x", Effect::Written),
+        ("MSET c 1 df2redis:x 2 d 3", Effect::Written),
+        ("RENAME df2redis:x e", Effect::Refetch),
+        ("RENAME f df2redis:x", Effect::Refetch),
+        ("ZUNIONSTORE g 2 h df2redis:x", Effect::Refetch),
+        ("FLUSHDB", Effect::Flush(Flush::Db(DbIndex(0)))),
+    ] {
+        assert_eq!(flow.apply(0, line).unwrap(), effect, "{line}");
+    }
+    assert_eq!(flow.lines(), ["SET a df2redis:kept", "DEL b", "MSET c 1 d 3"]);
+    assert_eq!(refetch(&mut flow), ["0:e", "0:f", "0:g", "0:h"]);
+    assert_eq!(flow.translator.take_losses().iter().collect::<Vec<_>>(), [(Loss::Reserved, 7)]);
+}
+
+/// C6: such keys are no loss if the user has left them out.
+#[test]
+fn reserved_keys_that_are_not_selected() {
+    let mut flow = flow(keys(&[], &["df2redis:*"]));
+    assert_eq!(flow.apply(0, "DEL df2redis:x").unwrap(), Effect::Unselected);
+    assert!(flow.translator.take_losses().is_empty());
+}
+
 /// If refetches are not served, a record is a loss if only some of its keys are selected.
 #[test]
 fn torn_records() {

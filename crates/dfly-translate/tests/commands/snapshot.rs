@@ -1,7 +1,7 @@
 //! Values of the snapshot that the target itself cannot hold, and where keys go.
 
 use bytes::Bytes;
-use dfly_rdb::{Entry, KeyHeader, RawValue, TypeId};
+use dfly_rdb::{Entry, KeyHeader, RawValue, TypeId, ValueId};
 use dfly_translate::{Ability, Effect, Loss, Output, Policies, Policy, Rules, Selection, Target};
 use dfly_wire::{DbIndex, UnixMillis};
 
@@ -96,6 +96,21 @@ fn sketches() {
     assert_eq!(write(&mut module, &bloom, NOW), Effect::Lost(Loss::TopK));
     assert_eq!(module.lines(), ["DEL k", "SADD df2redis:left-out:0 k"]);
     assert_eq!(module.apply(0, "TOPK.ADD k a").unwrap(), Effect::Lost(Loss::TopK));
+}
+
+/// C6: values of the source under reserved names are left out and counted, whole or in pieces, and under every policy.
+#[test]
+fn reserved_keys() {
+    let mut flow = Flow::new(redis(7, 0), Policy::Fail);
+    let whole = entry(0, "df2redis:checkpoint", TypeId::String, &b"\x01v"[..]);
+    assert_eq!(write(&mut flow, &whole, NOW), Effect::Lost(Loss::Reserved));
+    let header = KeyHeader { key: "df2redis@a:due:0".into(), ..KeyHeader::default() };
+    let mut out = Output { commands: &mut flow.batch, now: NOW };
+    let opened = flow.translator.open((ValueId(1), TypeId::List), &header, &mut out);
+    assert_eq!(opened, Ok(Effect::Lost(Loss::Reserved)));
+    assert_eq!(flow.translator.close(ValueId(1), &mut out), Ok(Effect::Nothing));
+    assert!(flow.batch.is_empty());
+    assert_eq!(flow.translator.take_losses().iter().collect::<Vec<_>>(), [(Loss::Reserved, 2)]);
 }
 
 #[test]

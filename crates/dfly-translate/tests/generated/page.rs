@@ -7,7 +7,8 @@ use crate::rows::Row;
 const HEAD: &str = "# How each type and command is replicated
 
 Generated from the facts in `crates/dfly-translate/data/commands.txt`; do not edit. A record that is not in the table is never
-guessed: it counts as `unknown-command`. A record with too few arguments counts as `malformed-record`. `--on-unsupported` says what
+guessed: those of its arguments that may be keys are refetched, and without any, it counts as `unknown-command`. `--command-alias`
+names the command that it stands for. A record with too few arguments counts as `malformed-record`. `--on-unsupported` says what
 to do about what is left out, by the name in parentheses: `--on-unsupported skip` or
 `--on-unsupported warn,bloom=skip,json=string`.
 

@@ -79,6 +79,10 @@ impl Admission {
             Held::Yes => return Decision::Skip(Skipped::Held),
             Held::Partly => return Decision::Refetch(None),
         }
+        // What it does to its keys is not known, so none of its records can wait for a value.
+        if !record.is_known() && !record.all().is_empty() {
+            return Decision::Refetch(Some(Reason::Unknown));
+        }
         let settled = match decide_refetched(candidate, refetch) {
             Ok(settled) => settled,
             Err(decision) => return decision,

@@ -62,6 +62,11 @@ impl Ownership {
         }
     }
 
+    /// Whether the flow may own a key of this name.
+    pub(crate) fn may_own(&self, name: &[u8]) -> bool {
+        !self.is_foreign(name)
+    }
+
     /// Whether a value of the snapshot is a copy. `head` is the beginning of its payload.
     pub(crate) fn is_copied_value(&mut self, name: &[u8], head: &[u8]) -> bool {
         if memchr::memmem::find(head, HYLL).is_some() {

@@ -47,6 +47,20 @@ fn a_plain_record_is_applied() {
     }
 }
 
+/// C43: an unknown record has its keys refetched, and never waits for a value, because it cannot be applied behind one.
+#[test]
+fn an_unknown_record_is_never_parked() {
+    let command = Command { db: DbIndex(0), txid: TxId(0), args: Args::of(&["___SET", "k"]) };
+    let decide = |lsn, held, names| {
+        let record = RecordKeys::of(&command).guess(|_| true);
+        admission().decide(&Candidate { record: &record, lsn, held }, &refetch(names))
+    };
+    for (lsn, names) in [(None, &[][..]), (Some(Lsn(7)), &[]), (Some(Lsn(7)), &["k"])] {
+        assert_eq!(decide(lsn, Held::No, names), Decision::Refetch(Some(Reason::Unknown)));
+    }
+    assert_eq!(decide(Some(Lsn(7)), Held::Yes, &[]), Decision::Skip(Skipped::Held));
+}
+
 #[test]
 fn what_the_target_holds_is_not_repeated() {
     let (admission, none) = (admission(), refetch(&[]));

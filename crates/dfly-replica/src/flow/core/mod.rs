@@ -11,6 +11,7 @@ mod parts;
 mod records;
 mod refetching;
 mod requests;
+mod unknown;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -19,7 +20,7 @@ use std::time::Instant;
 use bytes::BytesMut;
 use dfly_client::FlowId;
 use dfly_journal::Lsn;
-use dfly_translate::{Flush, Policy, Rules};
+use dfly_translate::{Flush, Loss, Policy, Rules};
 use tracing::{debug, info, warn};
 
 pub(crate) use flushing::Order;
@@ -28,6 +29,7 @@ pub use requests::RefetchOutcome;
 pub(crate) use requests::{FlowRequest, Heard};
 
 use requests::Requests;
+use unknown::UnknownCommands;
 
 use crate::checkpoint::Position;
 use crate::clock::Now;
@@ -119,6 +121,7 @@ pub(crate) struct FlowCore {
     stall: Notice,
     /// What the flow was asked for from outside.
     requests: Requests,
+    unknown: UnknownCommands,
     counters: Arc<Counters>,
     actions: VecDeque<Action>,
 }
@@ -465,7 +468,9 @@ impl FlowCore {
             return;
         }
         for loss in self.counters.lose(&losses) {
-            if self.rules.policies.of_loss(loss) == Policy::Warn {
+            if loss == Loss::Reserved {
+                warn!(flow = self.id.0, %loss, "the source has keys whose names are reserved for this tool, as a former target has; they are left out and counted");
+            } else if self.rules.policies.of_loss(loss) == Policy::Warn {
                 warn!(flow = self.id.0, %loss, "the target cannot hold this; it is left out and counted");
             }
         }

@@ -9,6 +9,7 @@ use dfly_translate::Rules;
 
 use super::FlowCore;
 use super::requests::Requests;
+use super::unknown::UnknownCommands;
 use crate::flow::acknowledgements::Acknowledgements;
 use crate::flow::admission::Admission;
 use crate::flow::flush::FlushState;
@@ -66,6 +67,7 @@ impl FlowCore {
             committed: VecDeque::new(),
             stall: Notice::default(),
             requests: Requests::default(),
+            unknown: UnknownCommands::default(),
             counters: parts.counters,
             actions: VecDeque::new(),
         };

@@ -3,7 +3,7 @@
 use dfly_client::FlowId;
 use dfly_journal::{Command, Lsn, Record};
 use dfly_rdb::{Entry, Event};
-use dfly_translate::{Effect, Emptied, Flush};
+use dfly_translate::{Effect, Emptied, Flush, Loss};
 use tracing::debug;
 
 use super::{FlowCore, RefetchOutcome, Signal};
@@ -67,7 +67,8 @@ impl FlowCore {
     ) -> Result<(), FlowError> {
         match record {
             Record::Command(command) => {
-                if let Some(flush) = self.on_command(command, next, target, now)? {
+                let command = self.rules.aliases.resolve(command);
+                if let Some(flush) = self.on_command(&command, next, target, now)? {
                     return self.on_flush(flush, next);
                 }
             }
@@ -96,7 +97,7 @@ impl FlowCore {
         now: Now,
     ) -> Result<Option<Flush>, FlowError> {
         self.count(|counters| &counters.records);
-        let record = RecordKeys::of(command);
+        let record = RecordKeys::of(command).guess(|name| self.admission.ownership.may_own(name));
         let lsn = next.map(|next| Lsn(next.0.saturating_sub(1)));
         if lsn.is_none() {
             self.admission.omitted.on_record(&record);
@@ -123,6 +124,9 @@ impl FlowCore {
             Decision::Refetch(reason) => {
                 if let Some(reason) = reason {
                     self.counters.refetch(reason);
+                }
+                if !record.is_known() {
+                    self.unknown.log_refetched(self.id, command.args.name());
                 }
                 for key in record.all() {
                     self.refetch.add(key.clone(), now.instant);
@@ -161,6 +165,7 @@ impl FlowCore {
             Effect::Flush(flush) if flush.on_target(&self.rules.selection) == Emptied::Nothing => {}
             Effect::Flush(flush) => return Ok(Some(flush)),
             Effect::Refetch => self.take_refetches(now),
+            Effect::Lost(Loss::Unknown) => self.unknown.log_lost(self.id, record.command.args.name()),
             _ => note_loss(self.id, effect, record.command.args.get(1).unwrap_or_default()),
         }
         self.write_notes(target);

@@ -35,7 +35,7 @@ impl FlowCore {
 
     /// A record shows which of several origins of a key is meant.
     pub(super) fn refetch_ambiguous(&mut self, record: &RecordKeys<'_>, now: Now) {
-        if self.refetch.len() == 0 {
+        if self.refetch.len() == 0 || !record.is_known() {
             return;
         }
         self.refetch.confirm(record.all(), &self.rules.selection);

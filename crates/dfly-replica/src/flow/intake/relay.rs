@@ -253,7 +253,8 @@ impl Relay {
     /// [`FlowError::Journal`], if the log holds something else than it was given.
     pub(crate) fn decode(&mut self) -> Result<Relayed, FlowError> {
         let Mode::Active(active) = &mut self.mode else { return Ok(Relayed::Ended) };
-        match active.decoder.decode(&mut active.body)? {
+        let decoded = active.decoder.decode(&mut active.body);
+        match decoded.map_err(|error| of_journal(error, &active.body))? {
             Step::Ready(record) => Ok(Relayed::Record(record, active.decoder.next_lsn(), active.received_at)),
             Step::Need(_) => Ok(self.next_frame()),
         }
@@ -336,7 +337,7 @@ pub(crate) fn frame_of(
             }
             // What came before it is kept first; the next call finds it again.
             Err(_) if !body.is_empty() => break,
-            Err(error) => return Err(error_line(of_journal(error), buffer)),
+            Err(error) => return Err(error_line(of_journal(error, buffer), buffer)),
         }
     }
     let next = journal.next_lsn().unwrap_or_default();

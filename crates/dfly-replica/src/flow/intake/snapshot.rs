@@ -121,10 +121,12 @@ impl Stage {
                     None => Ok(missing(TOKEN - buffer.len())),
                 }
             }
-            Self::Journal(journal) => match journal.decode(buffer).map_err(of_journal)? {
-                Step::Ready(record) => Ok(Step::Ready(Item::Record(record, journal.next_lsn()))),
-                Step::Need(n) => Ok(Step::Need(n)),
-            },
+            Self::Journal(journal) => {
+                match journal.decode(buffer).map_err(|error| of_journal(error, buffer))? {
+                    Step::Ready(record) => Ok(Step::Ready(Item::Record(record, journal.next_lsn()))),
+                    Step::Need(n) => Ok(Step::Need(n)),
+                }
+            }
         }
     }
 }
@@ -146,7 +148,7 @@ impl Snapshot {
         if let Some((record, next)) = self.records.pop_front() {
             return Ok(Step::Ready(Found::Item(Item::Record(record, next))));
         }
-        match self.decoder.decode(buffer).map_err(of_snapshot)? {
+        match self.decoder.decode(buffer).map_err(|error| of_snapshot(error, buffer))? {
             Step::Ready(event) => self.on_event(event).map(Step::Ready),
             Step::Need(n) => Ok(Step::Need(n)),
         }

@@ -16,6 +16,7 @@ use redis_resp::CommandWriter;
 
 use crate::error::TranslateError;
 use crate::facts::CommandFacts;
+use crate::names::ReservedNames;
 use crate::policy::Loss;
 use crate::refetch::{Reason, RefetchRequest};
 use crate::script::{self, Script};
@@ -34,7 +35,7 @@ impl Translator {
         if record.args.len() < spec.least_args {
             return self.lose(Loss::Malformed, &place(record, Some(spec)));
         }
-        if self.selects {
+        if self.selects || may_name_reserved(&record.args) {
             return self.selected(record, spec, out);
         }
         self.in_slots(&Received::new(record, record, spec), out)
@@ -221,6 +222,11 @@ impl<'a> Received<'a> {
     fn place(&self) -> Place<'a> {
         place(self.origin, Some(self.spec))
     }
+}
+
+/// Whether an argument has a reserved name. It need not be a key.
+fn may_name_reserved(args: &Args) -> bool {
+    args.iter().skip(1).any(ReservedNames::is_reserved)
 }
 
 /// Writes the arguments of a record, and marks those at the ascending positions `keys` as keys.

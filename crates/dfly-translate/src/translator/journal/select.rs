@@ -37,8 +37,9 @@ impl Translator {
             self.stop_at((origin.db, key))?;
         }
         let kept: Vec<usize> = positions.iter().filter(taken).copied().collect();
+        let reserved = if kept.len() < positions.len() { self.lose_reserved(&r)? } else { None };
         if kept.is_empty() && !positions.is_empty() {
-            return Ok(Effect::Unselected);
+            return Ok(reserved.unwrap_or(Effect::Unselected));
         }
         let words = match kept.len() == positions.len() {
             true => words,
@@ -48,6 +49,17 @@ impl Translator {
         let Some(words) = self.under_target_names(&r, words) else { return self.leads_out(&r, db, out) };
         let record = Command { db, txid: origin.txid, args: Args::of(&words) };
         self.in_slots(&Received::new(origin, &record, spec), out)
+    }
+
+    /// Counts the selected keys of the record that have a reserved name on the target. `None` if there are none.
+    fn lose_reserved(&mut self, r: &Received<'_>) -> Result<Option<Effect>, TranslateError> {
+        let mut effect = None;
+        for key in r.origin_keys() {
+            if self.rules.selection.takes_key(key) && self.rules.selection.is_reserved(key) {
+                effect = Some(self.lose(Loss::Reserved, &r.place())?);
+            }
+        }
+        Ok(effect)
     }
 
     /// The words with the names that keys and databases have on the target. `None` if MOVE moves a key out of the

@@ -11,9 +11,11 @@ use dfly_wire::{DbIndex, UnixMillis};
 
 use crate::error::{TranslateError, shown};
 use crate::facts::CommandFacts;
+use crate::names::ReservedNames;
 use crate::policy::Loss;
 use crate::target::Ability;
-use crate::translator::elements::{self, Destination};
+use crate::translator::destination::Destination;
+use crate::translator::elements;
 use crate::translator::{Effect, Form, Output, Place, Translator, is_due};
 
 pub(crate) use pieces::OpenValue;
@@ -50,7 +52,8 @@ impl Translator {
     /// [`TranslateError`]. Nothing of the key is written in that case.
     pub fn entry(&mut self, entry: &Entry, out: &mut Output<'_>) -> Result<Effect, TranslateError> {
         let header = &entry.header;
-        let Some((db, key)) = self.chosen(header, entry.value.kind())? else { return Ok(Effect::Unselected) };
+        let kind = entry.value.kind();
+        let Some((db, key)) = self.chosen(header, kind)? else { return self.unchosen(header, kind) };
         let baseline = Baseline { db, key: &key, expire_at: header.expire_at };
         self.check_db(&baseline.place())?;
         let effect = self.baseline(&baseline, &entry.value, out)?;
@@ -65,7 +68,7 @@ impl Translator {
         kind: ValueKind,
     ) -> Result<Option<Chosen<'a>>, TranslateError> {
         let key: &[u8] = &header.key;
-        if !self.selects {
+        if !self.selects && !ReservedNames::is_reserved(key) {
             return Ok(Some((header.db, Cow::Borrowed(key))));
         }
         self.stop_at((header.db, key))?;
@@ -75,6 +78,17 @@ impl Translator {
             .get(header.db)
             .filter(|_| selection.takes(header.db, key) && selection.takes_kind(kind));
         Ok(db.map(|db| (db, selection.renamed(key).map_or(Cow::Borrowed(key), Cow::Owned))))
+    }
+
+    /// Handles a key that is left out. It is a loss if only its reserved name is the reason.
+    fn unchosen(&mut self, header: &KeyHeader, kind: ValueKind) -> Result<Effect, TranslateError> {
+        let (key, selection) = (&header.key[..], &self.rules.selection);
+        let is_selected =
+            selection.dbs.get(header.db).is_some() && selection.takes_kind(kind) && selection.takes_key(key);
+        match is_selected && selection.is_reserved(key) {
+            true => self.lose(Loss::Reserved, &Place { what: "the value", key, db: header.db }),
+            false => Ok(Effect::Unselected),
+        }
     }
 
     /// An error if the target already had the key, and the policy for conflicts is to stop.
@@ -271,7 +285,7 @@ impl Translator {
         let rules = self.element_rules(due, out.now);
         let written = elements::write(baseline.destination(), value.elements(), rules, out.commands);
         let earliest = match written {
-            Ok(earliest) => earliest,
+            Ok(written) => written.earliest,
             Err(error) => {
                 out.commands.truncate(start);
                 return Err(baseline.damaged(error));
@@ -300,6 +314,7 @@ impl Translator {
             field_ttl: self.has_field_ttl(),
             counters: self.target.has(Ability::StreamCounters),
             beside,
+            rebuild: None,
         }
     }
 

@@ -12,12 +12,15 @@ use super::Baseline;
 use crate::error::{TranslateError, shown};
 use crate::facts::CommandFacts;
 use crate::policy::Loss;
-use crate::translator::elements::{self, Destination};
+use crate::translator::destination::Destination;
+use crate::translator::elements::{self, Written};
 use crate::translator::notes::Beside;
+use crate::translator::streams::Rebuild;
 use crate::translator::{Effect, Output, Translator, is_due};
 
-/// The maximum size of a stream that is restored as a whole, in bytes. Larger ones are rebuilt by commands, which can set
-/// neither when a consumer was last seen, nor pending entries that were deleted from the stream.
+/// The maximum size of a stream that is restored as a whole, in bytes. Larger ones are written by commands, which cannot set
+/// when a consumer was last seen. If pending entries may be deleted from the stream, its groups are restored, and its entries
+/// added behind them.
 const WHOLE_STREAM: usize = 32 << 20;
 
 /// A value that is not complete.
@@ -28,6 +31,10 @@ pub(crate) struct OpenValue {
     /// The name under which it grows.
     growing: Vec<u8>,
     expire_at: Option<UnixMillis>,
+    /// The size of the pieces so far, in bytes.
+    bytes: usize,
+    /// The largest number of fields of a stream's entry so far.
+    widest: u64,
     progress: Progress,
 }
 
@@ -37,7 +44,7 @@ enum Progress {
     LeftOut,
     /// A stream or document that is held until it is complete. Only RESTORE transfers everything of a stream (up to
     /// [`WHOLE_STREAM`]), and a document is one text.
-    Gathering { type_id: TypeId, pieces: Vec<Piece>, bytes: usize },
+    Gathering { type_id: TypeId, pieces: Vec<Piece> },
     /// It grows.
     Writing(Members),
 }
@@ -56,7 +63,7 @@ enum Members {
 impl Progress {
     fn begin(type_id: TypeId) -> Self {
         match type_id.kind() {
-            ValueKind::Stream | ValueKind::Json => Self::Gathering { type_id, pieces: Vec::new(), bytes: 0 },
+            ValueKind::Stream | ValueKind::Json => Self::Gathering { type_id, pieces: Vec::new() },
             _ => Self::Writing(Members::Untimed),
         }
     }
@@ -91,7 +98,7 @@ impl Translator {
         }
         let growing = self.rules.names.growing(&key);
         let (effect, progress) = match self.unheld(type_id.kind()) {
-            _ if chosen.is_none() => (Effect::Unselected, Progress::LeftOut),
+            _ if chosen.is_none() => (self.unchosen(header, type_id.kind())?, Progress::LeftOut),
             Some(loss) => (self.leave_out(loss, &baseline, out)?, Progress::LeftOut),
             None => {
                 self.attributes(header, &baseline)?;
@@ -106,7 +113,7 @@ impl Translator {
             }
         };
         let (key, expire_at) = (Bytes::copy_from_slice(&key), header.expire_at);
-        self.open.insert(id, OpenValue { db, key, growing, expire_at, progress });
+        self.open.insert(id, OpenValue { db, key, growing, expire_at, bytes: 0, widest: 0, progress });
         Ok(effect)
     }
 
@@ -121,17 +128,17 @@ impl Translator {
         out: &mut Output<'_>,
     ) -> Result<Effect, TranslateError> {
         let mut value = self.open.remove(&id).ok_or(TranslateError::NotOpen)?;
+        value.bytes += piece.bytes().len();
         let effect = match &mut value.progress {
             Progress::LeftOut => Effect::Nothing,
-            Progress::Gathering { type_id, pieces, bytes } => {
+            Progress::Gathering { type_id, pieces } => {
                 pieces.push(piece.clone());
-                *bytes += piece.bytes().len();
                 let is_stream = type_id.kind() == ValueKind::Stream;
-                if *bytes > self.whole && !is_stream {
+                if value.bytes > self.whole && !is_stream {
                     let (key, db) = (shown(&value.key), value.db);
                     return Err(TranslateError::TooLarge { key, db, limit: self.whole });
                 }
-                if *bytes > WHOLE_STREAM.min(self.whole) && is_stream {
+                if value.bytes > WHOLE_STREAM.min(self.whole) && is_stream {
                     let gathered = std::mem::take(pieces);
                     value.progress = Progress::Writing(Members::Untimed);
                     for piece in &gathered {
@@ -163,9 +170,17 @@ impl Translator {
             }
             _ => None,
         };
-        let rules = self.element_rules(expiry, out.now);
-        let earliest = elements::write(value.growing(), piece.elements(), rules, out.commands)
-            .map_err(|error| value.baseline().damaged(error))?;
+        let rebuilt = self.rules.names.rebuilt(&value.key);
+        let (format, bytes, widest) = (self.target.format, value.bytes, value.widest);
+        let rebuild = Some(Rebuild { key: &rebuilt, format, bytes, widest });
+        let rules = elements::Rules { rebuild, ..self.element_rules(expiry, out.now) };
+        let Written { earliest, widest, loses_pending } =
+            elements::write(value.growing(), piece.elements(), rules, out.commands)
+                .map_err(|error| value.baseline().damaged(error))?;
+        value.widest = value.widest.max(widest);
+        if loses_pending {
+            self.lose(Loss::Pending, &value.baseline().place())?;
+        }
         if let Progress::Writing(Members::Beside(_, first)) = &mut value.progress {
             *first = [*first, earliest].into_iter().flatten().min();
         }
