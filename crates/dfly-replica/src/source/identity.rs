@@ -70,7 +70,7 @@ impl SourceIdentity {
             _ => Self { role: Self::ask_role(control).await?, ..Self::default() },
         };
         let keys = match control.ask(&words(&["INFO", "keyspace"])).await? {
-            Reply::Bulk(text) => Some(keys_in(&String::from_utf8_lossy(&text))),
+            Reply::Bulk(text) => keys_in(&String::from_utf8_lossy(&text)),
             _ => None,
         };
         Ok(Self { keys, ..identity })
@@ -138,13 +138,16 @@ fn of_replconf(reply: &Reply) -> Option<Role> {
     }
 }
 
-/// From `INFO keyspace`.
-fn keys_in(text: &str) -> u64 {
+/// From `INFO keyspace`; `None` if it does not say.
+fn keys_in(text: &str) -> Option<u64> {
+    if !text.contains("# Keyspace") {
+        return None;
+    }
     let count = |line: &str| {
         let counts = line.strip_prefix("db")?.split_once(':')?.1;
         counts.split(',').find_map(|field| field.strip_prefix("keys="))?.trim().parse::<u64>().ok()
     };
-    text.lines().filter_map(count).sum()
+    Some(text.lines().filter_map(count).sum())
 }
 
 #[cfg(test)]
@@ -182,6 +185,9 @@ mod tests {
     #[test]
     fn keys_of_all_databases_are_counted() {
         let text = "# Keyspace\r\ndb0:keys=40,expires=0,avg_ttl=-1\r\ndb3:keys=2,expires=1\r\n";
-        assert_eq!((keys_in(text), keys_in("# Keyspace\r\n")), (42, 0));
+        assert_eq!(
+            (keys_in(text), keys_in("# Keyspace\r\n"), keys_in("# Server\r\n")),
+            (Some(42), Some(0), None)
+        );
     }
 }

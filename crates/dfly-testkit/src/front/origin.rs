@@ -1,5 +1,7 @@
 //! The source of a master's flows.
 
+use std::collections::BTreeMap;
+
 use crate::journal_walk::Mark;
 
 /// The source of every flow's bytes.
@@ -16,6 +18,10 @@ pub(crate) trait Origin: Send + 'static {
     fn second(&mut self, session: usize, flow: usize) -> Option<SecondPart>;
     /// The LSN of the next record, by shard.
     fn lsns(&self) -> Vec<u64>;
+    /// How many keys each database holds; `None` if that is not known.
+    fn key_counts(&self) -> Option<BTreeMap<u32, usize>> {
+        None
+    }
     /// What a client reads under a key: its DUMP payload and its expiry in Unix milliseconds, -1 for none.
     ///
     /// # Errors

@@ -201,9 +201,13 @@ impl<O: Origin> State<O> {
             _ => (format!("dragonfly_version:{release}\r\n"), "master"),
         };
         let (shards, id) = (identity.shards, &identity.repl_id);
+        let counts = self.origin.key_counts().map_or_else(String::new, |counts| {
+            let line = |(db, keys): (&u32, &usize)| format!("db{db}:keys={keys},expires=0\r\n");
+            format!("\r\n# Keyspace\r\n{}", counts.iter().map(line).collect::<String>())
+        });
         format!(
             "# Server\r\nredis_version:7.4.0\r\n{server}thread_count:{shards}\r\n\r\n\
-             # Replication\r\nrole:{role}\r\nconnected_slaves:0\r\nmaster_replid:{id}\r\n"
+             # Replication\r\nrole:{role}\r\nconnected_slaves:0\r\nmaster_replid:{id}\r\n{counts}"
         )
     }
 

@@ -1,6 +1,6 @@
 //! The bytes of a scripted master: snapshots of its model, and the journals of its shards.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
 use xxhash_rust::xxh64::xxh64;
@@ -296,6 +296,14 @@ impl Origin for ScriptedOrigin {
 
     fn lsns(&self) -> Vec<u64> {
         self.next_lsns()
+    }
+
+    fn key_counts(&self) -> Option<BTreeMap<u32, usize>> {
+        let mut counts = BTreeMap::new();
+        for ((db, _), _) in self.script.model.entries() {
+            *counts.entry(*db).or_default() += 1;
+        }
+        Some(counts)
     }
 
     fn read(&self, db: u32, key: &[u8]) -> Result<Option<(Vec<u8>, i64)>, &'static str> {
