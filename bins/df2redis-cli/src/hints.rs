@@ -28,6 +28,7 @@ fn fixed(error: &Error) -> Option<&'static str> {
             Some("--force-resync synchronises fully")
         }
         Error::NewSource(_) => Some("--on-new-source resync synchronises fully from it"),
+        Error::NoDatabase { .. } => Some(OTHER_DATABASE),
         Error::TooManyRemovals { .. } => Some("--max-removals sets the share that may be removed"),
         Error::InUse { .. } => Some("--force starts over even so"),
         Error::UnknownSharding => Some("see --on-start flush"),
@@ -107,6 +108,9 @@ fn of_connection(error: &ConnectionError) -> Option<&'static str> {
     Some(if error.peer() == Peer::Source { source } else { target })
 }
 
+/// The flag that maps databases.
+const OTHER_DATABASE: &str = "--map-db N=skip leaves a database of the source out, N=0 adds it to database 0";
+
 /// The flag that leaves out what the target cannot hold.
 pub(crate) const LEAVES_OUT: &str = "--on-unsupported warn or skip leaves it out";
 
@@ -117,9 +121,7 @@ pub(crate) fn of_translation(error: &TranslateError) -> Option<&'static str> {
             "--command-alias ALIAS=COMMAND names the command that it stands for; --on-unsupported warn or skip leaves it out",
         ),
         TranslateError::Unsupported { .. } => Some(LEAVES_OUT),
-        TranslateError::Database { .. } => {
-            Some("--map-db N=skip leaves a database of the source out, N=0 adds it to database 0")
-        }
+        TranslateError::Database { .. } => Some(OTHER_DATABASE),
         TranslateError::TooLarge { .. } => Some("--memory-limit sets this limit"),
         _ => None,
     }

@@ -138,6 +138,19 @@ pub enum Error {
         /// How many it has.
         connections: usize,
     },
+    /// The source has data in a database that the target lacks.
+    #[error(
+        "the source has data in database {db}, which goes to database {to}, and the target has only {databases} databases (0 to {})",
+        databases.saturating_sub(1)
+    )]
+    NoDatabase {
+        /// The source's.
+        db: u32,
+        /// Where it goes.
+        to: u32,
+        /// How many the target has.
+        databases: u32,
+    },
     /// A full synchronisation would remove more of the target than it may.
     #[error(
         "the source does not have {missing} of the target's {keys} keys (such as {sample}): that is more than may be removed, so none of them is"
@@ -363,6 +376,7 @@ impl Error {
             | Self::Checkpoint { .. }
             | Self::TargetAnswer { .. }
             | Self::NotEmpty { .. }
+            | Self::NoDatabase { .. }
             | Self::InUse { .. }
             | Self::OtherTask { .. }
             | Self::Overtaken

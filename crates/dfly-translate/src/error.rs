@@ -22,8 +22,8 @@ pub enum TranslateError {
         /// What would be lost.
         loss: Loss,
     },
-    /// The target is a cluster, which has only database 0.
-    #[error("{what} of key \"{key}\" is for database {db}, and a cluster has database 0 alone")]
+    /// The target has no such database. A cluster has only database 0.
+    #[error("{what} of key \"{key}\" is for database {db}, and {}", in_words(*databases))]
     Database {
         /// The command's name, or `the value`.
         what: String,
@@ -31,6 +31,8 @@ pub enum TranslateError {
         key: String,
         /// The database on the target.
         db: DbIndex,
+        /// How many databases the target has.
+        databases: u32,
     },
     /// The value's inner layout is damaged.
     #[error("the value of key \"{key}\" in database {db} cannot be read: {error}")]
@@ -86,4 +88,10 @@ pub(crate) fn shown(key: &[u8]) -> String {
     let head = key.get(..key.len().min(200)).unwrap_or_default();
     let more = if key.len() > head.len() { "..." } else { "" };
     format!("{}{more}", head.escape_ascii())
+}
+fn in_words(databases: u32) -> String {
+    match databases {
+        1 => "a cluster has database 0 alone".to_owned(),
+        count => format!("the target has databases 0 to {}", count.saturating_sub(1)),
+    }
 }

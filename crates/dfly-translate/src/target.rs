@@ -47,12 +47,14 @@ pub struct Target {
     pub format: TargetFormat,
     abilities: u16,
     cluster: bool,
+    /// How many databases it has.
+    databases: u32,
 }
 
 impl Target {
     /// A standalone server without modules.
     pub fn plain(format: TargetFormat) -> Self {
-        let target = Self { format, abilities: 0, cluster: false };
+        let target = Self { format, abilities: 0, cluster: false, databases: u32::MAX };
         let (redis, valkey) = (format.family == Family::Redis, format.family == Family::Valkey);
         let field_ttl = format.version >= if redis { (7, 4) } else { (9, 0) };
         let seven = valkey || format.version >= (7, 0);
@@ -71,7 +73,18 @@ impl Target {
     /// The same target as a cluster.
     #[must_use]
     pub fn in_cluster(self) -> Self {
-        Self { cluster: true, ..self }
+        Self { cluster: true, databases: 1, ..self }
+    }
+
+    /// The same target with so many databases. Without this, a single server has as many as are asked for.
+    #[must_use]
+    pub fn with_databases(self, databases: u32) -> Self {
+        Self { databases, ..self }
+    }
+
+    /// How many databases it has.
+    pub fn databases(&self) -> u32 {
+        self.databases
     }
 
     /// Whether it has this ability.

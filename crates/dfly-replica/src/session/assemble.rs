@@ -10,6 +10,7 @@ use dfly_client::{
     Plan, Resume, Session,
 };
 use dfly_journal::Lsn;
+use dfly_wire::DbIndex;
 use tokio::sync::{Mutex, mpsc, watch};
 use tokio::time::sleep;
 use tracing::{debug, info};
@@ -25,11 +26,13 @@ use crate::maintenance::ttl_scan::TtlScan;
 use crate::run::counters::Counters;
 use crate::run::report::Phase;
 use crate::source::candidates::{self, Master};
-use crate::source::identity::ask_time;
+use crate::source::identity::{ask_databases, ask_time};
 use crate::source::reader::{self, QUESTIONS, SourceReader};
 use crate::target::connect::connect_target;
+use crate::target::databases::count_databases;
 use crate::target::handover;
 use crate::target::opening::{Resumption, SessionTarget};
+use crate::target::questions::TargetConnection;
 use crate::target::tasks;
 
 /// How often the source is asked for its positions.
@@ -93,7 +96,7 @@ pub(crate) async fn open(
     let agreed = agree(config, opening, &mut control, &session).await?;
     let counters = counters(session.flows);
     counters.forget_source();
-    let (mut target, _) = connect_target(config).await?;
+    let (mut target, databases) = connect_checked(config, &mut control).await?;
     let metadata = match opening {
         Opening::Full(extra) => {
             tasks::check_others(&mut target, &session.replication_id.to_string()).await?;
@@ -108,6 +111,7 @@ pub(crate) async fn open(
             owner: opener.owner.to_owned(),
         },
         flows: session.flows,
+        databases,
         sync: metadata.sync.clone(),
         safety: crate::target::cluster::durability::Safety::default(),
     };
@@ -137,6 +141,22 @@ pub(crate) async fn open(
         _ => return Err(Error::Internal("a session of another form than was asked for".to_owned())),
     }
     Ok(running)
+}
+
+/// Connects to the target, and counts its databases. Nothing is written before it is known that every database of the source
+/// has its place: a command behind a SELECT that fails would be carried out in another one.
+async fn connect_checked(
+    config: &EngineConfig,
+    control: &mut ControlConn,
+) -> Result<(TargetConnection, u32), Error> {
+    let (mut target, _) = connect_target(config).await?;
+    let databases = count_databases(&mut target).await?;
+    for db in ask_databases(control).await? {
+        if let Some(to) = config.rules.selection.dbs.get(DbIndex(db)).filter(|to| to.0 >= databases) {
+            return Err(Error::NoDatabase { db, to: to.0, databases });
+        }
+    }
+    Ok((target, databases))
 }
 
 /// How far the source is ahead of what it was asked for.

@@ -111,6 +111,7 @@ impl Running {
     ) -> Result<(FlowDriver, bool), Error> {
         let (config, id, now) = (Arc::clone(&self.config), flow.id, Instant::now());
         let (mut connection, target) = connect_target(&config).await?;
+        let target = target.with_databases(shared.target.databases);
         let position = flow.resume.as_ref().map(|resumed| resumed.position);
         let mut translator =
             Translator::new(target, Arc::clone(&config.rules)).for_flow(id.0).holding(config.limits.string);

@@ -27,6 +27,16 @@ pub(crate) struct SourceIdentity {
     pub keys: Option<u64>,
 }
 
+/// The databases in which the source has keys; none if it does not say.
+///
+/// # Errors
+/// The connection's; a refusal is an answer.
+pub(crate) async fn ask_databases(control: &mut ControlConn) -> Result<Vec<u32>, ConnectionError> {
+    let Reply::Bulk(text) = control.ask(&words(&["INFO", "keyspace"])).await? else { return Ok(Vec::new()) };
+    let db = |line: &str| line.strip_prefix("db")?.split_once(':')?.0.parse().ok();
+    Ok(String::from_utf8_lossy(&text).lines().filter_map(db).collect())
+}
+
 /// Asks the source for its time, and tells the clock.
 ///
 /// # Errors

@@ -30,3 +30,41 @@ pub(crate) async fn count_keys(target: &mut TargetConnection) -> Result<u64, Err
     target.select(DbIndex(0)).await?;
     Ok(keys)
 }
+
+/// As many databases as are looked for.
+const MOST: u32 = 1 << 16;
+
+/// How many databases the target has, by trying: a user may not be allowed to read the configuration. A proxy that takes
+/// SELECT and stays where it is has one.
+pub(crate) async fn count_databases(target: &mut TargetConnection) -> Result<u32, Error> {
+    if target.has_slots() {
+        return Ok(1);
+    }
+    let (mut has, mut lacks) = (1, MOST);
+    let mut next = 16;
+    while has < lacks {
+        match target.select(DbIndex(next - 1)).await {
+            Ok(()) => (has, next) = (next, (next * 4).min(lacks)),
+            Err(Error::TargetAnswer { .. }) => {
+                lacks = next - 1;
+                next = has.midpoint(lacks).max(has + 1);
+            }
+            Err(error) => return Err(error),
+        }
+        if next == has {
+            break;
+        }
+    }
+    let is_there = is_in(target, has - 1).await?;
+    target.select(DbIndex(0)).await?;
+    Ok(if is_there { has } else { 1 })
+}
+
+/// Whether the server says that this connection is in the database, or does not say.
+async fn is_in(target: &mut TargetConnection, db: u32) -> Result<bool, Error> {
+    target.select(DbIndex(db)).await?;
+    let Reply::Bulk(text) = target.ask(&["CLIENT", "INFO"]).await? else { return Ok(true) };
+    let text = String::from_utf8_lossy(&text);
+    let said = text.split_whitespace().find_map(|field| field.strip_prefix("db="));
+    Ok(said.is_none_or(|said| said.parse() == Ok(db)))
+}

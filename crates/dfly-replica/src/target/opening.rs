@@ -34,6 +34,8 @@ pub(crate) struct SessionTarget {
     pub identity: WriterIdentity,
     /// How many flows the source has.
     pub flows: u16,
+    /// How many databases the target has.
+    pub databases: u32,
     /// The full synchronisation that all positions go back to.
     pub sync: String,
     /// What makes a position in a cluster safe.

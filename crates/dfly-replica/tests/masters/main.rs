@@ -15,6 +15,7 @@ mod clocks;
 mod cluster;
 mod control;
 mod cuts;
+mod databases;
 mod expiry;
 mod failover;
 mod full_targets;

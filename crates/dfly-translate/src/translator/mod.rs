@@ -271,9 +271,10 @@ impl Translator {
     /// # Errors
     /// [`TranslateError::Database`]: the target has no such database.
     pub(crate) fn check_db(&self, place: &Place<'_>) -> Result<(), TranslateError> {
-        if self.target.is_cluster() && place.db != DbIndex(0) {
+        let databases = self.target.databases();
+        if place.db.0 >= databases {
             let (what, key) = (place.what.to_owned(), shown(place.key));
-            return Err(TranslateError::Database { what, key, db: place.db });
+            return Err(TranslateError::Database { what, key, db: place.db, databases });
         }
         Ok(())
     }

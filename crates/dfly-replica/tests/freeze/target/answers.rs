@@ -23,6 +23,9 @@ pub(super) struct Talk {
     watched: Vec<(Place, u64)>,
 }
 
+/// How many databases the server has.
+const DATABASES: u32 = 16;
+
 impl Talk {
     pub(super) fn new(node: usize, connection: usize) -> Self {
         Self { node, connection, db: 0, queued: None, is_aborted: false, watched: Vec::new() }
@@ -91,7 +94,11 @@ impl Talk {
             b"WAIT" => int(1),
             b"ASKING" => ok(),
             b"SELECT" => {
-                self.db = std::str::from_utf8(&command[1]).unwrap().parse().unwrap();
+                let db = std::str::from_utf8(&command[1]).unwrap().parse().unwrap();
+                if db >= DATABASES {
+                    return b"-ERR DB index is out of range\r\n".to_vec();
+                }
+                self.db = db;
                 ok()
             }
             b"DBSIZE" => int(state.nodes[self.node].keys.names(self.db).len()),
@@ -113,6 +120,7 @@ impl Talk {
                 bulk(format!("{STRANGER}id={} addr=127.0.0.1:2 name=df2redis db=0\n", self.connection + 1))
             }
             b"KILL" => int(1),
+            b"INFO" => bulk(format!("id={} name=df2redis db={}\n", self.connection + 1, self.db)),
             other => panic!("CLIENT {other:?}"),
         }
     }

@@ -45,8 +45,8 @@ impl Translator {
     fn in_slots(&mut self, r: &Received<'_>, out: &mut Output<'_>) -> Result<Effect, TranslateError> {
         match r.spec.rule {
             Rule::Nothing | Rule::FlushAll => {}
-            // A cluster has no data in that database.
-            Rule::FlushDb if self.target.is_cluster() && r.db() != DbIndex(0) => return Ok(Effect::Nothing),
+            // The target has no data in that database.
+            Rule::FlushDb if r.db().0 >= self.target.databases() => return Ok(Effect::Nothing),
             _ => self.check_db(&Place { db: r.db(), ..r.place() })?,
         }
         if self.target.is_cluster()
