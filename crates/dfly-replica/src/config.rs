@@ -73,6 +73,9 @@ pub struct EngineConfig {
     pub ack_interval: Duration,
     /// How often the control connection is asked whether the source is alive.
     pub ping_interval: Duration,
+    /// A flow of the snapshot that sends nothing for this long while the target takes everything is silent: another attempt
+    /// is made.
+    pub progress_timeout: Duration,
     /// How often a [`crate::Report`] is published.
     pub report_interval: Duration,
     /// How often the state file is written at the most, while the phase stays the same.
@@ -207,6 +210,7 @@ impl EngineConfig {
             expiry_horizon: Duration::from_secs(10),
             ack_interval: Duration::from_secs(1),
             ping_interval: Duration::from_secs(5),
+            progress_timeout: Duration::from_secs(60),
             report_interval: Duration::from_millis(500),
             state_interval: Duration::from_secs(5),
             drain_timeout: Duration::from_secs(30),

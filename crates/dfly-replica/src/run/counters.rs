@@ -100,6 +100,16 @@ impl FlowCounters {
         self.in_flight.store(batches as u64, Relaxed);
     }
 
+    /// Whether something was committed and not carried out.
+    pub(crate) fn has_in_flight(&self) -> bool {
+        self.in_flight.load(Relaxed) > 0
+    }
+
+    /// Bytes that the source has sent.
+    pub(crate) fn received_bytes(&self) -> u64 {
+        self.bytes.load(Relaxed)
+    }
+
     /// The next record that the target lacks; 0 before stable sync.
     pub(crate) fn durable(&self) -> Lsn {
         Lsn(self.durable.load(Relaxed))

@@ -25,6 +25,11 @@ impl CutBarrier {
     pub fn reach(&mut self, flow: FlowId) -> bool {
         self.reached.insert(flow) && self.reached.len() == self.flows
     }
+
+    /// Whether a flow has shown the end.
+    pub fn has_reached(&self, flow: FlowId) -> bool {
+        self.reached.contains(&flow)
+    }
 }
 
 /// Lets a flush pass once, when every flow has reached it and all that precedes it is durable (I3, P10).

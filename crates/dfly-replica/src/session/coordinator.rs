@@ -15,6 +15,7 @@ use tracing::{debug, info, warn};
 
 use super::barriers::{CutBarrier, FlushBarrier};
 use super::ending::{Ending, SessionEnd, SourceLoss};
+use super::progress::{FlowState, SnapshotProgress};
 use crate::checkpoint::{Checkpoint, SyncMetadata};
 use crate::config::{EngineConfig, OnStart};
 use crate::error::{Error, FlowError};
@@ -76,6 +77,7 @@ pub(crate) struct Running {
     pub(super) stop_flows: watch::Sender<bool>,
     pub(super) cut: CutBarrier,
     pub(super) flush: FlushBarrier,
+    progress: SnapshotProgress,
     /// Taken when the stable stream is asked for.
     pub(super) start_stable: Option<StartStable>,
     /// How many flows are stable.
@@ -114,6 +116,7 @@ impl Running {
             stop_flows: parts.stop_flows,
             cut: CutBarrier::new(flows),
             flush: FlushBarrier::new(flows),
+            progress: SnapshotProgress::default(),
             start_stable: None,
             stable: 0,
             ends: BTreeMap::new(),
@@ -172,6 +175,7 @@ impl Running {
                 _ = ping.tick(), if is_running && !self.ending.is_source_lost() => self.ping(stop).await,
                 _ = report.tick() => {
                     observer.publish(self.phase, &self.counters);
+                    self.check_progress(Instant::now());
                     if desk.is_drained(&self.counters) {
                         self.stop("stopping: the target holds everything up to the agreed positions");
                     }
@@ -370,6 +374,25 @@ impl Running {
         ask_time(&mut self.control, &self.config.clock).await.map_err(SourceLoss::gone)?;
         self.counters.set_source_keys(identity.keys);
         Ok(())
+    }
+
+    /// A source that sends nothing more of a snapshot is as good as gone too.
+    fn check_progress(&mut self, now: Instant) {
+        let limit = self.config.progress_timeout;
+        if self.phase != Phase::FullSync || self.ending.is_source_lost() {
+            return;
+        }
+        let silent = self.lines.keys().copied().find(|flow| {
+            let Some(counters) = self.counters.flow(*flow) else { return false };
+            let may_rest = self.cut.has_reached(*flow) || counters.has_in_flight();
+            let state = FlowState { bytes: counters.received_bytes(), may_rest };
+            self.progress.stands_still(*flow, state, limit, now)
+        });
+        if let Some(flow) = silent {
+            let seconds = limit.as_secs();
+            let cause = format!("it has sent nothing of flow {flow}'s snapshot for {seconds} s");
+            self.lose_source(SourceLoss::Gone(cause));
+        }
     }
 
     /// A source that does not answer is as good as gone (P27). When the run is told to stop meanwhile, nothing more is asked

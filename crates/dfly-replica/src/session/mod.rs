@@ -6,4 +6,5 @@ pub(crate) mod barriers;
 pub(crate) mod coordinator;
 pub(crate) mod ending;
 mod flow_setup;
-pub(crate) mod resume;
+pub(crate) mod progress;
+mod resume;

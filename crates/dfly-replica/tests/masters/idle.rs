@@ -111,3 +111,17 @@ async fn a_target_that_is_emptied_is_filled_again() {
     assert!(timeout(LIMIT, run.reports.wait_for(noticed)).await.is_ok());
     run.ends_as_the_model().await;
 }
+
+/// C3: a source that answers PING, and sends no more of one flow's snapshot. Another attempt is made.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_silent_snapshot_is_begun_again() {
+    let mut run = Run::go_on_with(held(script()).await, crate::run::redis(), |config| {
+        patient(config);
+        config.progress_timeout = Duration::from_millis(500);
+    });
+    let told = |report: &dfly_replica::Report| {
+        report.events.iter().any(|event| event.text.contains("nothing of flow 1's snapshot"))
+    };
+    assert!(timeout(LIMIT, run.reports.wait_for(told)).await.is_ok(), "{:?}", run.reports.borrow());
+    run.ends_as_the_model().await;
+}

@@ -335,14 +335,19 @@ impl FlowCore {
         if let Some(committed) = self.committed.pop_front() {
             self.counters.latency.count(now.saturating_duration_since(committed));
         }
-        if let Some(counters) = self.counters.flow(self.id) {
-            counters.set_in_flight(self.committed.len());
-        }
+        self.count_in_flight();
     }
 
     fn on_committed(&mut self, now: Instant) {
         self.admission.expiry.submitted(now);
         self.committed.push_back(now);
+        self.count_in_flight();
+    }
+
+    fn count_in_flight(&self) {
+        if let Some(counters) = self.counters.flow(self.id) {
+            counters.set_in_flight(self.committed.len());
+        }
     }
 
     fn settle(&mut self, position: Position, now: Instant) {
