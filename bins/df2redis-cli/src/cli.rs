@@ -120,6 +120,10 @@ pub(crate) struct Settings {
     /// Maximum size of the relay log of each flow, in bytes or as 500MiB; 0 disables the relay log [default: 8GiB].
     #[arg(long, value_name = "SIZE")]
     pub relay_max_bytes: Option<String>,
+    /// What to do when the relay log is full: close (leave the source, so that its clients do not wait, and ask it for the rest
+    /// when the target is back), throttle (slow the source down) or stop [default: close].
+    #[arg(long, value_name = "WHAT")]
+    pub on_relay_full: Option<String>,
     /// Maximum memory for data in transit, over all flows, in bytes or as 500MiB, at least 16MiB; a fourth of it
     /// bounds the largest record or element that can be copied [default: 256MiB].
     #[arg(long, value_name = "SIZE")]

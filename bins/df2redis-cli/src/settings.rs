@@ -5,7 +5,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use dfly_rdb::ValueKind;
-use dfly_replica::{EngineConfig, OnConflict, OnNewSource, OnStart, TargetMode};
+use dfly_replica::{EngineConfig, OnConflict, OnNewSource, OnRelayFull, OnStart, TargetMode};
 use dfly_translate::{Alias, Choice, Glob, Policies, ReservedNames, Rules, Selection, TaskName, lookup};
 use redis_resp::connection::Peer;
 use redis_sink::cluster::AddressMap;
@@ -48,6 +48,9 @@ pub(crate) fn engine_config(flags: &ReplicateFlags) -> Result<EngineConfig, Stri
     if let Some(text) = &settings.relay_max_bytes {
         config.relay_max_bytes = size("--relay-max-bytes", text)?;
     }
+    if let Some(text) = &settings.on_relay_full {
+        config.on_relay_full = on_relay_full(text)?;
+    }
     if let Some(text) = &settings.memory_limit {
         config.memory_limit = memory_limit(text)?;
     }
@@ -70,6 +73,7 @@ fn merge(flags: Settings, file: Settings) -> Settings {
         wait_replicas: flags.wait_replicas.or(file.wait_replicas),
         state_dir: flags.state_dir.or(file.state_dir),
         relay_max_bytes: flags.relay_max_bytes.or(file.relay_max_bytes),
+        on_relay_full: flags.on_relay_full.or(file.on_relay_full),
         memory_limit: flags.memory_limit.or(file.memory_limit),
         on_unsupported: flags.on_unsupported.or(file.on_unsupported),
         on_start: flags.on_start.or(file.on_start),
@@ -170,6 +174,15 @@ fn on_new_source(text: &str) -> Result<OnNewSource, String> {
         "wait" => Ok(OnNewSource::Wait),
         "stop" => Ok(OnNewSource::Stop),
         other => Err(format!("--on-new-source: \"{other}\" is not one of resync, wait, stop")),
+    }
+}
+
+fn on_relay_full(text: &str) -> Result<OnRelayFull, String> {
+    match text {
+        "close" => Ok(OnRelayFull::Close),
+        "throttle" => Ok(OnRelayFull::Throttle),
+        "stop" => Ok(OnRelayFull::Stop),
+        other => Err(format!("--on-relay-full: \"{other}\" is not one of close, throttle, stop")),
     }
 }
 

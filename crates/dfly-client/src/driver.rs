@@ -67,14 +67,15 @@ impl ControlConn {
 /// The reading half of a flow: snapshot and journal arrive in its buffer.
 #[derive(Debug)]
 pub struct FlowConn {
-    reader: ReadHalf,
+    /// `None`: closed from this side.
+    reader: Option<ReadHalf>,
     /// The bytes that have arrived and are not consumed, for the snapshot decoder and then the journal decoder.
     pub buffer: BytesMut,
 }
 
 /// The writing half of a flow, which carries only ACKs.
 #[derive(Debug)]
-pub struct AckConn(WriteHalf);
+pub struct AckConn(Option<WriteHalf>);
 
 impl FlowConn {
     /// Connects, logs in and asks for a flow.
@@ -93,7 +94,7 @@ impl FlowConn {
         let start = request.on_reply(&reply)?;
         let (stream, buffer) = connection.into_parts();
         let (reader, writer) = stream.into_split();
-        Ok((Self { reader, buffer }, AckConn(writer), start))
+        Ok((Self { reader: Some(reader), buffer }, AckConn(Some(writer)), start))
     }
 
     /// Waits for more bytes and appends them to the buffer. It is safe to cancel: no bytes are lost.
@@ -101,11 +102,17 @@ impl FlowConn {
     /// # Errors
     /// The error of the connection; `UnexpectedEof` if the master has closed it.
     pub async fn fill(&mut self) -> io::Result<usize> {
+        let Some(reader) = &mut self.reader else { return Err(io::ErrorKind::NotConnected.into()) };
         self.buffer.reserve(READ_ROOM);
-        match self.reader.read_buf(&mut self.buffer).await? {
+        match reader.read_buf(&mut self.buffer).await? {
             0 => Err(io::ErrorKind::UnexpectedEof.into()),
             read => Ok(read),
         }
+    }
+
+    /// Reads nothing more. What has arrived stays in the buffer. With [`AckConn::close`], the connection is closed.
+    pub fn close(&mut self) {
+        self.reader = None;
     }
 }
 
@@ -115,10 +122,16 @@ impl AckConn {
     /// # Errors
     /// The error of the connection.
     pub async fn ack(&mut self, applied: Lsn) -> io::Result<()> {
+        let Some(writer) = &mut self.0 else { return Err(io::ErrorKind::NotConnected.into()) };
         let request = ack_request(applied);
         let mut batch = CommandBatch::default();
         batch.push(&request.iter().map(Vec::as_slice).collect::<Vec<_>>());
-        self.0.write_all(batch.take().wire()).await?;
-        self.0.flush().await
+        writer.write_all(batch.take().wire()).await?;
+        writer.flush().await
+    }
+
+    /// Acknowledges nothing more. With [`FlowConn::close`], the connection is closed.
+    pub fn close(&mut self) {
+        self.0 = None;
     }
 }

@@ -100,8 +100,23 @@ pub struct EngineConfig {
     /// The most bytes of each flow's journal that are kept on disk while the target is slower; 0: none, and a slow target
     /// slows the source down once `read_ahead` is reached.
     pub relay_max_bytes: u64,
+    /// What happens when the relay log is full.
+    pub on_relay_full: OnRelayFull,
     /// Where the time comes from.
     pub clock: Clock,
+}
+
+/// What happens when the relay log is full: the target has taken too little for too long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OnRelayFull {
+    /// The source is left, so that its clients do not wait. Once the target answers again, the source is asked for the rest,
+    /// which is a full synchronisation if it has kept too little.
+    #[default]
+    Close,
+    /// The source is read only as fast as the target takes. Its clients wait for that.
+    Throttle,
+    /// The run ends.
+    Stop,
 }
 
 /// What a target is.
@@ -222,6 +237,7 @@ impl EngineConfig {
             asks: false,
             state_dir: None,
             relay_max_bytes: 8 << 30,
+            on_relay_full: OnRelayFull::default(),
             clock: Clock::system(),
         }
     }

@@ -331,6 +331,12 @@ pub enum FlowError {
         /// What the source says.
         reason: String,
     },
+    /// The relay log is full, and the settings do not hold the source up for that.
+    #[error("the relay log is full ({bytes} bytes): the target does not take what the source writes")]
+    RelayFull {
+        /// What it holds.
+        bytes: u64,
+    },
     /// The source has sent an error where its stream should go on.
     #[error("the source ends the replication: {0}")]
     SourceLine(String),

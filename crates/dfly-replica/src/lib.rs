@@ -43,7 +43,7 @@ mod target;
 pub use backoff::Backoff;
 pub use checkpoint::{Checkpoint, ExtraKeys, Position, Stored, WriterIdentity};
 pub use clock::Clock;
-pub use config::{EngineConfig, OnConflict, OnNewSource, OnStart, Reconnect, TargetMode};
+pub use config::{EngineConfig, OnConflict, OnNewSource, OnRelayFull, OnStart, Reconnect, TargetMode};
 pub use error::{Blame, Error, FlowError};
 pub use flow::core::RefetchOutcome;
 #[cfg(feature = "in-memory")]

@@ -66,6 +66,9 @@ pub(crate) struct FlowDriver {
     pub is_backlogged: bool,
 }
 
+/// How long the source is kept at the end, so that it hears what became durable.
+const LAST_ACK: Duration = Duration::from_secs(1);
+
 /// How a wait ended.
 enum Waited {
     Moved,
@@ -95,6 +98,11 @@ impl FlowDriver {
                         FlowEnd::TargetLost(error) => Ok(FlowEnd::TargetLost(error)),
                         FlowEnd::Drained(_) | FlowEnd::SourceLost(..) => Err(flushed),
                     };
+                }
+                Err(full @ FlowError::RelayFull { .. }) => {
+                    // The other flows are not to hold the source up either.
+                    self.tell(Signal::RelayFull)?;
+                    return self.lost(full).await;
                 }
                 Err(told @ FlowError::SourceLine(_)) => return self.lost(told).await,
                 want => want?,
@@ -221,6 +229,11 @@ impl FlowDriver {
     async fn stop(&mut self) -> Result<FlowEnd, FlowError> {
         let now = self.clock.moment();
         self.core.begin_stop(&mut *self.target, now);
+        tokio::select! {
+            ended = self.finish() => return ended,
+            () = sleep(LAST_ACK) => {}
+        }
+        self.leave_source();
         self.finish().await
     }
 
@@ -287,6 +300,7 @@ impl FlowDriver {
 
     /// The source is gone: what has arrived is still applied as far as it goes, and made durable.
     async fn lost(&mut self, mut error: FlowError) -> Result<FlowEnd, FlowError> {
+        self.leave_source();
         loop {
             let rest = match self.core.relays() {
                 true => self.relay_rest().await,
@@ -321,6 +335,12 @@ impl FlowDriver {
                 return Ok(FlowEnd::SourceLost(durable, error));
             }
         }
+    }
+
+    /// A source that is not read any more must not wait for that.
+    fn leave_source(&mut self) {
+        self.conn.close();
+        self.acks.close();
     }
 
     /// What has arrived goes to the relay log.

@@ -17,7 +17,7 @@ use crate::run::control::{self, Control, ControlDesk};
 use crate::run::new_source::{self, Seen};
 use crate::run::publisher::Publisher;
 use crate::run::report::{Phase, Report};
-use crate::run::retry::{Attempts, Paused, ShortSessions};
+use crate::run::retry::{Attempts, FullRelayLogs, Paused, ShortSessions};
 use crate::run::start;
 use crate::run::state_file::{StateFile, StateLock};
 use crate::run::stop::{Stop, stopped_during, told};
@@ -221,6 +221,7 @@ impl Engine {
         stop: &mut watch::Receiver<Stop>,
     ) -> Result<(), Error> {
         let (mut is_first, mut short) = (true, ShortSessions::new(self.config.reconnect));
+        let mut full = FullRelayLogs::new(self.config.reconnect);
         loop {
             let running = match self.connect(&mut opening, is_first, stop).await {
                 Ok(Some(running)) => running,
@@ -259,7 +260,10 @@ impl Engine {
             self.publisher.source_id = Some(running.source_id());
             let began = Instant::now();
             let end = running.run(stop, &mut self.desk, &mut self.publisher).await?;
-            let pause = short.pause(began.elapsed());
+            let pause = match &end {
+                SessionEnd::SourceLost { cause: SourceLoss::RelayFull(_), .. } => full.pause(began.elapsed()),
+                _ => short.pause(began.elapsed()),
+            };
             if !matches!(end, SessionEnd::Stopped) && stopped_during(pause, stop).await {
                 return Ok(());
             }

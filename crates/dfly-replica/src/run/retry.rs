@@ -57,6 +57,31 @@ impl ShortSessions {
     }
 }
 
+/// Sessions that end because the target is too slow: each full synchronisation that follows burdens both servers, so the pauses
+/// grow.
+#[derive(Debug)]
+pub(crate) struct FullRelayLogs(Backoff);
+
+/// The longest pause is so many times that between attempts to connect.
+const LONGEST: u32 = 60;
+
+/// A session of this length was not one of a row.
+const LONG: Duration = Duration::from_secs(3600);
+
+impl FullRelayLogs {
+    pub(crate) fn new(limits: Reconnect) -> Self {
+        Self(Backoff::new(limits.longest_delay, limits.longest_delay * LONGEST))
+    }
+
+    /// How long to wait behind a session that has lasted so long.
+    pub(crate) fn pause(&mut self, lasted: Duration) -> Duration {
+        if lasted >= LONG {
+            self.0.reset();
+        }
+        self.0.next_delay(u16::MAX)
+    }
+}
+
 /// How a pause ended.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Paused {

@@ -26,7 +26,7 @@ use crate::maintenance::ttl_scan::TtlScan;
 use crate::run::counters::Counters;
 use crate::run::report::Phase;
 use crate::source::candidates::{self, Master};
-use crate::source::identity::{ask_databases, ask_time};
+use crate::source::identity::{Holdings, ask_time};
 use crate::source::reader::{self, QUESTIONS, SourceReader};
 use crate::target::connect::connect_target;
 use crate::target::databases::count_databases;
@@ -96,7 +96,9 @@ pub(crate) async fn open(
     let agreed = agree(config, opening, &mut control, &session).await?;
     let counters = counters(session.flows);
     counters.forget_source();
-    let (mut target, databases) = connect_checked(config, &mut control).await?;
+    let holdings = Holdings::ask(&mut control).await?;
+    counters.set_source_keys(holdings.keys);
+    let (mut target, databases) = connect_checked(config, &holdings).await?;
     let metadata = match opening {
         Opening::Full(extra) => {
             tasks::check_others(&mut target, &session.replication_id.to_string()).await?;
@@ -145,13 +147,10 @@ pub(crate) async fn open(
 
 /// Connects to the target, and counts its databases. Nothing is written before it is known that every database of the source
 /// has its place: a command behind a SELECT that fails would be carried out in another one.
-async fn connect_checked(
-    config: &EngineConfig,
-    control: &mut ControlConn,
-) -> Result<(TargetConnection, u32), Error> {
+async fn connect_checked(config: &EngineConfig, source: &Holdings) -> Result<(TargetConnection, u32), Error> {
     let (mut target, _) = connect_target(config).await?;
     let databases = count_databases(&mut target).await?;
-    for db in ask_databases(control).await? {
+    for db in source.dbs.iter().copied() {
         if let Some(to) = config.rules.selection.dbs.get(DbIndex(db)).filter(|to| to.0 >= databases) {
             return Err(Error::NoDatabase { db, to: to.0, databases });
         }

@@ -17,7 +17,7 @@ use super::barriers::{CutBarrier, FlushBarrier};
 use super::ending::{Ending, SessionEnd, SourceLoss};
 use super::progress::{FlowState, SnapshotProgress};
 use crate::checkpoint::{Checkpoint, SyncMetadata};
-use crate::config::{EngineConfig, OnStart};
+use crate::config::{EngineConfig, OnRelayFull, OnStart};
 use crate::error::{Error, FlowError};
 use crate::flow::core::{FlowRequest, Order, RefetchOutcome, Signal};
 use crate::flow::driver::FlowEnd;
@@ -249,6 +249,12 @@ impl Running {
                     self.order(executor, Order::Execute(checkpoint, Box::new(self.metadata.clone())))?;
                 }
             }
+            Signal::RelayFull => {
+                let full = SourceLoss::RelayFull(flow);
+                warn!("{full}");
+                self.tell(full.to_string());
+                self.lose_source(full);
+            }
             Signal::Flushed => {
                 for flow in self.flush.release() {
                     self.order(flow, Order::Pass)?;
@@ -336,6 +342,11 @@ impl Running {
             Ok(FlowEnd::Drained(durable)) => {
                 self.ends.insert(flow, durable);
             }
+            Ok(FlowEnd::SourceLost(_, error @ FlowError::RelayFull { .. }))
+                if self.config.on_relay_full == OnRelayFull::Stop =>
+            {
+                return Err(Error::Flow { flow, error });
+            }
             Ok(FlowEnd::SourceLost(durable, error)) => {
                 self.ends.insert(flow, durable);
                 self.lose_source(SourceLoss::gone(error));
@@ -389,9 +400,7 @@ impl Running {
             self.progress.stands_still(*flow, state, limit, now)
         });
         if let Some(flow) = silent {
-            let seconds = limit.as_secs();
-            let cause = format!("it has sent nothing of flow {flow}'s snapshot for {seconds} s");
-            self.lose_source(SourceLoss::Gone(cause));
+            self.lose_source(SourceLoss::Silent(flow, limit.as_secs()));
         }
     }
 

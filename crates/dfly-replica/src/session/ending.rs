@@ -1,5 +1,6 @@
 //! How a session ends, and why.
 
+use dfly_client::FlowId;
 use dfly_translate::Flush;
 
 use crate::source::identity::Changed;
@@ -34,6 +35,14 @@ pub(crate) enum SourceLoss {
     /// It is gone, or does not answer.
     #[error("{0}")]
     Gone(String),
+    /// It has sent nothing of this flow's snapshot for so many seconds.
+    #[error("it has sent nothing of flow {0}'s snapshot for {1} s")]
+    Silent(FlowId, u64),
+    /// The relay log of this flow is full: the source is left, so that it does not wait.
+    #[error(
+        "the relay log of flow {0} is full, so the source is left: the target does not take what the source writes"
+    )]
+    RelayFull(FlowId),
     /// It is not what it was.
     #[error(transparent)]
     Changed(#[from] Changed),
@@ -52,9 +61,10 @@ impl Ending {
         }
     }
 
-    /// A target that is lost outlasts a source that is: what is on its way there is not durable.
+    /// A target that is lost outlasts a source that is gone: what is on its way there is not durable. What is known of a source
+    /// that is not gone is kept.
     pub(super) fn lose_target(&mut self, cause: String) {
-        if let Self::Running | Self::SourceLost(_) = self {
+        if let Self::Running | Self::SourceLost(SourceLoss::Gone(_) | SourceLoss::Silent(..)) = self {
             *self = Self::TargetLost(cause);
         }
     }

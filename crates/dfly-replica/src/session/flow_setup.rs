@@ -11,6 +11,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::coordinator::{FlowLines, Running};
 use super::resume::{self, LogOwner, Resumed};
+use crate::config::OnRelayFull;
 use crate::error::Error;
 use crate::flow::admission::ttl_index::{TtlIndex, TtlLimits};
 use crate::flow::admission::{Admission, EarlyExpiry, OmittedDeletes, Ownership, UnsyncedKeys};
@@ -131,6 +132,8 @@ impl Running {
             settings: FlowSettings {
                 sweep_interval: config.sweep_interval,
                 ack_interval: config.ack_interval,
+                relay_max_bytes: config.relay_max_bytes,
+                leaves_when_full: config.on_relay_full != OnRelayFull::Throttle,
                 longest_rest: config.report_interval.max(config.ack_interval),
             },
             positions: source.positions,

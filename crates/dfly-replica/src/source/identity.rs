@@ -27,14 +27,31 @@ pub(crate) struct SourceIdentity {
     pub keys: Option<u64>,
 }
 
-/// The databases in which the source has keys; none if it does not say.
-///
-/// # Errors
-/// The connection's; a refusal is an answer.
-pub(crate) async fn ask_databases(control: &mut ControlConn) -> Result<Vec<u32>, ConnectionError> {
-    let Reply::Bulk(text) = control.ask(&words(&["INFO", "keyspace"])).await? else { return Ok(Vec::new()) };
-    let db = |line: &str| line.strip_prefix("db")?.split_once(':')?.0.parse().ok();
-    Ok(String::from_utf8_lossy(&text).lines().filter_map(db).collect())
+/// What a source holds.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Holdings {
+    /// The databases in which it has keys; none if it does not say.
+    pub dbs: Vec<u32>,
+    /// Keys in all of them, if it says so.
+    pub keys: Option<u64>,
+}
+
+impl Holdings {
+    /// Asks for them.
+    ///
+    /// # Errors
+    /// The connection's; a refusal is an answer.
+    pub(crate) async fn ask(control: &mut ControlConn) -> Result<Self, ConnectionError> {
+        match control.ask(&words(&["INFO", "keyspace"])).await? {
+            Reply::Bulk(text) => Ok(Self::from_info(&String::from_utf8_lossy(&text))),
+            _ => Ok(Self::default()),
+        }
+    }
+
+    fn from_info(text: &str) -> Self {
+        let db = |line: &str| line.strip_prefix("db")?.split_once(':')?.0.parse().ok();
+        Self { dbs: text.lines().filter_map(db).collect(), keys: keys_in(text) }
+    }
 }
 
 /// Asks the source for its time, and tells the clock.
@@ -79,10 +96,7 @@ impl SourceIdentity {
             Reply::Bulk(text) => Self::from_info(&String::from_utf8_lossy(text)),
             _ => Self { role: Self::ask_role(control).await?, ..Self::default() },
         };
-        let keys = match control.ask(&words(&["INFO", "keyspace"])).await? {
-            Reply::Bulk(text) => keys_in(&String::from_utf8_lossy(&text)),
-            _ => None,
-        };
+        let keys = Holdings::ask(control).await?.keys;
         Ok(Self { keys, ..identity })
     }
 

@@ -92,3 +92,28 @@ async fn too_many_clients() {
     set(&mut client, "maxclients", "1000");
     run.ends_as_the_model().await;
 }
+
+/// C25: a target that stands still until the relay log is full. The source is left, and asked again when the target is back.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_relay_log_leaves_the_source() {
+    let state = tempfile::tempdir().unwrap();
+    let mut run = Run::go_on_with(master(Script::new(2).before("SET k v")).await, redis(), |config| {
+        crate::workload::patient(config);
+        config.state_dir = Some(state.path().to_owned());
+        (config.relay_max_bytes, config.relay_frame, config.read_ahead) = (200_000, 10_000, 40_000);
+        config.window.bytes = 20_000;
+        config.target_timeout = Duration::from_millis(500);
+        config.drain_timeout = Duration::from_secs(1);
+        config.target.reply_timeout = Duration::from_secs(1);
+    });
+    run.caught_up().await;
+    run.redis.pause().unwrap();
+    let value = "v".repeat(1000);
+    for n in 0..2000 {
+        run.master.apply(format!("SET k{n} {value}").as_str()).unwrap();
+    }
+    let left = |report: &Report| report.events.iter().any(|event| event.text.contains("is full"));
+    assert!(timeout(LIMIT, run.reports.wait_for(left)).await.is_ok(), "{:?}", run.reports.borrow());
+    run.redis.resume().unwrap();
+    run.ends_as_the_model().await;
+}

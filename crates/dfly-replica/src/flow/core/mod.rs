@@ -10,6 +10,7 @@ mod pair;
 mod parts;
 mod records;
 mod refetching;
+mod relaying;
 mod requests;
 mod unknown;
 
@@ -37,7 +38,8 @@ use crate::error::FlowError;
 use crate::flow::acknowledgements::Acknowledgements;
 use crate::flow::admission::Admission;
 use crate::flow::flush::FlushState;
-use crate::flow::intake::relay::{RelayDone, RelayWork};
+use crate::flow::intake::relay::RelayWork;
+use crate::flow::intake::relay_level::RelayLevel;
 use crate::flow::intake::{Intake, Pulled};
 use crate::flow::positions::FlowPositions;
 use crate::flow::refetch::{Question, Refetch};
@@ -60,6 +62,8 @@ pub(crate) enum Signal {
     AtFlush(Flush, Position),
     /// The flush is carried out.
     Flushed,
+    /// The relay log is full, and the flow leaves the source.
+    RelayFull,
 }
 
 /// What a flow needs next.
@@ -119,6 +123,9 @@ pub(crate) struct FlowCore {
     committed: VecDeque<Instant>,
     /// The target takes nothing.
     stall: Notice,
+    relay_level: RelayLevel,
+    /// Since when the relay log has taken nothing more.
+    full_since: Option<Instant>,
     /// What the flow was asked for from outside.
     requests: Requests,
     unknown: UnknownCommands,
@@ -248,27 +255,6 @@ impl FlowCore {
     fn announce(&mut self) {
         if self.positions.reach_stable() {
             self.tell(Signal::Stable);
-        }
-    }
-
-    /// Moves what has arrived to the relay log, if the target is behind.
-    fn relay(&mut self, buffer: &mut BytesMut, want: Want, now: Now) -> Result<(), FlowError> {
-        if !self.positions.has_entered() {
-            return Ok(());
-        }
-        let is_behind = want != Want::Bytes || self.flush.is_reached();
-        self.intake.relay_arrivals(buffer, is_behind, now.wall)?;
-        self.use_disk(now.instant);
-        Ok(())
-    }
-
-    fn use_disk(&mut self, now: Instant) {
-        let durable = self.positions.durable().map(|durable| durable.next);
-        if let Some(work) = self.intake.relay_work(durable, now) {
-            self.actions.push_back(Action::Relay(work));
-        }
-        if let Some(counters) = self.counters.flow(self.id) {
-            counters.set_relayed(self.intake.relay().bytes());
         }
     }
 
@@ -403,12 +389,6 @@ impl FlowCore {
             self.scan = None;
             self.actions.push_back(Action::ScanSettled);
         }
-    }
-
-    /// The relay log's disk has carried out an order.
-    pub(crate) fn on_relay(&mut self, done: RelayDone, now: Instant) {
-        self.intake.on_relay(done);
-        self.use_disk(now);
     }
 
     /// The next thing that the driver has to do.

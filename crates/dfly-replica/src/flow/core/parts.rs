@@ -14,6 +14,7 @@ use crate::flow::acknowledgements::Acknowledgements;
 use crate::flow::admission::Admission;
 use crate::flow::flush::FlushState;
 use crate::flow::intake::Intake;
+use crate::flow::intake::relay_level::RelayLevel;
 use crate::flow::positions::FlowPositions;
 use crate::flow::refetch::Refetch;
 use crate::flow::writer::FlowWriter;
@@ -28,6 +29,10 @@ pub(crate) struct FlowSettings {
     pub sweep_interval: Duration,
     /// How often positions are acknowledged at the least.
     pub ack_interval: Duration,
+    /// The most bytes of the relay log.
+    pub relay_max_bytes: u64,
+    /// Whether the source is left when the relay log is full, so that it is not held up.
+    pub leaves_when_full: bool,
     /// How long the flow rests at the most when nothing happens.
     pub longest_rest: Duration,
 }
@@ -66,6 +71,8 @@ impl FlowCore {
             reading: parts.reading,
             committed: VecDeque::new(),
             stall: Notice::default(),
+            full_since: None,
+            relay_level: RelayLevel::new(parts.settings.relay_max_bytes),
             requests: Requests::default(),
             unknown: UnknownCommands::default(),
             counters: parts.counters,

@@ -1,6 +1,7 @@
 //! Where a flow's records come from: the connection's bytes, or the relay log while the target is behind. Pure.
 
 pub(crate) mod relay;
+pub(crate) mod relay_level;
 pub(crate) mod snapshot;
 
 use std::time::Instant;
@@ -97,6 +98,11 @@ impl Intake {
             Relayed::Frame | Relayed::Ended => Ok(Pulled::Nothing),
             Relayed::Waits => Ok(Pulled::Disk),
         }
+    }
+
+    /// Whether the relay log and the buffer are full: from here on the source is held up.
+    pub(crate) fn is_full(&self, buffered: usize) -> bool {
+        self.relay.is_full() && buffered >= self.sizes.read_ahead
     }
 
     /// The journal has begun.

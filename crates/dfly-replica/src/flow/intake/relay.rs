@@ -171,6 +171,11 @@ impl Relay {
         self.pending = Pending::Offered(frame);
     }
 
+    /// Whether the log takes no more before something of it is given up.
+    pub(crate) fn is_full(&self) -> bool {
+        matches!(self.pending, Pending::Rejected(_)) && !self.has_failed && self.is_active()
+    }
+
     /// Whether all that was given is written, as far as it can be.
     pub(crate) fn is_at_rest(&self) -> bool {
         let is_offered = matches!(self.pending, Pending::Offered(_)) && !self.has_failed;

@@ -40,6 +40,8 @@ pub(crate) fn parts(intake: Intake, positions: FlowPositions, now: Instant) -> F
         settings: FlowSettings {
             sweep_interval: Duration::from_millis(100),
             ack_interval: Duration::from_millis(100),
+            relay_max_bytes: 1 << 30,
+            leaves_when_full: false,
             longest_rest: Duration::from_secs(1),
         },
         positions,

@@ -67,7 +67,7 @@ impl Rig {
 
     fn on_signal(&mut self, signal: Signal, session: &mut Session) {
         match signal {
-            Signal::Cut => {}
+            Signal::Cut | Signal::RelayFull => {}
             Signal::Stable => session.scans = self.sweeps(),
             Signal::AtFlush(_, at) => {
                 let flows = [(FlowId(0), at)].into();
