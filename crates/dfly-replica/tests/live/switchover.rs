@@ -197,3 +197,82 @@ async fn a_source_that_lost_its_data_takes_nothing_along() {
     assert_equal(&one, &run.redis);
     run.end().await;
 }
+
+/// What happens to two servers, one of which is the master.
+#[derive(Debug, Clone, Copy)]
+enum Change {
+    /// The replica is promoted, and the master becomes its replica.
+    Switchover,
+    /// The master is killed. Its replica is promoted, and it comes back without its data, as a replica.
+    FailOver,
+    /// The replica comes back without its data, and follows again.
+    ReplicaLost,
+    /// The replica is demoted to nothing, and follows again.
+    ReplicaAlone,
+}
+
+const CHANGES: [Change; 4] =
+    [Change::Switchover, Change::FailOver, Change::ReplicaLost, Change::ReplicaAlone];
+
+/// Gives the server that is the master then.
+async fn change(what: Change, servers: &mut [RedisServer; 2], master: usize) -> usize {
+    let other = 1 - master;
+    match what {
+        Change::Switchover => {
+            has_all(&servers[other], &servers[master]).await;
+            replicate(&mut servers[other].client().unwrap(), None);
+            replicate(&mut servers[master].client().unwrap(), Some(&servers[other]));
+            is_replica(&servers[master]).await;
+            other
+        }
+        Change::FailOver => {
+            has_all(&servers[other], &servers[master]).await;
+            servers[master].kill().unwrap();
+            replicate(&mut servers[other].client().unwrap(), None);
+            servers[master].restart().unwrap();
+            replicate(&mut servers[master].client().unwrap(), Some(&servers[other]));
+            is_replica(&servers[master]).await;
+            other
+        }
+        Change::ReplicaLost => {
+            servers[other].kill().unwrap();
+            servers[other].restart().unwrap();
+            replicate(&mut servers[other].client().unwrap(), Some(&servers[master]));
+            is_replica(&servers[other]).await;
+            master
+        }
+        Change::ReplicaAlone => {
+            replicate(&mut servers[other].client().unwrap(), None);
+            replicate(&mut servers[other].client().unwrap(), Some(&servers[master]));
+            is_replica(&servers[other]).await;
+            master
+        }
+    }
+}
+
+/// C1, C2: random changes of two masters with one run following. Behind each, the target is what the master is. `SEQUENCES=50`
+/// for more.
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_two_servers_do() {
+    let Some(binary) = binary("whatever_two_servers_do") else { return };
+    let sequences = std::env::var_os("SEQUENCES").map_or(2, |count| count.to_str().unwrap().parse().unwrap());
+    for sequence in 0..sequences {
+        let mut random = crate::writers::Random(0x9e37_79b9 + sequence);
+        let mut servers = [start(&binary, FLAGS), start(&binary, FLAGS)];
+        let mut master = 0;
+        fill(&servers[0], 500);
+        replicate(&mut servers[1].client().unwrap(), Some(&servers[0]));
+        is_replica(&servers[1]).await;
+        let mut run = Following::start(&[&servers[0], &servers[1]]);
+        run.caught_up(&servers[0]).await;
+        for _ in 0..6 {
+            write(&servers[master], random.below(1 << 40) | 1, 5);
+            let what = CHANGES[usize::try_from(random.below(4)).unwrap()];
+            master = change(what, &mut servers, master).await;
+            write(&servers[master], random.below(1 << 40) | 1, 5);
+            run.caught_up(&servers[master]).await;
+            assert!(assert_equal(&servers[master], &run.redis) > 100, "{sequence} {what:?}");
+        }
+        run.end().await;
+    }
+}
