@@ -74,6 +74,11 @@ impl<T> Pipeline<T> {
         self.window.in_flight()
     }
 
+    /// The commands of batches that [`Self::resume`] would count as carried out although not all of their replies have come.
+    pub fn unheard(&self, is_done: impl Fn(&T) -> bool) -> impl Iterator<Item = EncodedCommand<'_>> {
+        self.window.unheard(is_done)
+    }
+
     /// The tags of the batches in flight, oldest first.
     pub fn tags(&self) -> impl Iterator<Item = &T> {
         self.window.tags()

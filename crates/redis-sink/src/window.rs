@@ -178,6 +178,13 @@ impl<T> Window<T> {
         self.batches.iter().flat_map(|batch| batch.commands.iter())
     }
 
+    /// The commands of the leading batches for which `is_done` holds and whose replies are not all in: if these batches count
+    /// as answered ([`Self::rewind`]), nobody knows which of their commands were refused.
+    pub fn unheard(&self, is_done: impl Fn(&T) -> bool) -> impl Iterator<Item = EncodedCommand<'_>> {
+        let done = self.batches.iter().take_while(move |batch| is_done(&batch.tag));
+        done.filter(|batch| !batch.is_answered()).flat_map(|batch| batch.commands.iter())
+    }
+
     /// The tags of the batches in flight, oldest first.
     pub fn tags(&self) -> impl Iterator<Item = &T> {
         self.batches.iter().map(|batch| &batch.tag)
@@ -253,6 +260,20 @@ mod tests {
         let refusals: Vec<String> = window.take_refusals().iter().map(Refusal::to_string).collect();
         assert_eq!(refusals, ["LSET \"b\": ERR no such key"]);
         assert_eq!((window.settled(), window.take_refusals().len()), (Some(()), 0));
+    }
+
+    /// What is refused in a batch whose replies were lost is not known.
+    #[test]
+    fn batches_that_count_as_answered_unheard_are_given() {
+        let mut window = Window::new(WindowLimits::default());
+        for tag in 0..3 {
+            window.push(&mut batch(2), tag);
+        }
+        for _ in 0..3 {
+            window.on_outcome(Outcome::Done).unwrap();
+        }
+        assert_eq!(window.unheard(|tag| *tag < 2).count(), 2, "those of the second batch");
+        assert_eq!((window.unheard(|tag| *tag < 1).count(), window.unheard(|_| false).count()), (0, 0));
     }
 
     #[test]

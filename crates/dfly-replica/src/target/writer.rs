@@ -62,7 +62,8 @@ pub(crate) enum TargetEvent {
     Durable(Position),
     /// A command was refused, and the others of its batch stand. It is told before its batch counts as carried out.
     Refused(Box<Refusal>),
-    /// Commands on these keys were carried out in another order than they were committed, or perhaps twice.
+    /// Commands on these keys were carried out in another order than they were committed, or perhaps twice, or what was refused
+    /// of them was never heard.
     Reordered(Vec<TargetKey>),
     /// The target does not take anything for now; why, in words.
     Stalled(String),

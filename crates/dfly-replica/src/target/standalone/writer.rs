@@ -1,15 +1,16 @@
 //! A single server as the target: one pipelined connection, transactions that hold data and position, and a connection that is
 //! opened again when it breaks.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::io;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use dfly_client::FlowId;
 use dfly_journal::Lsn;
-use dfly_translate::{CommandFacts, CommandKind};
+use dfly_translate::{CommandFacts, CommandKind, ReservedNames};
 use dfly_wire::DbIndex;
 use redis_resp::connection::Connection;
 use redis_resp::{CommandBatch, EncodedCommand};
@@ -230,7 +231,12 @@ impl StandaloneWriter {
         self.link = Link::Up(now);
         match found {
             Found::Position(Some(position)) if self.is_known(position) => {
-                self.pipeline.resume(connection, |sent| sent.position().is_some_and(|at| at <= position));
+                let is_done = |sent: &Sent| sent.position().is_some_and(|at| at <= position);
+                let unheard = unheard_keys(self.pipeline.unheard(is_done));
+                if !unheard.is_empty() {
+                    self.events.push_back(TargetEvent::Reordered(unheard));
+                }
+                self.pipeline.resume(connection, is_done);
                 self.events.push_back(TargetEvent::Resumed);
             }
             Found::Snapshot(incarnation) => self.resume_snapshot(connection, incarnation),
@@ -333,6 +339,16 @@ impl StandaloneWriter {
         }
         self.submit(&mut batch, Sent::KeepAlive, now);
     }
+}
+
+/// The keys of commands that were carried out, or refused, which nobody has heard.
+fn unheard_keys<'a>(commands: impl Iterator<Item = EncodedCommand<'a>>) -> Vec<TargetKey> {
+    let keys = commands.flat_map(|command| {
+        let db = CommandFacts::of(command).db;
+        let is_data = |key: &&[u8]| !ReservedNames::is_reserved(key);
+        command.keys().filter(is_data).map(move |key| TargetKey::new(db, Bytes::copy_from_slice(key)))
+    });
+    keys.collect::<BTreeSet<_>>().into_iter().collect()
 }
 
 impl TargetWriter for StandaloneWriter {
