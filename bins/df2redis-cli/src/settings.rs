@@ -135,14 +135,26 @@ pub(crate) fn task_name(name: Option<&str>) -> Result<TaskName, String> {
     name.unwrap_or_default().parse().map_err(|error| format!("--task-name: {error}"))
 }
 
+/// The value that one of these words stands for.
+fn one_of<T: Copy>(flag: &str, text: &str, words: &[(&str, T)]) -> Result<T, String> {
+    let found = words.iter().find(|(word, _)| *word == text);
+    found.map(|(_, value)| *value).ok_or_else(|| {
+        let words = words.iter().map(|(word, _)| *word).collect::<Vec<_>>().join(", ");
+        format!("{flag}: \"{text}\" is not one of {words}")
+    })
+}
+
 /// Parses the value of `--target-mode`.
 pub(crate) fn target_mode(text: &str) -> Result<TargetMode, String> {
-    match text {
-        "auto" => Ok(TargetMode::Auto),
-        "standalone" => Ok(TargetMode::Standalone),
-        "cluster" => Ok(TargetMode::Cluster),
-        other => Err(format!("--target-mode: \"{other}\" is not one of auto, standalone, cluster")),
-    }
+    one_of(
+        "--target-mode",
+        text,
+        &[
+            ("auto", TargetMode::Auto),
+            ("standalone", TargetMode::Standalone),
+            ("cluster", TargetMode::Cluster),
+        ],
+    )
 }
 
 /// Parses the values of `--target-address-map`.
@@ -159,31 +171,32 @@ pub(crate) fn target_addresses(rules: &[String], mode: TargetMode) -> Result<Add
 }
 
 fn on_start(text: &str) -> Result<OnStart, String> {
-    match text {
-        "require-empty" => Ok(OnStart::RequireEmpty),
-        "merge" => Ok(OnStart::Merge),
-        "mirror" => Ok(OnStart::Mirror),
-        "flush" => Ok(OnStart::Flush),
-        other => Err(format!("--on-start: \"{other}\" is not one of require-empty, merge, mirror, flush")),
-    }
+    one_of(
+        "--on-start",
+        text,
+        &[
+            ("require-empty", OnStart::RequireEmpty),
+            ("merge", OnStart::Merge),
+            ("mirror", OnStart::Mirror),
+            ("flush", OnStart::Flush),
+        ],
+    )
 }
 
 fn on_new_source(text: &str) -> Result<OnNewSource, String> {
-    match text {
-        "resync" => Ok(OnNewSource::Resync),
-        "wait" => Ok(OnNewSource::Wait),
-        "stop" => Ok(OnNewSource::Stop),
-        other => Err(format!("--on-new-source: \"{other}\" is not one of resync, wait, stop")),
-    }
+    one_of(
+        "--on-new-source",
+        text,
+        &[("resync", OnNewSource::Resync), ("wait", OnNewSource::Wait), ("stop", OnNewSource::Stop)],
+    )
 }
 
 fn on_relay_full(text: &str) -> Result<OnRelayFull, String> {
-    match text {
-        "close" => Ok(OnRelayFull::Close),
-        "throttle" => Ok(OnRelayFull::Throttle),
-        "stop" => Ok(OnRelayFull::Stop),
-        other => Err(format!("--on-relay-full: \"{other}\" is not one of close, throttle, stop")),
-    }
+    one_of(
+        "--on-relay-full",
+        text,
+        &[("close", OnRelayFull::Close), ("throttle", OnRelayFull::Throttle), ("stop", OnRelayFull::Stop)],
+    )
 }
 
 fn percent(flag: &str, given: Option<u8>, default: u8) -> Result<u8, String> {
@@ -196,12 +209,11 @@ fn percent(flag: &str, given: Option<u8>, default: u8) -> Result<u8, String> {
 }
 
 fn on_conflict(text: &str) -> Result<OnConflict, String> {
-    match text {
-        "overwrite" => Ok(OnConflict::Overwrite),
-        "skip" => Ok(OnConflict::Skip),
-        "panic" => Ok(OnConflict::Panic),
-        other => Err(format!("--on-conflict: \"{other}\" is not one of overwrite, skip, panic")),
-    }
+    one_of(
+        "--on-conflict",
+        text,
+        &[("overwrite", OnConflict::Overwrite), ("skip", OnConflict::Skip), ("panic", OnConflict::Panic)],
+    )
 }
 
 fn kinds(flag: &str, names: &[String]) -> Result<Vec<ValueKind>, String> {

@@ -285,7 +285,8 @@ impl Engine {
             let seen = new_source::look(&self.config, &self.replica_id).await.ok();
             let Some(seen) = seen.filter(|seen| seen.id == id) else {
                 self.publisher.counters.set_question(None);
-                return Ok(Met::Gone);
+                let is_told = stopped_during(pauses.next_delay(u16::MAX), stop).await;
+                return Ok(if is_told { Met::Stopped } else { Met::Gone });
             };
             let error = self.new_source(&seen).await;
             match error.verdict(&self.config) {

@@ -85,3 +85,21 @@ async fn an_unfinished_synchronisation_knows_its_source() {
     });
     run.ends_as_the_model().await;
 }
+
+/// C37: where positions show that the source was there once, one that refuses connections is waited for. Without them, its
+/// address may be wrong.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_source_that_is_away_at_a_start_is_waited_for() {
+    let (master, redis) = stops_as_the_model(Run::start(Script::new(1).before("SET k v")).await).await;
+    let nobody = |config: &mut dfly_replica::EngineConfig| {
+        patient(config);
+        config.source.port = 1;
+    };
+    let mut run = Run::go_on_with(master, redis, nobody);
+    let waits = |report: &Report| report.retries.get("source").copied().unwrap_or_default() > 2;
+    assert!(timeout(LIMIT, run.reports.wait_for(waits)).await.is_ok(), "{:?}", run.reports.borrow());
+    run.stop.send_replace(dfly_replica::Stop::Drain);
+    run.task.await.unwrap().unwrap();
+    let first = Run::go_on_with(run.master, crate::run::redis(), nobody);
+    assert!(matches!(first.task.await.unwrap(), Err(Error::Source(_))));
+}

@@ -94,19 +94,21 @@ fn write_rebuilt(to: Destination<'_>, tail: &StreamTail, rebuild: &Rebuild<'_>, 
     out.push_keyed(&[b"RESTORE", rebuild.key, b"0", &payload, b"REPLACE"], 1..2, to.idempotent());
     let steps = tail.length / STEP_ENTRIES + rebuild.bytes as u64 / STEP_BYTES;
     for _ in 0..steps {
-        move_entries(to, rebuild, (STEP_ENTRIES, STEP_BYTES), out);
+        move_entries(to, rebuild, Step { entries: STEP_ENTRIES, bytes: STEP_BYTES }, out);
     }
     // Whatever is left: entries may be larger than their payload, which is compressed.
-    move_entries(to, rebuild, (ALL, ALL), out);
+    move_entries(to, rebuild, Step { entries: ALL, bytes: ALL }, out);
 }
 
-fn move_entries(
-    from: Destination<'_>,
-    rebuild: &Rebuild<'_>,
-    (entries, bytes): (u64, u64),
-    out: &mut CommandBatch,
-) {
-    let (entries, bytes) = (entries.to_string(), bytes.to_string());
+/// The most that one script moves, so that it never holds the target up for long.
+#[derive(Debug, Clone, Copy)]
+struct Step {
+    entries: u64,
+    bytes: u64,
+}
+
+fn move_entries(from: Destination<'_>, rebuild: &Rebuild<'_>, step: Step, out: &mut CommandBatch) {
+    let (entries, bytes) = (step.entries.to_string(), step.bytes.to_string());
     let head = [&b"EVAL"[..], script::MOVE_ENTRIES.as_bytes(), b"2", from.key, rebuild.key];
     out.push_keyed(&[&head[..], &[entries.as_bytes(), bytes.as_bytes()]].concat(), 3..5, from.once());
 }
