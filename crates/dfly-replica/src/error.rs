@@ -15,6 +15,7 @@ use thiserror::Error;
 use crate::run::state_file::StateFileError;
 use crate::session::barriers::Mismatch;
 use crate::source::history::NewSource;
+use crate::target::probe::needs::Lack;
 
 /// Why a replication ended before it was told to.
 #[derive(Debug, Error)]
@@ -42,6 +43,14 @@ pub enum Error {
         address: String,
         /// What it is and what to do.
         reason: String,
+    },
+    /// The target, or its user, lacks what a replication needs.
+    #[error("the target at {address} does not let a replication do what it needs: {}", listed(lacks))]
+    Lacks {
+        /// `host:port`.
+        address: String,
+        /// Each with what it is needed for.
+        lacks: Vec<Lack>,
     },
     /// One flow came to an end that the run cannot survive.
     #[error("flow {flow}: {error}")]
@@ -224,6 +233,10 @@ fn needed(memory_limit: Option<u64>) -> String {
     memory_limit.map_or_else(String::new, |bytes| format!(", which has to be {bytes} bytes or more"))
 }
 
+fn listed(lacks: &[Lack]) -> String {
+    lacks.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
 fn in_words(keys: u64) -> String {
     if keys == 1 { "1 key".to_owned() } else { format!("{keys} keys") }
 }
@@ -379,6 +392,7 @@ impl Error {
             | Self::Replaced(_)
             | Self::NotSafe(_)
             | Self::Unfit { .. }
+            | Self::Lacks { .. }
             | Self::Checkpoint { .. }
             | Self::TargetAnswer { .. }
             | Self::NotEmpty { .. }

@@ -60,6 +60,7 @@ pub use run::stop::Stop;
 pub use session::barriers::{CutBarrier, FlushBarrier, Mismatch};
 pub use source::history::NewSource;
 pub use source::sharding::{OwnerCheck, Sharding};
+pub use target::probe::needs::Lack;
 pub use target::questions::TargetConnection;
 
 #[cfg(doctest)]

@@ -31,6 +31,8 @@ pub enum CommandKind {
     SideKey,
     /// It controls the connection or a transaction: SELECT, WATCH, MULTI, EXEC and similar commands.
     Control,
+    /// It writes the whole value of a key of the source, or a part of it.
+    Value,
 }
 
 /// Bits 0 to 31 hold the database.
@@ -48,6 +50,7 @@ impl CommandKind {
             2 => Self::Sweep,
             3 => Self::SideKey,
             4 => Self::Control,
+            5 => Self::Value,
             _ => Self::Data,
         }
     }
@@ -62,6 +65,11 @@ impl CommandFacts {
     /// The facts about a command that writes data and must not be carried out twice.
     pub const fn data(db: DbIndex) -> Self {
         Self::new(CommandKind::Data, db)
+    }
+
+    /// The facts about a command that writes a value, or a part of it, and must not be carried out twice.
+    pub const fn value(db: DbIndex) -> Self {
+        Self::new(CommandKind::Value, db)
     }
 
     /// The facts about a command that writes to keys of the tool and must not be carried out twice.
@@ -111,6 +119,7 @@ mod tests {
             CommandKind::Sweep,
             CommandKind::SideKey,
             CommandKind::Control,
+            CommandKind::Value,
         ];
         let mut tags = std::collections::BTreeSet::new();
         for kind in kinds {
@@ -122,7 +131,7 @@ mod tests {
                 }
             }
         }
-        assert_eq!(tags.len(), 40);
+        assert_eq!(tags.len(), 48);
         assert_eq!(CommandFacts::from_tag(0), CommandFacts::default());
         assert!(!CommandFacts::from_tag(0).idempotent);
     }

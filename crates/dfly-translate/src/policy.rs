@@ -89,6 +89,8 @@ pub enum Loss {
     Unreadable,
     /// A key whose name on the target would be reserved for the tool. The source has such keys if it was a target before.
     Reserved,
+    /// A value that the target refuses, as a payload and by commands.
+    Refused,
     /// Delivered entries that are not acknowledged and may be deleted from their stream. A large stream with very wide entries
     /// loses them; all else of it is kept.
     Pending,
@@ -96,7 +98,7 @@ pub enum Loss {
 
 impl Loss {
     /// All kinds of loss, in the order of reports.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::Json,
         Self::Bloom,
         Self::Cuckoo,
@@ -118,6 +120,7 @@ impl Loss {
         Self::Unreadable,
         Self::Reserved,
         Self::Pending,
+        Self::Refused,
     ];
 
     /// What is lost of a value of this kind on a Redis without modules.
@@ -177,6 +180,7 @@ impl Loss {
             Self::Unreadable => "unreadable-key",
             Self::Reserved => "reserved-key",
             Self::Pending => "pending-entries",
+            Self::Refused => "refused-value",
         }
     }
 }

@@ -177,6 +177,8 @@ pub struct Selection {
     pub renames: Vec<Rename>,
     /// Keys that the target already had and that are kept.
     pub kept: Kept,
+    /// Whether the target takes no flush, so that its keys are removed one by one.
+    pub removes_by_key: bool,
 }
 
 impl Selection {
@@ -186,6 +188,11 @@ impl Selection {
             && self.renames.is_empty()
             && self.kinds.is_everything()
             && self.kept.is_empty()
+    }
+
+    /// Whether a database of the target holds nothing but keys of the source, and can be flushed.
+    pub(crate) fn flushes_whole(&self) -> bool {
+        self.takes_all_keys() && !self.removes_by_key
     }
 
     /// Whether nothing is left out or renamed, databases included.

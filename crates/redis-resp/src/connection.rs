@@ -143,6 +143,11 @@ impl Connection {
         }
     }
 
+    /// The server's address, as error messages show it.
+    pub fn address(&self) -> &str {
+        &self.server.address
+    }
+
     /// Whether the connection is encrypted.
     pub fn is_tls(&self) -> bool {
         self.stream.is_tls()

@@ -47,6 +47,16 @@ impl<T> Pipeline<T> {
     /// Takes the batch's commands and leaves it empty. [`Self::progress`] writes them.
     pub fn submit(&mut self, batch: &mut CommandBatch, tag: T) {
         let wire = self.window.push(batch, tag);
+        self.queue(wire);
+    }
+
+    /// The same for commands that do not depend on each other ([`Window::push_independent`]).
+    pub fn submit_independent(&mut self, batch: &mut CommandBatch, tag: T) {
+        let wire = self.window.push_independent(batch, tag);
+        self.queue(wire);
+    }
+
+    fn queue(&mut self, wire: Bytes) {
         if !wire.is_empty() {
             self.unwritten.push_back(wire);
         }
@@ -57,7 +67,7 @@ impl<T> Pipeline<T> {
         self.window.settled()
     }
 
-    /// The commands that were refused inside transactions since the last call.
+    /// The commands that were refused inside transactions, or among independent commands, since the last call.
     pub fn take_refusals(&mut self) -> Vec<Refusal> {
         self.window.take_refusals()
     }

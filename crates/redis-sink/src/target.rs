@@ -59,10 +59,7 @@ impl TargetInfo {
     /// # Errors
     /// [`TargetError`].
     pub async fn connect(endpoint: &Endpoint) -> Result<(Connection, Self), TargetError> {
-        let mut connection = Connection::open(endpoint).await?;
-        if let Some(credentials) = &endpoint.credentials {
-            login(&mut connection, credentials).await?;
-        }
+        let mut connection = Self::log_in(endpoint).await?;
         match connection.ask(&["INFO"]).await? {
             Reply::Bulk(text) => {
                 let info = Self::parse(&String::from_utf8_lossy(&text)).ok_or(TargetError::Unknown)?;
@@ -71,6 +68,18 @@ impl TargetInfo {
             Reply::Error(error) => Err(refused("INFO", error)),
             _ => Err(TargetError::Unknown),
         }
+    }
+
+    /// Opens a connection to a target and logs in.
+    ///
+    /// # Errors
+    /// [`TargetError`].
+    pub async fn log_in(endpoint: &Endpoint) -> Result<Connection, TargetError> {
+        let mut connection = Connection::open(endpoint).await?;
+        if let Some(credentials) = &endpoint.credentials {
+            login(&mut connection, credentials).await?;
+        }
+        Ok(connection)
     }
 
     /// Which of these commands the server knows. If it does not say, none of them count as known.

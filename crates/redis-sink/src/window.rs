@@ -3,7 +3,9 @@
 use std::collections::VecDeque;
 
 use bytes::Bytes;
-use redis_resp::{CommandBatch, EncodedCommand, EncodedCommands, Outcome, SpareMarks};
+use redis_resp::{
+    CommandBatch, EncodedCommand, EncodedCommands, ErrorCode, Outcome, ServerError, SpareMarks,
+};
 use thiserror::Error;
 
 use crate::refusal::{EXEC, Refusal};
@@ -38,7 +40,7 @@ pub struct Window<T> {
     bytes: usize,
     /// Allocations of settled batches, for later ones; at most [`SPARES`].
     spares: Vec<SpareMarks>,
-    /// Commands that were refused inside transactions since the last [`Self::take_refusals`].
+    /// Commands that were refused since the last [`Self::take_refusals`], while others of their batch may be carried out.
     refusals: Vec<Refusal>,
 }
 
@@ -47,6 +49,8 @@ struct InFlight<T> {
     commands: EncodedCommands,
     /// How many commands have their reply.
     done: usize,
+    /// Whether a command may be refused while those after it are carried out.
+    is_independent: bool,
     tag: T,
 }
 
@@ -55,9 +59,25 @@ impl<T> InFlight<T> {
         self.done == self.commands.len()
     }
 
+    /// Whether a refusal of the command at `place` leaves the other commands of the batch as they are.
+    fn refuses_alone(&self, place: usize, error: &ServerError) -> bool {
+        let has_key = || self.commands.command(place).is_some_and(|command| command.keys().next().is_some());
+        self.is_independent && is_about_command(error) && has_key()
+    }
+
     fn is_exec(&self, place: usize) -> bool {
         self.commands.command(place).is_some_and(|command| command.wire() == EXEC)
     }
+}
+
+/// Whether the server refuses the command for what it is, not for the state of the server, the user or the connection.
+fn is_about_command(error: &ServerError) -> bool {
+    let is_of_command = matches!(
+        error.code,
+        ErrorCode::Generic | ErrorCode::WrongType | ErrorCode::BusyKey | ErrorCode::NoScript
+    );
+    // The server closes the connection behind this one.
+    is_of_command && !error.line.starts_with("ERR Protocol error")
 }
 
 /// Why a reply cannot be accepted.
@@ -106,6 +126,16 @@ impl<T> Window<T> {
     /// Takes the batch's commands, leaves it empty, and returns the bytes to be written. A batch without commands settles
     /// when everything before it has settled.
     pub fn push(&mut self, batch: &mut CommandBatch, tag: T) -> Bytes {
+        self.take(batch, false, tag)
+    }
+
+    /// The same for commands without a transaction that do not depend on each other: one that is refused for what it is
+    /// is kept for [`Self::take_refusals`], and its batch settles.
+    pub fn push_independent(&mut self, batch: &mut CommandBatch, tag: T) -> Bytes {
+        self.take(batch, true, tag)
+    }
+
+    fn take(&mut self, batch: &mut CommandBatch, is_independent: bool, tag: T) -> Bytes {
         if let Some(spare) = self.spares.pop() {
             batch.recycle(spare);
         }
@@ -113,12 +143,12 @@ impl<T> Window<T> {
         self.commands += commands.len();
         self.bytes += commands.wire().len();
         let wire = commands.wire().clone();
-        self.batches.push_back(InFlight { commands, done: 0, tag });
+        self.batches.push_back(InFlight { commands, done: 0, is_independent, tag });
         wire
     }
 
     /// Takes the next reply, which belongs to the oldest command without one (P4). A command that was refused inside a
-    /// transaction is kept for [`Self::take_refusals`].
+    /// transaction, or in a batch of independent commands, is kept for [`Self::take_refusals`].
     ///
     /// # Errors
     /// [`WindowError`]. The batch of a refused command does not settle unless it is resent ([`Self::rewind`]).
@@ -134,6 +164,9 @@ impl<T> Window<T> {
             }
             // Other commands return a null array when there is no result.
             Outcome::NullArray => {}
+            Outcome::Refused(error) if batch.refuses_alone(batch.done, &error) => {
+                self.refusals.push(Refusal::at(&batch.commands, batch.done, error));
+            }
             Outcome::Refused(error) => {
                 return Err(WindowError::Refused(Box::new(Refusal::at(&batch.commands, batch.done, error))));
             }
@@ -150,8 +183,8 @@ impl<T> Window<T> {
         Ok(())
     }
 
-    /// The commands that were refused inside transactions since the last call. The other commands of these transactions
-    /// were carried out, and their batches settle.
+    /// The commands that were refused inside transactions, or among independent commands, since the last call. The other
+    /// commands were carried out, and their batches settle.
     pub fn take_refusals(&mut self) -> Vec<Refusal> {
         std::mem::take(&mut self.refusals)
     }
@@ -236,6 +269,28 @@ mod tests {
             let key = if place < 2 { place } else { place - 2 };
             assert_eq!(error, format!("the target refuses SET \"{key}\": WRONGTYPE Operation against a key"));
         }
+    }
+
+    /// C12: a value that is refused stands for itself, unless the server refuses everything.
+    #[test]
+    fn an_independent_command_is_refused_alone() {
+        let mut window = Window::new(WindowLimits::default());
+        window.push_independent(&mut batch(3), 1);
+        window.on_outcome(Outcome::Done).unwrap();
+        let bad = || Outcome::Refused(ServerError::parse(b"ERR Bad data format"));
+        window.on_outcome(bad()).unwrap();
+        window.on_outcome(Outcome::Done).unwrap();
+        let refusals: Vec<String> = window.take_refusals().iter().map(Refusal::to_string).collect();
+        assert_eq!(refusals, ["SET \"1\": ERR Bad data format"]);
+        assert_eq!(window.settled(), Some(1));
+        for line in ["OOM x", "NOPERM x", "READONLY x", "ERR Protocol error: invalid bulk length"] {
+            let mut window = Window::new(WindowLimits::default());
+            window.push_independent(&mut batch(1), 1);
+            let error = ServerError::parse(line.as_bytes());
+            assert!(window.on_outcome(Outcome::Refused(error)).is_err(), "{line}");
+        }
+        window.push(&mut batch(1), 2);
+        assert!(window.on_outcome(bad()).is_err());
     }
 
     fn transaction() -> CommandBatch {

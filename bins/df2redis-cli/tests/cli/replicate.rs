@@ -1,15 +1,14 @@
 //! `replicate` from start to an orderly end.
 
 use std::io::{BufRead, BufReader};
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use dfly_testkit::{
-    CompareOptions, MasterOptions, RecordedMaster, Recording, RedisOptions, RedisServer, compare,
+    CompareOptions, MasterOptions, RecordedMaster, Recording, RedisOptions, RedisServer, RewritingProxy,
+    Rewritten, compare,
 };
 use rustix::process::Signal;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
 use tokio::time::timeout;
@@ -61,43 +60,21 @@ async fn sigterm_too_and_json_logs_name_no_key() {
     assert!(!log.contains("json:doc") && !log.contains("set:ttl"), "{log}");
 }
 
-/// A target that answers what is asked of it at first, and no command that writes data. Notifies when one came.
-async fn silent_target() -> (SocketAddr, Arc<Notify>) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let (address, received) = (listener.local_addr().unwrap(), Arc::new(Notify::new()));
+/// A target that answers no command on keys of the source. Notifies when one came.
+async fn silent_target(redis: &RedisServer) -> (RewritingProxy, Arc<Notify>) {
+    let received = Arc::new(Notify::new());
     let notify = Arc::clone(&received);
-    tokio::spawn(async move {
-        while let Ok((mut stream, _)) = listener.accept().await {
-            let notify = Arc::clone(&notify);
-            tokio::spawn(async move {
-                let mut buffer = [0; 4096];
-                while let Ok(read @ 1..) = stream.read(&mut buffer).await {
-                    match answer(buffer.get(..read).unwrap()) {
-                        Some(reply) => stream.write_all(reply.as_bytes()).await.unwrap(),
-                        None => notify.notify_one(),
-                    }
-                }
-            });
+    let proxy = RewritingProxy::start(redis.address(), move |words| {
+        let is_data = match words {
+            [name, key, ..] => (name == "SET" || name == "RESTORE") && !key.starts_with(b"df2redis:"),
+            _ => false,
+        };
+        if is_data {
+            notify.notify_one();
         }
+        if is_data { Rewritten::Lost } else { Rewritten::AsItIs }
     });
-    (address, received)
-}
-
-fn answer(request: &[u8]) -> Option<String> {
-    let info = "redis_version:7.0.15\r\nrole:master\r\ncluster_enabled:0\r\n";
-    let text = String::from_utf8_lossy(request);
-    let mut words = text.split("\r\n").skip(2).step_by(2);
-    match (words.next()?, words.next().unwrap_or_default()) {
-        ("INFO", "keyspace") => Some("$0\r\n\r\n".to_owned()),
-        ("INFO", _) => Some(format!("${}\r\n{info}\r\n", info.len())),
-        ("COMMAND" | "HGETALL" | "SMEMBERS", _) => Some("*0\r\n".to_owned()),
-        ("CLIENT" | "SELECT", _) => Some("+OK\r\n".to_owned()),
-        ("HGET", _) => Some("$-1\r\n".to_owned()),
-        ("HMGET", _) => Some(format!("*5\r\n{}", "$-1\r\n".repeat(5))),
-        ("TIME", _) => Some("*2\r\n$1\r\n1\r\n$1\r\n0\r\n".to_owned()),
-        (_, key) if key.starts_with("df2redis:") => Some(":0\r\n".to_owned()),
-        _ => None,
-    }
+    (proxy.await.unwrap(), received)
 }
 
 /// The first signal waits for the target to answer what it has received; the second does not.
@@ -105,8 +82,10 @@ fn answer(request: &[u8]) -> Option<String> {
 async fn a_second_signal_aborts() {
     let recording = Recording::bundled("types-lz4-2shards").unwrap();
     let master = RecordedMaster::start(recording, MasterOptions::default()).await.unwrap();
-    let (address, received) = silent_target().await;
-    let (source, target) = (format!("dragonfly://{}", master.address()), format!("redis://{address}"));
+    let redis = RedisServer::start(RedisOptions::default()).unwrap();
+    let (proxy, received) = silent_target(&redis).await;
+    let (source, target) =
+        (format!("dragonfly://{}", master.address()), format!("redis://{}", proxy.address()));
     let mut child =
         spawn(&["replicate", "--source", &source, "--target", &target, "--on-unsupported", "skip"]);
     let mut log = BufReader::new(child.stderr.take().unwrap()).lines();

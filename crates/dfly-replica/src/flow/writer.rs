@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use bytes::Bytes;
 use dfly_journal::{Args, Command, TxId};
 use dfly_rdb::{Entry, Event, KeyHeader};
 use dfly_translate::{
@@ -14,7 +15,7 @@ use redis_resp::CommandBatch;
 
 use crate::clock::Now;
 use crate::flow::refetch::{Change, Fetched, Noted, Refetch};
-use crate::keys::SourceKey;
+use crate::keys::{SourceKey, TargetKey};
 use crate::rate_limiter::RateLimiter;
 use crate::target::writer::{BatchTag, TargetWriter};
 
@@ -189,6 +190,27 @@ impl FlowWriter {
         }
         self.rate.take(self.batch.len() as u64, now.instant);
         target.commit(&mut self.batch, tag, now.instant);
+    }
+
+    /// Whether a value of the target was left out.
+    pub(crate) fn leaves_out(&self, key: &TargetKey) -> bool {
+        self.translator.leaves_out(key.db, &key.name)
+    }
+
+    /// The target's key whose value grows under a name of this tool.
+    pub(crate) fn grows_under(&self, db: DbIndex, name: &[u8]) -> Option<TargetKey> {
+        self.translator.grows_under(db, name).map(|key| TargetKey::new(db, Bytes::copy_from_slice(key)))
+    }
+
+    /// The target has refused a value: as a payload, or a command of it. False if there is no other form.
+    pub(crate) fn refuse_value(&mut self, key: &TargetKey, is_payload: bool) -> bool {
+        self.translator.refuse_value(key.db, &key.name, is_payload)
+    }
+
+    /// Leaves out a value that the target refuses in every form.
+    pub(crate) fn leave_out_refused(&mut self, key: &TargetKey, now: UnixMillis) {
+        let mut out = Output { now, commands: &mut self.batch };
+        self.translator.leave_out_refused(key.db, &key.name, &mut out);
     }
 
     /// Forgets what is not committed.

@@ -28,6 +28,7 @@ use crate::source::history::{NewSource, Verdict};
 use crate::source::identity::Changed;
 use crate::target::connect::connect_target;
 use crate::target::emptying::follow_flush;
+use crate::target::probe;
 use crate::target::retry_policy::{is_passing, is_unreachable};
 
 /// A replication that can be run once.
@@ -170,7 +171,14 @@ impl Engine {
 
     /// What the first session begins with: checks the target, and reads where a run before stood.
     async fn first(&mut self) -> Result<Opening, Error> {
-        let (mut target, _) = connect_target(&self.config).await?;
+        let mut target = match connect_target(&self.config).await {
+            Ok((target, _)) => target,
+            Err(error) => return Err(probe::explain(&self.config, error).await),
+        };
+        let found = probe::restrictions(&self.config, &mut target).await?;
+        let rules = Arc::make_mut(&mut Arc::make_mut(&mut self.config).rules);
+        rules.without_restore = found.without_restore;
+        rules.selection.removes_by_key = found.without_flush;
         let owner = self.next_owner();
         let (opening, unfinished_of) = start::first(&mut target, &self.config, &owner).await?;
         if self.config.on_new_source != OnNewSource::Resync {

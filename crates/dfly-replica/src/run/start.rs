@@ -104,7 +104,7 @@ async fn first_start(
         OnStart::Mirror => Ok(ExtraKeys::Remove),
         OnStart::Flush => {
             warn!(keys, "emptying the target, as the settings say");
-            empty(target, owner).await?;
+            empty(config, target, owner).await?;
             Ok(ExtraKeys::None)
         }
     }

@@ -13,7 +13,14 @@ use crate::config::EngineConfig;
 use crate::error::Error;
 
 /// Removes everything.
-pub(crate) async fn empty(target: &mut TargetConnection, owner: &str) -> Result<(), Error> {
+pub(crate) async fn empty(
+    config: &EngineConfig,
+    target: &mut TargetConnection,
+    owner: &str,
+) -> Result<(), Error> {
+    if config.rules.selection.removes_by_key {
+        return keyspace_scan::remove_all(config).await;
+    }
     if !target.has_slots() {
         return demand(target, "FLUSHALL", &["FLUSHALL"]).await.map(drop);
     }
@@ -30,8 +37,8 @@ pub(crate) async fn follow_flush(config: &EngineConfig, flush: Flush, owner: &st
     match flush.on_target(&config.rules.selection) {
         Emptied::Nothing => {}
         Emptied::Covered(db) => keyspace_scan::remove_covered(config, db).await?,
-        Emptied::All => empty(&mut target, owner).await?,
-        Emptied::Db(_) if target.has_slots() => empty(&mut target, owner).await?,
+        Emptied::All => empty(config, &mut target, owner).await?,
+        Emptied::Db(_) if target.has_slots() => empty(config, &mut target, owner).await?,
         Emptied::Db(db) => {
             target.select(db).await?;
             demand(&mut target, "FLUSHDB", &["FLUSHDB"]).await?;

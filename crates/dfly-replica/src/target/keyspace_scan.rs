@@ -35,6 +35,7 @@ enum Wanted {
     Others,
     /// Those that this task has reserved.
     Own,
+    All,
 }
 
 /// Walks through the keys of one database. In a cluster keys may be on their way from one node to another: those of such
@@ -61,6 +62,11 @@ impl KeyspaceScan {
         Self::begin(config, db, Wanted::Own).await
     }
 
+    /// All keys.
+    async fn of_all(config: &EngineConfig, db: DbIndex) -> Result<Self, Error> {
+        Self::begin(config, db, Wanted::All).await
+    }
+
     async fn begin(config: &EngineConfig, db: DbIndex, wanted: Wanted) -> Result<Self, Error> {
         let (mut target, _) = connect_target(config).await?;
         target.select(db).await?;
@@ -73,6 +79,7 @@ impl KeyspaceScan {
         match self.wanted {
             Wanted::Others => !ReservedNames::is_reserved(key),
             Wanted::Own => self.target.names().is_own(key),
+            Wanted::All => true,
         }
     }
 
@@ -131,18 +138,63 @@ impl KeyspaceScan {
     }
 }
 
-/// Removes the source's keys from one database of the target, or from all that the source feeds. Keys of others stay.
-pub(crate) async fn remove_covered(config: &EngineConfig, db: Option<DbIndex>) -> Result<(), Error> {
-    let selection = &config.rules.selection;
+/// Removes every key.
+pub(crate) async fn remove_all(config: &EngineConfig) -> Result<(), Error> {
     let (mut connection, _) = connect_target(config).await?;
-    let mut dbs = databases(&mut connection).await?;
-    dbs.retain(|found| db.is_none_or(|db| db == *found) && selection.dbs.feeds(*found));
-    for db in dbs {
-        let mut scan = KeyspaceScan::of(config, db).await?;
-        while let Some(mut found) = scan.next().await? {
-            found.retain(|key| selection.covers(db, key));
+    for db in databases(&mut connection).await? {
+        let mut scan = KeyspaceScan::of_all(config, db).await?;
+        while let Some(found) = scan.next().await? {
             scan.remove(&found).await?;
         }
     }
     Ok(())
+}
+
+/// Removes the source's keys from one database of the target, or from all that the source feeds, and what is noted of them.
+/// Keys of others stay.
+pub(crate) async fn remove_covered(config: &EngineConfig, db: Option<DbIndex>) -> Result<(), Error> {
+    let (selection, names) = (&config.rules.selection, &config.rules.names);
+    let is_of_source = |db, key: &[u8]| match ReservedNames::is_reserved(key) {
+        true => names.is_note(key),
+        false => selection.covers(db, key),
+    };
+    let (mut connection, _) = connect_target(config).await?;
+    let mut dbs = databases(&mut connection).await?;
+    dbs.retain(|found| db.is_none_or(|db| db == *found) && selection.dbs.feeds(*found));
+    for db in dbs {
+        let mut scan = KeyspaceScan::of_all(config, db).await?;
+        while let Some(mut found) = scan.next().await? {
+            found.retain(|key| is_of_source(db, key));
+            scan.remove(&found).await?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use dfly_testkit::{RedisOptions, RedisServer};
+    use redis_resp::connection::{Endpoint, Peer};
+
+    use super::*;
+
+    /// C13: what is noted of keys goes with them. The positions and what is to be refetched are written with the flush.
+    #[tokio::test]
+    async fn notes_of_removed_keys() {
+        let redis = RedisServer::start(RedisOptions::default()).unwrap();
+        let mut client = redis.client().unwrap();
+        let keys = ["k", "df2redis:due:0", "df2redis:expiry:{k}", "df2redis:left-out:1"];
+        let stays = ["df2redis:checkpoint", "df2redis:reread:0", "df2redis@other:due:0"];
+        for key in keys.iter().chain(&stays) {
+            client.expect(&[b"SET", key.as_bytes(), b"v"]).unwrap();
+        }
+        let at = redis.address();
+        let config = |peer| Endpoint::new(peer, at.ip().to_string(), at.port());
+        let config = EngineConfig::new(config(Peer::Source), config(Peer::Target));
+        remove_covered(&config, Some(DbIndex(0))).await.unwrap();
+        let left = |key: &&str| client.expect(&[b"EXISTS", key.as_bytes()]).unwrap().int() == Some(1);
+        assert_eq!(keys.iter().chain(&stays).copied().filter(left).collect::<Vec<_>>(), stays);
+        remove_all(&config).await.unwrap();
+        assert_eq!(redis.client().unwrap().expect(&[b"DBSIZE"]).unwrap().int(), Some(0));
+    }
 }

@@ -12,6 +12,7 @@ pub(crate) mod handover;
 pub(crate) mod in_memory;
 pub(crate) mod keyspace_scan;
 pub(crate) mod opening;
+pub(crate) mod probe;
 pub(crate) mod questions;
 pub(crate) mod replies;
 pub(crate) mod retry_policy;

@@ -124,6 +124,13 @@ impl ReservedNames {
         key.starts_with(self.prefix.as_bytes())
     }
 
+    /// Whether `key` says something of keys of the source that a flush removes: when their members are due, or that their
+    /// values were left out.
+    pub fn is_note(&self, key: &[u8]) -> bool {
+        let kind = key.strip_prefix(self.prefix.as_bytes()).unwrap_or_default();
+        [&b"due:"[..], b"expiry:", b"left-out:"].iter().any(|note| kind.starts_with(note))
+    }
+
     /// Whether `key` is reserved by any task, or for all of them.
     pub fn is_reserved(key: &[u8]) -> bool {
         split(key).is_some() || key == Self::TASKS.as_bytes()

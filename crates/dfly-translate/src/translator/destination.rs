@@ -14,9 +14,9 @@ pub(crate) struct Destination<'a> {
 }
 
 impl<'a> Destination<'a> {
-    /// A key of the source.
-    pub(crate) fn data(db: DbIndex, key: &'a [u8]) -> Self {
-        Self { db, key, kind: CommandKind::Data }
+    /// A key of the source, whose value is written.
+    pub(crate) fn value(db: DbIndex, key: &'a [u8]) -> Self {
+        Self { db, key, kind: CommandKind::Value }
     }
 
     /// A key of the tool.

@@ -4,6 +4,7 @@ mod destination;
 mod elements;
 mod journal;
 mod notes;
+mod refused;
 mod snapshot;
 mod streams;
 
@@ -28,6 +29,7 @@ use crate::target::{Ability, Target};
 
 pub(crate) use journal::number;
 use notes::Notes;
+use refused::RefusedValues;
 use snapshot::OpenValue;
 
 /// How a value or record was translated.
@@ -73,7 +75,8 @@ pub enum Emptied {
     All,
     /// One database of the target.
     Db(DbIndex),
-    /// Only the keys that may come from the source ([`Selection::covers`]), because the target also holds other keys. They
+    /// Only the keys that may come from the source ([`Selection::covers`]), because the target also holds other keys, or
+    /// takes no flush. They
     /// are in this database or, for `None`, in all databases of the target that [`DbMap::feeds`](crate::DbMap::feeds)
     /// names.
     Covered(Option<DbIndex>),
@@ -86,11 +89,11 @@ impl Flush {
     /// [`Translator::record`] returns a loss in that case, and not a flush.
     pub fn on_target(self, selection: &Selection) -> Emptied {
         match self {
-            Self::All if selection.takes_all_keys() && selection.dbs.is_identity() => Emptied::All,
+            Self::All if selection.flushes_whole() && selection.dbs.is_identity() => Emptied::All,
             Self::All => Emptied::Covered(None),
             Self::Db(db) => match selection.dbs.get(db) {
                 None => Emptied::Nothing,
-                Some(db) if selection.takes_all_keys() => Emptied::Db(db),
+                Some(db) if selection.flushes_whole() => Emptied::Db(db),
                 Some(db) => Emptied::Covered(Some(db)),
             },
         }
@@ -120,6 +123,8 @@ pub struct Rules {
     pub aliases: Aliases,
     /// Whether the caller serves [`Translator::take_refetches`]. If not, a record that needs a refetch is a loss.
     pub refetches: bool,
+    /// Whether the target takes no RESTORE, so that every value is written by commands.
+    pub without_restore: bool,
     /// The names of the tool's own keys on the target.
     pub names: ReservedNames,
 }
@@ -141,6 +146,7 @@ pub struct Translator {
     /// The database that is selected on the target's connection.
     db: DbIndex,
     pub(crate) open: HashMap<ValueId, OpenValue>,
+    refused: RefusedValues,
     pub(crate) notes: Notes,
     /// The last translated DEL, if it had one key. The next record of the same transaction may be the second half of one
     /// command.
@@ -161,6 +167,7 @@ impl Translator {
             form: Form::default(),
             db: DbIndex(0),
             open: HashMap::new(),
+            refused: RefusedValues::default(),
             notes: Notes::new(0, target.is_cluster(), rules.names.clone()),
             rules,
             last_del: None,

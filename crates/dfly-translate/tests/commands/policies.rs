@@ -1,6 +1,6 @@
 //! What is left out, and what is not guessed (P23).
 
-use dfly_translate::{Effect, Flush, Loss, Policies, Policy, Rules, specs};
+use dfly_translate::{Effect, Flush, Loss, Output, Policies, Policy, Rules, specs};
 use dfly_wire::DbIndex;
 
 use crate::journal::{Flow, NOW, record, redis, with_modules, words};
@@ -153,6 +153,33 @@ fn sketches_that_were_left_out() {
         "DEL j",
         "SREM df2redis:left-out:0 j",
         "BF.ADD j a",
+    ];
+    assert_eq!(flow.lines(), expected);
+}
+
+/// C12: a value that the target refuses in every form stays left out until it is replaced as a whole.
+#[test]
+fn values_that_the_target_refuses() {
+    let rules = Rules { refetches: true, ..Rules::from(Policy::Skip) };
+    let mut flow = Flow::new(redis(7, 0), rules);
+    let mut out = Output { commands: &mut flow.batch, now: NOW };
+    flow.translator.leave_out_refused(DbIndex(0), b"k", &mut out);
+    for line in ["RPUSH k a", "SET k v KEEPTTL", "EXPIRE k 9", "LMOVE j k LEFT LEFT"] {
+        assert_eq!(flow.apply(0, line).unwrap(), Effect::Refetch, "{line}");
+    }
+    assert!(flow.translator.take_refetches().iter().any(|refetch| refetch.key == "k"));
+    assert_eq!(flow.apply(0, "RENAME k j").unwrap(), Effect::Written);
+    assert_eq!(flow.apply(0, "RPUSH j a").unwrap(), Effect::Refetch);
+    assert_eq!(flow.apply(0, "SET j v").unwrap(), Effect::Written);
+    assert_eq!(flow.apply(0, "APPEND j w").unwrap(), Effect::Written);
+    let expected = [
+        "DEL k",
+        "SADD df2redis:left-out:0 k",
+        "SADD df2redis:left-out:0 j",
+        "RENAME-SCRIPT k j",
+        "SET j v",
+        "SREM df2redis:left-out:0 j",
+        "APPEND j w",
     ];
     assert_eq!(flow.lines(), expected);
 }

@@ -175,6 +175,14 @@ impl ClusterConnection {
         Ok(connection)
     }
 
+    /// Another connection to a node, logged in and without a name.
+    ///
+    /// # Errors
+    /// [`ClusterError`].
+    pub async fn connect(&self, address: &Address) -> Result<Connection, ClusterError> {
+        log_in(&self.options, Some(address)).await
+    }
+
     /// Sends a request to one node, whatever slots it has, and waits for the reply.
     ///
     /// # Errors

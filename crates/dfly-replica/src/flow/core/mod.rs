@@ -10,6 +10,7 @@ mod pair;
 mod parts;
 mod records;
 mod refetching;
+mod refused;
 mod relaying;
 mod requests;
 mod unknown;
@@ -29,6 +30,7 @@ pub(crate) use parts::{FlowParts, FlowSettings};
 pub use requests::RefetchOutcome;
 pub(crate) use requests::{FlowRequest, Heard};
 
+use refused::RefusedValues;
 use requests::Requests;
 use unknown::UnknownCommands;
 
@@ -129,6 +131,7 @@ pub(crate) struct FlowCore {
     /// What the flow was asked for from outside.
     requests: Requests,
     unknown: UnknownCommands,
+    refused_values: RefusedValues,
     counters: Arc<Counters>,
     actions: VecDeque<Action>,
 }

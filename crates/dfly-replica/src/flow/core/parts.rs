@@ -75,6 +75,7 @@ impl FlowCore {
             relay_level: RelayLevel::new(parts.settings.relay_max_bytes),
             requests: Requests::default(),
             unknown: UnknownCommands::default(),
+            refused_values: Default::default(),
             counters: parts.counters,
             actions: VecDeque::new(),
         };

@@ -4,11 +4,10 @@ use std::collections::BTreeSet;
 use std::time::Instant;
 
 use bytes::Bytes;
-use dfly_translate::{CommandFacts, CommandKind, Loss, Losses, Policy, Reason, ReservedNames};
+use dfly_translate::{CommandFacts, Loss, Losses, Policy, Reason, ReservedNames};
 use dfly_wire::DbIndex;
 use redis_resp::EncodedCommand;
-use redis_sink::Refusal;
-use tracing::{debug, info, warn};
+use tracing::{info, warn};
 
 use super::records::note_loss;
 use super::{Action, FlowCore, RefetchOutcome};
@@ -19,9 +18,6 @@ use crate::flow::refetch::{Answer, Fetched, Missing, Presence, Resolved, Ticket,
 use crate::flow::writer::FlowWriter;
 use crate::keys::{RecordKeys, SourceKey, TargetKey};
 use crate::target::writer::TargetWriter;
-
-/// What the target answers when it has let a key expire that a record needs.
-const MISSING: &str = "MISSING";
 
 impl FlowCore {
     /// What a run before has noted as ambiguous: all keys are refetched that its keys of the target may come from.
@@ -233,40 +229,6 @@ impl FlowCore {
         Ok(())
     }
 
-    /// The target refused a command inside a transaction: its keys, and those that commands behind it have made of them, are
-    /// not what they were on the source.
-    pub(super) fn on_refusal(
-        &mut self,
-        refusal: &Refusal,
-        target: &dyn TargetWriter,
-        now: Now,
-    ) -> Result<(), FlowError> {
-        let facts = CommandFacts::from_tag(refusal.tag());
-        // The next sweep comes.
-        if facts.kind == CommandKind::Sweep {
-            debug!(flow = self.id.0, error = %refusal.error, "a sweep was refused");
-            return Ok(());
-        }
-        let mut keys: BTreeSet<TargetKey> = data_keys(refusal.command()).collect();
-        refusal.rest().for_each(|command| spread(command, &mut keys));
-        if keys.is_empty() {
-            return Err(FlowError::Refused(Box::new(refusal.clone())));
-        }
-        self.refetch_with_followers(keys, target, now);
-        self.count_refusal(refusal, facts.kind);
-        Ok(())
-    }
-
-    fn count_refusal(&self, refusal: &Refusal, kind: CommandKind) {
-        if kind == CommandKind::ExpiryCheck && refusal.error.to_string().starts_with(MISSING) {
-            debug!(flow = self.id.0, %refusal, "a key had expired");
-            self.counters.refetch(Reason::Expired);
-            return;
-        }
-        self.counters.refetch(Reason::Refused);
-        warn!(flow = self.id.0, command = %refusal.name(), error = %refusal.error, "the target refused a record; its key is refetched from the source");
-    }
-
     /// The place of commands on these keys among others was lost.
     pub(super) fn on_reordered(&mut self, keys: Vec<TargetKey>, target: &dyn TargetWriter, now: Now) {
         keys.iter().for_each(|_| self.counters.refetch(Reason::Moved));
@@ -275,7 +237,12 @@ impl FlowCore {
 
     /// Refetches these keys of the target, and those that commands which are not answered make of them. Whatever was written
     /// is committed whenever the target is heard.
-    fn refetch_with_followers(&mut self, mut keys: BTreeSet<TargetKey>, target: &dyn TargetWriter, now: Now) {
+    pub(super) fn refetch_with_followers(
+        &mut self,
+        mut keys: BTreeSet<TargetKey>,
+        target: &dyn TargetWriter,
+        now: Now,
+    ) {
         target.for_each_in_flight(&mut |command| spread(command, &mut keys));
         for key in keys {
             self.refetch.add_origins(&key, &self.rules.selection, now.instant);
@@ -318,7 +285,7 @@ impl FlowCore {
 }
 
 /// Adds the keys of a command that names one of `keys` among others.
-fn spread(command: EncodedCommand<'_>, keys: &mut BTreeSet<TargetKey>) {
+pub(super) fn spread(command: EncodedCommand<'_>, keys: &mut BTreeSet<TargetKey>) {
     let named: Vec<TargetKey> = data_keys(command).collect();
     if named.len() > 1 && named.iter().any(|key| keys.contains(key)) {
         keys.extend(named);
@@ -326,7 +293,7 @@ fn spread(command: EncodedCommand<'_>, keys: &mut BTreeSet<TargetKey>) {
 }
 
 /// The keys of a command for the target, but for the tool's own.
-fn data_keys(command: EncodedCommand<'_>) -> impl Iterator<Item = TargetKey> + '_ {
+pub(super) fn data_keys(command: EncodedCommand<'_>) -> impl Iterator<Item = TargetKey> + '_ {
     let facts = CommandFacts::of(command);
     let db: DbIndex = facts.db;
     let keys = command.keys().filter(|key| !ReservedNames::is_reserved(key));

@@ -121,13 +121,23 @@ impl StandaloneWriter {
     }
 
     fn submit(&mut self, batch: &mut CommandBatch, sent: Sent, now: Instant) {
+        self.begin_submit(batch, now);
+        self.pipeline.submit(batch, sent);
+    }
+
+    /// A part of the snapshot has no transaction: a value that is refused leaves the others as they are.
+    fn submit_values(&mut self, batch: &mut CommandBatch, now: Instant) {
+        self.begin_submit(batch, now);
+        self.pipeline.submit_independent(batch, Sent::Batch(BatchTag::Baseline));
+    }
+
+    fn begin_submit(&mut self, batch: &CommandBatch, now: Instant) {
         if self.pipeline.is_idle() && matches!(self.link, Link::Up(_)) {
             self.link = Link::Up(now);
         }
         if let Some(last) = batch.len().checked_sub(1).and_then(|last| batch.command(last)) {
             self.db = CommandFacts::of(last).db;
         }
-        self.pipeline.submit(batch, sent);
     }
 
     /// Data and position are carried out together or not at all (P18), and only if the position is the one before.
@@ -370,7 +380,7 @@ impl TargetWriter for StandaloneWriter {
 
     fn commit(&mut self, batch: &mut CommandBatch, tag: BatchTag, now: Instant) {
         match tag {
-            BatchTag::Baseline => self.submit(batch, Sent::Batch(tag), now),
+            BatchTag::Baseline => self.submit_values(batch, now),
             BatchTag::Entry(first) => self.submit_entry(batch, first, now),
             BatchTag::Journal(at) => self.submit_framed(batch, at, now),
         }

@@ -14,6 +14,8 @@ pub(super) enum Role {
     Keeper(String),
     /// It walks through keys.
     Walk,
+    /// It finds out what the target takes.
+    Probe,
     /// It asks other questions.
     Questions,
     /// It asks for the topology alone, as often as there is a reason to.
@@ -26,6 +28,9 @@ impl Role {
         let has = |words: &[&str]| commands.iter().any(|command| begins(command, words));
         if commands.iter().all(|command| begins(command, &["CLUSTER", "SHARDS"])) {
             return Self::Topology;
+        }
+        if commands.first().is_some_and(|command| begins(command, &["MULTI"])) {
+            return Self::Probe;
         }
         if let Some(flow) = commands.iter().find_map(stored) {
             return Self::Keeper(flow);
@@ -47,6 +52,7 @@ impl Role {
             Self::Writer(None) => "writer".to_owned(),
             Self::Keeper(flow) => format!("keeper of {flow}"),
             Self::Walk => "walk".to_owned(),
+            Self::Probe => "probe".to_owned(),
             Self::Questions => "questions".to_owned(),
             Self::Topology => "topology".to_owned(),
         }

@@ -38,6 +38,12 @@ impl Talk {
                 ok()
             }
             b"EXEC" => self.execute(state),
+            b"DISCARD" => {
+                (self.queued, self.is_aborted) = (None, false);
+                self.watched.clear();
+                ok()
+            }
+            b"WATCH" if self.queued.is_some() => error("ERR WATCH inside MULTI is not allowed"),
             b"WATCH" => {
                 let place = (self.db, command[1].clone());
                 self.watched.push((place.clone(), state.nodes[self.node].keys.touches(&place)));

@@ -12,6 +12,9 @@ pub(crate) fn eval(keys: &mut Keyspace, db: u32, command: &Command) -> Vec<u8> {
     let count: usize = std::str::from_utf8(&command[2]).unwrap().parse().unwrap();
     let (names, arguments) = command[3..].split_at(count);
     let place = |at: usize| (db, names[at].clone());
+    if text == "return 1" {
+        return int(1);
+    }
     if text.contains("'source','owner'") {
         let fields = [&arguments[0][..], b"source", b"owner"];
         let holds = fields

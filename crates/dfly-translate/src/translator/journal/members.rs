@@ -43,6 +43,9 @@ impl Translator {
         let words = r.words();
         let keys: Vec<&[u8]> =
             r.spec.key_positions(&words).into_iter().filter_map(|at| words.get(at).copied()).collect();
+        if self.changes_left_out(r, &keys) {
+            return self.again_or_lose(Reason::Refused, Loss::Refused, r);
+        }
         let start = out.commands.len();
         for key in &keys {
             self.sweep_key((r.db(), key), out);

@@ -178,7 +178,7 @@ impl Translator {
 }
 
 /// A record as the source wrote it (`origin`), and as it is for the target (`record`).
-struct Received<'a> {
+pub(super) struct Received<'a> {
     pub origin: &'a Command,
     pub record: &'a Command,
     pub spec: &'static CommandSpec,
@@ -189,12 +189,12 @@ impl<'a> Received<'a> {
         Self { origin, record, spec }
     }
 
-    fn args(&self) -> &'a Args {
+    pub(super) fn args(&self) -> &'a Args {
         &self.record.args
     }
 
     /// The database on the target.
-    fn db(&self) -> DbIndex {
+    pub(super) fn db(&self) -> DbIndex {
         self.record.db
     }
 

@@ -37,7 +37,7 @@ impl<'a> Baseline<'a> {
     }
 
     fn destination(&self) -> Destination<'a> {
-        Destination::data(self.db, self.key)
+        Destination::value(self.db, self.key)
     }
 
     fn damaged(&self, error: ValueError) -> TranslateError {
@@ -151,11 +151,12 @@ impl Translator {
             self.delete(baseline, out);
             return Ok(Effect::Written);
         }
+        let form = self.form_of(baseline.db, baseline.key);
         let is_string = value.kind() == ValueKind::String;
         if value.kind() == ValueKind::Json {
             return self.json_document(baseline, value, out);
         }
-        match (self.form, plan(value, &self.target.format)) {
+        match (form, plan(value, &self.target.format)) {
             (Form::Cheapest | Form::Commands, _) if is_string => self.string(baseline, value, out),
             (Form::Cheapest | Form::Restore, Plan::Verbatim | Plan::Reencode) => {
                 self.restore(baseline, value, out)
@@ -186,7 +187,7 @@ impl Translator {
         if let Some(at) = baseline.expire_at {
             set.arg(b"PXAT").int(at.0);
         }
-        set.finish_with(CommandFacts::data(baseline.db).idempotent().tag());
+        set.finish_with(CommandFacts::value(baseline.db).idempotent().tag());
         Effect::Written
     }
 
@@ -211,7 +212,7 @@ impl Translator {
             .arg(&payload)
             .arg(b"REPLACE")
             .arg(b"ABSTTL")
-            .finish_with(CommandFacts::data(baseline.db).idempotent().tag());
+            .finish_with(CommandFacts::value(baseline.db).idempotent().tag());
         Ok(Effect::Written)
     }
 
@@ -252,7 +253,7 @@ impl Translator {
                 text.extend_from_slice(part.as_bytes(&mut IntBuffer::new()));
             }
         }
-        let facts = CommandFacts::data(baseline.db);
+        let facts = CommandFacts::value(baseline.db);
         if self.target.has(Ability::Json) {
             self.delete(baseline, out);
             self.write(facts, &[b"JSON.SET", baseline.key, b"$", &text], 1..2, out.commands);
@@ -284,17 +285,22 @@ impl Translator {
         let due = beside.as_ref().map(|beside| Destination::side_key(baseline.db, &beside.expiry));
         let rules = self.element_rules(due, out.now);
         let written = elements::write(baseline.destination(), value.elements(), rules, out.commands);
-        let earliest = match written {
-            Ok(written) => written.earliest,
+        let written = match written {
+            Ok(written) => written,
             Err(error) => {
                 out.commands.truncate(start);
                 return Err(baseline.damaged(error));
             }
         };
+        if written.loses_pending {
+            effect = self
+                .lose(Loss::Pending, &baseline.place())
+                .inspect_err(|_stops| out.commands.truncate(start))?;
+        }
         if let Some(beside) = &beside {
             let due = Destination::side_key(baseline.db, &beside.expiry);
             elements::write_expiry(due, baseline.expire_at, out.commands);
-            elements::write_due(baseline.db, beside, earliest, out.commands);
+            elements::write_due(baseline.db, beside, written.earliest, out.commands);
         }
         elements::write_expiry(baseline.destination(), baseline.expire_at, out.commands);
         Ok(effect)

@@ -11,6 +11,7 @@ use dfly_wire::{DbIndex, UnixMillis};
 use super::Baseline;
 use crate::error::{TranslateError, shown};
 use crate::facts::CommandFacts;
+use crate::names::ReservedNames;
 use crate::policy::Loss;
 use crate::translator::destination::Destination;
 use crate::translator::elements::{self, Written};
@@ -72,6 +73,19 @@ impl Progress {
 impl OpenValue {
     fn baseline(&self) -> Baseline<'_> {
         Baseline { db: self.db, key: &self.key, expire_at: self.expire_at }
+    }
+
+    pub(crate) fn db(&self) -> DbIndex {
+        self.db
+    }
+
+    pub(crate) fn key(&self) -> &[u8] {
+        &self.key
+    }
+
+    /// Whether the value grows, or is rebuilt, under this name.
+    pub(crate) fn grows_under(&self, names: &ReservedNames, name: &[u8]) -> bool {
+        self.growing == name || names.rebuilt(&self.key) == name
     }
 
     fn growing(&self) -> Destination<'_> {
@@ -172,7 +186,8 @@ impl Translator {
         };
         let rebuilt = self.rules.names.rebuilt(&value.key);
         let (format, bytes, widest) = (self.target.format, value.bytes, value.widest);
-        let rebuild = Some(Rebuild { key: &rebuilt, format, bytes, widest });
+        let rebuild = Some(Rebuild { key: &rebuilt, format, bytes, widest })
+            .filter(|_| !self.avoids_payload(value.db, &value.key));
         let rules = elements::Rules { rebuild, ..self.element_rules(expiry, out.now) };
         let Written { earliest, widest, loses_pending } =
             elements::write(value.growing(), piece.elements(), rules, out.commands)
@@ -231,7 +246,7 @@ impl Translator {
                 }
                 elements::write_expiry(value.growing(), value.expire_at, out.commands);
                 let words = [&b"RENAME"[..], &value.growing, &value.key];
-                self.write(CommandFacts::data(value.db), &words, 1..3, out.commands);
+                self.write(CommandFacts::value(value.db), &words, 1..3, out.commands);
                 Ok(Effect::Written)
             }
         }
