@@ -113,6 +113,10 @@ pub(crate) struct Settings {
     /// with 0, a fail-over of a primary may cost a full synchronisation [default: 1].
     #[arg(long, value_name = "REPLICAS")]
     pub wait_replicas: Option<u16>,
+    /// What to do with a target that evicts keys when its memory is full (maxmemory-policy other than noeviction): refuse, or
+    /// warn (write to it, and count what it evicts) [default: refuse].
+    #[arg(long, value_name = "WHAT")]
+    pub on_eviction: Option<String>,
     /// Directory for the state file and for the relay log, which keeps the journal while the target is slower than the
     /// source [default: none, nothing is kept on disk].
     #[arg(long, value_name = "DIR")]

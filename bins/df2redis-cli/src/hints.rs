@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use dfly_client::driver::OpenError;
 use dfly_replica::{Error, FlowError};
-use dfly_translate::{Loss, TranslateError};
+use dfly_translate::{CommandFacts, CommandKind, Loss, TranslateError};
 use redis_resp::connection::{ConnectionError, Peer, TlsFault};
 use redis_sink::TargetError;
 use redis_sink::cluster::ClusterError;
@@ -36,6 +36,9 @@ fn fixed(error: &Error) -> Option<&'static str> {
         Error::Unfit { reason, .. } if reason.contains("cluster") => {
             Some("--target-mode says what the target is")
         }
+        Error::Unfit { reason, .. } if reason.contains("evicts") => {
+            Some("--on-eviction warn writes to it even so, and counts what it evicts")
+        }
         Error::Flow { error, .. } => of_flow(error),
         Error::Source(OpenError::Connection(error)) | Error::Target(TargetError::Connection(error)) => {
             of_connection(error)
@@ -50,6 +53,9 @@ fn of_flow(error: &FlowError) -> Option<&'static str> {
         FlowError::TooLarge { .. } => Some("--memory-limit sets it"),
         FlowError::Translate(error) | FlowError::Record { error, .. } => of_translation(error),
         FlowError::Unreadable { .. } => Some(LEAVES_OUT),
+        FlowError::Refused(refusal) if CommandFacts::from_tag(refusal.tag()).kind == CommandKind::Value => {
+            Some("--on-unsupported warn or skip leaves it out, and --force-resync starts over")
+        }
         FlowError::Target(error) => fixed(error),
         FlowError::Cluster(error) => of_cluster(error),
         _ => None,

@@ -48,6 +48,9 @@ pub(crate) fn engine_config(flags: &ReplicateFlags) -> Result<EngineConfig, Stri
     if let Some(text) = &settings.relay_max_bytes {
         config.relay_max_bytes = size("--relay-max-bytes", text)?;
     }
+    if let Some(text) = &settings.on_eviction {
+        config.allows_evictions = one_of("--on-eviction", text, &[("refuse", false), ("warn", true)])?;
+    }
     if let Some(text) = &settings.on_relay_full {
         config.on_relay_full = on_relay_full(text)?;
     }
@@ -73,6 +76,7 @@ fn merge(flags: Settings, file: Settings) -> Settings {
         wait_replicas: flags.wait_replicas.or(file.wait_replicas),
         state_dir: flags.state_dir.or(file.state_dir),
         relay_max_bytes: flags.relay_max_bytes.or(file.relay_max_bytes),
+        on_eviction: flags.on_eviction.or(file.on_eviction),
         on_relay_full: flags.on_relay_full.or(file.on_relay_full),
         memory_limit: flags.memory_limit.or(file.memory_limit),
         on_unsupported: flags.on_unsupported.or(file.on_unsupported),

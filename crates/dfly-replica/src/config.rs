@@ -35,6 +35,8 @@ pub struct EngineConfig {
     /// Replicas per primary of a cluster that must acknowledge before a checkpoint is stored, or all that it has if it has
     /// fewer.
     pub wait_replicas: u16,
+    /// Whether a target is written to that evicts keys when its memory is full.
+    pub allows_evictions: bool,
     /// What reaches the target, under which names, and what to do with what it cannot hold.
     pub rules: Arc<Rules>,
     /// What a first start does with a target that holds keys.
@@ -86,6 +88,8 @@ pub struct EngineConfig {
     pub target_timeout: Duration,
     /// How long a connection to the target is unused at the most, so that no server and no load balancer closes it for that.
     pub target_keepalive: Duration,
+    /// How often the target is asked how many keys it has evicted.
+    pub eviction_interval: Duration,
     /// How often members and fields are removed that are due.
     pub sweep_interval: Duration,
     /// What to do when the source or the target is gone.
@@ -209,6 +213,7 @@ impl EngineConfig {
             target_mode: TargetMode::default(),
             target_addresses: AddressMap::default(),
             wait_replicas: 1,
+            allows_evictions: false,
             rules: Arc::default(),
             on_start: OnStart::default(),
             on_conflict: OnConflict::default(),
@@ -231,6 +236,7 @@ impl EngineConfig {
             drain_timeout: Duration::from_secs(30),
             target_timeout: Duration::from_secs(30),
             target_keepalive: Duration::from_secs(1),
+            eviction_interval: Duration::from_secs(5),
             sweep_interval: Duration::from_secs(1),
             reconnect: Reconnect::default(),
             force_resync: false,

@@ -72,7 +72,7 @@ mod window;
 pub use pipeline::Pipeline;
 pub use refusal::Refusal;
 pub use sink_error::SinkError;
-pub use target::{Family, TargetError, TargetInfo};
+pub use target::{Eviction, Family, TargetError, TargetInfo};
 pub use window::{Window, WindowError, WindowLimits};
 
 #[cfg(doctest)]

@@ -75,6 +75,9 @@ fn line(report: &Report, rate: u64) -> String {
         let shown: Vec<&str> = positions.iter().take(FLOWS).map(String::as_str).collect();
         append(&mut line, format_args!(", lsn {}{more}", shown.join(" ")));
     }
+    if report.evicted_keys > 0 {
+        append(&mut line, format_args!(", evicted by the target: {}", report.evicted_keys));
+    }
     if !report.losses.is_empty() {
         append(&mut line, format_args!(", left out: {}", report.losses));
     }

@@ -26,6 +26,7 @@ pub(crate) struct Counters {
     retries: Mutex<BTreeMap<&'static str, u64>>,
     refetched: AtomicU64,
     extra_keys_removed: AtomicU64,
+    evicted_keys: AtomicU64,
     is_removing_extra_keys: AtomicBool,
     is_paused: AtomicBool,
     /// Keys of the source in all databases, as it said last.
@@ -193,6 +194,11 @@ impl Counters {
         FlowCounters::add(&self.extra_keys_removed, keys as u64);
     }
 
+    /// The target has evicted so many keys more.
+    pub(crate) fn evicted(&self, keys: u64) {
+        FlowCounters::add(&self.evicted_keys, keys);
+    }
+
     /// The target takes nothing of a flow for this reason, or does again.
     pub(crate) fn stalled(&self, flow: FlowId, reason: Option<&str>) {
         if let Some(counters) = self.flow(flow) {
@@ -249,6 +255,7 @@ impl Counters {
             losses: lock(&self.losses).clone(),
             is_removing_extra_keys: self.is_removing_extra_keys.load(Relaxed),
             extra_keys_removed: self.extra_keys_removed.load(Relaxed),
+            evicted_keys: self.evicted_keys.load(Relaxed),
             refetches: lock(&self.refetches).clone(),
             refetched: self.refetched.load(Relaxed),
             retries: lock(&self.retries).clone(),

@@ -55,6 +55,8 @@ pub struct Report {
     pub is_removing_extra_keys: bool,
     /// Keys of the target that the source did not have, and that were removed.
     pub extra_keys_removed: u64,
+    /// Keys that the target has evicted while it was watched.
+    pub evicted_keys: u64,
     /// Keys that had to be refetched from the source, by reason. One key may count several times.
     pub refetches: BTreeMap<Reason, u64>,
     /// Values that were refetched and written.

@@ -22,6 +22,7 @@ use super::resume::{self, Known, Resumed};
 use crate::checkpoint::{Checkpoint, ExtraKeys, SyncMetadata, WriterIdentity};
 use crate::config::EngineConfig;
 use crate::error::Error;
+use crate::maintenance::eviction_watch::EvictionWatch;
 use crate::maintenance::ttl_scan::TtlScan;
 use crate::run::counters::Counters;
 use crate::run::report::Phase;
@@ -232,6 +233,12 @@ fn assemble(
     });
     running.helpers.spawn(async move {
         ask_for_positions(config, lsns_in).await;
+        HelperEnd::Other
+    });
+    let evictions =
+        EvictionWatch { config: Arc::clone(&running.config), counters: Arc::clone(&running.counters) };
+    running.helpers.spawn(async move {
+        evictions.run().await;
         HelperEnd::Other
     });
     let shared = Shared {

@@ -2,16 +2,25 @@
 
 use dfly_rdb::payload::TargetFormat;
 use dfly_translate::{Ability, Target};
-use redis_resp::Reply;
 use redis_resp::connection::Connection;
+use redis_resp::{ErrorCode, Reply};
 use redis_sink::cluster::ClusterConnection;
-use redis_sink::{Family, TargetError, TargetInfo};
+use redis_sink::{Eviction, Family, TargetError, TargetInfo};
 
 use super::cluster::options;
 use super::questions::TargetConnection;
 use super::replies::strange;
 use crate::config::{EngineConfig, TargetMode};
 use crate::error::Error;
+
+/// What a server says that takes writes.
+const MASTER: &str = "master";
+
+/// What servers say that copy another server. Others may take writes too.
+const REPLICA: [&str; 2] = ["slave", "replica"];
+
+/// The oldest release that has every command that is needed.
+const OLDEST: (u16, u16) = (6, 2);
 
 /// Why nothing is written to a target that does not say what it is.
 const UNSAID: &str =
@@ -26,19 +35,40 @@ pub(crate) async fn connect_target(config: &EngineConfig) -> Result<(TargetConne
         TargetMode::Standalone => false,
         TargetMode::Cluster => true,
     };
-    if let Some(reason) = unfit(&info, is_cluster) {
+    if let Some(reason) = unfit(config, &info, is_cluster) {
         return Err(unfit_for(reason));
+    }
+    if info.role != MASTER && !is_cluster {
+        check_writes(config, &mut connection, &info.role).await?;
     }
     let (known, names) = (known_abilities(&mut connection).await?, config.rules.names.clone());
     if is_cluster {
         let mut cluster = ClusterConnection::open(&options::asking(config)).await?;
-        let target = known.into_iter().fold(plain(&oldest(&mut cluster).await?), Target::with);
+        let target = known.into_iter().fold(plain(&oldest(config, &mut cluster).await?), Target::with);
         return Ok((TargetConnection::of_cluster(Box::new(cluster), names), target.in_cluster()));
     }
     // Only a name: a user that may not set it can still write.
     connection.ask(&["CLIENT", "SETNAME", &names.connection()]).await.map_err(TargetError::from)?;
     let target = known.into_iter().fold(plain(&info), Target::with);
     Ok((TargetConnection::server(connection, names), target))
+}
+
+/// Only a probe shows whether a server of another role takes writes.
+async fn check_writes(config: &EngineConfig, connection: &mut Connection, role: &str) -> Result<(), Error> {
+    let probe = format!("{}probe:role", config.rules.names.prefix());
+    let reply = connection.ask(&["DEL", &probe]).await.map_err(TargetError::from)?;
+    let reason = match reply {
+        Reply::Error(error) if error.code == ErrorCode::ReadOnly => {
+            "is a replica, which takes no writes; name its primary".to_owned()
+        }
+        Reply::Error(error) => return Err(TargetError::Refused { request: "DEL", error }.into()),
+        _ if REPLICA.contains(&role) => {
+            "is a replica that takes writes, and loses them when it synchronises with its primary; name its primary"
+                .to_owned()
+        }
+        _ => return Ok(()),
+    };
+    Err(Error::Unfit { address: config.target.to_string(), reason })
 }
 
 async fn known_abilities(connection: &mut Connection) -> Result<Vec<Ability>, Error> {
@@ -53,11 +83,13 @@ fn plain(info: &TargetInfo) -> Target {
         Family::Redis => dfly_rdb::Family::Redis,
         Family::Valkey => dfly_rdb::Family::Valkey,
     };
-    Target::plain(TargetFormat { family, version: info.version })
+    // What another kind of server reads besides is not known.
+    let version = if info.other_kind.is_some() { OLDEST } else { info.version };
+    Target::plain(TargetFormat { family, version })
 }
 
 /// The primary of the oldest version: a key may come to lie on any of them.
-async fn oldest(cluster: &mut ClusterConnection) -> Result<TargetInfo, Error> {
+async fn oldest(config: &EngineConfig, cluster: &mut ClusterConnection) -> Result<TargetInfo, Error> {
     let mut oldest: Option<TargetInfo> = None;
     for (address, reply) in cluster.ask_all(&["INFO"]).await? {
         let info = match &reply {
@@ -65,7 +97,7 @@ async fn oldest(cluster: &mut ClusterConnection) -> Result<TargetInfo, Error> {
             _ => None,
         };
         let info = info.ok_or_else(|| strange("INFO", &reply))?;
-        if let Some(reason) = unfit(&info, true) {
+        if let Some(reason) = unfit(config, &info, true) {
             return Err(Error::Unfit { address: format!("{}:{}", address.host, address.port), reason });
         }
         if oldest.as_ref().is_none_or(|oldest| info.version < oldest.version) {
@@ -75,17 +107,21 @@ async fn oldest(cluster: &mut ClusterConnection) -> Result<TargetInfo, Error> {
     oldest.ok_or(Error::TargetAnswer { request: "CLUSTER SHARDS", answer: "no primary".to_owned() })
 }
 
-fn unfit(info: &TargetInfo, is_cluster: bool) -> Option<String> {
+fn unfit(config: &EngineConfig, info: &TargetInfo, is_cluster: bool) -> Option<String> {
     let version = &info.version_text;
     match info {
         info if info.dragonfly => Some("is a Dragonfly; name a Redis or Valkey server".to_owned()),
         info if is_cluster && info.cluster == Some(false) => {
             Some("is a single server, not a node of a cluster; the target mode is wrong".to_owned())
         }
-        info if info.replica && !is_cluster => {
-            Some("is a replica, which takes no writes; name its primary".to_owned())
+        info if info.version < OLDEST && info.other_kind.is_none() => {
+            Some(format!("is version {version}; 6.2 or later is needed"))
         }
-        info if info.version < (6, 2) => Some(format!("is version {version}; 6.2 or later is needed")),
+        TargetInfo { eviction: Some(Eviction { policy, memory }), .. } if !config.allows_evictions => {
+            Some(format!(
+                "evicts keys when it holds {memory} bytes (maxmemory-policy {policy}), so it would lose what the source has; set its maxmemory-policy to noeviction"
+            ))
+        }
         _ => None,
     }
 }

@@ -50,6 +50,7 @@ pub(crate) fn config(source: SocketAddr, target: &FakeTarget) -> EngineConfig {
     config.ping_interval = NEVER;
     config.target_keepalive = NEVER;
     config.sweep_interval = NEVER;
+    config.eviction_interval = NEVER;
     config.reconnect = Reconnect {
         first_delay: Duration::from_millis(1),
         longest_delay: Duration::from_millis(2),
