@@ -71,6 +71,8 @@ pub struct EngineConfig {
     pub expiries: usize,
     /// How long the target may let records wait until it is looked at again which of their keys may have expired.
     pub expiry_horizon: Duration,
+    /// The largest argument of a command that the target takes, in bytes. A run asks the target, if it may.
+    pub largest_argument: usize,
     /// How often positions are acknowledged at the least.
     pub ack_interval: Duration,
     /// How often the control connection is asked whether the source is alive.
@@ -228,6 +230,7 @@ impl EngineConfig {
             refetch_memory: 1 << 30,
             expiries: 100 << 20,
             expiry_horizon: Duration::from_secs(10),
+            largest_argument: 512 << 20,
             ack_interval: Duration::from_secs(1),
             ping_interval: Duration::from_secs(5),
             progress_timeout: Duration::from_secs(60),

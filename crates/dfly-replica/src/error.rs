@@ -297,6 +297,21 @@ pub enum FlowError {
     /// The target refused a record for good, and its key cannot be read again.
     #[error("the target refuses {0}")]
     Refused(Box<Refusal>),
+    /// The connection breaks again and again over the same commands.
+    #[error(
+        "the target has broken the connection {times} times in a row without an answer (last: {error}); the largest command that it was sent is {command}, of {bytes} bytes"
+    )]
+    BreaksConnection {
+        /// The command's name and its key.
+        command: String,
+        /// Its size.
+        bytes: usize,
+        /// How often.
+        times: u32,
+        /// The last time.
+        #[source]
+        error: SinkError,
+    },
     /// The target does not hold any more what it had answered.
     #[error(
         "the target has lost data that it had acknowledged (was it restarted without an append-only file?)"
@@ -407,6 +422,7 @@ impl Error {
                     | FlowError::Translate(_)
                     | FlowError::Record { .. }
                     | FlowError::Refused(_)
+                    | FlowError::BreaksConnection { .. }
                     | FlowError::DrainTimeout(_),
                 ..
             } => Blame::Target,

@@ -39,6 +39,11 @@ impl<T> Pipeline<T> {
         self.unwritten.is_empty() && !self.socket.is_unflushed() && self.window.is_half_full()
     }
 
+    /// How many replies have been taken, on all connections.
+    pub fn answers(&self) -> u64 {
+        self.window.answers()
+    }
+
     /// Whether nothing is in flight.
     pub fn is_idle(&self) -> bool {
         self.window.is_empty()

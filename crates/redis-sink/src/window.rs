@@ -38,6 +38,8 @@ pub struct Window<T> {
     replying: usize,
     commands: usize,
     bytes: usize,
+    /// How many replies there have been.
+    answers: u64,
     /// Allocations of settled batches, for later ones; at most [`SPARES`].
     spares: Vec<SpareMarks>,
     /// Commands that were refused since the last [`Self::take_refusals`], while others of their batch may be carried out.
@@ -103,6 +105,7 @@ impl<T> Window<T> {
             replying: 0,
             commands: 0,
             bytes: 0,
+            answers: 0,
             spares: Vec::new(),
             refusals: Vec::new(),
         }
@@ -116,6 +119,11 @@ impl<T> Window<T> {
     /// Whether at least half of the limit is in flight.
     pub fn is_half_full(&self) -> bool {
         self.commands >= self.limits.commands / 2 || self.bytes >= self.limits.bytes / 2
+    }
+
+    /// How many replies have been taken.
+    pub fn answers(&self) -> u64 {
+        self.answers
     }
 
     /// Whether nothing is in flight.
@@ -180,6 +188,7 @@ impl<T> Window<T> {
         }
         batch.done += 1;
         self.commands -= 1;
+        self.answers += 1;
         Ok(())
     }
 

@@ -7,6 +7,7 @@ pub(crate) mod core;
 pub(crate) mod driver;
 mod flush;
 pub(crate) mod intake;
+pub(crate) mod oversized;
 pub(crate) mod positions;
 pub(crate) mod refetch;
 pub(crate) mod relay_disk;

@@ -12,8 +12,10 @@ use dfly_translate::{
 };
 use dfly_wire::{DbIndex, UnixMillis};
 use redis_resp::CommandBatch;
+use redis_sink::Refusal;
 
 use crate::clock::Now;
+use crate::flow::oversized::set_aside;
 use crate::flow::refetch::{Change, Fetched, Noted, Refetch};
 use crate::keys::{SourceKey, TargetKey};
 use crate::rate_limiter::RateLimiter;
@@ -45,6 +47,8 @@ pub(crate) struct FlowWriter {
     translator: Translator,
     batch: CommandBatch,
     rate: RateLimiter,
+    /// The largest argument that the target takes, in bytes.
+    largest_argument: usize,
     /// When what is written now arrived.
     arrived: UnixMillis,
 }
@@ -52,7 +56,19 @@ pub(crate) struct FlowWriter {
 impl FlowWriter {
     /// For the flow that `translator` was made for. No more commands are committed than `rate` allows.
     pub(crate) fn new(flow: u16, rules: Arc<Rules>, translator: Translator, rate: RateLimiter) -> Self {
-        Self { flow, rules, translator, batch: CommandBatch::default(), rate, arrived: UnixMillis(0) }
+        let (batch, largest_argument) = (CommandBatch::default(), usize::MAX);
+        Self { flow, rules, translator, batch, rate, largest_argument, arrived: UnixMillis(0) }
+    }
+
+    /// The same for a target that takes arguments of so many bytes at the most.
+    pub(crate) fn with_largest_argument(self, largest_argument: usize) -> Self {
+        Self { largest_argument, ..self }
+    }
+
+    /// Takes out of the batch what the target does not take.
+    #[inline]
+    pub(crate) fn set_oversized_aside(&mut self) -> Vec<Refusal> {
+        set_aside(&mut self.batch, self.largest_argument)
     }
 
     /// Whether the batch is to be committed before anything is added.

@@ -176,7 +176,9 @@ impl Engine {
             Err(error) => return Err(probe::explain(&self.config, error).await),
         };
         let found = probe::restrictions(&self.config, &mut target).await?;
-        let rules = Arc::make_mut(&mut Arc::make_mut(&mut self.config).rules);
+        let config = Arc::make_mut(&mut self.config);
+        config.largest_argument = found.largest_argument.unwrap_or(config.largest_argument);
+        let rules = Arc::make_mut(&mut config.rules);
         rules.without_restore = found.without_restore;
         rules.selection.removes_by_key = found.without_flush;
         let owner = self.next_owner();

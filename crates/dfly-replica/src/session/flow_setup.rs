@@ -150,7 +150,8 @@ impl Running {
                 Arc::clone(&config.rules),
                 translator,
                 rate(config.target_ops_per_second),
-            ),
+            )
+            .with_largest_argument(config.largest_argument),
             reading: rate(config.snapshot_bytes_per_second),
             counters: Arc::clone(&self.counters),
         };

@@ -22,6 +22,7 @@ mod failover;
 mod full_targets;
 mod idle;
 mod modules;
+mod oversized;
 mod peers;
 mod permissions;
 mod property;

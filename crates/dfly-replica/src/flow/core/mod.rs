@@ -180,10 +180,14 @@ impl FlowCore {
                 return Ok(Want::Room);
             }
             match self.intake.pull(buffer, self.positions.received())? {
-                Pulled::Event(event) => self.on_event(&event)?,
+                Pulled::Event(event) => {
+                    self.on_event(&event)?;
+                    self.refuse_oversized(target, now)?;
+                }
                 Pulled::Record(record, next, received) => {
                     let received = received.unwrap_or(now.wall);
                     self.on_record(&record, next, target, Now { wall: received, ..now })?;
+                    self.refuse_oversized(target, now)?;
                     if self.flush.is_reached() || self.requests.holds(self.positions.received()) {
                         return Ok(Want::Room);
                     }

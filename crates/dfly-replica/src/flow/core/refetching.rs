@@ -206,6 +206,7 @@ impl FlowCore {
             }
         }
         self.refetch.written(key);
+        self.refuse_oversized(target, now)?;
         self.write_notes(target);
         self.counters.refetched();
         Ok(())
@@ -225,6 +226,7 @@ impl FlowCore {
         self.writer.record(record, now.wall)?;
         self.admission.see_applied(&keys, now.wall);
         self.take_refetches(now);
+        self.refuse_oversized(target, now)?;
         self.write_notes(target);
         Ok(())
     }

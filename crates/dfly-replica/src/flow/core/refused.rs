@@ -69,6 +69,14 @@ impl FlowCore {
         Ok(())
     }
 
+    /// What the target does not take is not sent, and dealt with as if the target had refused it.
+    pub(super) fn refuse_oversized(&mut self, target: &dyn TargetWriter, now: Now) -> Result<(), FlowError> {
+        for refusal in self.writer.set_oversized_aside() {
+            self.on_refusal(&refusal, target, now)?;
+        }
+        Ok(())
+    }
+
     /// The key whose value, or a part of it, the refused command was to write.
     fn refused_value(
         &self,

@@ -15,6 +15,9 @@ use super::questions::TargetConnection;
 use crate::config::EngineConfig;
 use crate::error::Error;
 
+/// The setting of the largest argument.
+const LARGEST: &str = "proto-max-bulk-len";
+
 /// A server that is probed, over a connection of its own.
 struct Probe {
     connection: Connection,
@@ -31,6 +34,8 @@ pub(crate) struct Restrictions {
     pub without_restore: bool,
     /// It takes no FLUSHALL or no FLUSHDB.
     pub without_flush: bool,
+    /// The largest argument that it takes, in bytes, if it says.
+    pub largest_argument: Option<usize>,
 }
 
 /// Finds out whether a run can do what it needs, on each primary.
@@ -55,6 +60,7 @@ pub(crate) async fn restrictions(
             return conclude(&address.to_string(), lacks);
         }
         all.replaced.extend(lacks.replaced);
+        all.largest_argument = all.largest_argument.into_iter().chain(lacks.largest_argument).min();
     }
     all.replaced.sort();
     all.replaced.dedup();
@@ -94,6 +100,7 @@ fn conclude(address: &str, lacks: Lacks) -> Result<Restrictions, Error> {
     Ok(Restrictions {
         without_restore: lacks.has(Instead::WriteCommands),
         without_flush: lacks.has(Instead::RemoveKeys),
+        largest_argument: lacks.largest_argument,
     })
 }
 
@@ -146,7 +153,8 @@ impl Probe {
         Ok(is_queued)
     }
 
-    /// A transaction that reads two keys, and a script that has them.
+    /// A transaction that reads two keys, and a script that has them. Besides, a setting that the user may not be allowed to
+    /// read.
     async fn carry_out(&mut self) -> Result<(), Error> {
         let mut batch = CommandBatch::default();
         push(&mut batch, &["MULTI"]);
@@ -158,7 +166,9 @@ impl Probe {
         if !self.kind.is_cluster {
             push(&mut batch, &["EVAL", "return 1", "2", &self.keys[0], &self.keys[1]]);
         }
+        push(&mut batch, &["CONFIG", "GET", LARGEST]);
         let answers = self.ask(&mut batch).await?;
+        self.lacks.hear_limit(answers.last());
         if let Some(answer) = answers.get(exec) {
             self.lacks.hear(Need::exec(), answer);
         }

@@ -204,6 +204,8 @@ pub(crate) struct Lacks {
     pub needed: Vec<Lack>,
     /// Without these there is.
     pub replaced: Vec<(Lack, Instead)>,
+    /// The largest argument that the server takes, in bytes, if it says.
+    pub largest_argument: Option<usize>,
 }
 
 impl Lacks {
@@ -222,6 +224,14 @@ impl Lacks {
     pub(crate) fn need(&mut self, lack: Lack) {
         if !self.needed.contains(&lack) {
             self.needed.push(lack);
+        }
+    }
+
+    /// Takes the answer to CONFIG GET: a name and a number.
+    pub(crate) fn hear_limit(&mut self, answer: Option<&Reply>) {
+        let Some(Reply::Array(pair)) = answer else { return };
+        if let [Reply::Bulk(_), Reply::Bulk(number)] = pair.as_slice() {
+            self.largest_argument = std::str::from_utf8(number).ok().and_then(|number| number.parse().ok());
         }
     }
 

@@ -1,5 +1,6 @@
 //! A single server as the target.
 
+mod breaks;
 pub(crate) mod flush;
 pub(crate) mod guard;
 pub(crate) mod reconnect;

@@ -18,6 +18,7 @@ use redis_sink::{Pipeline, SinkError, WindowError};
 use redis_slots::Slot;
 use tracing::{info, warn};
 
+use super::breaks::{Break, Breaks};
 use super::flush::{self, FlushTask};
 use super::guard::{Guard, is_forgotten};
 use super::reconnect::{Found, Incarnation, Purpose, Reconnect, Reconnecting, Regained};
@@ -93,8 +94,9 @@ pub(crate) struct StandaloneWriter {
     db: DbIndex,
     events: VecDeque<TargetEvent>,
     framed: CommandBatch,
-    /// Between attempts while the server refuses to write.
+    /// Between attempts while the server refuses to write, or breaks the connection.
     pauses: Backoff,
+    breaks: Breaks,
 }
 
 impl StandaloneWriter {
@@ -117,6 +119,7 @@ impl StandaloneWriter {
             db: DbIndex(0),
             events: VecDeque::new(),
             framed: CommandBatch::default(),
+            breaks: Breaks::default(),
         }
     }
 
@@ -204,9 +207,15 @@ impl StandaloneWriter {
             return self.reconnect(Purpose::Journal, &error, Duration::ZERO);
         }
         let policy = retry_policy(&error);
+        let broken = self.see_break(&error);
+        if let Break::Last(times) = broken {
+            return self.give_up(times, error);
+        }
         // A server that is out of memory, say, is not asked all the time.
-        let pause =
-            if policy == RetryPolicy::Wait { self.pauses.next_delay(u16::MAX) } else { Duration::ZERO };
+        let pause = match policy == RetryPolicy::Wait || broken != Break::First {
+            true => self.pauses.next_delay(u16::MAX),
+            false => Duration::ZERO,
+        };
         match (policy, self.durable) {
             (RetryPolicy::Stop, _) => self.events.push_back(TargetEvent::Failed(error.into())),
             (RetryPolicy::Reconnect, None) if !matches!(error, SinkError::Broken(_)) => {
@@ -220,6 +229,40 @@ impl StandaloneWriter {
                 self.reconnect(Purpose::Journal, &error, pause);
             }
         }
+    }
+
+    /// Whether the connection broke over what was sent. A server that does not answer has not closed it.
+    fn see_break(&mut self, error: &SinkError) -> Break {
+        let SinkError::Broken(cause) = error else { return Break::First };
+        if cause.kind() == io::ErrorKind::TimedOut || self.pipeline.is_idle() {
+            return Break::First;
+        }
+        let broken = self.breaks.on_break(self.pipeline.answers());
+        if broken == Break::Told {
+            let (command, bytes) = self.largest_in_flight();
+            warn!(flow = self.flow.0, %error, %command, bytes, "the target breaks the connection again and again without an answer; this is the largest command that it is sent");
+        }
+        broken
+    }
+
+    /// The largest command with data of the source.
+    fn largest_in_flight(&self) -> (String, usize) {
+        let is_of_source = |command: &EncodedCommand<'_>| {
+            matches!(CommandFacts::of(*command).kind, CommandKind::Data | CommandKind::Value)
+        };
+        let of_source = self.pipeline.in_flight().filter(is_of_source);
+        let largest = of_source.max_by_key(|command| command.wire().len());
+        largest.map_or_else(Default::default, |command| (command.describe(), command.wire().len()))
+    }
+
+    fn give_up(&mut self, times: u32, error: SinkError) {
+        let (command, bytes) = self.largest_in_flight();
+        self.events.push_back(TargetEvent::Failed(FlowError::BreaksConnection {
+            command,
+            bytes,
+            times,
+            error,
+        }));
     }
 
     fn reconnect(&mut self, purpose: Purpose, reason: &SinkError, pause: Duration) {
@@ -241,6 +284,7 @@ impl StandaloneWriter {
         self.link = Link::Up(now);
         match found {
             Found::Position(Some(position)) if self.is_known(position) => {
+                self.breaks.on_position(position);
                 let is_done = |sent: &Sent| sent.position().is_some_and(|at| at <= position);
                 let unheard = unheard_keys(self.pipeline.unheard(is_done));
                 if !unheard.is_empty() {

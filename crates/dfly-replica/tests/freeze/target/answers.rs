@@ -92,6 +92,7 @@ impl Talk {
     fn carry_out(&mut self, state: &mut State, command: &Command) -> Vec<u8> {
         match &command[0][..] {
             b"PING" => simple("PONG"),
+            b"CONFIG" => array([bulk(&command[2]), bulk("536870912")]),
             b"INFO" => bulk(nodes::info(&state.nodes, self.node)),
             b"COMMAND" => array(command[2..].iter().map(|_| b"*-1\r\n".to_vec())),
             b"CLIENT" => self.client(command),
