@@ -52,6 +52,30 @@ pub enum Error {
         /// Each with what it is needed for.
         lacks: Vec<Lack>,
     },
+    /// A server of the target does not take as many connections as a session needs.
+    #[error(
+        "{server} takes {most} clients (maxclients), and a replication of {flows} flows needs {needed}; raise its maxclients"
+    )]
+    TooFewClients {
+        /// Which.
+        server: String,
+        /// Connections of a session.
+        needed: u64,
+        /// How many flows the source has.
+        flows: u64,
+        /// What the server takes.
+        most: u64,
+    },
+    /// This process may not open as many files and connections as a session needs.
+    #[error(
+        "this process may open {most} files and connections, and needs {needed}; raise the limit (ulimit -n, or LimitNOFILE of the service)"
+    )]
+    TooFewDescriptors {
+        /// What a session needs.
+        needed: u64,
+        /// What the system allows.
+        most: u64,
+    },
     /// One flow came to an end that the run cannot survive.
     #[error("flow {flow}: {error}")]
     Flow {
@@ -408,6 +432,7 @@ impl Error {
             | Self::NotSafe(_)
             | Self::Unfit { .. }
             | Self::Lacks { .. }
+            | Self::TooFewClients { .. }
             | Self::Checkpoint { .. }
             | Self::TargetAnswer { .. }
             | Self::NotEmpty { .. }
@@ -437,6 +462,7 @@ impl Error {
             | Self::RefusedBefore { .. } => Blame::Resume,
             Self::Source(_)
             | Self::Flow { .. }
+            | Self::TooFewDescriptors { .. }
             | Self::UnknownSharding
             | Self::GaveUp { .. }
             | Self::Barrier(_)

@@ -20,6 +20,14 @@ pub(crate) fn stderr(output: &Output) -> String {
     String::from_utf8(output.stderr.clone()).unwrap()
 }
 
+/// The same within limits of the shell, such as `ulimit -Hn 64`.
+pub(crate) fn spawn_within(limits: &str, args: &[&str]) -> Child {
+    let mut shell = Command::new("sh");
+    let script = format!("{limits}; exec \"$0\" \"$@\"");
+    shell.args(["-c", &script, env!("CARGO_BIN_EXE_df2redis-cli")]).args(args).stdin(Stdio::null());
+    shell.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+}
+
 /// Starts it; it runs until told to stop.
 pub(crate) fn spawn(args: &[&str]) -> Child {
     command(args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()

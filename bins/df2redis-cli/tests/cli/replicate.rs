@@ -13,7 +13,7 @@ use tokio::net::TcpListener;
 use tokio::sync::Notify;
 use tokio::time::timeout;
 
-use crate::binary::{signal, spawn, stop};
+use crate::binary::{signal, spawn, spawn_within, stderr, stop};
 
 const LIMIT: Duration = Duration::from_secs(60);
 
@@ -130,4 +130,27 @@ async fn by_configuration_file() {
     assert!(timeout(LIMIT, master.finished()).await.is_ok(), "{:?}", master.violations());
     let (status, log) = stop(child, Signal::INT);
     assert_eq!(status.code(), Some(0), "{log}");
+}
+
+/// C23: a process that may open too few files says so; one that may have more of them takes them.
+#[tokio::test(flavor = "multi_thread")]
+async fn limits_of_open_files() {
+    for (limits, is_enough) in [("ulimit -n 39", false), ("ulimit -Sn 39", true)] {
+        let recording = Recording::bundled("types-lz4-2shards").unwrap();
+        let master = RecordedMaster::start(recording, MasterOptions::default()).await.unwrap();
+        let redis = RedisServer::start(RedisOptions::default()).unwrap();
+        let (source, target) = (format!("dragonfly://{}", master.address()), redis.url());
+        let args = ["replicate", "--source", &source, "--target", &target, "--on-unsupported", "skip"];
+        let child = spawn_within(limits, &args);
+        if is_enough {
+            assert!(timeout(LIMIT, master.finished()).await.is_ok(), "{:?}", master.violations());
+            let (status, log) = stop(child, Signal::TERM);
+            assert_eq!(status.code(), Some(0), "{log}");
+        } else {
+            let output = child.wait_with_output().unwrap();
+            let log = stderr(&output);
+            assert_eq!(output.status.code(), Some(1), "{log}");
+            assert!(log.contains("may open 39 files and connections, and needs 40"), "{log}");
+        }
+    }
 }

@@ -29,6 +29,7 @@ use crate::run::report::Phase;
 use crate::source::candidates::{self, Master};
 use crate::source::identity::{Holdings, ask_time};
 use crate::source::reader::{self, QUESTIONS, SourceReader};
+use crate::target::capacity;
 use crate::target::connect::connect_target;
 use crate::target::databases::count_databases;
 use crate::target::handover;
@@ -99,7 +100,7 @@ pub(crate) async fn open(
     counters.forget_source();
     let holdings = Holdings::ask(&mut control).await?;
     counters.set_source_keys(holdings.keys);
-    let (mut target, databases) = connect_checked(config, &holdings).await?;
+    let (mut target, databases) = connect_checked(config, &holdings, session.flows).await?;
     let metadata = match opening {
         Opening::Full(extra) => {
             tasks::check_others(&mut target, &session.replication_id.to_string()).await?;
@@ -146,10 +147,16 @@ pub(crate) async fn open(
     Ok(running)
 }
 
-/// Connects to the target, and counts its databases. Nothing is written before it is known that every database of the source
+/// Connects to the target, and counts its databases and what the session needs. Nothing is written before it is known that every database of the source
 /// has its place: a command behind a SELECT that fails would be carried out in another one.
-async fn connect_checked(config: &EngineConfig, source: &Holdings) -> Result<(TargetConnection, u32), Error> {
+async fn connect_checked(
+    config: &EngineConfig,
+    source: &Holdings,
+    flows: u16,
+) -> Result<(TargetConnection, u32), Error> {
     let (mut target, _) = connect_target(config).await?;
+    let has_relay = config.state_dir.is_some() && config.relay_max_bytes > 0;
+    capacity::check(&mut target, flows, has_relay).await?;
     let databases = count_databases(&mut target).await?;
     for db in source.dbs.iter().copied() {
         if let Some(to) = config.rules.selection.dbs.get(DbIndex(db)).filter(|to| to.0 >= databases) {

@@ -1,6 +1,7 @@
 //! The target: [`writer`] is the one seam that flows write through, with a single server ([`standalone`]) and a cluster
 //! ([`cluster`]) behind it. Everything that differs between the two is decided in this folder.
 
+pub(crate) mod capacity;
 pub(crate) mod clock;
 pub(crate) mod cluster;
 pub(crate) mod connect;

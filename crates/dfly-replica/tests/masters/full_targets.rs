@@ -93,6 +93,18 @@ async fn too_many_clients() {
     run.ends_as_the_model().await;
 }
 
+/// C23: a target that can never take as many clients as there are flows is refused before anything is written.
+#[tokio::test(flavor = "multi_thread")]
+async fn too_few_places_for_clients() {
+    let redis = redis();
+    set(&mut redis.client().unwrap(), "maxclients", "12");
+    let run = Run::go_on_with(master(Script::new(16).before("SET k v")).await, redis, paced);
+    let (task, redis) = (run.task, run.redis);
+    let error = timeout(LIMIT, task).await.unwrap().unwrap().unwrap_err();
+    assert!(matches!(error, dfly_replica::Error::TooFewClients { flows: 16, most: 12, .. }), "{error}");
+    assert!(crate::run::user_keys(&redis).is_empty());
+}
+
 /// C25: a target that stands still until the relay log is full. The source is left, and asked again when the target is back.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_relay_log_leaves_the_source() {
