@@ -44,6 +44,12 @@ impl Position {
         Self { transaction: self.transaction + 1, next, ..self }
     }
 
+    /// The position behind a flush that comes before `next`. It waits until every answer was heard and noted.
+    #[must_use]
+    pub(crate) fn behind_flush(self, next: Lsn) -> Self {
+        Self::at(self.transaction + 1, next)
+    }
+
     /// The same position, with every answer before `heard` heard.
     #[must_use]
     pub(crate) fn heard_to(self, heard: Lsn) -> Self {

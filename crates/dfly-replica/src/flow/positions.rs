@@ -83,7 +83,7 @@ impl Advance {
     /// The flush before `next` is carried out, by this flow or by another.
     fn pass_flush(&mut self, next: Lsn) {
         if self.sent.next != next {
-            self.sent = self.sent.then(next);
+            self.sent = self.sent.behind_flush(next);
         }
         self.durable = self.sent;
         self.received = self.received.max(next);
@@ -276,15 +276,46 @@ mod tests {
         executor.receive(Lsn(71));
         let sent = executor.send().unwrap();
         executor.settle(sent);
-        let mut other = FlowPositions::resumed(at, Some(Lsn(70)));
-        for flow in [&mut executor, &mut other] {
-            flow.pass_flush(Lsn(71));
-            assert_eq!(flow.durable(), Some(Position::at(6, Lsn(71)).heard_to(Lsn(70))));
+        for _ in 0..2 {
+            executor.pass_flush(Lsn(72));
+            assert_eq!(executor.durable(), Some(Position::at(7, Lsn(72))), "every answer is heard before");
         }
+        let mut other = FlowPositions::resumed(at, Some(Lsn(70)));
+        other.pass_flush(Lsn(71));
+        assert_eq!(other.durable(), Some(Position::at(6, Lsn(71))));
         let mut entering = FlowPositions::default();
         entering.begin(Lsn(4));
         entering.pass_flush(Lsn(5));
-        assert_eq!(entering.durable(), Some(Position::at(1, Lsn(5)).heard_to(Lsn(4))));
+        assert_eq!(entering.durable(), Some(Position::at(1, Lsn(5))));
+    }
+
+    #[test]
+    fn records_whose_answers_were_not_heard_are_read_again() {
+        let mut flow = FlowPositions::resumed(Position::at(5, Lsn(70)).heard_to(Lsn(60)), Some(Lsn(60)));
+        assert_eq!(flow.received(), Some(Lsn(60)));
+        assert!(flow.is_reread(Lsn(61)) && flow.is_reread(Lsn(70)) && !flow.is_reread(Lsn(71)));
+        flow.receive(Lsn(65));
+        assert!(!flow.has_unsent(), "the target has them");
+        let noted = flow.send().unwrap();
+        assert_eq!(noted, Position::at(6, Lsn(70)).heard_to(Lsn(65)), "so far their keys are noted");
+        flow.settle(noted);
+        flow.receive(Lsn(70));
+        assert!(!flow.is_reread(Lsn(70)) && flow.has_unstored_answers());
+        assert_eq!(flow.send(), Some(Position::at(7, Lsn(70))));
+        assert!(!flow.has_unstored_answers());
+    }
+
+    #[test]
+    fn only_answers_that_came_are_heard() {
+        let mut flow = FlowPositions::resumed(Position::at(5, Lsn(70)), Some(Lsn(70)));
+        flow.receive(Lsn(75));
+        assert_eq!(flow.send(), Some(Position::at(6, Lsn(75)).heard_to(Lsn(70))));
+        flow.receive(Lsn(80));
+        flow.hear(Lsn(75));
+        assert_eq!(flow.send(), Some(Position::at(7, Lsn(80)).heard_to(Lsn(75))));
+        assert!(!flow.has_unstored_answers(), "some are to come");
+        flow.hear(Lsn(80));
+        assert!(flow.has_unstored_answers());
     }
 
     proptest! {
@@ -298,7 +329,10 @@ mod tests {
                 match kind {
                     0 => flow.receive(Lsn(before.received.0 + by)),
                     1 => in_flight.extend(flow.send()),
-                    2 => if let Some(at) = in_flight.pop_front() { flow.settle(at) },
+                    2 => if let Some(at) = in_flight.pop_front() {
+                        flow.hear(at.next);
+                        flow.settle(at);
+                    },
                     _ => drop(flow.reach_stable()),
                 }
                 let now = *flow.advance().unwrap();

@@ -179,11 +179,8 @@ impl FlowCore {
         if self.flush.is_reached() || self.requests.holds(self.positions.received()) {
             return Ok(Want::Room);
         }
-        if let Some(next) = self.journal_begins {
-            if !target.is_idle() {
-                return Ok(Want::Room);
-            }
-            self.begin_journal(next, target, now);
+        if !self.has_left_snapshot(target, now) {
+            return Ok(Want::Room);
         }
         self.write_refetched(target, now)?;
         self.writer.set_arrival(now.wall);
@@ -203,8 +200,12 @@ impl FlowCore {
                         return Ok(Want::Room);
                     }
                 }
-                Pulled::JournalBegins(next) if self.enter_journal(next, target, now) => {}
-                Pulled::JournalBegins(_) => return Ok(Want::Room),
+                Pulled::JournalBegins(next) => {
+                    self.enter_journal(next, target, now);
+                    if !self.has_left_snapshot(target, now) {
+                        return Ok(Want::Room);
+                    }
+                }
                 Pulled::Nothing => {}
                 Pulled::Bytes => return Ok(Want::Bytes),
                 Pulled::Disk => return Ok(Want::Disk),
@@ -212,17 +213,28 @@ impl FlowCore {
         }
     }
 
-    /// The journal follows, from `next` on. Behind a backlog the positions go on. Behind a snapshot everything of it is
-    /// answered first (false), so that what the target has refused of it is noted with the first position.
-    fn enter_journal(&mut self, next: Lsn, target: &mut dyn TargetWriter, now: Now) -> bool {
+    /// The journal follows, from `next` on. Behind a backlog the positions go on.
+    fn enter_journal(&mut self, next: Lsn, target: &mut dyn TargetWriter, now: Now) {
         self.intake.enter_journal(next);
         if self.positions.counts() {
             self.positions.journal_begins(next);
-            return true;
+            return;
         }
         self.commit(target, now);
         self.journal_begins = Some(next);
-        false
+    }
+
+    /// Whether records count, if the snapshot is read. Everything of it is answered first, so that what the target has refused
+    /// of it is noted with the first position.
+    fn has_left_snapshot(&mut self, target: &mut dyn TargetWriter, now: Now) -> bool {
+        match self.journal_begins {
+            None => true,
+            Some(_) if !target.is_idle() => false,
+            Some(next) => {
+                self.begin_journal(next, target, now);
+                true
+            }
+        }
     }
 
     /// The first position is stored behind the snapshot: a stored position implies a snapshot that is carried out.

@@ -35,6 +35,8 @@ pub(super) struct Rig {
     speed: usize,
     /// Behind an accident the source rests soon, so that a wrong value is seen before a record replaces it.
     rest: Option<Rest>,
+    /// Behind a refusal the tool is killed soon, so that this is not rare.
+    killed: Option<Rest>,
     pub coverage: Coverage,
 }
 
@@ -85,6 +87,7 @@ impl Rig {
             now,
             speed: 3,
             rest: None,
+            killed: None,
             coverage: Coverage::new(),
         }
     }
@@ -145,13 +148,16 @@ impl Rig {
                 self.execute();
             }
             let every = self.plan.records * 9 / self.plan.accidents;
-            let stepped = match accidents > 0 && self.chance.once_in(every.max(1)) {
-                true => {
-                    accidents -= 1;
-                    self.rest_soon();
-                    self.accident(&mut session)
-                }
-                false => Some(self.step(&mut session)),
+            let stepped = if self.killed.as_mut().is_some_and(Rest::begins) {
+                self.killed = None;
+                self.kill(&mut session);
+                None
+            } else if accidents > 0 && self.chance.once_in(every.max(1)) {
+                accidents -= 1;
+                self.rest_soon();
+                self.accident(&mut session)
+            } else {
+                Some(self.step(&mut session))
             };
             if !matches!(stepped, Some(Stepped::On)) {
                 session = self.begin_again(session, stepped.as_ref());
@@ -276,15 +282,7 @@ impl Rig {
                 })
             }
             Accident::Crash => {
-                self.count(if session.core.positions.has_entered() {
-                    "crash"
-                } else {
-                    "crash in the snapshot"
-                });
-                // What was sent may still be carried out.
-                for _ in 0..self.chance.below(5) {
-                    session.writer.carry_out();
-                }
+                self.kill(session);
                 None
             }
             Accident::Reconnect if session.core.positions.has_entered() => {
@@ -300,6 +298,7 @@ impl Rig {
             }
             Accident::Refuse if session.core.positions.has_entered() => {
                 lock(&self.server).refusals = 1 + self.chance.below(2);
+                self.killed = self.chance.once_in(3).then(|| Rest(1 + self.chance.below(60)));
                 Some(Stepped::On)
             }
             Accident::Reorder => {
@@ -320,6 +319,19 @@ impl Rig {
                 Some(Stepped::On)
             }
             Accident::Reconnect | Accident::Restart | Accident::Refuse => Some(Stepped::On),
+        }
+    }
+
+    /// The tool is killed.
+    fn kill(&mut self, session: &mut Session) {
+        let has_entered = session.core.positions.has_entered();
+        self.count(if has_entered { "crash" } else { "crash in the snapshot" });
+        if session.writer.has_unanswered_refusals() {
+            self.count("crash before a refusal is heard");
+        }
+        // What was sent may still be carried out.
+        for _ in 0..self.chance.below(5) {
+            session.writer.carry_out();
         }
     }
 
@@ -352,6 +364,9 @@ impl Rig {
                 let ask = logged.map_or(at.heard, |(_, last)| last);
                 if logged.is_some() {
                     self.count("relay log resumed");
+                }
+                if !at.is_heard() {
+                    self.count("records read again");
                 }
                 let in_snapshot_form = self.chance.once_in(2);
                 match in_snapshot_form {
