@@ -20,7 +20,7 @@ use crate::run::report::{Phase, Report};
 use crate::run::retry::{Attempts, FullRelayLogs, Paused, ShortSessions};
 use crate::run::start;
 use crate::run::state_file::{StateFile, StateLock};
-use crate::run::stop::{Stop, stopped_during, told};
+use crate::run::stop::{Left, Stop, stopped_during, told};
 use crate::session::assemble::{self, Opener, Opening};
 use crate::session::coordinator::Running;
 use crate::session::ending::{SessionEnd, SourceLoss};
@@ -45,6 +45,7 @@ pub struct Engine {
     followed: BTreeSet<String>,
     /// The sources that it may synchronise fully from; `None`: any.
     allowed: Option<BTreeSet<String>>,
+    left: Left,
 }
 
 /// What came of a question.
@@ -85,6 +86,7 @@ impl Engine {
             claims: 0,
             followed: BTreeSet::new(),
             allowed: None,
+            left: Left::Nothing,
         };
         (engine, receiver)
     }
@@ -105,11 +107,12 @@ impl Engine {
             self.publisher.state = Some(StateFile::in_dir(dir)?);
         }
         if let Some(opening) = self.first_or_stopped(&mut stop).await? {
-            let ended = self.sessions(opening, &mut stop).await;
+            let ended = Box::pin(self.sessions(opening, &mut stop)).await;
             self.note_refusal(&ended).await;
             ended?;
         }
         self.publisher.announce(Phase::Stopped);
+        self.left.check()?;
         Ok(self.publisher.reports.borrow().clone())
     }
 
@@ -254,7 +257,7 @@ impl Engine {
                 }
                 Err(error) => return Err(error),
             };
-            is_first = false;
+            (is_first, self.left) = (false, Left::Nothing);
             self.followed.insert(running.source_id());
             self.allowed.get_or_insert_default().insert(running.source_id());
             self.publisher.source_id = Some(running.source_id());
@@ -264,7 +267,8 @@ impl Engine {
                 SessionEnd::SourceLost { cause: SourceLoss::RelayFull(_), .. } => full.pause(began.elapsed()),
                 _ => short.pause(began.elapsed()),
             };
-            if !matches!(end, SessionEnd::Stopped) && stopped_during(pause, stop).await {
+            if !matches!(end, SessionEnd::Stopped { .. }) && stopped_during(pause, stop).await {
+                self.left = Left::of(&end);
                 return Ok(());
             }
             match self.next(end, stop).await? {
@@ -361,7 +365,8 @@ impl Engine {
         end: SessionEnd,
         stop: &mut watch::Receiver<Stop>,
     ) -> Result<Option<Opening>, Error> {
-        if let SessionEnd::Stopped = end {
+        self.left = Left::of(&end);
+        if let SessionEnd::Stopped { .. } = end {
             return Ok(None);
         }
         if let SessionEnd::Flushed(flush) = end
@@ -396,13 +401,13 @@ impl Engine {
 
     fn say(&self, end: &SessionEnd) {
         let text = match end {
-            SessionEnd::Stopped => return,
+            SessionEnd::Stopped { .. } => return,
             SessionEnd::Flushed(_) => "the source was flushed during the full synchronisation".to_owned(),
-            SessionEnd::SourceLost { is_stable: true, cause } => {
+            SessionEnd::SourceLost { is_stable: true, cause, .. } => {
                 warn!(%cause, "the source is gone; connecting again");
                 format!("the source is gone: {cause}")
             }
-            SessionEnd::SourceLost { is_stable: false, cause } => {
+            SessionEnd::SourceLost { is_stable: false, cause, .. } => {
                 warn!(%cause, "the source is gone during the full synchronisation; connecting again to start over");
                 format!("the source is gone during the full synchronisation: {cause}")
             }

@@ -94,8 +94,7 @@ impl Known {
 
     /// What the relay log adds to the position of the target.
     fn resumed(&self, config: &EngineConfig, id: FlowId) -> Result<Resumed, Error> {
-        let position =
-            self.at.flows.get(&id).copied().unwrap_or(Position::default());
+        let position = self.at.flows.get(&id).copied().unwrap_or(Position::default());
         let flows = u16::try_from(self.at.flows.len()).unwrap_or(u16::MAX);
         // The log of another master belongs to the positions that were reached with it.
         let of = LogOwner { source_id: self.at.source_id.clone(), flows, flow: id };
@@ -221,13 +220,14 @@ pub(super) async fn relay_from(
     flow: FlowId,
     config: &EngineConfig,
 ) -> Result<(Option<RelayLog>, Relay), Error> {
-    let first = log.positions().map_or(0, |held| held.start);
+    let held = log.positions().unwrap_or_default();
     let log = on_disk(move || {
-        log.seek(first).map_err(|error| Error::Flow { flow, error: FlowError::Relay(error) })?;
+        log.seek(held.start).map_err(|error| Error::Flow { flow, error: FlowError::Relay(error) })?;
         Ok(log)
     })
     .await?;
-    Ok((Some(log), Relay::resumed(Lsn(first), config.limits, config.clock.now())))
+    let held = Lsn(held.start)..Lsn(held.end);
+    Ok((Some(log), Relay::resumed(held, config.limits, config.clock.now())))
 }
 
 /// The folder of a flow's log.
