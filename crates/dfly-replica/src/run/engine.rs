@@ -20,7 +20,7 @@ use crate::run::report::{Phase, Report};
 use crate::run::retry::{Attempts, FullRelayLogs, Paused, ShortSessions};
 use crate::run::start;
 use crate::run::state_file::{StateFile, StateLock};
-use crate::run::stop::{Stop, stopped_during, told};
+use crate::run::stop::{Left, Stop, stopped_during, told};
 use crate::session::assemble::{self, Opener, Opening};
 use crate::session::coordinator::Running;
 use crate::session::ending::{SessionEnd, SourceLoss};
@@ -46,6 +46,7 @@ pub struct Engine {
     followed: BTreeSet<String>,
     /// The sources that it may synchronise fully from; `None`: any.
     allowed: Option<BTreeSet<String>>,
+    left: Left,
 }
 
 /// What came of a question.
@@ -86,6 +87,7 @@ impl Engine {
             claims: 0,
             followed: BTreeSet::new(),
             allowed: None,
+            left: Left::Nothing,
         };
         (engine, receiver)
     }
@@ -106,11 +108,12 @@ impl Engine {
             self.publisher.state = Some(StateFile::in_dir(dir)?);
         }
         if let Some(opening) = self.first_or_stopped(&mut stop).await? {
-            let ended = self.sessions(opening, &mut stop).await;
+            let ended = Box::pin(self.sessions(opening, &mut stop)).await;
             self.note_refusal(&ended).await;
             ended?;
         }
         self.publisher.announce(Phase::Stopped);
+        self.left.check()?;
         Ok(self.publisher.reports.borrow().clone())
     }
 
@@ -264,7 +267,7 @@ impl Engine {
                 }
                 Err(error) => return Err(error),
             };
-            is_first = false;
+            (is_first, self.left) = (false, Left::Nothing);
             self.followed.insert(running.source_id());
             self.allowed.get_or_insert_default().insert(running.source_id());
             self.publisher.source_id = Some(running.source_id());
@@ -274,7 +277,8 @@ impl Engine {
                 SessionEnd::SourceLost { cause: SourceLoss::RelayFull(_), .. } => full.pause(began.elapsed()),
                 _ => short.pause(began.elapsed()),
             };
-            if !matches!(end, SessionEnd::Stopped) && stopped_during(pause, stop).await {
+            if !matches!(end, SessionEnd::Stopped { .. }) && stopped_during(pause, stop).await {
+                self.left = Left::of(&end);
                 return Ok(());
             }
             match self.next(end, stop).await? {
@@ -371,7 +375,8 @@ impl Engine {
         end: SessionEnd,
         stop: &mut watch::Receiver<Stop>,
     ) -> Result<Option<Opening>, Error> {
-        if let SessionEnd::Stopped = end {
+        self.left = Left::of(&end);
+        if let SessionEnd::Stopped { .. } = end {
             return Ok(None);
         }
         if let SessionEnd::Flushed(flush) = end
@@ -406,13 +411,13 @@ impl Engine {
 
     fn say(&self, end: &SessionEnd) {
         let text = match end {
-            SessionEnd::Stopped => return,
+            SessionEnd::Stopped { .. } => return,
             SessionEnd::Flushed(_) => "the source was flushed during the full synchronisation".to_owned(),
-            SessionEnd::SourceLost { is_stable: true, cause } => {
+            SessionEnd::SourceLost { is_stable: true, cause, .. } => {
                 warn!(%cause, "the source is gone; connecting again");
                 format!("the source is gone: {cause}")
             }
-            SessionEnd::SourceLost { is_stable: false, cause } => {
+            SessionEnd::SourceLost { is_stable: false, cause, .. } => {
                 warn!(%cause, "the source is gone during the full synchronisation; connecting again to start over");
                 format!("the source is gone during the full synchronisation: {cause}")
             }

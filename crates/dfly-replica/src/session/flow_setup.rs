@@ -201,6 +201,7 @@ impl Running {
             limits: config.limits,
             read_ahead: config.read_ahead,
             relay_frame: config.relay_frame,
+            recent: config.recent,
         };
         let Some(Resumed { position, log, ask }) = resume else {
             let of = LogOwner { source_id: self.source_id(), flows: self.session.flows, flow };
@@ -214,7 +215,7 @@ impl Running {
             StreamForm::Journal => (Stage::journal(ask, config.limits), Some(ask)),
         };
         let (log, relay) = match log {
-            Some(log) if ask > position.next => resume::relay_from(log, flow, config).await?,
+            Some(log) if ask > position.heard => resume::relay_from(log, flow, config).await?,
             log => {
                 let relay = Relay::new(log.is_some());
                 (log, relay)

@@ -8,3 +8,4 @@ pub(crate) mod ending;
 mod flow_setup;
 pub(crate) mod progress;
 mod resume;
+mod vigilance;

@@ -14,6 +14,7 @@ mod refused;
 mod relaying;
 mod requests;
 mod unknown;
+mod waiting;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -50,7 +51,7 @@ use crate::flow::writer::FlowWriter;
 use crate::keys::SourceKey;
 use crate::notice::Notice;
 use crate::rate_limiter::RateLimiter;
-use crate::run::counters::{Counters, FlowCounters};
+use crate::run::counters::Counters;
 use crate::target::writer::{BatchTag, TargetEvent, TargetWriter};
 
 /// What a flow tells its session.
@@ -103,6 +104,14 @@ pub(crate) enum Course {
     TargetLost(FlowError),
 }
 
+/// A batch in flight.
+#[derive(Debug)]
+struct Committed {
+    at: Instant,
+    /// The position behind it, if it has one.
+    position: Option<Position>,
+}
+
 /// One flow.
 #[derive(Debug)]
 pub(crate) struct FlowCore {
@@ -114,15 +123,19 @@ pub(crate) struct FlowCore {
     admission: Admission,
     refetch: Refetch,
     writer: FlowWriter,
+    /// The snapshot is read, and the target has not answered all of it; the record with which the journal begins.
+    journal_begins: Option<Lsn>,
     flush: FlushState,
+    /// A last transaction is to come behind everything.
+    is_concluding: bool,
     acks: Acknowledgements,
     scan: Option<ScanEnd>,
     /// When members that are due are removed next.
     sweep_at: Instant,
     /// How fast the snapshot is read.
     reading: RateLimiter,
-    /// When each batch in flight was committed, the oldest first.
-    committed: VecDeque<Instant>,
+    /// The batches in flight, the oldest first.
+    committed: VecDeque<Committed>,
     /// The target takes nothing.
     stall: Notice,
     relay_level: RelayLevel,
@@ -151,6 +164,7 @@ impl FlowCore {
         let want = self.apply(buffer, target, now)?;
         self.sweep(target, now);
         self.commit(target, now);
+        self.store_answers(target, now);
         self.pass_scan();
         self.announce();
         self.reach_flush(target);
@@ -167,7 +181,23 @@ impl FlowCore {
         target: &mut dyn TargetWriter,
         now: Now,
     ) -> Result<Want, FlowError> {
+        let needless = self.positions.durable().map(|durable| durable.heard);
+        self.intake.before_pulling(buffer, needless);
+        let want = self.pull_all(buffer, target, now);
+        self.intake.after_pulling(buffer.len());
+        want
+    }
+
+    fn pull_all(
+        &mut self,
+        buffer: &mut BytesMut,
+        target: &mut dyn TargetWriter,
+        now: Now,
+    ) -> Result<Want, FlowError> {
         if self.flush.is_reached() || self.requests.holds(self.positions.received()) {
+            return Ok(Want::Room);
+        }
+        if !self.has_left_snapshot(target, now) {
             return Ok(Want::Room);
         }
         self.write_refetched(target, now)?;
@@ -192,7 +222,12 @@ impl FlowCore {
                         return Ok(Want::Room);
                     }
                 }
-                Pulled::JournalBegins(next) => self.enter_journal(next, target, now),
+                Pulled::JournalBegins(next) => {
+                    self.enter_journal(next, target, now);
+                    if !self.has_left_snapshot(target, now) {
+                        return Ok(Want::Room);
+                    }
+                }
                 Pulled::Nothing => {}
                 Pulled::Bytes => return Ok(Want::Bytes),
                 Pulled::Disk => return Ok(Want::Disk),
@@ -200,8 +235,7 @@ impl FlowCore {
         }
     }
 
-    /// The journal follows, from `next` on. Behind a backlog the positions go on. Otherwise the first position is stored
-    /// behind the snapshot, so that a stored position implies a snapshot that is carried out.
+    /// The journal follows, from `next` on. Behind a backlog the positions go on.
     fn enter_journal(&mut self, next: Lsn, target: &mut dyn TargetWriter, now: Now) {
         self.intake.enter_journal(next);
         if self.positions.counts() {
@@ -209,6 +243,25 @@ impl FlowCore {
             return;
         }
         self.commit(target, now);
+        self.journal_begins = Some(next);
+    }
+
+    /// Whether records count, if the snapshot is read. Everything of it is answered first, so that what the target has refused
+    /// of it is noted with the first position.
+    fn has_left_snapshot(&mut self, target: &mut dyn TargetWriter, now: Now) -> bool {
+        match self.journal_begins {
+            None => true,
+            Some(_) if !target.is_idle() => false,
+            Some(next) => {
+                self.begin_journal(next, target, now);
+                true
+            }
+        }
+    }
+
+    /// The first position is stored behind the snapshot: a stored position implies a snapshot that is carried out.
+    fn begin_journal(&mut self, next: Lsn, target: &mut dyn TargetWriter, now: Now) {
+        self.journal_begins = None;
         self.refetch_omitted_deletes(now);
         let first = self.positions.begin(next);
         self.admission.ownership.conclude();
@@ -217,8 +270,7 @@ impl FlowCore {
             target.learn_sharding(sharding);
         }
         self.writer.note_refetches(&mut self.refetch, target);
-        self.on_committed(now.instant);
-        self.writer.commit(BatchTag::Entry(first), target, now);
+        self.hand_over(BatchTag::Entry(first), target, now);
     }
 
     /// Hands what was written to the target, with the position that it reaches.
@@ -234,7 +286,20 @@ impl FlowCore {
             false if !self.writer.is_empty() => BatchTag::Baseline,
             true | false => return,
         };
-        self.on_committed(now.instant);
+        self.hand_over(tag, target, now);
+    }
+
+    /// A transaction for the position alone.
+    fn send_position(&mut self, target: &mut dyn TargetWriter, now: Now) {
+        if let Some(at) = self.positions.send() {
+            self.hand_over(BatchTag::Journal(at), target, now);
+        }
+    }
+
+    fn hand_over(&mut self, tag: BatchTag, target: &mut dyn TargetWriter, now: Now) {
+        self.admission.expiry.submitted(now.instant);
+        self.committed.push_back(Committed { at: now.instant, position: tag.position() });
+        self.count_in_flight();
         self.writer.commit(tag, target, now);
     }
 
@@ -289,7 +354,10 @@ impl FlowCore {
         now: Now,
     ) -> Result<Course, FlowError> {
         match event {
-            TargetEvent::Carried => self.on_carried(now.instant),
+            TargetEvent::Carried => {
+                self.on_carried(now.instant);
+                self.write_notes(target);
+            }
             TargetEvent::Durable(position) => self.settle(position, now.instant),
             TargetEvent::Refused(refusal) => self.on_refusal(&refusal, target, now)?,
             TargetEvent::Reordered(keys) => self.on_reordered(keys, target, now),
@@ -326,14 +394,12 @@ impl FlowCore {
         self.on_taken();
         self.admission.expiry.settled();
         if let Some(committed) = self.committed.pop_front() {
-            self.counters.latency.count(now.saturating_duration_since(committed));
+            self.counters.latency.count(now.saturating_duration_since(committed.at));
+            if let Some(Position { transaction, next, .. }) = committed.position {
+                self.positions.hear(next);
+                self.refetch.heard(transaction);
+            }
         }
-        self.count_in_flight();
-    }
-
-    fn on_committed(&mut self, now: Instant) {
-        self.admission.expiry.submitted(now);
-        self.committed.push_back(now);
         self.count_in_flight();
     }
 
@@ -389,9 +455,16 @@ impl FlowCore {
     }
 
     fn confirm_scan(&mut self) {
-        let durable = self.positions.durable();
+        let Some(durable) = self.positions.durable() else { return };
         if let Some(ScanEnd::Behind(behind)) = self.scan
-            && durable.is_some_and(|durable| durable >= behind)
+            && durable >= behind
+        {
+            let has_notes = self.refetch.has_unwritten() || !self.writer.is_empty();
+            let sent = self.positions.sent().transaction;
+            self.scan = Some(ScanEnd::Noted(if has_notes { sent + 1 } else { sent }));
+        }
+        if let Some(ScanEnd::Noted(transaction)) = self.scan
+            && durable.transaction >= transaction
         {
             self.scan = None;
             self.actions.push_back(Action::ScanSettled);
@@ -406,51 +479,6 @@ impl FlowCore {
     fn tell(&mut self, signal: Signal) {
         debug!(flow = self.id.0, ?signal, "signal");
         self.actions.push_back(Action::Tell(signal));
-    }
-
-    /// Whether more may be read from the source now.
-    pub(crate) fn may_read(&self, buffered: usize, want: Want, now: Instant) -> bool {
-        self.intake.may_read(buffered, want == Want::Bytes) && self.paused_until(now).is_none()
-    }
-
-    /// Until when the snapshot is not read, so that the source is not burdened too much.
-    fn paused_until(&self, now: Instant) -> Option<Instant> {
-        self.reading.wait_until(now).filter(|_| self.intake.is_snapshot())
-    }
-
-    /// Bytes have arrived.
-    pub(crate) fn on_bytes(&mut self, bytes: usize, now: Instant) {
-        self.reading.take(bytes as u64, now);
-        if let Some(counters) = self.counters.flow(self.id) {
-            FlowCounters::add(&counters.bytes, bytes as u64);
-        }
-    }
-
-    /// Whether the source must never be made to wait (P26): not while its snapshot is read.
-    pub(crate) fn is_hurried(&self) -> bool {
-        !self.intake.is_snapshot()
-    }
-
-    /// When something is due without an event; `target` says when something is due at the target.
-    pub(crate) fn wake_at(&self, target: &dyn TargetWriter, now: Instant) -> Instant {
-        let ack = self.positions.acknowledgeable().map(|_| self.acks.deadline(now));
-        let sweep = self.sweeps().then_some(self.sweep_at);
-        let refetch = self.positions.has_entered().then(|| self.refetch.deadline(now)).flatten();
-        let writing = self.writer.limited_until(now);
-        let reading = self.paused_until(now);
-        let relay = self.intake.relay().deadline();
-        let far = now + self.settings.longest_rest;
-        [ack, target.deadline(now), sweep, refetch, writing, reading, relay]
-            .into_iter()
-            .flatten()
-            .min()
-            .unwrap_or(far)
-    }
-
-    /// Other limits, from now on.
-    pub(crate) fn set_rates(&mut self, reading: RateLimiter, writing: RateLimiter) {
-        self.reading = reading;
-        self.writer.set_rate(writing);
     }
 
     /// Counts what was left out, and tells the first of each kind if the user wants to know.

@@ -205,9 +205,8 @@ impl FlowCore {
                 }
             }
         }
-        self.refetch.written(key);
+        self.refetch.written(key, self.positions.sent().transaction + 1);
         self.refuse_oversized(target, now)?;
-        self.write_notes(target);
         self.counters.refetched();
         Ok(())
     }
