@@ -4,7 +4,7 @@ use bytes::{Bytes, BytesMut};
 use dfly_rdb::payload::parse_dump;
 use dfly_rdb::{Config, Decoder, Event, Limits, Step};
 use dfly_testkit::{RedisClient, Reply};
-use dfly_translate::{Effect, Loss, Output, Policy, TranslateError};
+use dfly_translate::{Effect, Loss, Output, Policy, Rules, TranslateError};
 
 use crate::journal::{Flow, NOW};
 use crate::servers;
@@ -36,7 +36,10 @@ fn translate(flow: &mut Flow, mut wire: BytesMut) -> Result<(), TranslateError> 
                 flow.translator.open((*id, *type_id), header, &mut out)?;
             }
             Event::Piece { id, piece } => drop(flow.translator.piece(*id, piece, &mut out)?),
-            Event::Close { id } => assert_eq!(flow.translator.close(*id, &mut out)?, Effect::Written),
+            Event::Close { id } => {
+                let effect = flow.translator.close(*id, &mut out)?;
+                assert!(matches!(effect, Effect::Written | Effect::Lost(Loss::Pending)), "{effect:?}");
+            }
             Event::Entry(entry) => panic!("{:?} is too small", entry.header.key),
             Event::End { .. } => return Ok(()),
             _ => {}
@@ -132,4 +135,32 @@ fn pending_entries_beside_wide_entries() {
     carry_out(&flow, &mut client);
     let lengths = [b"s".as_slice(), b"copy"].map(|key| client.expect(&[b"XLEN", key]).unwrap());
     assert_eq!(lengths[0], lengths[1]);
+}
+
+/// C12: without RESTORE, pending entries that are deleted are a loss. Where none is, the groups are equal.
+#[test]
+fn pending_entries_without_restore() {
+    let server = servers::servers().into_iter().next().unwrap();
+    for (lines, is_loss) in [(&["XDEL s 7-1 8-1"][..], true), (&["XACK s g 1-1", "XDEL s 1-1"], false)] {
+        let mut client = server.client();
+        fill(&mut client, lines);
+        let wire = snapshot(&mut client, b"s");
+        for policy in [Policy::Fail, Policy::Skip] {
+            let rules = Rules { without_restore: true, ..Rules::from(policy) };
+            let mut flow = Flow::new(server.target, rules);
+            let done = translate(&mut flow, wire.clone());
+            assert_eq!(done.is_err(), is_loss && policy == Policy::Fail, "{lines:?}");
+            assert!(!flow.lines().iter().any(|line| line.starts_with("RESTORE")));
+            if done.is_ok() {
+                assert_eq!(flow.translator.take_losses().is_empty(), !is_loss, "{lines:?}");
+                carry_out(&flow, &mut client);
+            }
+        }
+        if !is_loss {
+            let mut pending =
+                |key: &[u8]| client.expect(&[b"XPENDING", key, b"g", b"-", b"+", b"999"]).unwrap();
+            let count = |reply: &Reply| reply.array().map(<[Reply]>::len);
+            assert_eq!((count(&pending(b"copy")), count(&pending(b"s"))), (Some(299), Some(299)));
+        }
+    }
 }

@@ -277,6 +277,9 @@ impl Translator {
         if expires && !self.emulates() {
             effect = self.lose(Loss::MemberTtl, &baseline.place())?;
         }
+        if loses_pending(value).map_err(|error| baseline.damaged(error))? {
+            effect = self.lose(Loss::Pending, &baseline.place())?;
+        }
         self.select(baseline.db, out.commands);
         let start = out.commands.len();
         self.delete(baseline, out);
@@ -285,22 +288,17 @@ impl Translator {
         let due = beside.as_ref().map(|beside| Destination::side_key(baseline.db, &beside.expiry));
         let rules = self.element_rules(due, out.now);
         let written = elements::write(baseline.destination(), value.elements(), rules, out.commands);
-        let written = match written {
-            Ok(written) => written,
+        let earliest = match written {
+            Ok(written) => written.earliest,
             Err(error) => {
                 out.commands.truncate(start);
                 return Err(baseline.damaged(error));
             }
         };
-        if written.loses_pending {
-            effect = self
-                .lose(Loss::Pending, &baseline.place())
-                .inspect_err(|_stops| out.commands.truncate(start))?;
-        }
         if let Some(beside) = &beside {
             let due = Destination::side_key(baseline.db, &beside.expiry);
             elements::write_expiry(due, baseline.expire_at, out.commands);
-            elements::write_due(baseline.db, beside, written.earliest, out.commands);
+            elements::write_due(baseline.db, beside, earliest, out.commands);
         }
         elements::write_expiry(baseline.destination(), baseline.expire_at, out.commands);
         Ok(effect)
@@ -333,6 +331,26 @@ impl Translator {
         }
         Ok(false)
     }
+}
+
+/// Whether a stream has pending entries that are deleted from it, which no command creates.
+fn loses_pending(value: &RawValue) -> Result<bool, ValueError> {
+    if value.kind() != ValueKind::Stream {
+        return Ok(false);
+    }
+    // In ascending order.
+    let mut entries = Vec::new();
+    for element in value.elements() {
+        match element? {
+            Element::StreamEntry(entry) => entries.push(entry.id()),
+            Element::StreamTail(tail) => {
+                let mut pending = tail.groups.iter().flat_map(|group| &group.pending);
+                return Ok(pending.any(|pending| entries.binary_search(&pending.id).is_err()));
+            }
+            _ => {}
+        }
+    }
+    Ok(false)
 }
 
 #[cfg(test)]
