@@ -7,5 +7,6 @@ pub(crate) mod coordinator;
 pub(crate) mod ending;
 mod flow_setup;
 pub(crate) mod progress;
+mod promotion;
 mod resume;
 mod vigilance;
