@@ -177,16 +177,8 @@ impl Engine {
 
     /// What the first session begins with: checks the target, and reads where a run before stood.
     async fn first(&mut self) -> Result<Opening, Error> {
-        let mut target = match connect_target(&self.config).await {
-            Ok((target, _)) => target,
-            Err(error) => return Err(probe::explain(&self.config, error).await),
-        };
-        let found = probe::restrictions(&self.config, &mut target).await?;
-        let config = Arc::make_mut(&mut self.config);
-        config.largest_argument = found.largest_argument.unwrap_or(config.largest_argument);
-        let rules = Arc::make_mut(&mut config.rules);
-        rules.without_restore = found.without_restore;
-        rules.selection.removes_by_key = found.without_flush;
+        let (mut target, found) = probe::meet(&self.config).await?;
+        found.apply(Arc::make_mut(&mut self.config));
         let owner = self.next_owner();
         let (opening, unfinished_of) = start::first(&mut target, &self.config, &owner).await?;
         if self.config.on_new_source != OnNewSource::Resync {

@@ -3,6 +3,8 @@
 
 pub(crate) mod needs;
 
+use std::sync::Arc;
+
 use redis_resp::connection::Connection;
 use redis_resp::{CommandBatch, ErrorCode, Reply};
 use redis_sink::{TargetError, TargetInfo};
@@ -11,6 +13,7 @@ use tracing::warn;
 
 use needs::{Instead, Lack, Lacks, Need, TargetKind, needs, refuses_other_slots};
 
+use super::connect::connect_target;
 use super::questions::TargetConnection;
 use crate::config::EngineConfig;
 use crate::error::Error;
@@ -38,14 +41,33 @@ pub(crate) struct Restrictions {
     pub largest_argument: Option<usize>,
 }
 
-/// Finds out whether a run can do what it needs, on each primary.
+impl Restrictions {
+    /// Has a run keep to them.
+    pub(crate) fn apply(self, config: &mut EngineConfig) {
+        config.largest_argument = self.largest_argument.unwrap_or(config.largest_argument);
+        let rules = Arc::make_mut(&mut config.rules);
+        rules.without_restore = self.without_restore;
+        rules.selection.removes_by_key = self.without_flush;
+    }
+}
+
+/// Connects to the target for the first time, and finds out whether a run can do what it needs.
 ///
 /// # Errors
-/// [`Error::Lacks`] with everything that is lacking, and [`Error::Unfit`] for several servers behind one address.
-pub(crate) async fn restrictions(
-    config: &EngineConfig,
-    target: &mut TargetConnection,
-) -> Result<Restrictions, Error> {
+/// The connection's; [`Error::Lacks`] with everything that is lacking, and [`Error::Unfit`] for several servers behind one
+/// address.
+pub(crate) async fn meet(config: &EngineConfig) -> Result<(TargetConnection, Restrictions), Error> {
+    match connect_target(config).await {
+        Ok((mut target, _)) => {
+            let found = restrictions(config, &mut target).await?;
+            Ok((target, found))
+        }
+        Err(error) => Err(explain(config, error).await),
+    }
+}
+
+/// What each primary lacks.
+async fn restrictions(config: &EngineConfig, target: &mut TargetConnection) -> Result<Restrictions, Error> {
     let kind = TargetKind { is_cluster: target.has_slots(), waits: config.wait_replicas > 0 };
     let mut all = Lacks::default();
     let Some(cluster) = target.cluster() else {
@@ -68,7 +90,7 @@ pub(crate) async fn restrictions(
 }
 
 /// The error of a server that may not even be asked what it is, with everything else that is lacking.
-pub(crate) async fn explain(config: &EngineConfig, error: Error) -> Error {
+async fn explain(config: &EngineConfig, error: Error) -> Error {
     let is_forbidden = matches!(
         &error,
         Error::Target(TargetError::Refused { error, .. }) if error.code == ErrorCode::NoPermission
