@@ -18,16 +18,17 @@ const LIMIT: Duration = Duration::from_secs(60);
 /// How often a state is asked for that a server tells only when it is asked.
 const LOOK: Duration = Duration::from_millis(50);
 
-struct Following {
-    redis: RedisServer,
-    reports: watch::Receiver<Report>,
+/// A run that follows one of several servers.
+pub(crate) struct Following {
+    pub(crate) redis: RedisServer,
+    pub(crate) reports: watch::Receiver<Report>,
     control: Control,
     stop: watch::Sender<Stop>,
     task: JoinHandle<Result<Report, Error>>,
 }
 
 impl Following {
-    fn start(sources: &[&RedisServer]) -> Self {
+    pub(crate) fn start(sources: &[&RedisServer]) -> Self {
         let redis = RedisServer::start(RedisOptions::default()).unwrap();
         let mut config =
             EngineConfig::new(endpoint(Peer::Source, sources[0]), endpoint(Peer::Target, &redis));
@@ -43,7 +44,7 @@ impl Following {
     }
 
     /// Waits until everything that `master` has journaled is on the target.
-    async fn caught_up(&mut self, master: &RedisServer) {
+    pub(crate) async fn caught_up(&mut self, master: &RedisServer) {
         let wanted = offsets(&mut master.client().unwrap());
         let arrived = |report: &Report| {
             let durable = report.flows.iter().map(|flow| flow.positions.map_or(0, |at| at.durable.0));
@@ -72,7 +73,7 @@ impl Following {
         self.redis.client().unwrap().expect(&[b"KEYS", b"b[ul]*"]).unwrap().array().unwrap().len()
     }
 
-    async fn end(self) -> Report {
+    pub(crate) async fn end(self) -> Report {
         self.stop.send_replace(Stop::Drain);
         timeout(LIMIT, self.task).await.unwrap().unwrap().unwrap()
     }
