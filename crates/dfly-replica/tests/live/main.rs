@@ -5,6 +5,7 @@
 
 mod large_stream;
 mod quirks;
+mod rebuilt;
 mod slow_target;
 mod source;
 mod switchover;

@@ -18,16 +18,17 @@ const LIMIT: Duration = Duration::from_secs(60);
 /// How often a state is asked for that a server tells only when it is asked.
 const LOOK: Duration = Duration::from_millis(50);
 
-struct Following {
-    redis: RedisServer,
-    reports: watch::Receiver<Report>,
+/// A run that follows one of several servers.
+pub(crate) struct Following {
+    pub(crate) redis: RedisServer,
+    pub(crate) reports: watch::Receiver<Report>,
     control: Control,
     stop: watch::Sender<Stop>,
     task: JoinHandle<Result<Report, Error>>,
 }
 
 impl Following {
-    fn start(sources: &[&RedisServer]) -> Self {
+    pub(crate) fn start(sources: &[&RedisServer]) -> Self {
         let redis = RedisServer::start(RedisOptions::default()).unwrap();
         let mut config =
             EngineConfig::new(endpoint(Peer::Source, sources[0]), endpoint(Peer::Target, &redis));
@@ -43,7 +44,7 @@ impl Following {
     }
 
     /// Waits until everything that `master` has journaled is on the target.
-    async fn caught_up(&mut self, master: &RedisServer) {
+    pub(crate) async fn caught_up(&mut self, master: &RedisServer) {
         let wanted = offsets(&mut master.client().unwrap());
         let arrived = |report: &Report| {
             let durable = report.flows.iter().map(|flow| flow.positions.map_or(0, |at| at.durable.0));
@@ -72,7 +73,7 @@ impl Following {
         self.redis.client().unwrap().expect(&[b"KEYS", b"b[ul]*"]).unwrap().array().unwrap().len()
     }
 
-    async fn end(self) -> Report {
+    pub(crate) async fn end(self) -> Report {
         self.stop.send_replace(Stop::Drain);
         timeout(LIMIT, self.task).await.unwrap().unwrap().unwrap()
     }
@@ -117,6 +118,16 @@ async fn has_all(replica: &RedisServer, master: &RedisServer) {
         }
     });
     assert!(caught_up.await.is_ok(), "{last} of {wanted}");
+}
+
+/// Starts a server again that was killed. The kernel may hold its port for a moment longer than its process.
+async fn back(server: &mut RedisServer) {
+    let restarted = timeout(LIMIT, async {
+        while server.restart().is_err() {
+            sleep(LOOK).await;
+        }
+    });
+    restarted.await.unwrap();
 }
 
 /// Without the second flag a promoted replica keeps no journal to go on from.
@@ -187,7 +198,7 @@ async fn a_source_that_lost_its_data_takes_nothing_along() {
     run.caught_up(&one).await;
     let before = run.keys();
     one.kill().unwrap();
-    one.restart().unwrap();
+    back(&mut one).await;
     let question = run.question().await;
     assert!(question.contains("0 keys instead of"), "{question}");
     assert_eq!(run.keys(), before);
@@ -229,14 +240,14 @@ async fn change(what: Change, servers: &mut [RedisServer; 2], master: usize) -> 
             has_all(&servers[other], &servers[master]).await;
             servers[master].kill().unwrap();
             replicate(&mut servers[other].client().unwrap(), None);
-            servers[master].restart().unwrap();
+            back(&mut servers[master]).await;
             replicate(&mut servers[master].client().unwrap(), Some(&servers[other]));
             is_replica(&servers[master]).await;
             other
         }
         Change::ReplicaLost => {
             servers[other].kill().unwrap();
-            servers[other].restart().unwrap();
+            back(&mut servers[other]).await;
             replicate(&mut servers[other].client().unwrap(), Some(&servers[master]));
             is_replica(&servers[other]).await;
             master
