@@ -419,7 +419,17 @@ impl Error {
 
     /// Whether there was no connection at all.
     pub(crate) fn is_unreachable(&self) -> bool {
-        matches!(self, Self::Source(OpenError::Connection(ConnectionError::Connect { .. })))
+        matches!(
+            self,
+            Self::Source(OpenError::Connection(
+                ConnectionError::Connect { .. } | ConnectionError::Password { .. }
+            ))
+        )
+    }
+
+    /// Whether the source refuses the login.
+    pub(crate) fn is_login(&self) -> bool {
+        matches!(self, Self::Source(OpenError::Handshake(HandshakeError::Login(_))))
     }
 
     /// Whether the source, or whatever answers in its place, is a replica: a switchover goes on.

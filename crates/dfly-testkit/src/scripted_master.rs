@@ -86,6 +86,11 @@ impl ScriptedMaster {
         Ok(())
     }
 
+    /// From now on, clients that log in must give this password. Those that are logged in stay so.
+    pub fn set_password(&self, password: &str) {
+        self.front.shared.lock().options.password = Some(password.to_owned());
+    }
+
     /// Writes a PING record on every flow, as a master does for TAKEOVER and WAIT.
     pub fn ping(&self) {
         let mut state = self.front.shared.lock();

@@ -106,7 +106,7 @@ impl TargetInfo {
 }
 
 async fn login(connection: &mut Connection, credentials: &Credentials) -> Result<(), TargetError> {
-    match connection.ask(&credentials.request()).await? {
+    match connection.log_in(credentials).await? {
         Reply::Error(error) => Err(TargetError::Login(error)),
         _ => Ok(()),
     }

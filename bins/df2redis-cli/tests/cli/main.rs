@@ -10,6 +10,7 @@ mod crash_cluster;
 mod crash_live;
 mod demo;
 mod memory;
+mod passwords;
 mod replicate;
 mod sentinel;
 mod starts;

@@ -28,7 +28,7 @@ use crate::source::history::{NewSource, Verdict};
 use crate::source::identity::Changed;
 use crate::target::connect::connect_target;
 use crate::target::emptying::follow_flush;
-use crate::target::retry_policy::{is_passing, is_unreachable};
+use crate::target::retry_policy::{is_login, is_passing, is_unreachable};
 
 /// A replication that can be run once.
 #[derive(Debug)]
@@ -104,8 +104,8 @@ impl Engine {
         if let Some(dir) = &self.config.state_dir {
             self.publisher.state = Some(StateFile::in_dir(dir)?);
         }
-        if let Some(opening) = self.first_or_stopped(&mut stop).await? {
-            let ended = self.sessions(opening, &mut stop).await;
+        if let Some(opening) = Box::pin(self.first_or_stopped(&mut stop)).await? {
+            let ended = Box::pin(self.sessions(opening, &mut stop)).await;
             self.note_refusal(&ended).await;
             ended?;
         }
@@ -113,8 +113,8 @@ impl Engine {
         Ok(self.publisher.reports.borrow().clone())
     }
 
-    /// Attempts are repeated as in the middle of a run; but a target that cannot be reached at all is an error at once: its
-    /// address may be wrong. `None`: the run was told to stop.
+    /// Attempts are repeated as in the middle of a run; but a target that cannot be reached at all, or refuses the login, is an
+    /// error at once: its address or the password may be wrong. `None`: the run was told to stop.
     async fn first_or_stopped(&mut self, stop: &mut watch::Receiver<Stop>) -> Result<Option<Opening>, Error> {
         let mut attempts = Attempts::new("target", self.config.reconnect);
         loop {
@@ -123,8 +123,11 @@ impl Engine {
                 () = told(stop) => return Ok(None),
             };
             let error = match opened {
-                Ok(opening) => return Ok(Some(opening)),
-                Err(error) if is_passing(&error) && !is_unreachable(&error) => error,
+                Ok(opening) => {
+                    attempts.succeed();
+                    return Ok(Some(opening));
+                }
+                Err(error) if is_passing(&error) && !is_unreachable(&error) && !is_login(&error) => error,
                 Err(error @ (Error::OtherSettings { .. } | Error::RefusedBefore { .. })) => {
                     if self.asks(error, stop).await? == Consent::Stopped {
                         return Ok(None);
@@ -383,7 +386,10 @@ impl Engine {
             let owner = self.next_owner();
             let sources = start::Sources { followed: &self.followed, demoted: demoted.as_deref() };
             let error = match start::next(&self.config, &owner, sources).await {
-                Ok(opening) => return Ok(Some(opening)),
+                Ok(opening) => {
+                    attempts.succeed();
+                    return Ok(Some(opening));
+                }
                 Err(error) if is_passing(&error) => error,
                 Err(error) => return Err(error),
             };
@@ -415,7 +421,8 @@ impl Engine {
     }
 
     /// Opens a session. Attempts are repeated, with backoff, until one succeeds, `stop` is told, or it took too long; but
-    /// a source that cannot be reached at all when a first run starts is an error at once: its address may be wrong.
+    /// a source that cannot be reached at all when a first run starts is an error at once: its address may be wrong. So is a
+    /// login that is refused at a start.
     async fn connect(
         &mut self,
         opening: &mut Opening,
@@ -434,9 +441,14 @@ impl Engine {
                 () = told(stop) => return Ok(None),
             };
             let error = match opened {
-                Ok(running) => return Ok(Some(running)),
+                Ok(running) => {
+                    attempts.succeed();
+                    return Ok(Some(running));
+                }
                 Err(error) if error.is_passing() && !(is_new && error.is_unreachable()) => error,
                 Err(error) if error.is_of_replica() && !is_new => error,
+                // Whoever has logged in once has a password that was right, and may be right again.
+                Err(error) if error.is_login() && !is_first => error,
                 Err(error) if is_passing(&error) && !(is_new && is_unreachable(&error)) => error,
                 Err(error) => return Err(error),
             };

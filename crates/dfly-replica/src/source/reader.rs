@@ -20,6 +20,9 @@ use crate::flow::refetch::{Answer, Fetched, MemoryHold, Presence, Question, Read
 use crate::keys::SourceKey;
 use crate::target::retry_policy::passes;
 
+/// Every session logs in first, so a login that is refused here was not refused before: the password changes.
+const AUTH: &str = "AUTH";
+
 const OFFSET: &str = "DFLY REPLICAOFFSET";
 
 /// How many questions may wait, over all flows.
@@ -253,6 +256,7 @@ impl ReadError {
     fn answer(&self) -> Answer {
         match self {
             Self::Connection(_) => Answer::Later,
+            Self::Refused { request: AUTH, .. } => Answer::Later,
             Self::Refused { error, .. } if passes(error) => Answer::Later,
             Self::Refused { .. } | Self::Strange { .. } => Answer::Refused(self.to_string()),
         }
@@ -397,9 +401,9 @@ impl SourceReader {
         let endpoint = &self.config.source;
         let mut connection = Connection::open(endpoint).await?;
         if let Some(credentials) = &endpoint.credentials
-            && let Reply::Error(error) = connection.ask(&credentials.request()).await?
+            && let Reply::Error(error) = connection.log_in(credentials).await?
         {
-            return Err(ReadError::refused("AUTH", error));
+            return Err(ReadError::refused(AUTH, error));
         }
         Ok(connection)
     }

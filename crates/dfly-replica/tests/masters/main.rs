@@ -21,6 +21,7 @@ mod failover;
 mod full_targets;
 mod idle;
 mod modules;
+mod passwords;
 mod peers;
 mod property;
 mod proxied;

@@ -11,7 +11,7 @@ fn place(address: SocketAddr) -> (String, u16) {
 }
 
 fn password(password: &str) -> Option<Credentials> {
-    Some(Credentials { user: None, password: password.to_owned() })
+    Some(Credentials { user: None, password: password.into() })
 }
 
 fn watched(servers: &RedisSentinels) -> Endpoint {
