@@ -14,6 +14,7 @@ use thiserror::Error;
 
 use crate::run::state_file::StateFileError;
 use crate::session::barriers::Mismatch;
+use crate::source::backlog::Backlog;
 use crate::source::history::NewSource;
 
 /// Why a replication ended before it was told to.
@@ -59,12 +60,14 @@ pub enum Error {
     UnknownSharding,
     /// The source will not resume from our positions.
     #[error(
-        "the source no longer has all records from where the target stands{}; it keeps --shard_repl_backlog_len of them on each shard (8192 unless set otherwise, 1024 before v1.34)",
+        "the source no longer has all records from where the target stands{}; {backlog}",
         ahead(*behind)
     )]
     CannotResume {
         /// The most that a shard is ahead of what it was asked for, in records, if that could be found out.
         behind: Option<u64>,
+        /// What bounds the records that it keeps.
+        backlog: Backlog,
     },
     /// A cluster may hold records of the master before that the one promoted from its replica never had.
     #[error(

@@ -58,6 +58,7 @@ pub use run::report::{FlowLsns, FlowReport, Lag, Phase, Report, SourceLsn};
 pub use run::state_file::{SavedFlow, SavedState, StateFile, StateFileError};
 pub use run::stop::Stop;
 pub use session::barriers::{CutBarrier, FlushBarrier, Mismatch};
+pub use source::backlog::Backlog;
 pub use source::history::NewSource;
 pub use source::sharding::{OwnerCheck, Sharding};
 pub use target::questions::TargetConnection;

@@ -24,7 +24,7 @@ where
 {
     loop {
         match scan().await {
-            Err(error) if error.is_passing() || is_passing(&error) => {
+            Err(error) if error.is_passing() || error.is_login() || is_passing(&error) => {
                 debug!(%error, "the target is scanned again");
                 sleep(config.reconnect.longest_delay).await;
             }

@@ -405,16 +405,16 @@ impl Engine {
             SessionEnd::Stopped => return,
             SessionEnd::Flushed(_) => "the source was flushed during the full synchronisation".to_owned(),
             SessionEnd::SourceLost { is_stable: true, cause } => {
-                warn!(%cause, "the source is gone; connecting again");
-                format!("the source is gone: {cause}")
+                warn!("{cause}; connecting again");
+                cause.to_string()
             }
             SessionEnd::SourceLost { is_stable: false, cause } => {
-                warn!(%cause, "the source is gone during the full synchronisation; connecting again to start over");
-                format!("the source is gone during the full synchronisation: {cause}")
+                warn!("{cause}; connecting again, to start the full synchronisation over");
+                format!("during the full synchronisation, {cause}")
             }
-            SessionEnd::TargetLost(cause) => {
-                warn!(%cause, "the target is gone; connecting again");
-                format!("the target is gone: {cause}")
+            SessionEnd::TargetLost(trouble) => {
+                warn!("{trouble}; connecting again");
+                trouble.to_string()
             }
         };
         self.publisher.tell(text);

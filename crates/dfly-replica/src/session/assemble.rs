@@ -25,6 +25,7 @@ use crate::error::Error;
 use crate::maintenance::ttl_scan::TtlScan;
 use crate::run::counters::Counters;
 use crate::run::report::Phase;
+use crate::source::backlog::Backlog;
 use crate::source::candidates::{self, Master};
 use crate::source::identity::{Holdings, ask_time};
 use crate::source::reader::{self, QUESTIONS, SourceReader};
@@ -159,10 +160,10 @@ async fn connect_checked(config: &EngineConfig, source: &Holdings) -> Result<(Ta
 }
 
 /// How far the source is ahead of what it was asked for.
-async fn cannot_resume(config: &Arc<EngineConfig>, asked: &[Resumed]) -> Error {
+async fn cannot_resume(config: &Arc<EngineConfig>, asked: &[Resumed], release: &str) -> Error {
     let lsns = SourceReader::new(Arc::clone(config)).lsns().await.unwrap_or_default();
     let ahead = lsns.iter().zip(asked).map(|(lsn, asked)| lsn.0.saturating_sub(asked.ask.0));
-    Error::CannotResume { behind: ahead.max() }
+    Error::CannotResume { behind: ahead.max(), backlog: Backlog::of_release(release) }
 }
 
 /// Asks for every flow, from where the target and the relay log stand.
@@ -191,7 +192,7 @@ async fn agree(
         Ok(Plan::Full(_)) | Err(HandshakeError::Mixed) if known.is_some() => {
             return Err(match known.as_ref().and_then(|known| known.of_another(session)) {
                 Some(error) => error,
-                None => cannot_resume(config, &resumed).await,
+                None => cannot_resume(config, &resumed, &release).await,
             });
         }
         plan => plan?,

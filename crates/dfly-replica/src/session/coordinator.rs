@@ -29,6 +29,7 @@ use crate::run::counters::Counters;
 use crate::run::report::Phase;
 use crate::run::stop::{Stop, told};
 use crate::source::identity::{SourceIdentity, ask_time};
+use crate::target::trouble::TargetTrouble;
 
 /// Where reports go while a session runs.
 pub(crate) trait Observer {
@@ -352,7 +353,7 @@ impl Running {
                 self.lose_source(SourceLoss::gone(error));
             }
             Ok(FlowEnd::TargetLost(error)) => {
-                self.ending.lose_target(error.to_string());
+                self.ending.lose_target(TargetTrouble::of_flow(&error));
                 self.stop_flows.send_replace(true);
             }
             Err(FlowError::FlushedInSync(flush)) => {

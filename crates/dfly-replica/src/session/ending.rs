@@ -4,6 +4,7 @@ use dfly_client::FlowId;
 use dfly_translate::Flush;
 
 use crate::source::identity::Changed;
+use crate::target::trouble::TargetTrouble;
 
 /// How a session ended without an error.
 #[derive(Debug)]
@@ -13,7 +14,7 @@ pub(crate) enum SessionEnd {
     /// The source is gone; `is_stable`: in stable sync.
     SourceLost { is_stable: bool, cause: SourceLoss },
     /// The target is gone, or holds less than it had answered.
-    TargetLost(String),
+    TargetLost(TargetTrouble),
     /// The source was flushed while its snapshot was read: the target is to be flushed and the sync to be repeated.
     Flushed(Flush),
 }
@@ -25,7 +26,7 @@ pub(super) enum Ending {
     Running,
     Stopped,
     SourceLost(SourceLoss),
-    TargetLost(String),
+    TargetLost(TargetTrouble),
     Flushed(Flush),
 }
 
@@ -33,10 +34,10 @@ pub(super) enum Ending {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SourceLoss {
     /// It is gone, or does not answer.
-    #[error("{0}")]
+    #[error("the source is gone: {0}")]
     Gone(String),
     /// It has sent nothing of this flow's snapshot for so many seconds.
-    #[error("it has sent nothing of flow {0}'s snapshot for {1} s")]
+    #[error("the source has sent nothing of flow {0}'s snapshot for {1} s")]
     Silent(FlowId, u64),
     /// The relay log of this flow is full: the source is left, so that it does not wait.
     #[error(
@@ -63,7 +64,7 @@ impl Ending {
 
     /// A target that is lost outlasts a source that is gone: what is on its way there is not durable. What is known of a source
     /// that is not gone is kept.
-    pub(super) fn lose_target(&mut self, cause: String) {
+    pub(super) fn lose_target(&mut self, cause: TargetTrouble) {
         if let Self::Running | Self::SourceLost(SourceLoss::Gone(_) | SourceLoss::Silent(..)) = self {
             *self = Self::TargetLost(cause);
         }

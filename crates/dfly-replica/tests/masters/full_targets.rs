@@ -35,6 +35,11 @@ async fn is_stalled(run: &mut Run<RedisServer>, retries: u64) {
     };
     let seen = timeout(LIMIT, run.reports.wait_for(stalled)).await.is_ok();
     assert!(seen, "{:?}", run.reports.borrow());
+    // C41: in words, and without the key.
+    let told = |flow: &dfly_replica::FlowReport| {
+        flow.stalled.as_ref().is_some_and(|why| why.starts_with("the target is out of memory: OOM"))
+    };
+    assert!(run.reports.borrow().flows.iter().any(told), "{:?}", run.reports.borrow());
 }
 
 /// C31: in stable sync, attempts come ever more seldom, and nothing is lost.

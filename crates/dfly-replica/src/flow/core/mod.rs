@@ -302,9 +302,9 @@ impl FlowCore {
         self.counters.retry("target connection");
         match self.stall.is_due(now) {
             true => {
-                warn!(flow = self.id.0, reason, "the target takes nothing for now; the source is read on");
+                warn!(flow = self.id.0, "{reason}; the source is read on");
             }
-            false => debug!(flow = self.id.0, reason, "the target still takes nothing"),
+            false => debug!(flow = self.id.0, "{reason} still"),
         }
     }
 
