@@ -227,6 +227,10 @@ fn needed(memory_limit: Option<u64>) -> String {
     memory_limit.map_or_else(String::new, |bytes| format!(", which has to be {bytes} bytes or more"))
 }
 
+fn because(why: Option<&str>) -> String {
+    why.map_or_else(String::new, |why| format!(": {why}"))
+}
+
 fn in_words(keys: u64) -> String {
     if keys == 1 { "1 key".to_owned() } else { format!("{keys} keys") }
 }
@@ -347,8 +351,13 @@ pub enum FlowError {
     #[error("the source was flushed during the full synchronisation")]
     FlushedInSync(Flush),
     /// The target did not answer in time when the run was stopped.
-    #[error("the target did not answer what was in flight within {} s", .0.as_secs())]
-    DrainTimeout(Duration),
+    #[error("the target did not carry out what was in flight within {} s{}", after.as_secs(), because(why.as_deref()))]
+    DrainTimeout {
+        /// How long it was waited for.
+        after: Duration,
+        /// Why it takes nothing, if it has said so.
+        why: Option<String>,
+    },
     /// The session ended while the flow waited for it.
     #[error("the session is gone")]
     SessionGone,
@@ -396,7 +405,7 @@ impl Error {
                     | FlowError::Translate(_)
                     | FlowError::Record { .. }
                     | FlowError::Refused(_)
-                    | FlowError::DrainTimeout(_),
+                    | FlowError::DrainTimeout { .. },
                 ..
             } => Blame::Target,
             Self::GaveUp { peer: "target", .. } => Blame::Target,

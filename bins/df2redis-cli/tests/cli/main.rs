@@ -4,6 +4,7 @@
 
 mod bad_input;
 mod binary;
+mod causes;
 mod cluster;
 mod crash;
 mod crash_cluster;

@@ -62,6 +62,8 @@ pub(crate) struct FlowDriver {
     pub clock: Clock,
     /// The longest wait for the target to answer what is in flight when the flow is stopped.
     pub drain_timeout: Duration,
+    /// Why the target takes nothing, if it does not.
+    pub stalled: Option<String>,
     /// Whether the source may have more to give than was read last.
     pub is_backlogged: bool,
 }
@@ -222,6 +224,11 @@ impl FlowDriver {
     }
 
     fn on_event(&mut self, event: TargetEvent) -> Result<Course, FlowError> {
+        match &event {
+            TargetEvent::Stalled(why) => self.stalled = Some(why.clone()),
+            TargetEvent::Carried => self.stalled = None,
+            _ => {}
+        }
         self.core.on_target(event, &mut *self.target, self.clock.moment())
     }
 
@@ -259,7 +266,7 @@ impl FlowDriver {
                 );
                 Waited::Moved
             }
-            Err(_elapsed) => return Err(FlowError::DrainTimeout(limit)),
+            Err(_elapsed) => return Err(FlowError::DrainTimeout { after: limit, why: self.stalled.take() }),
         };
         match ended {
             Waited::TargetLost(error) => Ok(FlowEnd::TargetLost(error)),
@@ -328,7 +335,7 @@ impl FlowDriver {
             let drained = if is_last { self.finish().await } else { self.drain().await };
             let durable = match drained {
                 Ok(FlowEnd::Drained(durable)) => durable,
-                Err(late @ FlowError::DrainTimeout(_)) => return Ok(FlowEnd::TargetLost(late)),
+                Err(late @ FlowError::DrainTimeout { .. }) => return Ok(FlowEnd::TargetLost(late)),
                 other => return other,
             };
             if is_last {

@@ -366,7 +366,7 @@ impl Running {
                 self.lose_source(SourceLoss::gone(error));
             }
             // Another flow has said why.
-            Err(FlowError::Sink(_) | FlowError::DrainTimeout(_) | FlowError::SessionGone)
+            Err(FlowError::Sink(_) | FlowError::DrainTimeout { .. } | FlowError::SessionGone)
                 if matches!(self.ending, Ending::TargetLost(_)) => {}
             Err(error) => return Err(Error::Flow { flow, error }),
         }

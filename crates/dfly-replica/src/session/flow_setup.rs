@@ -165,6 +165,7 @@ impl Running {
             lines: self.lines_of(id, shared),
             clock: config.clock.clone(),
             drain_timeout: config.drain_timeout,
+            stalled: None,
             is_backlogged: false,
         };
         Ok((driver, expiry.is_unknown))

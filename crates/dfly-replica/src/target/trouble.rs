@@ -120,7 +120,7 @@ impl TargetTrouble {
             FlowError::Cluster(error) => Self::of_cluster(error),
             FlowError::Target(error) => Self::of_error(error),
             FlowError::TargetForgot => Self::lost_data(),
-            FlowError::DrainTimeout(_) => Self::new(Kind::Silent, error),
+            FlowError::DrainTimeout { .. } => Self::new(Kind::Silent, error),
             other => Self::new(Kind::Other, other),
         }
     }
