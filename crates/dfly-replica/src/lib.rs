@@ -37,6 +37,7 @@ mod notice;
 mod rate_limiter;
 mod run;
 mod session;
+mod slot_set;
 mod source;
 mod target;
 

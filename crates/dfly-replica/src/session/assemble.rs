@@ -76,6 +76,14 @@ struct Agreed {
     flows: Vec<OpenFlow>,
 }
 
+/// What a session that resumes goes on from.
+struct Resuming {
+    plan: PartialPlan,
+    known: Known,
+    resumed: Vec<Resumed>,
+    flows: Vec<OpenFlow>,
+}
+
 /// Shakes hands, opens every flow and starts its task.
 pub(crate) async fn open(
     config: &Arc<EngineConfig>,
@@ -135,11 +143,8 @@ pub(crate) async fn open(
             running.begin_sync(plan).await?;
         }
         (Plan::Partial(plan), Opening::Partial(_), Some(known)) => {
-            let mut resumed = agreed.resumed;
-            known.take_over(config, &mut target, &running.session, &mut resumed).await?;
-            let with = |(flow, resumed)| OpenFlow { resume: Some(resumed), ..flow };
-            let flows = agreed.flows.into_iter().zip(resumed).map(with).collect();
-            running.begin_partial(plan, flows, &shared).await?;
+            let resuming = Resuming { plan, known, resumed: agreed.resumed, flows: agreed.flows };
+            running.resume(config, &mut target, resuming, &shared).await?;
         }
         _ => return Err(Error::Internal("a session of another form than was asked for".to_owned())),
     }
@@ -292,6 +297,30 @@ impl Running {
         let reply = self.control.ask(&plan.sync_request()).await?;
         self.start_stable = Some(plan.on_sync_reply(&reply)?);
         info!("the source sends what was asked for");
+        Ok(())
+    }
+
+    /// Goes on from where the target stands.
+    async fn resume(
+        &mut self,
+        config: &Arc<EngineConfig>,
+        target: &mut TargetConnection,
+        resuming: Resuming,
+        shared: &Shared,
+    ) -> Result<(), Error> {
+        let Resuming { plan, known, mut resumed, flows } = resuming;
+        self.load_gone_slots(target).await?;
+        known.take_over(config, target, &self.session, &mut resumed).await?;
+        let with = |(flow, resumed)| OpenFlow { resume: Some(resumed), ..flow };
+        let flows = flows.into_iter().zip(resumed).map(with).collect();
+        self.begin_partial(plan, flows, shared).await
+    }
+
+    /// What a session before has left to do about slots that the source has given away.
+    async fn load_gone_slots(&mut self, target: &mut TargetConnection) -> Result<(), Error> {
+        for ((flow, lsn), slots) in Checkpoint::gone_slots(target).await? {
+            self.gone_slots.pass((flow, Some(lsn)), &slots);
+        }
         Ok(())
     }
 

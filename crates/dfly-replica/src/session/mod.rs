@@ -6,5 +6,6 @@ pub(crate) mod barriers;
 pub(crate) mod coordinator;
 pub(crate) mod ending;
 mod flow_setup;
+mod gone_slots;
 pub(crate) mod progress;
 mod resume;

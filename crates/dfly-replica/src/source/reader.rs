@@ -10,7 +10,7 @@ use dfly_journal::Lsn;
 use dfly_rdb::payload::parse_dump;
 use dfly_wire::{DbIndex, UnixMillis};
 use redis_resp::connection::{Connection, ConnectionError};
-use redis_resp::{CommandBatch, Reply, ServerError};
+use redis_resp::{CommandBatch, ErrorCode, Reply, ServerError};
 use tokio::sync::{Semaphore, mpsc};
 use tracing::debug;
 
@@ -319,6 +319,8 @@ impl SourceReader {
         let replies = self.ask_each("EXISTS", keys, |key, out| out.push(&[b"EXISTS", key])).await?;
         let there = |reply: Reply| match reply {
             Reply::Integer(count) => Ok(count > 0),
+            // A node of a Dragonfly Cluster that has given the key's slot away.
+            Reply::Error(ServerError { code: ErrorCode::Moved(_), .. }) => Ok(false),
             Reply::Error(error) => Err(ReadError::refused("EXISTS", error)),
             other => Err(ReadError::strange("EXISTS", &other)),
         };
@@ -331,7 +333,7 @@ impl SourceReader {
         let replies = self.ask_each("MEMORY USAGE", keys, ask).await?;
         let size = |reply: Reply| match reply {
             Reply::Integer(bytes) => Some(bytes.unsigned_abs()),
-            Reply::Nil => Some(0),
+            Reply::Nil | Reply::Error(ServerError { code: ErrorCode::Moved(_), .. }) => Some(0),
             _ => None,
         };
         Ok(replies.into_iter().map(size).collect())
@@ -447,7 +449,7 @@ impl SourceReader {
 fn fetched(dump: Reply, expiry: Expiry, memory: &MemoryHold) -> Result<Option<Fetched>, ReadError> {
     let payload = match dump {
         Reply::Bulk(payload) => payload,
-        Reply::Nil => return Ok(None),
+        Reply::Nil | Reply::Error(ServerError { code: ErrorCode::Moved(_), .. }) => return Ok(None),
         Reply::Error(error) => return Err(ReadError::refused("DUMP", error)),
         other => return Err(ReadError::strange("DUMP", &other)),
     };

@@ -19,6 +19,7 @@ mod databases;
 mod expiry;
 mod failover;
 mod full_targets;
+mod gone_slots;
 mod idle;
 mod modules;
 mod passwords;

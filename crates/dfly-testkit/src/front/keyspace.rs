@@ -7,6 +7,7 @@ use bytes::Bytes;
 use super::origin::Origin;
 use super::replconf::number;
 use super::state::{Outcome, State};
+use crate::script::slot_of;
 
 fn system_time() -> Duration {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
@@ -24,6 +25,10 @@ impl<O: Origin> State<O> {
                 }
                 _ => Outcome::error("ERR invalid DB index"),
             };
+        }
+        let slot = slot_of(argument);
+        if self.given_away.iter().any(|slots| slots.contains(&slot)) {
+            return Outcome::error(&format!("MOVED {slot} 127.0.0.1:1"));
         }
         let db = self.connections.get(connection).map_or(0, |log| log.db);
         let read = match &self.options.values {

@@ -1,6 +1,7 @@
 //! The state of a master: its sessions, their flows, and everything that it has received.
 
 use std::collections::BTreeSet;
+use std::ops::RangeInclusive;
 
 use bytes::Bytes;
 
@@ -16,6 +17,8 @@ pub(crate) struct State<O: Origin> {
     pub(super) connections: Vec<ConnectionLog>,
     pub(super) violations: Vec<String>,
     pub(super) released: bool,
+    /// Slots of a node of a Dragonfly Cluster that belong to another node now.
+    pub(crate) given_away: Vec<RangeInclusive<i64>>,
 }
 
 /// The phase of a session.
@@ -114,7 +117,7 @@ fn time(clock: fn() -> std::time::Duration) -> Outcome {
 impl<O: Origin> State<O> {
     pub(super) fn new(origin: O, options: MasterOptions) -> Self {
         let (sessions, connections, violations) = Default::default();
-        Self { origin, options, sessions, connections, violations, released: false }
+        Self { origin, options, sessions, connections, violations, released: false, given_away: Vec::new() }
     }
 
     pub(super) fn connect(&mut self) -> usize {

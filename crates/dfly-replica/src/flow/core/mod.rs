@@ -49,10 +49,11 @@ use crate::keys::SourceKey;
 use crate::notice::Notice;
 use crate::rate_limiter::RateLimiter;
 use crate::run::counters::{Counters, FlowCounters};
+use crate::slot_set::SlotSet;
 use crate::target::writer::{BatchTag, TargetEvent, TargetWriter};
 
 /// What a flow tells its session.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Signal {
     /// The snapshot is complete; journal blobs go on.
     Cut,
@@ -64,6 +65,8 @@ pub(crate) enum Signal {
     Flushed,
     /// The relay log is full, and the flow leaves the source.
     RelayFull,
+    /// The source has given these slots away, with this record; `None`: in the snapshot.
+    SlotsGone(Option<Lsn>, SlotSet),
 }
 
 /// What a flow needs next.
