@@ -29,6 +29,12 @@ pub(crate) fn engine_config(flags: &ReplicateFlags) -> Result<EngineConfig, Stri
     config.other_sources = sources.collect();
     config.other_targets = targets.collect();
     config.target_mode = target_mode(settings.target_mode.as_deref().unwrap_or("auto"))?;
+    if config.target_mode == TargetMode::Standalone && !config.other_targets.is_empty() {
+        return Err(
+            "--target names several hosts: they are nodes of a cluster, and --target-mode is standalone"
+                .into(),
+        );
+    }
     config.target_addresses = target_addresses(&settings.target_address_map, config.target_mode)?;
     config.wait_replicas = settings.wait_replicas.unwrap_or(config.wait_replicas);
     config.rules = rules(&settings)?.into();
@@ -357,6 +363,21 @@ mod tests {
         assert_eq!(map, AddressMap::parse(["a:1=b:2", "c=d"]).unwrap());
         let single = Settings { target_mode: Some("standalone".into()), ..cluster };
         assert!(engine_config(&flags(single)).unwrap_err().contains("--target-mode is standalone"));
+    }
+
+    /// C26: several hosts are nodes of a cluster.
+    #[test]
+    fn several_targets() {
+        let of = |mode: &str| Settings { target_mode: Some(mode.to_owned()), ..Settings::default() };
+        let several = |mode| {
+            let mut flags = flags(of(mode));
+            flags.settings.target = Some("redis://a,b:7001".into());
+            engine_config(&flags)
+        };
+        let config = several("auto").unwrap();
+        let others: Vec<String> = config.other_targets.iter().map(ToString::to_string).collect();
+        assert_eq!((config.target.to_string(), others), ("a:6379".to_owned(), vec!["b:7001".to_owned()]));
+        assert!(several("standalone").unwrap_err().contains("--target-mode is standalone"));
     }
 
     #[test]
