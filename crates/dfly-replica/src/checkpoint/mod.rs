@@ -2,7 +2,7 @@
 //! whatever is killed at whatever moment (P18).
 //!
 //! One hash under a reserved key in database 0: `source` the master's replication id, `flows` how many it has,
-//! `flow:<i>` the next record wanted of each and the number of its last transaction, `syncing` while a full synchronisation
+//! `flow:<i>` the next record wanted of each, the number of its last transaction and which answers were heard, `syncing` while a full synchronisation
 //! is not complete, `owner` the session that writes, `refused` what the target refused for good, if anything; and the fields
 //! of [`SyncMetadata`].
 

@@ -332,7 +332,7 @@ mod tests {
     }
 
     fn at(next: u64, transaction: u64) -> Position {
-        Position { transaction, next: Lsn(next) }
+        Position::at(transaction, Lsn(next))
     }
 
     #[test]

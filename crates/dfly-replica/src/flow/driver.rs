@@ -235,7 +235,7 @@ impl FlowDriver {
     /// The run is told to stop.
     async fn stop(&mut self) -> Result<FlowEnd, FlowError> {
         let now = self.clock.moment();
-        self.core.begin_stop(&mut *self.target, now);
+        self.core.begin_stop(now);
         tokio::select! {
             ended = self.finish() => return ended,
             () = sleep(LAST_ACK) => {}
@@ -330,7 +330,7 @@ impl FlowDriver {
             // At a flush the other flows cannot be waited for any longer: it comes again.
             let is_last = want == Want::Bytes || self.core.is_at_flush();
             if is_last {
-                self.core.store_ttl_index(&mut *self.target, self.clock.moment());
+                self.core.conclude();
             }
             let drained = if is_last { self.finish().await } else { self.drain().await };
             let durable = match drained {

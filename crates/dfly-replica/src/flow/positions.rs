@@ -6,16 +6,19 @@ use crate::checkpoint::Position;
 
 /// The positions of a flow whose records count.
 ///
-/// Invariant I1: `durable <= sent <= received` as LSNs, always, and none of them ever falls. Only `durable` is
-/// acknowledged or stored (P5, P19).
+/// Invariant I1: `durable <= sent <= received` as LSNs, and none of them ever falls. Only `durable` is acknowledged or stored
+/// (P5, P19). A flow that resumes may begin with `received` before `durable`: until it has come there, it reads records
+/// again whose answers nobody has heard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Advance {
-    /// The next record to be applied.
+    /// The next record to be read.
     pub received: Lsn,
     /// The last transaction that was handed to the target.
     pub sent: Position,
     /// The last transaction that the target has carried out and will not lose.
     pub durable: Position,
+    /// The target's answers to everything before this record were heard.
+    pub heard: Lsn,
 }
 
 /// The life of a flow, as its positions tell it. Each state holds only what it has.
@@ -40,7 +43,7 @@ pub(crate) enum FlowPositions {
 
 impl Advance {
     fn at(position: Position) -> Self {
-        Self { received: position.next, sent: position, durable: position }
+        Self { received: position.heard, sent: position, durable: position, heard: position.next }
     }
 
     fn receive(&mut self, next: Lsn) {
@@ -48,9 +51,27 @@ impl Advance {
         self.received = self.received.max(next);
     }
 
+    /// What the target has refused so far is noted with this transaction, as are the keys of what was read again.
     fn send(&mut self) -> Position {
-        self.sent = self.sent.then(self.received);
+        let heard = self.heard.min(self.received);
+        self.sent = self.sent.then(self.received.max(self.sent.next)).heard_to(heard);
         self.sent
+    }
+
+    /// Whether the record before `next` is read again.
+    fn is_reread(&self, next: Lsn) -> bool {
+        next <= self.durable.next && self.received < self.durable.next
+    }
+
+    /// Whether the target does not know yet that every answer was heard.
+    fn has_unstored_answers(&self) -> bool {
+        let is_heard = self.received == self.sent.next && self.heard == self.sent.next;
+        is_heard && !self.sent.is_heard()
+    }
+
+    /// Never passes what was sent.
+    fn hear(&mut self, next: Lsn) {
+        self.heard = self.heard.max(next.min(self.sent.next));
     }
 
     /// Never passes what was sent.
@@ -62,10 +83,11 @@ impl Advance {
     /// The flush before `next` is carried out, by this flow or by another.
     fn pass_flush(&mut self, next: Lsn) {
         if self.sent.next != next {
-            self.sent = self.sent.then(next);
+            self.sent = self.sent.behind_flush(next);
         }
         self.durable = self.sent;
         self.received = self.received.max(next);
+        self.heard = self.heard.max(next);
     }
 }
 
@@ -114,7 +136,7 @@ impl FlowPositions {
         }
     }
 
-    /// The next record to be applied.
+    /// The next record to be read.
     pub(crate) fn received(&self) -> Option<Lsn> {
         self.advance().map(|at| at.received)
     }
@@ -127,6 +149,16 @@ impl FlowPositions {
     /// Whether records were applied that are in no transaction yet.
     pub(crate) fn has_unsent(&self) -> bool {
         self.advance().is_some_and(|at| at.received > at.sent.next)
+    }
+
+    /// Whether the record before `next` is read again: the target has it, or has refused it.
+    pub(crate) fn is_reread(&self, next: Lsn) -> bool {
+        self.advance().is_some_and(|at| at.is_reread(next))
+    }
+
+    /// Whether every answer was heard, and the target does not know it yet.
+    pub(crate) fn has_unstored_answers(&self) -> bool {
+        self.has_entered() && self.advance().is_some_and(Advance::has_unstored_answers)
     }
 
     /// The snapshot is complete; the journal begins at `next`. Gives the first position.
@@ -143,7 +175,7 @@ impl FlowPositions {
         }
     }
 
-    /// All records before `next` are applied.
+    /// All records before `next` are read.
     pub(crate) fn receive(&mut self, next: Lsn) {
         if let Some(at) = self.advance_mut() {
             at.receive(next);
@@ -153,6 +185,13 @@ impl FlowPositions {
     /// A transaction with all that was received is handed to the target. Gives its position.
     pub(crate) fn send(&mut self) -> Option<Position> {
         self.advance_mut().map(Advance::send)
+    }
+
+    /// The target has answered everything before `next`, and what it has refused is known.
+    pub(crate) fn hear(&mut self, next: Lsn) {
+        if let Some(advance) = self.advance_mut() {
+            advance.hear(next);
+        }
     }
 
     /// The target has carried out everything up to `at`, and will not lose it.
@@ -205,7 +244,7 @@ mod tests {
         assert_eq!((first, flow.has_entered(), flow.durable()), (Position::first(Lsn(7)), false, None));
         flow.receive(Lsn(9));
         let second = flow.send().unwrap();
-        assert_eq!(second, Position { transaction: 1, next: Lsn(9) });
+        assert_eq!(second, Position::at(1, Lsn(9)).heard_to(Lsn(7)));
         assert!(!flow.reach_stable(), "the first position is in flight");
         flow.settle(first);
         assert!(flow.reach_stable() && !flow.reach_stable(), "once");
@@ -216,7 +255,7 @@ mod tests {
 
     #[test]
     fn a_resumed_flow_acknowledges_nothing_before_its_journal() {
-        let at = Position { transaction: 5, next: Lsn(70) };
+        let at = Position::at(5, Lsn(70));
         let mut journal = FlowPositions::resumed(at, Some(Lsn(80)));
         assert!(journal.has_entered() && !journal.reach_stable());
         journal.receive(Lsn(80));
@@ -232,20 +271,51 @@ mod tests {
 
     #[test]
     fn a_flush_moves_every_flow_behind_it_once() {
-        let at = Position { transaction: 5, next: Lsn(70) };
+        let at = Position::at(5, Lsn(70));
         let mut executor = FlowPositions::resumed(at, Some(Lsn(70)));
         executor.receive(Lsn(71));
         let sent = executor.send().unwrap();
         executor.settle(sent);
-        let mut other = FlowPositions::resumed(at, Some(Lsn(70)));
-        for flow in [&mut executor, &mut other] {
-            flow.pass_flush(Lsn(71));
-            assert_eq!(flow.durable(), Some(Position { transaction: 6, next: Lsn(71) }));
+        for _ in 0..2 {
+            executor.pass_flush(Lsn(72));
+            assert_eq!(executor.durable(), Some(Position::at(7, Lsn(72))), "every answer is heard before");
         }
+        let mut other = FlowPositions::resumed(at, Some(Lsn(70)));
+        other.pass_flush(Lsn(71));
+        assert_eq!(other.durable(), Some(Position::at(6, Lsn(71))));
         let mut entering = FlowPositions::default();
         entering.begin(Lsn(4));
         entering.pass_flush(Lsn(5));
-        assert_eq!(entering.durable(), Some(Position { transaction: 1, next: Lsn(5) }));
+        assert_eq!(entering.durable(), Some(Position::at(1, Lsn(5))));
+    }
+
+    #[test]
+    fn records_whose_answers_were_not_heard_are_read_again() {
+        let mut flow = FlowPositions::resumed(Position::at(5, Lsn(70)).heard_to(Lsn(60)), Some(Lsn(60)));
+        assert_eq!(flow.received(), Some(Lsn(60)));
+        assert!(flow.is_reread(Lsn(61)) && flow.is_reread(Lsn(70)) && !flow.is_reread(Lsn(71)));
+        flow.receive(Lsn(65));
+        assert!(!flow.has_unsent(), "the target has them");
+        let noted = flow.send().unwrap();
+        assert_eq!(noted, Position::at(6, Lsn(70)).heard_to(Lsn(65)), "so far their keys are noted");
+        flow.settle(noted);
+        flow.receive(Lsn(70));
+        assert!(!flow.is_reread(Lsn(70)) && flow.has_unstored_answers());
+        assert_eq!(flow.send(), Some(Position::at(7, Lsn(70))));
+        assert!(!flow.has_unstored_answers());
+    }
+
+    #[test]
+    fn only_answers_that_came_are_heard() {
+        let mut flow = FlowPositions::resumed(Position::at(5, Lsn(70)), Some(Lsn(70)));
+        flow.receive(Lsn(75));
+        assert_eq!(flow.send(), Some(Position::at(6, Lsn(75)).heard_to(Lsn(70))));
+        flow.receive(Lsn(80));
+        flow.hear(Lsn(75));
+        assert_eq!(flow.send(), Some(Position::at(7, Lsn(80)).heard_to(Lsn(75))));
+        assert!(!flow.has_unstored_answers(), "some are to come");
+        flow.hear(Lsn(80));
+        assert!(flow.has_unstored_answers());
     }
 
     proptest! {
@@ -259,7 +329,10 @@ mod tests {
                 match kind {
                     0 => flow.receive(Lsn(before.received.0 + by)),
                     1 => in_flight.extend(flow.send()),
-                    2 => if let Some(at) = in_flight.pop_front() { flow.settle(at) },
+                    2 => if let Some(at) = in_flight.pop_front() {
+                        flow.hear(at.next);
+                        flow.settle(at);
+                    },
                     _ => drop(flow.reach_stable()),
                 }
                 let now = *flow.advance().unwrap();

@@ -29,4 +29,6 @@ pub(crate) enum ScanEnd {
     From(Lsn),
     /// The target has not carried out the transaction that ends here.
     Behind(Position),
+    /// It has, and what it refused of it is noted with this transaction, which the target has not carried out.
+    Noted(u64),
 }

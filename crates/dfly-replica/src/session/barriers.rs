@@ -109,7 +109,7 @@ mod tests {
     }
 
     fn at(next: u64) -> Position {
-        Position { transaction: 3, next: Lsn(next) }
+        Position::at(3, Lsn(next))
     }
 
     #[test]

@@ -214,7 +214,7 @@ impl Running {
             StreamForm::Journal => (Stage::journal(ask, config.limits), Some(ask)),
         };
         let (log, relay) = match log {
-            Some(log) if ask > position.next => resume::relay_from(log, flow, config).await?,
+            Some(log) if ask > position.heard => resume::relay_from(log, flow, config).await?,
             log => {
                 let relay = Relay::new(log.is_some());
                 (log, relay)

@@ -95,17 +95,17 @@ impl Known {
     /// What the relay log adds to the position of the target.
     fn resumed(&self, config: &EngineConfig, id: FlowId) -> Result<Resumed, Error> {
         let position =
-            self.at.flows.get(&id).copied().unwrap_or(Position { transaction: 0, next: Lsn::default() });
+            self.at.flows.get(&id).copied().unwrap_or(Position::default());
         let flows = u16::try_from(self.at.flows.len()).unwrap_or(u16::MAX);
         // The log of another master belongs to the positions that were reached with it.
         let of = LogOwner { source_id: self.at.source_id.clone(), flows, flow: id };
         let mut log = open_log(config, &of)?;
         let held = log.as_ref().and_then(RelayLog::positions);
-        let ask = match held.filter(|held| held.start <= position.next.0 && position.next.0 < held.end) {
+        let ask = match held.filter(|held| held.start <= position.heard.0 && position.heard.0 < held.end) {
             Some(held) => {
                 info!(
                     flow = id.0,
-                    records = held.end - position.next.0,
+                    records = held.end.saturating_sub(position.next.0),
                     "a run before has left a part of the journal on disk"
                 );
                 Lsn(held.end)
@@ -115,7 +115,7 @@ impl Known {
                 if let Some(log) = &mut log {
                     log.clear().map_err(|error| Error::Flow { flow: id, error: FlowError::Relay(error) })?;
                 }
-                position.next
+                position.heard
             }
         };
         Ok(Resumed { position, log, ask })
@@ -140,7 +140,7 @@ impl Known {
         info!(%was, is = %session.replication_id, "a fail-over is followed: the source was promoted from a replica of the one before, and goes on from the same positions");
         for (resumed, (flow, position)) in flows.iter_mut().zip(&moved.flows) {
             resumed.position = *position;
-            if resumed.ask == position.next {
+            if resumed.ask == position.heard {
                 // What is written from here on is the new master's.
                 resumed.log = None;
                 let of = LogOwner { source_id: source_id.clone(), flows: session.flows, flow: *flow };

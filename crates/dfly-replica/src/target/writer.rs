@@ -27,6 +27,16 @@ pub(crate) enum BatchTag {
     Journal(Position),
 }
 
+impl BatchTag {
+    /// The position behind the batch, if it has one.
+    pub(crate) fn position(self) -> Option<Position> {
+        match self {
+            Self::Baseline => None,
+            Self::Entry(at) | Self::Journal(at) => Some(at),
+        }
+    }
+}
+
 /// Whether the target has a record already, as the places where its keys lie tell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Held {

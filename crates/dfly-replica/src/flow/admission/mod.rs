@@ -50,8 +50,6 @@ pub(crate) enum Decision {
 /// Why a record is passed over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Skipped {
-    /// The target has it.
-    Held,
     /// It writes a copy of a key that another flow owns.
     Copy,
 }
@@ -72,12 +70,10 @@ impl Admission {
         let record = candidate.record;
         match candidate.held {
             Held::No => {}
-            // What was read of a key may be older than this record.
-            Held::Yes if record.all().iter().any(|key| refetch.contains(key)) => {
-                return Decision::Refetch(None);
-            }
-            Held::Yes => return Decision::Skip(Skipped::Held),
-            Held::Partly => return Decision::Refetch(None),
+            // Once more it does the same, and what follows it comes again too.
+            Held::Yes if record.replaces() => {}
+            // The target may have refused it, and nobody has heard that.
+            Held::Yes | Held::Partly => return Decision::Refetch(None),
         }
         // What it does to its keys is not known, so none of its records can wait for a value.
         if !record.is_known() && !record.all().is_empty() {

@@ -58,16 +58,19 @@ fn an_unknown_record_is_never_parked() {
     for (lsn, names) in [(None, &[][..]), (Some(Lsn(7)), &[]), (Some(Lsn(7)), &["k"])] {
         assert_eq!(decide(lsn, Held::No, names), Decision::Refetch(Some(Reason::Unknown)));
     }
-    assert_eq!(decide(Some(Lsn(7)), Held::Yes, &[]), Decision::Skip(Skipped::Held));
+    assert_eq!(decide(Some(Lsn(7)), Held::Yes, &[]), Decision::Refetch(None));
 }
 
 #[test]
-fn what_the_target_holds_is_not_repeated() {
+fn what_the_target_holds_or_has_refused_is_refetched_or_replaced() {
     let (admission, none) = (admission(), refetch(&[]));
-    assert_eq!(decide(&admission, &none, "INCR k", Some(7), Held::Yes), Decision::Skip(Skipped::Held));
+    assert_eq!(decide(&admission, &none, "INCR k", Some(7), Held::Yes), Decision::Refetch(None));
+    assert_eq!(decide(&admission, &none, "SET k v", Some(7), Held::Yes), applied());
+    assert_eq!(decide(&admission, &none, "DEL k l", Some(7), Held::Yes), applied());
     assert_eq!(decide(&admission, &none, "RENAME a b", Some(7), Held::Partly), Decision::Refetch(None));
     let refetched = refetch(&["k"]);
     assert_eq!(decide(&admission, &refetched, "INCR k", Some(7), Held::Yes), Decision::Refetch(None));
+    assert_eq!(decide(&admission, &refetched, "SET k v", Some(7), Held::Yes), Decision::Park(key("k")));
 }
 
 #[test]

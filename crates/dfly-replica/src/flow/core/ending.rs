@@ -8,14 +8,19 @@ use dfly_journal::Lsn;
 use super::{FlowCore, Want};
 use crate::clock::Now;
 use crate::error::FlowError;
-use crate::target::writer::TargetWriter;
+use crate::target::writer::{BatchTag, TargetWriter};
 
 impl FlowCore {
     /// The run is told to stop: what is in the relay log is there for the next one.
-    pub(crate) fn begin_stop(&mut self, target: &mut dyn TargetWriter, now: Now) {
+    pub(crate) fn begin_stop(&mut self, now: Now) {
         self.intake.sync_relay(now.instant);
         self.use_disk(now.instant);
-        self.store_ttl_index(target, now);
+        self.conclude();
+    }
+
+    /// Nothing more is applied: behind everything comes a last transaction for the next session.
+    pub(crate) fn conclude(&mut self) {
+        self.is_concluding = true;
     }
 
     /// The source is gone: what has arrived is kept in the relay log, if it is in use. True once that is done.
@@ -63,22 +68,26 @@ impl FlowCore {
     pub(crate) fn commit_rest(&mut self, target: &mut dyn TargetWriter, now: Now) {
         if !self.flush.is_reached() {
             self.commit(target, now);
+            self.write_last(target, now);
         }
         self.use_disk(now.instant);
     }
 
-    /// The session ends: with its last transaction, the next one is told which expiries the target holds.
-    pub(crate) fn store_ttl_index(&mut self, target: &mut dyn TargetWriter, now: Now) {
-        if !self.positions.has_entered() || self.flush.is_reached() {
+    /// The last transaction says that every answer was heard, so that the next session reads nothing again, and which expiries
+    /// the target holds. What it says is of use behind this very transaction alone.
+    fn write_last(&mut self, target: &mut dyn TargetWriter, now: Now) {
+        if !self.is_concluding || !target.is_idle() || !self.positions.has_entered() {
             return;
         }
-        // The value is of use behind this very transaction alone, so what is written already goes first.
-        self.commit(target, now);
+        self.is_concluding = false;
         let since = self.intake.relay().time_of_next().unwrap_or(now.wall);
         let transaction = self.positions.sent().transaction + 1;
-        if let Some(value) = self.admission.expiry.store(transaction, since) {
-            self.writer.store_ttl_index(&value);
-            self.commit(target, now);
+        let expiries = self.admission.expiry.store(transaction, since);
+        expiries.iter().for_each(|value| self.writer.store_ttl_index(value));
+        if (expiries.is_some() || self.positions.has_unstored_answers())
+            && let Some(at) = self.positions.send()
+        {
+            self.hand_over(BatchTag::Journal(at), target, now);
         }
     }
 

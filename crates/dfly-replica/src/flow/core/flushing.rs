@@ -28,7 +28,7 @@ impl FlowCore {
             return;
         }
         if let Some((flush, next)) = self.flush.drained() {
-            let behind = self.positions.sent().then(next);
+            let behind = self.positions.sent().behind_flush(next);
             target.await_flush(behind);
             self.tell(Signal::AtFlush(flush, behind));
         }
@@ -62,7 +62,7 @@ impl FlowCore {
         FlushPlan {
             flush,
             emptied: flush.on_target(&self.rules.selection),
-            at: self.positions.sent().then(next),
+            at: self.positions.sent().behind_flush(next),
             checkpoint,
             metadata: SyncMetadata { sharding, ..metadata },
         }

@@ -104,6 +104,14 @@ pub(crate) enum Course {
     TargetLost(FlowError),
 }
 
+/// A batch in flight.
+#[derive(Debug)]
+struct Committed {
+    at: Instant,
+    /// The position behind it, if it has one.
+    position: Option<Position>,
+}
+
 /// One flow.
 #[derive(Debug)]
 pub(crate) struct FlowCore {
@@ -115,15 +123,19 @@ pub(crate) struct FlowCore {
     admission: Admission,
     refetch: Refetch,
     writer: FlowWriter,
+    /// The snapshot is read, and the target has not answered all of it; the record with which the journal begins.
+    journal_begins: Option<Lsn>,
     flush: FlushState,
+    /// A last transaction is to come behind everything.
+    is_concluding: bool,
     acks: Acknowledgements,
     scan: Option<ScanEnd>,
     /// When members that are due are removed next.
     sweep_at: Instant,
     /// How fast the snapshot is read.
     reading: RateLimiter,
-    /// When each batch in flight was committed, the oldest first.
-    committed: VecDeque<Instant>,
+    /// The batches in flight, the oldest first.
+    committed: VecDeque<Committed>,
     /// The target takes nothing.
     stall: Notice,
     relay_level: RelayLevel,
@@ -170,6 +182,9 @@ impl FlowCore {
         if self.flush.is_reached() || self.requests.holds(self.positions.received()) {
             return Ok(Want::Room);
         }
+        if !self.has_left_snapshot(target, now) {
+            return Ok(Want::Room);
+        }
         self.write_refetched(target, now)?;
         self.writer.set_arrival(now.wall);
         loop {
@@ -188,7 +203,12 @@ impl FlowCore {
                         return Ok(Want::Room);
                     }
                 }
-                Pulled::JournalBegins(next) => self.enter_journal(next, target, now),
+                Pulled::JournalBegins(next) => {
+                    self.enter_journal(next, target, now);
+                    if !self.has_left_snapshot(target, now) {
+                        return Ok(Want::Room);
+                    }
+                }
                 Pulled::Nothing => {}
                 Pulled::Bytes => return Ok(Want::Bytes),
                 Pulled::Disk => return Ok(Want::Disk),
@@ -196,8 +216,7 @@ impl FlowCore {
         }
     }
 
-    /// The journal follows, from `next` on. Behind a backlog the positions go on. Otherwise the first position is stored
-    /// behind the snapshot, so that a stored position implies a snapshot that is carried out.
+    /// The journal follows, from `next` on. Behind a backlog the positions go on.
     fn enter_journal(&mut self, next: Lsn, target: &mut dyn TargetWriter, now: Now) {
         self.intake.enter_journal(next);
         if self.positions.counts() {
@@ -205,6 +224,25 @@ impl FlowCore {
             return;
         }
         self.commit(target, now);
+        self.journal_begins = Some(next);
+    }
+
+    /// Whether records count, if the snapshot is read. Everything of it is answered first, so that what the target has refused
+    /// of it is noted with the first position.
+    fn has_left_snapshot(&mut self, target: &mut dyn TargetWriter, now: Now) -> bool {
+        match self.journal_begins {
+            None => true,
+            Some(_) if !target.is_idle() => false,
+            Some(next) => {
+                self.begin_journal(next, target, now);
+                true
+            }
+        }
+    }
+
+    /// The first position is stored behind the snapshot: a stored position implies a snapshot that is carried out.
+    fn begin_journal(&mut self, next: Lsn, target: &mut dyn TargetWriter, now: Now) {
+        self.journal_begins = None;
         self.refetch_omitted_deletes(now);
         let first = self.positions.begin(next);
         self.admission.ownership.conclude();
@@ -213,8 +251,7 @@ impl FlowCore {
             target.learn_sharding(sharding);
         }
         self.writer.note_refetches(&mut self.refetch, target);
-        self.on_committed(now.instant);
-        self.writer.commit(BatchTag::Entry(first), target, now);
+        self.hand_over(BatchTag::Entry(first), target, now);
     }
 
     /// Hands what was written to the target, with the position that it reaches.
@@ -230,7 +267,13 @@ impl FlowCore {
             false if !self.writer.is_empty() => BatchTag::Baseline,
             true | false => return,
         };
-        self.on_committed(now.instant);
+        self.hand_over(tag, target, now);
+    }
+
+    fn hand_over(&mut self, tag: BatchTag, target: &mut dyn TargetWriter, now: Now) {
+        self.admission.expiry.submitted(now.instant);
+        self.committed.push_back(Committed { at: now.instant, position: tag.position() });
+        self.count_in_flight();
         self.writer.commit(tag, target, now);
     }
 
@@ -285,7 +328,10 @@ impl FlowCore {
         now: Now,
     ) -> Result<Course, FlowError> {
         match event {
-            TargetEvent::Carried => self.on_carried(now.instant),
+            TargetEvent::Carried => {
+                self.on_carried(now.instant);
+                self.write_notes(target);
+            }
             TargetEvent::Durable(position) => self.settle(position, now.instant),
             TargetEvent::Refused(refusal) => self.on_refusal(&refusal, target, now)?,
             TargetEvent::Reordered(keys) => self.on_reordered(keys, target, now),
@@ -322,14 +368,12 @@ impl FlowCore {
         self.on_taken();
         self.admission.expiry.settled();
         if let Some(committed) = self.committed.pop_front() {
-            self.counters.latency.count(now.saturating_duration_since(committed));
+            self.counters.latency.count(now.saturating_duration_since(committed.at));
+            if let Some(Position { transaction, next, .. }) = committed.position {
+                self.positions.hear(next);
+                self.refetch.heard(transaction);
+            }
         }
-        self.count_in_flight();
-    }
-
-    fn on_committed(&mut self, now: Instant) {
-        self.admission.expiry.submitted(now);
-        self.committed.push_back(now);
         self.count_in_flight();
     }
 
@@ -385,9 +429,16 @@ impl FlowCore {
     }
 
     fn confirm_scan(&mut self) {
-        let durable = self.positions.durable();
+        let Some(durable) = self.positions.durable() else { return };
         if let Some(ScanEnd::Behind(behind)) = self.scan
-            && durable.is_some_and(|durable| durable >= behind)
+            && durable >= behind
+        {
+            let has_notes = self.refetch.has_unwritten() || !self.writer.is_empty();
+            let sent = self.positions.sent().transaction;
+            self.scan = Some(ScanEnd::Noted(if has_notes { sent + 1 } else { sent }));
+        }
+        if let Some(ScanEnd::Noted(transaction)) = self.scan
+            && durable.transaction >= transaction
         {
             self.scan = None;
             self.actions.push_back(Action::ScanSettled);

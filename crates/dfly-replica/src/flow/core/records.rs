@@ -116,7 +116,6 @@ impl FlowCore {
                 checked.iter().for_each(|key| self.writer.check(key, target));
                 return self.apply_record(&record, lsn, target, now);
             }
-            Decision::Skip(Skipped::Held) => {}
             Decision::Skip(Skipped::Copy) => {
                 self.admission.see_admitted(&record);
                 self.count(|counters| &counters.copies);
@@ -140,7 +139,13 @@ impl FlowCore {
 
     /// Whether the target has the record where its keys lie.
     fn held(&self, record: &RecordKeys<'_>, lsn: Option<Lsn>, target: &dyn TargetWriter) -> Held {
-        let Some(lsn) = lsn.filter(|lsn| target.may_hold(*lsn)) else { return Held::No };
+        let Some(lsn) = lsn else { return Held::No };
+        if self.positions.is_reread(Lsn(lsn.0 + 1)) {
+            return Held::Yes;
+        }
+        if !target.may_hold(lsn) {
+            return Held::No;
+        }
         let selection = &self.rules.selection;
         let named = |key: &SourceKey| selection.destination(key.db, &key.name);
         let mut keys = record.all().iter().filter_map(named).map(|(db, name)| TargetKey::new(db, name));

@@ -209,8 +209,7 @@ impl FlowCore {
                 }
             }
         }
-        self.refetch.written(key);
-        self.write_notes(target);
+        self.refetch.written(key, self.positions.sent().transaction + 1);
         self.counters.refetched();
         Ok(())
     }

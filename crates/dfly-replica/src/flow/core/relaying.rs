@@ -40,8 +40,9 @@ impl FlowCore {
     }
 
     pub(super) fn use_disk(&mut self, now: Instant) {
-        let durable = self.positions.durable().map(|durable| durable.next);
-        if let Some(work) = self.intake.relay_work(durable, now) {
+        // A flow that resumes reads again what was not heard.
+        let needless = self.positions.durable().map(|durable| durable.heard);
+        if let Some(work) = self.intake.relay_work(needless, now) {
             self.actions.push_back(Action::Relay(work));
         }
         let bytes = self.intake.relay().bytes();

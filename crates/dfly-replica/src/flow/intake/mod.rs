@@ -170,9 +170,9 @@ impl Intake {
         self.relay.sync_now(now);
     }
 
-    /// What is to be done on disk.
-    pub(crate) fn relay_work(&mut self, durable: Option<Lsn>, now: Instant) -> Option<RelayWork> {
-        self.relay.work(durable, now)
+    /// What is to be done on disk. What precedes `needless` may be given up.
+    pub(crate) fn relay_work(&mut self, needless: Option<Lsn>, now: Instant) -> Option<RelayWork> {
+        self.relay.work(needless, now)
     }
 
     /// It was done.

@@ -200,12 +200,13 @@ impl Relay {
     }
 
     /// What is to be done next, if anything is; only one order is carried out at a time.
-    pub(crate) fn work(&mut self, durable: Option<Lsn>, now: Instant) -> Option<RelayWork> {
+    /// What precedes `needless` may be given up.
+    pub(crate) fn work(&mut self, needless: Option<Lsn>, now: Instant) -> Option<RelayWork> {
         if self.is_busy || !self.is_active() {
             return None;
         }
         let syncs = !self.has_failed && self.sync_at.is_some_and(|at| at <= now);
-        let release = durable.filter(|durable| *durable > self.released);
+        let release = needless.filter(|needless| *needless > self.released);
         // A log that is full takes no more before something of it is given up.
         let is_worth_it =
             !self.has_failed && (!matches!(self.pending, Pending::Rejected(_)) || release.is_some());

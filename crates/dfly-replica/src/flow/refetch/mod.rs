@@ -6,6 +6,7 @@ pub(crate) mod extra_keys;
 pub(crate) mod queue;
 pub(crate) mod store;
 
+use std::collections::VecDeque;
 use std::time::Instant;
 
 use dfly_journal::{Command, Lsn};
@@ -29,6 +30,8 @@ pub(crate) struct Refetch {
     origins: AmbiguousOrigins,
     extra: ExtraKeys,
     unwritten: Unwritten,
+    /// Keys whose value is written, and the transaction that writes it. They stay noted until the target has taken it.
+    written: VecDeque<(u64, SourceKey)>,
     /// Ambiguous keys that a run before has noted. Their groups are not known yet.
     adopted: Vec<SourceKey>,
 }
@@ -50,6 +53,7 @@ impl Refetch {
             origins: AmbiguousOrigins::default(),
             extra: ExtraKeys::default(),
             unwritten: Unwritten::default(),
+            written: VecDeque::new(),
             adopted: Vec::new(),
         }
     }
@@ -204,9 +208,19 @@ impl Refetch {
         self.origins.miss(key)
     }
 
-    /// The key's value, or its absence, is written.
-    pub(crate) fn written(&mut self, key: &SourceKey) {
-        self.resolved(key);
+    /// The key's value, or its absence, is written with this transaction.
+    pub(crate) fn written(&mut self, key: &SourceKey, transaction: u64) {
+        self.origins.settle(key);
+        self.written.push_back((transaction, key.clone()));
+    }
+
+    /// The target has answered this transaction, and what it has refused is known.
+    pub(crate) fn heard(&mut self, transaction: u64) {
+        while let Some((_, key)) = self.written.pop_front_if(|(of, _)| *of <= transaction) {
+            if !self.queue.contains(&key) {
+                self.unwritten.note(key, Change::Removed);
+            }
+        }
     }
 
     /// Whether a batch of keys may be given that the source may not have.
@@ -232,6 +246,12 @@ impl Refetch {
 
     pub(crate) fn has_unwritten(&self) -> bool {
         !self.unwritten.is_empty()
+    }
+
+    /// Whether the target has not answered yet what was written last.
+    #[cfg(test)]
+    pub(crate) fn has_unheard(&self) -> bool {
+        !self.written.is_empty()
     }
 
     /// The source was flushed. Gives the keys that are not read again therefore. Their notes go even in a flush that takes

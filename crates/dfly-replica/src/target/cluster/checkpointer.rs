@@ -168,7 +168,7 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     fn at(next: u64) -> Position {
-        Position { transaction: next, next: Lsn(next) }
+        Position::at(next, Lsn(next))
     }
 
     #[test]

@@ -63,8 +63,7 @@ enum Sent {
 impl Sent {
     fn position(&self) -> Option<Position> {
         match self {
-            Self::Batch(BatchTag::Baseline) => None,
-            Self::Batch(BatchTag::Entry(at) | BatchTag::Journal(at)) => Some(*at),
+            Self::Batch(tag) => tag.position(),
             Self::Flush(plan) => Some(plan.at),
         }
     }
@@ -184,9 +183,7 @@ impl<S: Executes> TargetWriter for InMemoryWriter<S> {
     }
 
     fn commit(&mut self, batch: &mut CommandBatch, tag: BatchTag, _now: Instant) {
-        if let BatchTag::Entry(at) | BatchTag::Journal(at) = tag {
-            self.sent = at;
-        }
+        self.sent = tag.position().unwrap_or(self.sent);
         assert!(self.in_flight.len() < 3 * WINDOW, "more is committed than there is room for");
         self.in_flight.push_back(InFlight {
             commands: batch.take(),

@@ -45,8 +45,9 @@ impl Sent {
     /// The position that it moves the flow to.
     fn position(self) -> Option<Position> {
         match self {
-            Self::Batch(BatchTag::Entry(at) | BatchTag::Journal(at)) | Self::Flush(at) => Some(at),
-            Self::Batch(BatchTag::Baseline) | Self::KeepAlive => None,
+            Self::Batch(tag) => tag.position(),
+            Self::Flush(at) => Some(at),
+            Self::KeepAlive => None,
         }
     }
 }

@@ -52,7 +52,7 @@ impl FlowInMemory {
         let limits = Limits::default();
         let sizes = IntakeLimits { limits, read_ahead: READ_AHEAD, relay_frame: 64 << 10 };
         let intake = Intake::new(Stage::journal(next, limits), Relay::new(false), sizes);
-        let at = Position { next, ..Position::default() };
+        let at = Position::first(next);
         let counter = Arc::new(Mutex::new(CommandCounter::default()));
         Self {
             core: FlowCore::new(parts(intake, FlowPositions::resumed(at, Some(next)), now), now),

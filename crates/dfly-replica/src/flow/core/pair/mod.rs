@@ -34,7 +34,7 @@ fn setting(name: &str, default: u64) -> u64 {
 }
 
 /// What has to have happened at least once, or the seeds show too little.
-const EXPECTED: [&str; 36] = [
+const EXPECTED: [&str; 38] = [
     "life: snapshot",
     "life: entering",
     "life: catching up",
@@ -60,6 +60,8 @@ const EXPECTED: [&str; 36] = [
     "cut",
     "crash",
     "crash in the snapshot",
+    "crash before a refusal is heard",
+    "records read again",
     "reconnect",
     "restart",
     "refusal",

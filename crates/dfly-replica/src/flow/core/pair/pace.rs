@@ -51,9 +51,7 @@ impl Rig {
                 }
                 Action::ScanSettled => {
                     let mut server = lock(&self.server);
-                    // Its removal may have been refused: then it waits, and is noted one transaction later.
-                    let waits = self.is_in_doubt
-                        || session.core.refetch.contains(&SourceKey::new(DbIndex(0), "extra"));
+                    let waits = session.core.refetch.contains(&SourceKey::new(DbIndex(0), "extra"));
                     let is_noted = server.now.sets.values().any(|noted| noted.contains(&b"0:extra"[..]));
                     let is_there = server.data().contains_key(&b"extra"[..]);
                     assert!(waits || is_noted || !is_there, "an extra key is not removed yet");
@@ -218,7 +216,7 @@ impl Rig {
             }
             let is_last = want == Want::Bytes || session.core.is_at_flush();
             if is_last {
-                session.core.store_ttl_index(&mut session.writer, self.now);
+                session.core.conclude();
             }
             match self.drain(session) {
                 Stepped::On if is_last => return Stepped::On,

@@ -31,12 +31,12 @@ pub(super) struct Rig {
     pub server: SharedServer,
     pub disk: Disk,
     pub now: Now,
-    /// The server has refused something, and its note is not durable.
-    pub is_in_doubt: bool,
     /// How much the target is in a hurry: 0 stands still.
     speed: usize,
     /// Behind an accident the source rests soon, so that a wrong value is seen before a record replaces it.
     rest: Option<Rest>,
+    /// Behind a refusal the tool is killed soon, so that this is not rare.
+    killed: Option<Rest>,
     pub coverage: Coverage,
 }
 
@@ -85,9 +85,9 @@ impl Rig {
             server: Arc::new(Mutex::new(Server::default())),
             disk: Disk::default(),
             now,
-            is_in_doubt: false,
             speed: 3,
             rest: None,
+            killed: None,
             coverage: Coverage::new(),
         }
     }
@@ -148,13 +148,16 @@ impl Rig {
                 self.execute();
             }
             let every = self.plan.records * 9 / self.plan.accidents;
-            let stepped = match accidents > 0 && self.chance.once_in(every.max(1)) {
-                true => {
-                    accidents -= 1;
-                    self.rest_soon();
-                    self.accident(&mut session)
-                }
-                false => Some(self.step(&mut session)),
+            let stepped = if self.killed.as_mut().is_some_and(Rest::begins) {
+                self.killed = None;
+                self.kill(&mut session);
+                None
+            } else if accidents > 0 && self.chance.once_in(every.max(1)) {
+                accidents -= 1;
+                self.rest_soon();
+                self.accident(&mut session)
+            } else {
+                Some(self.step(&mut session))
             };
             if !matches!(stepped, Some(Stepped::On)) {
                 session = self.begin_again(session, stepped.as_ref());
@@ -216,7 +219,6 @@ impl Rig {
                 while self.chance.once_in(2) && session.writer.answer() {}
                 if has_answers && has_refused {
                     self.count("refusal");
-                    self.is_in_doubt = true;
                 }
                 self.hear(session)
             }
@@ -241,7 +243,7 @@ impl Rig {
             }
         };
         self.watch(session);
-        self.settle_doubt(session);
+        self.save();
         stepped
     }
 
@@ -260,52 +262,35 @@ impl Rig {
         }
     }
 
-    /// The notes of what was refused are durable once nothing more is in flight.
-    fn settle_doubt(&mut self, session: &Session) {
-        if session.writer_is_idle() && !session.core.refetch.has_unwritten() && session.core.writer.is_empty()
-        {
-            self.is_in_doubt = false;
-        }
-        if lock(&self.server).refusals == 0 && !self.is_doubtful(session) && self.chance.once_in(50) {
+    /// Now and then the server saves what it holds.
+    fn save(&mut self) {
+        if self.chance.once_in(50) {
             let mut server = lock(&self.server);
             server.saved = server.now.clone();
         }
     }
 
-    fn is_doubtful(&self, session: &Session) -> bool {
-        self.is_in_doubt || session.writer.has_unanswered_refusals()
-    }
-
     /// `None`: the tool is gone.
     fn accident(&mut self, session: &mut Session) -> Option<Stepped> {
         let accident = *self.chance.of(&ACCIDENTS);
-        let is_doubtful = self.is_doubtful(session) || lock(&self.server).refusals > 0;
         match accident {
-            Accident::Cut if !is_doubtful => {
+            Accident::Cut => {
                 self.count("cut");
                 Some(match self.lose_source(session) {
                     Stepped::On => Stepped::TargetLost,
                     other => other,
                 })
             }
-            Accident::Crash if !is_doubtful => {
-                self.count(if session.core.positions.has_entered() {
-                    "crash"
-                } else {
-                    "crash in the snapshot"
-                });
-                // What was sent may still be carried out.
-                for _ in 0..self.chance.below(5) {
-                    session.writer.carry_out();
-                }
+            Accident::Crash => {
+                self.kill(session);
                 None
             }
-            Accident::Reconnect if !is_doubtful && session.core.positions.has_entered() => {
+            Accident::Reconnect if session.core.positions.has_entered() => {
                 self.count("reconnect");
                 session.writer.reconnect();
                 Some(self.hear(session))
             }
-            Accident::Restart if !is_doubtful && session.core.positions.has_entered() => {
+            Accident::Restart if session.core.positions.has_entered() => {
                 self.count("restart");
                 lock(&self.server).restart();
                 session.writer.forget();
@@ -313,6 +298,7 @@ impl Rig {
             }
             Accident::Refuse if session.core.positions.has_entered() => {
                 lock(&self.server).refusals = 1 + self.chance.below(2);
+                self.killed = self.chance.once_in(3).then(|| Rest(1 + self.chance.below(60)));
                 Some(Stepped::On)
             }
             Accident::Reorder => {
@@ -332,9 +318,20 @@ impl Rig {
                 self.count("slow");
                 Some(Stepped::On)
             }
-            Accident::Cut | Accident::Crash | Accident::Reconnect | Accident::Restart | Accident::Refuse => {
-                Some(Stepped::On)
-            }
+            Accident::Reconnect | Accident::Restart | Accident::Refuse => Some(Stepped::On),
+        }
+    }
+
+    /// The tool is killed.
+    fn kill(&mut self, session: &mut Session) {
+        let has_entered = session.core.positions.has_entered();
+        self.count(if has_entered { "crash" } else { "crash in the snapshot" });
+        if session.writer.has_unanswered_refusals() {
+            self.count("crash before a refusal is heard");
+        }
+        // What was sent may still be carried out.
+        for _ in 0..self.chance.below(5) {
+            session.writer.carry_out();
         }
     }
 
@@ -347,7 +344,6 @@ impl Rig {
         self.count_reasons(&session);
         drop(session);
         self.source.close();
-        self.is_in_doubt = false;
         if matches!(ended, Some(Stepped::Flushed)) {
             lock(&self.server).now.position = None;
         }
@@ -364,10 +360,13 @@ impl Rig {
                 Begin::Snapshot
             }
             Some(at) => {
-                let logged = self.disk.reopen(at.next);
-                let ask = logged.map_or(at.next, |(_, last)| last);
+                let logged = self.disk.reopen(at.heard);
+                let ask = logged.map_or(at.heard, |(_, last)| last);
                 if logged.is_some() {
                     self.count("relay log resumed");
+                }
+                if !at.is_heard() {
+                    self.count("records read again");
                 }
                 let in_snapshot_form = self.chance.once_in(2);
                 match in_snapshot_form {

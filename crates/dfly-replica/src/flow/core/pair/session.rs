@@ -109,6 +109,7 @@ impl Session {
             && self.core.refetch.is_idle()
             && self.core.refetch.takes_extra_keys()
             && !self.core.refetch.has_unwritten()
+            && !self.core.refetch.has_unheard()
             && !self.core.intake.relay().is_active()
             && !self.core.flush.is_reached()
             && self.core.writer.is_empty()
