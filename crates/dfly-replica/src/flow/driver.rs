@@ -1,12 +1,14 @@
 //! One flow's select loop: it moves bytes between the source, the target, the relay log's disk and the session, and leaves
 //! every decision to the core.
 
+use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::time::{Duration, Instant};
 
 use dfly_client::FlowId;
 use dfly_client::driver::{AckConn, FlowConn, READ_ROOM};
 use dfly_journal::Lsn;
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{sleep, sleep_until, timeout};
 use tracing::warn;
@@ -64,6 +66,8 @@ pub(crate) struct FlowDriver {
     pub drain_timeout: Duration,
     /// Why the target takes nothing, if it does not.
     pub stalled: Option<String>,
+    /// Slots that the source has given away, and of which the session has not been told: there was no room.
+    pub untold: VecDeque<Signal>,
     /// Whether the source may have more to give than was read last.
     pub is_backlogged: bool,
 }
@@ -135,6 +139,8 @@ impl FlowDriver {
                         return Ok(Waited::SourceLost(FlowError::Source(error)));
                     }
                 }
+                // There may be many of them at a time, and no flow waits for an answer.
+                Action::Tell(signal @ Signal::SlotsGone(..)) => self.untold.push_back(signal),
                 Action::Tell(signal) => self.tell(signal)?,
                 Action::Ask(question) => self.reads.ask(question),
                 Action::Relay(work) => self.disk.begin(work),
@@ -143,7 +149,23 @@ impl FlowDriver {
                 Action::Refetched(key, outcome) => drop(self.lines.refetched.send((key, outcome)).await),
             }
         }
+        self.tell_of_slots()?;
         Ok(Waited::Moved)
+    }
+
+    /// As many as there is room for; the rest later.
+    fn tell_of_slots(&mut self) -> Result<(), FlowError> {
+        while let Some(signal) = self.untold.pop_front() {
+            match self.lines.signals.try_send((self.id, signal)) {
+                Ok(()) => {}
+                Err(TrySendError::Full((_, signal))) => {
+                    self.untold.push_front(signal);
+                    break;
+                }
+                Err(TrySendError::Closed(_)) => return Err(FlowError::SessionGone),
+            }
+        }
+        Ok(())
     }
 
     fn tell(&self, signal: Signal) -> Result<(), FlowError> {

@@ -353,7 +353,7 @@ impl Running {
             }
             Ok(FlowEnd::SourceLost(durable, error)) => {
                 self.ends.insert(flow, durable);
-                self.lose_source(SourceLoss::gone(error));
+                self.lose_source(SourceLoss::of_flow(error));
             }
             Ok(FlowEnd::TargetLost(error)) => {
                 self.ending.lose_target(TargetTrouble::of_flow(&error));

@@ -94,8 +94,7 @@ impl Known {
 
     /// What the relay log adds to the position of the target.
     fn resumed(&self, config: &EngineConfig, id: FlowId) -> Result<Resumed, Error> {
-        let position =
-            self.at.flows.get(&id).copied().unwrap_or(Position::default());
+        let position = self.at.flows.get(&id).copied().unwrap_or(Position::default());
         let flows = u16::try_from(self.at.flows.len()).unwrap_or(u16::MAX);
         // The log of another master belongs to the positions that were reached with it.
         let of = LogOwner { source_id: self.at.source_id.clone(), flows, flow: id };

@@ -42,9 +42,10 @@ struct Reached {
 
 /// Reaches the target, by whichever of its nodes answers if it is a cluster.
 async fn reach(config: &EngineConfig) -> Result<Reached, Error> {
-    let mut failure = None;
-    for candidate in options::asking(config).candidates() {
-        match reach_at(config, &candidate.endpoint).await {
+    let (mut failure, candidates) = (None, options::asking(config).candidates());
+    let was_cluster = candidates.iter().any(|candidate| candidate.announced.is_some());
+    for candidate in candidates {
+        match reach_at(config, &candidate.endpoint, was_cluster).await {
             Ok(reached) => return Ok(reached),
             // The first one that could be reached says most.
             Err(error)
@@ -58,7 +59,7 @@ async fn reach(config: &EngineConfig) -> Result<Reached, Error> {
     Err(failure.unwrap_or_else(|| Error::Internal("the target has no address".to_owned())))
 }
 
-async fn reach_at(config: &EngineConfig, endpoint: &Endpoint) -> Result<Reached, Error> {
+async fn reach_at(config: &EngineConfig, endpoint: &Endpoint, was_cluster: bool) -> Result<Reached, Error> {
     let (connection, info) = TargetInfo::connect(endpoint).await?;
     let unfit_for = |reason| Error::Unfit { address: endpoint.to_string(), reason };
     let is_cluster = match config.target_mode {
@@ -68,6 +69,10 @@ async fn reach_at(config: &EngineConfig, endpoint: &Endpoint) -> Result<Reached,
     };
     if let Some(reason) = unfit(&info, is_cluster) {
         return Err(unfit_for(reason));
+    }
+    // Another server may have taken over the address of a node.
+    if was_cluster && !is_cluster {
+        return Err(unfit_for("was a node of a cluster, and is a single server now".to_owned()));
     }
     if !is_cluster && !config.other_targets.is_empty() {
         return Err(unfit_for("is a single server; only a cluster has several addresses".to_owned()));

@@ -47,6 +47,18 @@ async fn keys_go_with_their_slots() {
     assert!(report.extra_keys_removed > 100 && report.losses.is_empty(), "{report:?}");
 }
 
+/// Many slots, one after the other, each with records of its own on every flow.
+#[tokio::test(flavor = "multi_thread")]
+async fn many_slots_one_by_one() {
+    let mut run = Run::go_on_with(master(MasterOptions::default()).await, redis(), patient);
+    run.caught_up().await;
+    for slot in (0..16_000).step_by(20) {
+        run.master.give_away(slot..=slot + 9).unwrap();
+    }
+    run.caught_up().await;
+    run.ends_as_the_model().await;
+}
+
 /// While the snapshot is read, its entries of such keys come all the same.
 #[tokio::test(flavor = "multi_thread")]
 async fn while_the_snapshot_is_read() {

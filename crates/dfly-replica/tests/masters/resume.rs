@@ -28,7 +28,8 @@ pub(crate) async fn apply_once(master: &ScriptedMaster, round: u64) {
 }
 
 pub(crate) async fn caught_up(run: &Run) {
-    assert!(timeout(LIMIT, run.master.caught_up()).await.is_ok(), "{:?}", run.master.violations());
+    let is_caught_up = timeout(LIMIT, run.master.caught_up()).await.is_ok();
+    assert!(is_caught_up, "{:?}, {:?}", run.master.violations(), run.reports.borrow());
 }
 
 fn workload(seed: u64) -> Workload {
