@@ -26,7 +26,7 @@ pub(crate) struct Cli {
 const EXIT_CODES: &str = "Exit codes: 0 done, or stopped with everything that was read on the target; 1 failed; \
 2 wrong flags or configuration; 3 the comparison found differences; 4 cannot resume from the stored checkpoint: another source, \
 other settings, or a refused command; --force-resync synchronises fully; 5 the target is unreachable, refused something, cannot hold a key, or holds keys and \
-no setting says what to do with them; 6 a key is on both sides, and --on-conflict is panic; 130 a second signal arrived";
+no setting says what to do with them; 6 a key is on both sides, and --on-conflict is panic; 7 stopped before the target had everything that was read; 130 a second signal arrived";
 
 /// The subcommands.
 #[derive(Debug, Subcommand)]

@@ -62,6 +62,7 @@ pub(crate) fn code(done: Result<(), Failure>, console: &Console) -> ExitCode {
                 Blame::Resume => 4,
                 Blame::Target => 5,
                 Blame::Conflict => 6,
+                Blame::Unfinished => 7,
             };
             (code, with_hint(&error, hints::hint(&error).as_deref()))
         }

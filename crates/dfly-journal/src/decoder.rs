@@ -59,6 +59,11 @@ impl Decoder {
         self.next_lsn
     }
 
+    /// The database that the next command is carried out in, unless a SELECT comes first.
+    pub fn db(&self) -> DbIndex {
+        self.db
+    }
+
     /// Bytes consumed so far.
     pub fn offset(&self) -> u64 {
         self.offset

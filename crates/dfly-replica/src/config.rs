@@ -63,6 +63,8 @@ pub struct EngineConfig {
     pub read_ahead: usize,
     /// The size from which a frame of the relay log is written, in bytes.
     pub relay_frame: usize,
+    /// The most that is kept of what was sent and not answered, so that it can go to the relay log, in bytes.
+    pub recent: usize,
     /// The most bytes of records of one flow that wait for their key to be refetched. Beyond it the key is read later.
     pub parked: usize,
     /// The most bytes of refetched values, over all flows: a value counts as it arrives and as it is written. A larger value
@@ -225,6 +227,7 @@ impl EngineConfig {
             limits: Limits { piece: PIECE, ..Limits::default() },
             read_ahead: 64 << 20,
             relay_frame: 1 << 20,
+            recent: 2 << 20,
             parked: 4 << 20,
             refetch_memory: 1 << 30,
             expiries: 100 << 20,

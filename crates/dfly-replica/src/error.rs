@@ -111,6 +111,22 @@ pub enum Error {
         /// The last failure.
         last: String,
     },
+    /// The run was told to stop, and the target has not taken everything that was read.
+    #[error(
+        "stopped with {records} records on disk that the target has not taken; the next start with this state directory goes on with them"
+    )]
+    LeftOnDisk {
+        /// How many, of all flows together.
+        records: u64,
+    },
+    /// The run was told to stop while it had no target.
+    #[error(
+        "stopped without the target ({cause}), which may lack what was read last; the next start goes on from where it stands"
+    )]
+    LeftUnknown {
+        /// How the target was lost.
+        cause: String,
+    },
     /// The stored positions cannot be read or written.
     #[error("the positions at the target (key {key}) cannot be used: {reason}")]
     Checkpoint {
@@ -374,6 +390,8 @@ pub enum Blame {
     Resume,
     /// A key is on both sides, and the user wants to decide.
     Conflict,
+    /// Nobody's: the run was told to stop before the target had everything.
+    Unfinished,
 }
 
 impl Error {
@@ -410,6 +428,7 @@ impl Error {
             } => Blame::Target,
             Self::GaveUp { peer: "target", .. } => Blame::Target,
             Self::Flow { error: FlowError::Target(error), .. } => error.blame(),
+            Self::LeftOnDisk { .. } | Self::LeftUnknown { .. } => Blame::Unfinished,
             Self::CannotResume { .. }
             | Self::AheadOfSource
             | Self::OtherSource { .. }

@@ -32,6 +32,8 @@ const REST: Duration = Duration::from_millis(1);
 pub(crate) enum FlowEnd {
     /// It was told to stop, and everything that was written is durable.
     Drained(Option<Lsn>),
+    /// It was told to stop, and so many records are on disk that the target may lack.
+    Kept(Option<Lsn>, u64),
     /// The source is gone, and everything that was written is durable.
     SourceLost(Option<Lsn>, FlowError),
     /// The target is gone, or does not hold what it held.
@@ -72,7 +74,8 @@ pub(crate) struct FlowDriver {
     pub is_backlogged: bool,
 }
 
-/// How long the source is kept at the end, so that it hears what became durable.
+/// How long the source is kept at the end, so that it hears what became durable; a target that says nothing for as long is not
+/// waited for if what it lacks can be kept.
 const LAST_ACK: Duration = Duration::from_secs(1);
 
 /// How a wait ended.
@@ -102,7 +105,7 @@ impl FlowDriver {
                     self.core.discard();
                     return match self.drain().await? {
                         FlowEnd::TargetLost(error) => Ok(FlowEnd::TargetLost(error)),
-                        FlowEnd::Drained(_) | FlowEnd::SourceLost(..) => Err(flushed),
+                        FlowEnd::Drained(_) | FlowEnd::Kept(..) | FlowEnd::SourceLost(..) => Err(flushed),
                     };
                 }
                 Err(full @ FlowError::RelayFull { .. }) => {
@@ -258,12 +261,38 @@ impl FlowDriver {
     async fn stop(&mut self) -> Result<FlowEnd, FlowError> {
         let now = self.clock.moment();
         self.core.begin_stop(now);
-        tokio::select! {
-            ended = self.finish() => return ended,
-            () = sleep(LAST_ACK) => {}
+        let until = now.instant + self.drain_timeout;
+        loop {
+            let heard = self.core.heard();
+            tokio::select! {
+                ended = self.finish() => match ended {
+                    Err(FlowError::DrainTimeout { .. }) if self.core.can_keep() => return self.keep().await,
+                    ended => return Ok(self.with_rest_on_disk(ended?)),
+                },
+                () = sleep(LAST_ACK) => {}
+            }
+            self.leave_source();
+            let is_silent = self.core.heard() == heard || Instant::now() >= until;
+            match is_silent {
+                true if self.core.can_keep() => return self.keep().await,
+                true => return self.finish().await,
+                false => {}
+            }
         }
-        self.leave_source();
-        self.finish().await
+    }
+
+    fn with_rest_on_disk(&self, ended: FlowEnd) -> FlowEnd {
+        match (ended, self.core.on_disk()) {
+            (FlowEnd::Drained(durable), records @ 1..) => FlowEnd::Kept(durable, records),
+            (ended, _) => ended,
+        }
+    }
+
+    /// The target does not answer: what it may lack is kept on disk for the next run.
+    async fn keep(&mut self) -> Result<FlowEnd, FlowError> {
+        self.core.keep(self.clock.moment());
+        self.relay_rest().await?;
+        Ok(FlowEnd::Kept(self.core.durable(), self.core.on_disk()))
     }
 
     /// Nothing more is received: what was becomes durable, and the next session is told so.

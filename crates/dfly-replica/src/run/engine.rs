@@ -21,7 +21,7 @@ use crate::run::report::{Phase, Report};
 use crate::run::retry::{Attempts, FullRelayLogs, Paused, ShortSessions};
 use crate::run::start;
 use crate::run::state_file::{StateFile, StateLock};
-use crate::run::stop::{Stop, stopped_during, told};
+use crate::run::stop::{Left, Stop, stopped_during, told};
 use crate::session::assemble::{self, Opener, Opening};
 use crate::session::coordinator::Running;
 use crate::session::ending::{SessionEnd, SourceLoss};
@@ -45,6 +45,7 @@ pub struct Engine {
     followed: BTreeSet<String>,
     /// The sources that it may synchronise fully from; `None`: any.
     allowed: Option<BTreeSet<String>>,
+    left: Left,
 }
 
 /// What came of a question.
@@ -85,6 +86,7 @@ impl Engine {
             claims: 0,
             followed: BTreeSet::new(),
             allowed: None,
+            left: Left::Nothing,
         };
         (engine, receiver)
     }
@@ -110,6 +112,7 @@ impl Engine {
             ended?;
         }
         self.publisher.announce(Phase::Stopped);
+        self.left.check()?;
         Ok(self.publisher.reports.borrow().clone())
     }
 
@@ -283,7 +286,7 @@ impl Engine {
                 }
                 Err(error) => return Err(error),
             };
-            is_first = false;
+            (is_first, self.left) = (false, Left::Nothing);
             self.followed.insert(running.source_id());
             self.allowed.get_or_insert_default().insert(running.source_id());
             self.publisher.source_id = Some(running.source_id());
@@ -293,7 +296,8 @@ impl Engine {
                 SessionEnd::SourceLost { cause: SourceLoss::RelayFull(_), .. } => full.pause(began.elapsed()),
                 _ => short.pause(began.elapsed()),
             };
-            if !matches!(end, SessionEnd::Stopped) && stopped_during(pause, stop).await {
+            if !matches!(end, SessionEnd::Stopped { .. }) && stopped_during(pause, stop).await {
+                self.left = Left::of(&end);
                 return Ok(());
             }
             match self.next(end, stop).await? {
@@ -309,7 +313,8 @@ impl Engine {
         end: SessionEnd,
         stop: &mut watch::Receiver<Stop>,
     ) -> Result<Option<Opening>, Error> {
-        if let SessionEnd::Stopped = end {
+        self.left = Left::of(&end);
+        if let SessionEnd::Stopped { .. } = end {
             return Ok(None);
         }
         let mut flush = match end {
@@ -360,13 +365,13 @@ impl Engine {
 
     fn say(&self, end: &SessionEnd) {
         let text = match end {
-            SessionEnd::Stopped => return,
+            SessionEnd::Stopped { .. } => return,
             SessionEnd::Flushed(_) => "the source was flushed during the full synchronisation".to_owned(),
-            SessionEnd::SourceLost { is_stable: true, cause } => {
+            SessionEnd::SourceLost { is_stable: true, cause, .. } => {
                 warn!("{cause}; connecting again");
                 cause.to_string()
             }
-            SessionEnd::SourceLost { is_stable: false, cause } => {
+            SessionEnd::SourceLost { is_stable: false, cause, .. } => {
                 warn!("{cause}; connecting again, to start the full synchronisation over");
                 format!("during the full synchronisation, {cause}")
             }

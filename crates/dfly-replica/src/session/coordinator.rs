@@ -18,7 +18,7 @@ use tracing::{debug, info, warn};
 use super::barriers::{CutBarrier, FlushBarrier};
 use super::ending::{Ending, SessionEnd, SourceLoss};
 use super::gone_slots::GoneSlots;
-use super::progress::{FlowState, SnapshotProgress};
+use super::progress::SnapshotProgress;
 use crate::checkpoint::{Checkpoint, SyncMetadata};
 use crate::config::{EngineConfig, OnRelayFull, OnStart};
 use crate::error::{Error, FlowError};
@@ -32,7 +32,6 @@ use crate::run::counters::Counters;
 use crate::run::report::Phase;
 use crate::run::stop::{Stop, told};
 use crate::slot_set::SlotSet;
-use crate::source::identity::{SourceIdentity, ask_time};
 use crate::target::trouble::TargetTrouble;
 
 /// Where reports go while a session runs.
@@ -83,14 +82,16 @@ pub(crate) struct Running {
     pub(super) stop_flows: watch::Sender<bool>,
     pub(super) cut: CutBarrier,
     pub(super) flush: FlushBarrier,
-    progress: SnapshotProgress,
+    pub(super) progress: SnapshotProgress,
     /// Taken when the stable stream is asked for.
     pub(super) start_stable: Option<StartStable>,
     /// How many flows are stable.
     pub(super) stable: usize,
     /// Where each flow stood that has ended.
     pub(super) ends: BTreeMap<FlowId, Option<Lsn>>,
-    ending: Ending,
+    pub(super) ending: Ending,
+    /// How many records flows have left on disk that the target may lack.
+    on_disk: u64,
     /// Slots that the source has given away, and whose keys are still to be removed.
     pub(super) gone_slots: GoneSlots,
     is_removing_slots: bool,
@@ -132,6 +133,7 @@ impl Running {
             ending: Ending::Running,
             gone_slots: GoneSlots::new(flows),
             is_removing_slots: false,
+            on_disk: 0,
             metadata: SyncMetadata::default(),
         }
     }
@@ -346,6 +348,10 @@ impl Running {
             Ok(FlowEnd::Drained(durable)) => {
                 self.ends.insert(flow, durable);
             }
+            Ok(FlowEnd::Kept(durable, records)) => {
+                self.ends.insert(flow, durable);
+                self.on_disk += records;
+            }
             Ok(FlowEnd::SourceLost(_, error @ FlowError::RelayFull { .. }))
                 if self.config.on_relay_full == OnRelayFull::Stop =>
             {
@@ -382,47 +388,6 @@ impl Running {
         self.stop_flows.send_replace(true);
     }
 
-    /// Whether the source is still the master that this session began with; what it says of its keys is noted.
-    async fn confirm_source(&mut self) -> Result<(), SourceLoss> {
-        let identity = SourceIdentity::ask(&mut self.control).await.map_err(SourceLoss::gone)?;
-        identity.check(&self.source_id())?;
-        ask_time(&mut self.control, &self.config.clock).await.map_err(SourceLoss::gone)?;
-        self.counters.set_source_keys(identity.keys);
-        Ok(())
-    }
-
-    /// A source that sends nothing more of a snapshot is as good as gone too.
-    fn check_progress(&mut self, now: Instant) {
-        let limit = self.config.progress_timeout;
-        if self.phase != Phase::FullSync || self.ending.is_source_lost() {
-            return;
-        }
-        let silent = self.lines.keys().copied().find(|flow| {
-            let Some(counters) = self.counters.flow(*flow) else { return false };
-            let may_rest = self.cut.has_reached(*flow) || counters.has_in_flight();
-            let state = FlowState { bytes: counters.received_bytes(), may_rest };
-            self.progress.stands_still(*flow, state, limit, now)
-        });
-        if let Some(flow) = silent {
-            self.lose_source(SourceLoss::Silent(flow, limit.as_secs()));
-        }
-    }
-
-    /// A source that does not answer is as good as gone (P27). When the run is told to stop meanwhile, nothing more is asked
-    /// on the control connection: the next answer on it would be this one.
-    async fn ping(&mut self, stop: &mut watch::Receiver<Stop>) {
-        let answer = tokio::select! {
-            answer = self.confirm_source() => answer,
-            () = told(stop) => {
-                self.start_stable = None;
-                return;
-            }
-        };
-        if let Err(cause) = answer {
-            self.lose_source(cause);
-        }
-    }
-
     fn end(self) -> SessionEnd {
         match self.ending {
             Ending::Flushed(flush) => SessionEnd::Flushed(flush),
@@ -431,9 +396,9 @@ impl Running {
                 // A flow has a position only behind its snapshot, which is durable then.
                 let flows = usize::from(self.session.flows);
                 let is_stable = self.ends.len() == flows && self.ends.values().all(Option::is_some);
-                SessionEnd::SourceLost { is_stable, cause }
+                SessionEnd::SourceLost { is_stable, on_disk: self.on_disk, cause }
             }
-            Ending::Running | Ending::Stopped => SessionEnd::Stopped,
+            Ending::Running | Ending::Stopped => SessionEnd::Stopped { on_disk: self.on_disk },
         }
     }
 }

@@ -203,6 +203,7 @@ impl Running {
             limits: config.limits,
             read_ahead: config.read_ahead,
             relay_frame: config.relay_frame,
+            recent: config.recent,
         };
         let Some(Resumed { position, log, ask }) = resume else {
             let of = LogOwner { source_id: self.source_id(), flows: self.session.flows, flow };

@@ -9,3 +9,4 @@ mod flow_setup;
 mod gone_slots;
 pub(crate) mod progress;
 mod resume;
+mod vigilance;

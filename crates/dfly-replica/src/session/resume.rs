@@ -220,13 +220,14 @@ pub(super) async fn relay_from(
     flow: FlowId,
     config: &EngineConfig,
 ) -> Result<(Option<RelayLog>, Relay), Error> {
-    let first = log.positions().map_or(0, |held| held.start);
+    let held = log.positions().unwrap_or_default();
     let log = on_disk(move || {
-        log.seek(first).map_err(|error| Error::Flow { flow, error: FlowError::Relay(error) })?;
+        log.seek(held.start).map_err(|error| Error::Flow { flow, error: FlowError::Relay(error) })?;
         Ok(log)
     })
     .await?;
-    Ok((Some(log), Relay::resumed(Lsn(first), config.limits, config.clock.now())))
+    let held = Lsn(held.start)..Lsn(held.end);
+    Ok((Some(log), Relay::resumed(held, config.limits, config.clock.now())))
 }
 
 /// The folder of a flow's log.

@@ -36,5 +36,6 @@ mod source_answers;
 mod sources;
 mod tasks;
 mod terms;
+mod unanswered;
 mod unknown;
 mod workload;

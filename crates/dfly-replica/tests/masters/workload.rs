@@ -75,7 +75,8 @@ impl<T: Target> Run<T> {
     pub(crate) async fn settled(&mut self) {
         let lsns = self.master.lsns();
         let settled = |report: &Report| {
-            let written = |flow: &FlowReport| flow.positions.map_or(0, |at| at.durable.0);
+            // Behind a crash, records are read again that are durable.
+            let written = |flow: &FlowReport| flow.positions.map_or(0, |at| at.durable.0.min(at.received.0));
             let all = report.flows.len() == lsns.len()
                 && report
                     .flows

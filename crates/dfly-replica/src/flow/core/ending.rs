@@ -8,7 +8,7 @@ use dfly_journal::Lsn;
 use super::{FlowCore, Want};
 use crate::clock::Now;
 use crate::error::FlowError;
-use crate::target::writer::{BatchTag, TargetWriter};
+use crate::target::writer::TargetWriter;
 
 impl FlowCore {
     /// The run is told to stop: what is in the relay log is there for the next one.
@@ -31,6 +31,29 @@ impl FlowCore {
         let is_done = self.intake.relay_rest(buffer, now.wall, now.instant)?;
         self.use_disk(now.instant);
         Ok(is_done)
+    }
+
+    /// Whether what the target has not answered can be kept in the relay log.
+    pub(crate) fn can_keep(&self) -> bool {
+        let relay = self.intake.relay();
+        self.positions.has_entered() && (relay.takes_arrivals() || relay.is_available())
+    }
+
+    /// What the target has not answered goes to the relay log.
+    pub(crate) fn keep(&mut self, now: Now) {
+        self.intake.begin_relay(now.wall);
+        self.intake.sync_relay(now.instant);
+        self.use_disk(now.instant);
+    }
+
+    /// How many records are on disk that the target may lack.
+    pub(crate) fn on_disk(&self) -> u64 {
+        self.durable().map_or(0, |next| self.intake.relayed_from(next))
+    }
+
+    /// Everything before it was answered by the target.
+    pub(crate) fn heard(&self) -> Option<Lsn> {
+        self.positions.advance().map(|at| at.heard)
     }
 
     /// Whether the relay log takes what has arrived, so that nothing of it is applied any more.
@@ -84,10 +107,8 @@ impl FlowCore {
         let transaction = self.positions.sent().transaction + 1;
         let expiries = self.admission.expiry.store(transaction, since);
         expiries.iter().for_each(|value| self.writer.store_ttl_index(value));
-        if (expiries.is_some() || self.positions.has_unstored_answers())
-            && let Some(at) = self.positions.send()
-        {
-            self.hand_over(BatchTag::Journal(at), target, now);
+        if expiries.is_some() || self.positions.has_unstored_answers() {
+            self.send_position(target, now);
         }
     }
 

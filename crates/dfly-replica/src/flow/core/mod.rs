@@ -13,6 +13,7 @@ mod refetching;
 mod relaying;
 mod requests;
 mod unknown;
+mod waiting;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -48,7 +49,7 @@ use crate::flow::writer::FlowWriter;
 use crate::keys::SourceKey;
 use crate::notice::Notice;
 use crate::rate_limiter::RateLimiter;
-use crate::run::counters::{Counters, FlowCounters};
+use crate::run::counters::Counters;
 use crate::slot_set::SlotSet;
 use crate::target::writer::{BatchTag, TargetEvent, TargetWriter};
 
@@ -163,6 +164,7 @@ impl FlowCore {
         let want = self.apply(buffer, target, now)?;
         self.sweep(target, now);
         self.commit(target, now);
+        self.store_answers(target, now);
         self.pass_scan();
         self.announce();
         self.reach_flush(target);
@@ -174,6 +176,19 @@ impl FlowCore {
     }
 
     fn apply(
+        &mut self,
+        buffer: &mut BytesMut,
+        target: &mut dyn TargetWriter,
+        now: Now,
+    ) -> Result<Want, FlowError> {
+        let needless = self.positions.durable().map(|durable| durable.heard);
+        self.intake.before_pulling(buffer, needless);
+        let want = self.pull_all(buffer, target, now);
+        self.intake.after_pulling(buffer.len());
+        want
+    }
+
+    fn pull_all(
         &mut self,
         buffer: &mut BytesMut,
         target: &mut dyn TargetWriter,
@@ -268,6 +283,13 @@ impl FlowCore {
             true | false => return,
         };
         self.hand_over(tag, target, now);
+    }
+
+    /// A transaction for the position alone.
+    fn send_position(&mut self, target: &mut dyn TargetWriter, now: Now) {
+        if let Some(at) = self.positions.send() {
+            self.hand_over(BatchTag::Journal(at), target, now);
+        }
     }
 
     fn hand_over(&mut self, tag: BatchTag, target: &mut dyn TargetWriter, now: Now) {
@@ -453,51 +475,6 @@ impl FlowCore {
     fn tell(&mut self, signal: Signal) {
         debug!(flow = self.id.0, ?signal, "signal");
         self.actions.push_back(Action::Tell(signal));
-    }
-
-    /// Whether more may be read from the source now.
-    pub(crate) fn may_read(&self, buffered: usize, want: Want, now: Instant) -> bool {
-        self.intake.may_read(buffered, want == Want::Bytes) && self.paused_until(now).is_none()
-    }
-
-    /// Until when the snapshot is not read, so that the source is not burdened too much.
-    fn paused_until(&self, now: Instant) -> Option<Instant> {
-        self.reading.wait_until(now).filter(|_| self.intake.is_snapshot())
-    }
-
-    /// Bytes have arrived.
-    pub(crate) fn on_bytes(&mut self, bytes: usize, now: Instant) {
-        self.reading.take(bytes as u64, now);
-        if let Some(counters) = self.counters.flow(self.id) {
-            FlowCounters::add(&counters.bytes, bytes as u64);
-        }
-    }
-
-    /// Whether the source must never be made to wait (P26): not while its snapshot is read.
-    pub(crate) fn is_hurried(&self) -> bool {
-        !self.intake.is_snapshot()
-    }
-
-    /// When something is due without an event; `target` says when something is due at the target.
-    pub(crate) fn wake_at(&self, target: &dyn TargetWriter, now: Instant) -> Instant {
-        let ack = self.positions.acknowledgeable().map(|_| self.acks.deadline(now));
-        let sweep = self.sweeps().then_some(self.sweep_at);
-        let refetch = self.positions.has_entered().then(|| self.refetch.deadline(now)).flatten();
-        let writing = self.writer.limited_until(now);
-        let reading = self.paused_until(now);
-        let relay = self.intake.relay().deadline();
-        let far = now + self.settings.longest_rest;
-        [ack, target.deadline(now), sweep, refetch, writing, reading, relay]
-            .into_iter()
-            .flatten()
-            .min()
-            .unwrap_or(far)
-    }
-
-    /// Other limits, from now on.
-    pub(crate) fn set_rates(&mut self, reading: RateLimiter, writing: RateLimiter) {
-        self.reading = reading;
-        self.writer.set_rate(writing);
     }
 
     /// Counts what was left out, and tells the first of each kind if the user wants to know.

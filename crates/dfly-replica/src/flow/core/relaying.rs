@@ -8,8 +8,13 @@ use tracing::warn;
 use super::{Action, FlowCore, Want};
 use crate::clock::Now;
 use crate::error::FlowError;
+use crate::flow::intake::Behind;
 use crate::flow::intake::relay::RelayDone;
 use crate::flow::intake::relay_level::LevelReached;
+use crate::target::writer::TargetWriter;
+
+/// How long the target may leave something unanswered before it goes to disk.
+const UNANSWERED_FOR: Duration = Duration::from_secs(1);
 
 /// How long a full relay log holds the source up before the source is left.
 const FULL_FOR: Duration = Duration::from_secs(1);
@@ -20,10 +25,37 @@ impl FlowCore {
         if !self.positions.has_entered() {
             return Ok(());
         }
-        let is_behind = want != Want::Bytes || self.flush.is_reached();
-        self.intake.relay_arrivals(buffer, is_behind, now.wall)?;
+        let behind = match want {
+            _ if self.is_unanswered(now.instant) => Behind::ByTime,
+            Want::Bytes if !self.flush.is_reached() => Behind::No,
+            _ => Behind::ByWork,
+        };
+        self.intake.relay_arrivals(buffer, behind, now.wall)?;
+        if behind == Behind::ByTime {
+            self.intake.sync_relay(now.instant);
+        }
         self.use_disk(now.instant);
         self.check_full(buffer.len(), now.instant)
+    }
+
+    /// What is in flight is on its way for so long that it is to be safe from a crash of the tool.
+    fn is_unanswered(&self, now: Instant) -> bool {
+        self.unanswered_at().is_some_and(|at| at <= now)
+    }
+
+    /// When that is the case, if nothing is answered before; `None`: it is safe, or cannot be.
+    pub(super) fn unanswered_at(&self) -> Option<Instant> {
+        let oldest = self.committed.front().filter(|_| self.intake.relay().is_available());
+        oldest.filter(|_| self.intake.has_recent()).map(|batch| batch.at + UNANSWERED_FOR)
+    }
+
+    /// The target has answered all that the log holds: once it knows that, the log can go.
+    pub(super) fn store_answers(&mut self, target: &mut dyn TargetWriter, now: Now) {
+        let relay = self.intake.relay();
+        let is_read = relay.end().is_some() && !relay.is_active();
+        if is_read && target.is_idle() && !self.flush.is_reached() && self.positions.has_unstored_answers() {
+            self.send_position(target, now);
+        }
     }
 
     /// A log that the target empties again is full for a moment only.

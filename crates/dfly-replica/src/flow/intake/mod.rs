@@ -1,5 +1,6 @@
 //! Where a flow's records come from: the connection's bytes, or the relay log while the target is behind. Pure.
 
+pub(crate) mod recent;
 pub(crate) mod relay;
 pub(crate) mod relay_level;
 pub(crate) mod snapshot;
@@ -12,6 +13,7 @@ use dfly_rdb::Event;
 use dfly_wire::{Limits, Step, UnixMillis};
 
 use crate::error::FlowError;
+use recent::RecentJournal;
 use relay::{Relay, RelayDone, RelayWork, Relayed, frame_of};
 use snapshot::{Item, Stage};
 
@@ -24,6 +26,8 @@ pub(crate) struct IntakeLimits {
     pub read_ahead: usize,
     /// The size from which a frame of the relay log is written.
     pub relay_frame: usize,
+    /// The most that is kept of what was sent and not answered, for the relay log.
+    pub recent: usize,
 }
 
 /// What comes next.
@@ -43,11 +47,22 @@ pub(crate) enum Pulled {
     Disk,
 }
 
+/// Whether the target is behind what arrives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Behind {
+    No,
+    /// It has more to do than is sent at once.
+    ByWork,
+    /// It has not answered for a while.
+    ByTime,
+}
+
 /// Where records come from.
 #[derive(Debug)]
 pub(crate) struct Intake {
     stage: Stage,
     relay: Relay,
+    recent: RecentJournal,
     sizes: IntakeLimits,
     /// Decoding again is of no use before the buffer holds this many bytes.
     needed: usize,
@@ -55,7 +70,23 @@ pub(crate) struct Intake {
 
 impl Intake {
     pub(crate) fn new(stage: Stage, relay: Relay, sizes: IntakeLimits) -> Self {
-        Self { stage, relay, sizes, needed: 0 }
+        Self { stage, relay, recent: RecentJournal::new(sizes.recent), sizes, needed: 0 }
+    }
+
+    /// The buffer holds what has arrived. What the target may lack of it is kept for the relay log, but for what precedes
+    /// `needless`; `None`: nothing counts yet.
+    pub(crate) fn before_pulling(&mut self, buffer: &[u8], needless: Option<Lsn>) {
+        match (self.stage.place(), needless) {
+            (Some(place), Some(needless)) if self.relay.is_available() => {
+                self.recent.before_decoding(buffer, place, needless);
+            }
+            _ => self.recent.clear(),
+        }
+    }
+
+    /// So many bytes of the buffer are left.
+    pub(crate) fn after_pulling(&mut self, left: usize) {
+        self.recent.after_decoding(left);
     }
 
     /// Whether the snapshot is read.
@@ -73,7 +104,7 @@ impl Intake {
     /// [`FlowError`], when the bytes cannot be what they should be.
     pub(crate) fn pull(&mut self, buffer: &mut BytesMut, applied: Option<Lsn>) -> Result<Pulled, FlowError> {
         if self.relay.is_active() {
-            return self.pull_relayed(applied);
+            return self.pull_relayed(buffer, applied);
         }
         if buffer.len() < self.needed {
             return Ok(Pulled::Bytes);
@@ -91,11 +122,18 @@ impl Intake {
         }
     }
 
-    fn pull_relayed(&mut self, applied: Option<Lsn>) -> Result<Pulled, FlowError> {
+    fn pull_relayed(&mut self, buffer: &[u8], applied: Option<Lsn>) -> Result<Pulled, FlowError> {
         match self.relay.decode()? {
             Relayed::Record(_, next, _) if next <= applied => Ok(Pulled::Nothing),
             Relayed::Record(record, next, received) => Ok(Pulled::Record(record, next, Some(received))),
-            Relayed::Frame | Relayed::Ended => Ok(Pulled::Nothing),
+            Relayed::Frame => Ok(Pulled::Nothing),
+            Relayed::Ended => {
+                // From here on the log may lack what is sent.
+                if let Some(place) = self.stage.place() {
+                    self.recent.before_decoding(buffer, place, Lsn(0));
+                }
+                Ok(Pulled::Nothing)
+            }
             Relayed::Waits => Ok(Pulled::Disk),
         }
     }
@@ -111,27 +149,57 @@ impl Intake {
         self.needed = 0;
     }
 
-    /// Moves what has arrived towards the log if the target `is_behind`.
+    /// Moves what has arrived towards the log, if it is in use, or if the target is behind so far that it is to be used.
     ///
     /// # Errors
     /// [`FlowError`], when the bytes cannot be what they should be.
     pub(crate) fn relay_arrivals(
         &mut self,
         buffer: &mut BytesMut,
-        is_behind: bool,
+        behind: Behind,
         now: UnixMillis,
     ) -> Result<(), FlowError> {
-        let is_full = buffer.len() >= self.sizes.read_ahead / 2;
-        if is_behind && is_full && self.relay.is_available() {
-            // Without a position there is nothing to relay: the snapshot goes on.
-            let Some(next) = self.stage.next_lsn() else { return Ok(()) };
-            self.relay.begin(next, self.sizes.limits, now);
-            self.needed = 0;
+        match behind {
+            Behind::No => {}
+            Behind::ByTime => self.relay_recent(now),
+            Behind::ByWork if buffer.len() >= self.sizes.read_ahead / 2 => self.begin_relay(now),
+            Behind::ByWork => {}
         }
         if self.relay.is_active() && self.relay.has_room() && buffer.len() >= self.needed {
             self.push_frame(buffer, now)?;
         }
         Ok(())
+    }
+
+    /// What was sent and not answered goes to the log, and what arrives behind it, if the log lacks any of it.
+    fn relay_recent(&mut self, now: UnixMillis) {
+        let Some(next) = self.stage.next_lsn().filter(|_| self.relay.is_available()) else { return };
+        if let Some(frame) = self.recent.take_frame(next, now) {
+            self.relay.begin(Lsn(frame.first), self.sizes.limits, now);
+            self.relay.push(frame);
+            self.needed = 0;
+        }
+    }
+
+    /// From here on the log is used.
+    pub(crate) fn begin_relay(&mut self, now: UnixMillis) {
+        self.relay_recent(now);
+        // Without a position there is nothing to relay: the snapshot goes on.
+        if let Some(next) = self.stage.next_lsn().filter(|_| self.relay.is_available()) {
+            self.relay.begin(next, self.sizes.limits, now);
+            self.needed = 0;
+        }
+    }
+
+    /// Whether something was sent that the log lacks.
+    pub(crate) fn has_recent(&self) -> bool {
+        self.stage.next_lsn().is_some_and(|next| self.recent.has_any(next))
+    }
+
+    /// How many records from `next` on the log holds, or is about to.
+    pub(crate) fn relayed_from(&self, next: Lsn) -> u64 {
+        let end = if self.relay.is_active() { self.stage.next_lsn() } else { self.relay.end() };
+        end.map_or(0, |end| end.0.saturating_sub(next.0))
     }
 
     fn push_frame(&mut self, buffer: &mut BytesMut, now: UnixMillis) -> Result<bool, FlowError> {

@@ -2,6 +2,7 @@
 //! the relay log is in use, records are applied from it, in order; what was received last stands at its end. Pure: this part
 //! says what is to be written and read ([`RelayWork`]), one order at a time, and takes what came of it ([`RelayDone`]).
 
+use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
@@ -51,7 +52,7 @@ pub(crate) struct RelayDone {
 enum Mode {
     #[default]
     Absent,
-    /// Records are applied as they arrive.
+    /// Records are applied as they arrive. The log may still hold some that the target has not answered.
     Idle,
     /// Records are applied from the log.
     Active(Box<Active>),
@@ -101,6 +102,10 @@ pub(crate) struct Relay {
     clears: bool,
     sync_at: Option<Instant>,
     released: Lsn,
+    /// The record behind the last one that the log holds, if it holds any.
+    end: Option<Lsn>,
+    /// The record behind the frame that is being appended.
+    appending: Lsn,
     bytes: u64,
 }
 
@@ -115,14 +120,21 @@ impl Relay {
             clears: false,
             sync_at: None,
             released: Lsn(0),
+            end: None,
+            appending: Lsn(0),
             bytes: 0,
         }
     }
 
-    /// A flow whose log holds records from `first` on, left by a run or a session before.
-    pub(crate) fn resumed(first: Lsn, limits: Limits, now: UnixMillis) -> Self {
-        let active = Active { has_unread: true, ..Active::at(first, limits, now) };
-        Self { mode: Mode::Active(Box::new(active)), ..Self::new(true) }
+    /// A flow whose log holds these records, left by a run or a session before.
+    pub(crate) fn resumed(held: Range<Lsn>, limits: Limits, now: UnixMillis) -> Self {
+        let active = Active { has_unread: true, ..Active::at(held.start, limits, now) };
+        Self { mode: Mode::Active(Box::new(active)), end: Some(held.end), ..Self::new(true) }
+    }
+
+    /// The record behind the last one that the log holds, if it holds any.
+    pub(crate) fn end(&self) -> Option<Lsn> {
+        self.end
     }
 
     /// Whether records come from the log.
@@ -151,14 +163,20 @@ impl Relay {
 
     /// Bytes of the journal on disk that wait for the target.
     pub(crate) fn bytes(&self) -> u64 {
-        if self.is_active() { self.bytes } else { 0 }
+        if self.is_active() || self.end.is_some() { self.bytes } else { 0 }
     }
 
-    /// From `next` on, records go through the log. What it held before was read.
+    /// From `next` on, records go through the log. What it holds was read, and stays if `next` follows it.
     pub(crate) fn begin(&mut self, next: Lsn, limits: Limits, now: UnixMillis) {
-        info!("the target is slower than the source: the journal goes to disk meanwhile");
+        info!("the target is behind the source: the journal goes to disk meanwhile");
         self.mode = Mode::Active(Box::new(Active::at(next, limits, now)));
-        (self.clears, self.released) = (true, Lsn(0));
+        if self.end != Some(next) {
+            self.begin_anew();
+        }
+    }
+
+    fn begin_anew(&mut self) {
+        (self.clears, self.released, self.end) = (true, Lsn(0), None);
     }
 
     /// Whether another frame may be made of what has arrived.
@@ -184,7 +202,7 @@ impl Relay {
 
     /// Everything is to be safe as soon as possible.
     pub(crate) fn sync_now(&mut self, now: Instant) {
-        if self.is_active() && !self.has_failed {
+        if (self.is_active() || self.end.is_some()) && !self.has_failed {
             self.sync_at = Some(now);
         }
     }
@@ -202,18 +220,22 @@ impl Relay {
     /// What is to be done next, if anything is; only one order is carried out at a time.
     /// What precedes `needless` may be given up.
     pub(crate) fn work(&mut self, needless: Option<Lsn>, now: Instant) -> Option<RelayWork> {
-        if self.is_busy || !self.is_active() {
+        if self.is_busy {
             return None;
         }
         let syncs = !self.has_failed && self.sync_at.is_some_and(|at| at <= now);
+        if !self.is_active() {
+            return self.idle_work(needless, syncs);
+        }
         let release = needless.filter(|needless| *needless > self.released);
         // A log that is full takes no more before something of it is given up.
         let is_worth_it =
             !self.has_failed && (!matches!(self.pending, Pending::Rejected(_)) || release.is_some());
         let append = if is_worth_it { self.pending.take() } else { None };
         let Mode::Active(active) = &mut self.mode else { return None };
-        if append.is_some() {
+        if let Some(frame) = &append {
             (self.pending, active.has_unread) = (Pending::InHand, true);
+            self.appending = Lsn(frame.next);
         }
         let reads = active.has_unread && active.ahead.is_none();
         if append.is_none() && !syncs && !reads {
@@ -230,11 +252,29 @@ impl Relay {
         Some(RelayWork { clears: std::mem::take(&mut self.clears), append, syncs, release, reads })
     }
 
+    /// What was read stays until it is needless.
+    fn idle_work(&mut self, needless: Option<Lsn>, syncs: bool) -> Option<RelayWork> {
+        let clears = self.end.is_some_and(|end| needless.is_some_and(|needless| end <= needless));
+        if clears {
+            self.begin_anew();
+            (self.clears, self.sync_at) = (false, None);
+        } else if syncs {
+            self.sync_at = None;
+        } else {
+            return None;
+        }
+        self.is_busy = true;
+        Some(RelayWork { clears, syncs: syncs && !clears, ..RelayWork::default() })
+    }
+
     /// An order was carried out.
     pub(crate) fn done(&mut self, done: RelayDone) {
         (self.is_busy, self.bytes) = (false, done.bytes);
         if let Pending::InHand = self.pending {
             self.pending = Pending::Nothing;
+            if done.rejected.is_none() {
+                self.end = Some(self.appending);
+            }
         }
         if let Some(reason) = done.failure.filter(|_| !self.has_failed) {
             warn!(
@@ -278,12 +318,12 @@ impl Relay {
         // The log holds nothing more: what it did not take comes next, and then the log begins anew behind it.
         match self.pending.take() {
             Some(frame) => {
-                (self.clears, self.released) = (true, Lsn(0));
                 active.turn_to(frame);
+                self.begin_anew();
                 Relayed::Frame
             }
             None => {
-                (self.mode, self.sync_at) = (Mode::Idle, None);
+                self.mode = Mode::Idle;
                 info!("the target has caught up");
                 Relayed::Ended
             }
@@ -437,7 +477,33 @@ mod tests {
         }
         assert!(relay.deadline().is_some_and(|at| at == now + SYNC_EVERY));
         assert_eq!(drain(&mut relay, &mut disk, now), [6, 7, 8, 9]);
-        assert!(!relay.is_active() && relay.is_available() && relay.deadline().is_none());
+        assert!(!relay.is_active() && relay.is_available());
+        assert_eq!(
+            (relay.end(), relay.deadline()),
+            (Some(Lsn(9)), Some(now + SYNC_EVERY)),
+            "until it is needless"
+        );
+        let work = relay.work(Some(Lsn(8)), now + SYNC_EVERY).unwrap();
+        assert!(work.syncs && !work.clears);
+        relay.done(disk.carry_out(work));
+        let work = relay.work(Some(Lsn(9)), now).unwrap();
+        assert!(work.clears && !work.syncs);
+        relay.done(disk.carry_out(work));
+        assert!(relay.work(Some(Lsn(9)), now).is_none() && relay.end().is_none());
+    }
+
+    #[test]
+    fn what_follows_the_log_is_appended_to_it() {
+        let now = Instant::now();
+        let (mut relay, mut disk) = (Relay::new(true), Disk { room: 9, ..Disk::default() });
+        for (first, clears) in [(5, true), (7, false), (10, true)] {
+            relay.begin(Lsn(first), Limits::default(), UnixMillis(0));
+            relay.push(frame(first, first + 2));
+            let work = relay.work(None, now).unwrap();
+            assert_eq!(work.clears, clears, "{first}");
+            relay.done(disk.carry_out(work));
+            assert_eq!(drain(&mut relay, &mut disk, now), [first + 1, first + 2]);
+        }
     }
 
     #[test]
@@ -492,7 +558,7 @@ mod tests {
     fn a_resumed_log_is_read_from_its_start() {
         let now = Instant::now();
         let mut disk = Disk { room: 9, frames: [frame(4, 6)].into() };
-        let mut relay = Relay::resumed(Lsn(4), Limits::default(), UnixMillis(0));
+        let mut relay = Relay::resumed(Lsn(4)..Lsn(6), Limits::default(), UnixMillis(0));
         assert_eq!(drain(&mut relay, &mut disk, now), [5, 6]);
     }
 
@@ -500,7 +566,7 @@ mod tests {
     fn frames_that_were_given_up_unread_are_not_counted() {
         let now = Instant::now();
         let mut disk = Disk { room: 9, frames: [frame(4, 6), frame(6, 9)].into() };
-        let mut relay = Relay::resumed(Lsn(4), Limits::default(), UnixMillis(0));
+        let mut relay = Relay::resumed(Lsn(4)..Lsn(9), Limits::default(), UnixMillis(0));
         let work = relay.work(Some(Lsn(7)), now).unwrap();
         assert_eq!(work.release, Some(Lsn(7)));
         disk.frames.pop_front();

@@ -9,6 +9,7 @@ use dfly_journal::{Decoder, Lsn, Record};
 use dfly_rdb::{Config, Event};
 use dfly_wire::{Limits, Step};
 
+use super::recent::Place;
 use crate::error::FlowError;
 use crate::memory_budget::{of_journal, of_snapshot};
 
@@ -85,6 +86,14 @@ impl Stage {
         match self {
             Self::Snapshot(_) | Self::Token { .. } => None,
             Self::Journal(journal) => journal.next_lsn(),
+        }
+    }
+
+    /// Where decoding stands, once the journal has begun.
+    pub(crate) fn place(&self) -> Option<Place> {
+        match self {
+            Self::Snapshot(_) | Self::Token { .. } => None,
+            Self::Journal(journal) => journal.next_lsn().map(|next| Place { next, db: journal.db() }),
         }
     }
 

@@ -50,7 +50,7 @@ impl FlowInMemory {
     #[must_use]
     pub fn new(next: Lsn, now: Instant) -> Self {
         let limits = Limits::default();
-        let sizes = IntakeLimits { limits, read_ahead: READ_AHEAD, relay_frame: 64 << 10 };
+        let sizes = IntakeLimits { limits, read_ahead: READ_AHEAD, relay_frame: 64 << 10, recent: 0 };
         let intake = Intake::new(Stage::journal(next, limits), Relay::new(false), sizes);
         let at = Position::first(next);
         let counter = Arc::new(Mutex::new(CommandCounter::default()));

@@ -157,3 +157,28 @@ fn a_flush_answers_for_the_keys_that_it_takes() {
     assert_eq!(rig.coverage.get("superseded by a record"), Some(&1));
     rig.judge();
 }
+
+/// C30: what the target does not answer for a second goes to disk with all that was sent, and a kill needs no backlog.
+#[test]
+fn what_is_not_answered_goes_to_disk() {
+    let (mut rig, mut session) = stable();
+    let before = lock(&rig.server).now.position.expect("the flow is stable");
+    for n in 0..5 {
+        rig.source.run(line(&format!("INCRBY x {n}")));
+        receive(&mut rig, &mut session);
+    }
+    rig.pass_time(999);
+    rig.advance(&mut session);
+    assert!(session.work.is_none() && rig.disk.written == 0, "not yet");
+    rig.pass_time(1);
+    assert!(session.core.wake_at(&session.writer, rig.now.instant) <= rig.now.instant);
+    rig.advance(&mut session);
+    session.disk(&mut rig.disk, rig.now.instant);
+    let held = rig.disk.reopen(before.heard).expect("the log reaches back to what was answered");
+    assert_eq!(held.1, rig.source.next_lsn());
+    drop(session);
+    let mut session = rig.begin();
+    settle(&mut rig, &mut session);
+    lock(&rig.server).now.strings.remove(&b"stale"[..]);
+    rig.judge();
+}

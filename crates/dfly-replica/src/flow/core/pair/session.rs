@@ -128,7 +128,7 @@ impl Session {
 
 fn intake(begin: Begin) -> (Intake, FlowPositions) {
     let limits = Limits::default();
-    let sizes = IntakeLimits { limits, read_ahead: 600, relay_frame: 90 };
+    let sizes = IntakeLimits { limits, read_ahead: 600, relay_frame: 90, recent: 3000 };
     let start = |kind| FlowStart { kind, token: TOKEN };
     match begin {
         Begin::Snapshot => {
@@ -137,7 +137,7 @@ fn intake(begin: Begin) -> (Intake, FlowPositions) {
         }
         Begin::Journal { at, ask, logged, in_snapshot_form } => {
             let relay = match logged {
-                Some(first) => Relay::resumed(first, limits, dfly_wire::UnixMillis(0)),
+                Some(first) => Relay::resumed(first..ask, limits, dfly_wire::UnixMillis(0)),
                 None => Relay::new(true),
             };
             let (stage, from) = match in_snapshot_form {
