@@ -9,13 +9,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use dfly_client::FlowId;
+use dfly_journal::Lsn;
 use dfly_translate::TaskName;
 use dfly_wire::DbIndex;
 use tokio::time::sleep;
 use tracing::{info, warn};
 
 use super::scan::{self, ScanLines};
-use crate::checkpoint::SyncMetadata;
+use crate::checkpoint::{Checkpoint, SyncMetadata};
 use crate::config::EngineConfig;
 use crate::error::Error;
 use crate::flow::scan_events::ScanEvent;
@@ -44,6 +45,8 @@ pub(crate) struct GoneSlotsScan {
     pub lines: ScanLines,
     pub counters: Arc<Counters>,
     pub slots: SlotSet,
+    /// The records that are done with then.
+    pub records: Vec<(FlowId, Lsn)>,
 }
 
 /// What has become of the keys.
@@ -84,11 +87,18 @@ impl GoneSlotsScan {
     pub(crate) async fn run(&self) -> Result<GoneKeys, Error> {
         info!(slots = %self.slots, "the source has given slots away: their keys go from the target");
         let became = scan::until_done(&self.config, || self.scan()).await?;
+        scan::until_done(&self.config, || self.forget_records()).await?;
         match became {
             GoneKeys::Removed => info!("{became}"),
             GoneKeys::LeftTo(_) | GoneKeys::Kept => warn!("{became}"),
         }
         Ok(became)
+    }
+
+    /// The next session does not look for these keys.
+    async fn forget_records(&self) -> Result<(), Error> {
+        let (mut target, _) = connect_target(&self.config).await?;
+        Checkpoint::gone_slots_removed(&mut target, &self.records).await
     }
 
     async fn scan(&self) -> Result<GoneKeys, Error> {

@@ -12,7 +12,7 @@ use crate::slot_set::SlotSet;
 pub(crate) type GoneRecord = (FlowId, Option<Lsn>);
 
 /// The records whose keys are still on the target.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct GoneSlots {
     flows: u16,
     records: BTreeMap<GoneRecord, SlotSet>,
@@ -38,6 +38,12 @@ impl GoneSlots {
             all
         };
         (0..self.flows).map(of_flow).reduce(|all, slots| all.common(&slots)).unwrap_or_default()
+    }
+
+    /// The records that the journal has, and that are done with once the keys of these slots are gone.
+    pub(crate) fn done_with(&self, slots: &SlotSet) -> Vec<(FlowId, Lsn)> {
+        let done = self.clone().done(slots);
+        done.into_iter().filter_map(|(flow, lsn)| Some((flow, lsn?))).collect()
     }
 
     /// The keys of these slots are gone from the target. Gives the records that are done with.

@@ -2,21 +2,16 @@
 
 use std::sync::Arc;
 
-use dfly_client::FlowId;
-use dfly_journal::Lsn;
 use tokio::task::JoinError;
-use tracing::{debug, warn};
+use tracing::warn;
 
 use super::{HelperEnd, Running};
-use crate::checkpoint::Checkpoint;
-use crate::config::EngineConfig;
 use crate::error::Error;
 use crate::maintenance::extra_keys::ExtraKeysScan;
 use crate::maintenance::gone_slots::{GoneKeys, GoneSlotsScan};
 use crate::run::control::ControlDesk;
 use crate::run::report::Phase;
 use crate::slot_set::SlotSet;
-use crate::target::connect::connect_target;
 
 impl Running {
     /// Looks for keys that the source does not have, and removes no more than `most` percent of the target's keys.
@@ -44,6 +39,7 @@ impl Running {
             config: Arc::clone(&self.config),
             lines: self.scans.clone(),
             counters: Arc::clone(&self.counters),
+            records: self.gone_slots.done_with(&slots),
             slots,
         };
         self.helpers.spawn(async move {
@@ -66,16 +62,7 @@ impl Running {
                 return;
             }
         }
-        let done = self.gone_slots.done(slots);
-        let records: Vec<(FlowId, Lsn)> =
-            done.iter().filter_map(|(flow, lsn)| Some((*flow, (*lsn)?))).collect();
-        let config = Arc::clone(&self.config);
-        self.helpers.spawn(async move {
-            if let Err(error) = forget_gone_slots(&config, &records).await {
-                debug!(%error, "the next session looks for keys of given slots again");
-            }
-            HelperEnd::Other
-        });
+        self.gone_slots.done(slots);
         self.remove_gone_slots();
     }
 
@@ -101,10 +88,4 @@ impl Running {
             Err(error) => warn!(%error, "a task beside the flows has failed"),
         }
     }
-}
-
-/// What is done with is not looked for by the next session.
-async fn forget_gone_slots(config: &EngineConfig, records: &[(FlowId, Lsn)]) -> Result<(), Error> {
-    let (mut target, _) = connect_target(config).await?;
-    Checkpoint::gone_slots_removed(&mut target, records).await
 }
