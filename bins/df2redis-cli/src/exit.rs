@@ -8,6 +8,9 @@ use dfly_replica::{Blame, Error};
 use crate::console::Console;
 use crate::hints;
 
+/// The run was stopped before the target had everything.
+const UNFINISHED: u8 = 7;
+
 /// Why a command failed.
 #[derive(Debug)]
 pub(crate) enum Failure {
@@ -56,13 +59,18 @@ pub(crate) fn code(done: Result<(), Failure>, console: &Console) -> ExitCode {
         Failure::Unsupported(line) => (5, line),
         Failure::OutputClosed => return ExitCode::SUCCESS,
         Failure::Other(error) => (1, format!("{error:#}")),
+        // Nothing went wrong: what is left is said.
+        Failure::Replication(error) if error.blame() == Blame::Unfinished => {
+            console.line(&error.to_string());
+            return ExitCode::from(UNFINISHED);
+        }
         Failure::Replication(error) => {
             let code = match error.blame() {
                 Blame::Source => 1,
                 Blame::Resume => 4,
                 Blame::Target => 5,
                 Blame::Conflict => 6,
-                Blame::Unfinished => 7,
+                Blame::Unfinished => UNFINISHED,
             };
             (code, with_hint(&error, hints::hint(&error).as_deref()))
         }

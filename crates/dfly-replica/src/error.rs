@@ -74,6 +74,16 @@ pub enum Error {
         "the source was promoted from a replica, and the target, which was left without warning, may hold records of the master before that it never had"
     )]
     AheadOfSource,
+    /// The source was promoted from a replica that lacked what the target holds, and has written something else since.
+    #[error(
+        "the source was promoted from a replica that had not received the record before {next} of flow {flow} from the master before, which the target holds"
+    )]
+    Diverged {
+        /// The flow on which it was found.
+        flow: FlowId,
+        /// The next record that the target wants.
+        next: Lsn,
+    },
     /// The stored positions are of another source.
     #[error(
         "{why}: they are of {was}, this is {is}; if this is the right one, force a full synchronisation, which replaces or removes what the target holds"
@@ -431,6 +441,7 @@ impl Error {
             Self::LeftOnDisk { .. } | Self::LeftUnknown { .. } => Blame::Unfinished,
             Self::CannotResume { .. }
             | Self::AheadOfSource
+            | Self::Diverged { .. }
             | Self::OtherSource { .. }
             | Self::NewSource(_)
             | Self::TooManyRemovals { .. }

@@ -55,7 +55,7 @@ pub use run::control::{Control, ControlError, RateLimits};
 pub use run::engine::Engine;
 pub use run::events::Event;
 pub use run::latency::Latency;
-pub use run::report::{FlowLsns, FlowReport, Lag, Phase, Report, SourceLsn};
+pub use run::report::{ExtraKeysProgress, FlowLsns, FlowReport, Lag, Phase, Report, SourceLsn};
 pub use run::state_file::{SavedFlow, SavedState, StateFile, StateFileError};
 pub use run::stop::Stop;
 pub use session::barriers::{CutBarrier, FlushBarrier, Mismatch};

@@ -58,7 +58,7 @@ pub use redis_server::{RedisOptions, RedisServer, RedisServerError, ServerTls};
 pub use refusing_proxy::{Answer, RefusingProxy};
 pub use resharding::Resharding;
 pub use script::{Blobs, Containers, Entry, Model, Op, OpError, Script, SnapshotStyle, Strings, shard_of};
-pub use scripted_master::{ScriptError, ScriptedMaster};
+pub use scripted_master::{ScriptError, ScriptedMaster, StaleReplica};
 #[cfg(feature = "tls")]
 pub use tls_proxy::TlsProxy;
 pub use value::{CanonicalValue, Consumer, Group, Pending, Score, StreamInfo, StreamValue, Value};

@@ -14,6 +14,7 @@ use crate::recording::Row;
 use crate::script::{Lsns, Op, OpError, Record, Script};
 use crate::value::CanonicalValue;
 use origin::ScriptedOrigin;
+pub use origin::StaleReplica;
 
 /// A Dragonfly master made from a [`Script`]. Its data is known at every moment, so that a test can compare.
 ///
@@ -118,13 +119,23 @@ impl ScriptedMaster {
         self.renew(ScriptedOrigin::restart);
     }
 
-    /// Ends every session and continues like a promoted replica: it has another replication id, but keeps its LSNs and
-    /// backlog, and it remembers which master it followed.
+    /// Ends every session and continues like a promoted replica that had received everything: it has another replication id,
+    /// keeps its LSNs, begins a backlog of its own, and remembers which master it followed.
     pub fn fail_over(&self) {
         self.renew(ScriptedOrigin::fail_over);
     }
 
-    fn renew(&self, change: fn(&mut ScriptedOrigin)) {
+    /// What a replica has that receives nothing more from now on.
+    pub fn replica(&self) -> StaleReplica {
+        self.front.shared.lock().origin.replica()
+    }
+
+    /// As [`Self::fail_over`], to a replica that lacks what came since.
+    pub fn fail_over_to(&self, replica: StaleReplica) {
+        self.renew(|origin| origin.fail_over_to(replica));
+    }
+
+    fn renew(&self, change: impl FnOnce(&mut ScriptedOrigin)) {
         let mut state = self.front.shared.lock();
         change(&mut state.origin);
         for session in 0..state.sessions.len() {

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use dfly_replica::{Phase, Report};
+use dfly_replica::{ExtraKeysProgress, Phase, Report};
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tracing::info;
@@ -75,10 +75,31 @@ fn line(report: &Report, rate: u64) -> String {
         let shown: Vec<&str> = positions.iter().take(FLOWS).map(String::as_str).collect();
         append(&mut line, format_args!(", lsn {}{more}", shown.join(" ")));
     }
+    append_rest(&mut line, report);
     if !report.losses.is_empty() {
         append(&mut line, format_args!(", left out: {}", report.losses));
     }
     line
+}
+
+/// What is left to be done, or that nothing is.
+fn append_rest(line: &mut String, report: &Report) {
+    if report.is_removing_extra_keys {
+        let ExtraKeysProgress { looked_at, of } = report.extra_keys;
+        append(line, format_args!(", removing what the source deleted: {looked_at} of {of} keys looked at"));
+    }
+    if report.refetching() > 0 {
+        append(line, format_args!(", {} keys to be refetched", report.refetching()));
+        if let Some(oldest) = report.flows.iter().filter_map(|flow| flow.oldest_refetch).max() {
+            append(line, format_args!(" (the oldest for {} s)", oldest.as_secs()));
+        }
+    }
+    if report.relay_bytes() > 0 {
+        append(line, format_args!(", {} wait on disk", size(report.relay_bytes())));
+    }
+    if report.is_in_sync() {
+        append(line, format_args!(", in sync"));
+    }
 }
 
 /// Writing into a string cannot fail.
@@ -100,7 +121,32 @@ pub(crate) fn size(bytes: u64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use dfly_replica::{FlowReport, Lag};
+
     use super::*;
+
+    /// C29: what is left is told, and "in sync" only once nothing is.
+    #[test]
+    fn what_is_left() {
+        let flow = FlowReport {
+            lag: Some(Lag { records: 3, time: Duration::from_millis(900) }),
+            ..FlowReport::default()
+        };
+        let mut report = Report { phase: Phase::StableSync, flows: vec![flow], ..Report::default() };
+        assert!(line(&report, 0).ends_with("/s, in sync"));
+        report.is_removing_extra_keys = true;
+        report.extra_keys = ExtraKeysProgress { looked_at: 8192, of: 400_000 };
+        let removing = ", removing what the source deleted: 8192 of 400000 keys looked at";
+        assert!(line(&report, 0).ends_with(removing), "{}", line(&report, 0));
+        report.is_removing_extra_keys = false;
+        report.flows[0].refetching = 7;
+        report.flows[0].oldest_refetch = Some(Duration::from_secs(4));
+        assert!(line(&report, 0).ends_with(", 7 keys to be refetched (the oldest for 4 s)"));
+        report.flows[0].refetching = 0;
+        report.flows[0].lag = Some(Lag { records: 3, time: Duration::from_secs(2) });
+        report.flows[0].relay_bytes = 3 << 20;
+        assert!(line(&report, 0).ends_with("/s, 3.0 MiB wait on disk"));
+    }
 
     #[test]
     fn sizes() {

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dfly_testkit::{
-    CompareOptions, MasterOptions, RecordedMaster, Recording, RedisOptions, RedisServer, compare,
+    CompareOptions, MasterOptions, RecordedMaster, Recording, RedisOptions, RedisServer, Script,
+    ScriptedMaster, compare, keyspace,
 };
 use rustix::process::Signal;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -151,4 +152,39 @@ async fn by_configuration_file() {
     assert!(timeout(LIMIT, master.finished()).await.is_ok(), "{:?}", master.violations());
     let (status, log) = stop(child, Signal::INT);
     assert_eq!(status.code(), Some(0), "{log}");
+}
+
+/// C30: a target that says nothing does not hold up a stop. What it has not answered is on disk, the exit code says so, and the
+/// next run goes on with it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_silent_target_does_not_hold_up_a_stop() {
+    let state = tempfile::tempdir().unwrap();
+    let script = Script::new(2).before("SET k v");
+    let master = ScriptedMaster::start(script, MasterOptions::default()).await.unwrap();
+    let redis = RedisServer::start(RedisOptions::default()).unwrap();
+    let (source, target) =
+        (format!("dragonfly://{}", master.address()), format!("redis://{}", redis.address()));
+    let args = ["replicate", "--source", &source, "--target", &target];
+    let args = [&args[..], &["--state-dir", state.path().to_str().unwrap()]].concat();
+    let child = spawn(&args);
+    assert!(timeout(LIMIT, master.caught_up()).await.is_ok(), "{:?}", master.violations());
+    redis.pause().unwrap();
+    for n in 0..200 {
+        master.apply(format!("RPUSH l{} {n}", n % 7).as_str()).unwrap();
+    }
+    master.everything_sent().await;
+    let stopped = tokio::task::spawn_blocking(move || stop(child, Signal::TERM));
+    let (status, log) = timeout(Duration::from_secs(3), stopped).await.expect("it takes too long").unwrap();
+    assert_eq!(status.code(), Some(7), "{log}");
+    let last = log.lines().last().unwrap_or_default();
+    assert!(last.starts_with("stopped with ") && last.contains("records on disk"), "{last}");
+    redis.resume().unwrap();
+    let child = spawn(&args);
+    assert!(timeout(LIMIT, master.caught_up()).await.is_ok(), "{:?}", master.violations());
+    let (status, log) = stop(child, Signal::TERM);
+    assert_eq!(status.code(), Some(0), "{log}");
+    assert!(log.contains("resumed from where the target stands"), "{log}");
+    let mut held = keyspace(&mut redis.client().unwrap()).unwrap();
+    held.retain(|(_, key), _| !key.starts_with(b"df2redis"));
+    assert_eq!(held, master.keyspace());
 }

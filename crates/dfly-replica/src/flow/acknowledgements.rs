@@ -15,18 +15,26 @@ pub(crate) struct Acknowledgements {
     schedule: AckSchedule,
     /// The position behind a PING that was not acknowledged.
     asked: Option<Lsn>,
+    /// The position behind the last PING.
+    last_ping: Option<Lsn>,
 }
 
 impl Acknowledgements {
     /// Acknowledges once an `interval` at least.
     pub(crate) fn new(interval: Duration) -> Self {
-        Self { schedule: AckSchedule::new(interval), asked: None }
+        Self { schedule: AckSchedule::new(interval), asked: None, last_ping: None }
     }
 
     /// The source wants to know as soon as everything before `next` is applied.
     pub(crate) fn on_ping(&mut self, next: Lsn) {
         self.schedule.on_ping(next);
         self.asked = Some(next);
+        self.last_ping = Some(next);
+    }
+
+    /// The position behind the last PING.
+    pub(crate) fn last_ping(&self) -> Option<Lsn> {
+        self.last_ping
     }
 
     /// The position to acknowledge now, if one is due. `durable` is what the target holds; `is_reading` says whether values

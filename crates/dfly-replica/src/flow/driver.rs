@@ -31,13 +31,22 @@ const REST: Duration = Duration::from_millis(1);
 #[derive(Debug)]
 pub(crate) enum FlowEnd {
     /// It was told to stop, and everything that was written is durable.
-    Drained(Option<Lsn>),
+    Drained(FlowStand),
     /// It was told to stop, and so many records are on disk that the target may lack.
-    Kept(Option<Lsn>, u64),
+    Kept(FlowStand, u64),
     /// The source is gone, and everything that was written is durable.
-    SourceLost(Option<Lsn>, FlowError),
+    SourceLost(FlowStand, FlowError),
     /// The target is gone, or does not hold what it held.
     TargetLost(FlowError),
+}
+
+/// Where a flow stands at its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct FlowStand {
+    /// What the target holds, if it holds a position.
+    pub durable: Option<Lsn>,
+    /// The last record that was read is a PING, as before the source hands over.
+    pub is_behind_ping: bool,
 }
 
 /// A flow's lines to its session. Orders have one of their own, which never holds more than one: a session that gives one
@@ -283,7 +292,7 @@ impl FlowDriver {
 
     fn with_rest_on_disk(&self, ended: FlowEnd) -> FlowEnd {
         match (ended, self.core.on_disk()) {
-            (FlowEnd::Drained(durable), records @ 1..) => FlowEnd::Kept(durable, records),
+            (FlowEnd::Drained(stand), records @ 1..) => FlowEnd::Kept(stand, records),
             (ended, _) => ended,
         }
     }
@@ -292,7 +301,7 @@ impl FlowDriver {
     async fn keep(&mut self) -> Result<FlowEnd, FlowError> {
         self.core.keep(self.clock.moment());
         self.relay_rest().await?;
-        Ok(FlowEnd::Kept(self.core.durable(), self.core.on_disk()))
+        Ok(FlowEnd::Kept(self.stand(), self.core.on_disk()))
     }
 
     /// Nothing more is received: what was becomes durable, and the next session is told so.
@@ -321,7 +330,7 @@ impl FlowDriver {
         };
         match ended {
             Waited::TargetLost(error) => Ok(FlowEnd::TargetLost(error)),
-            _ => Ok(FlowEnd::Drained(self.core.durable())),
+            _ => Ok(FlowEnd::Drained(self.stand())),
         }
     }
 
@@ -384,15 +393,19 @@ impl FlowDriver {
                 self.core.conclude();
             }
             let drained = if is_last { self.finish().await } else { self.drain().await };
-            let durable = match drained {
-                Ok(FlowEnd::Drained(durable)) => durable,
+            let stand = match drained {
+                Ok(FlowEnd::Drained(stand)) => stand,
                 Err(late @ FlowError::DrainTimeout { .. }) => return Ok(FlowEnd::TargetLost(late)),
                 other => return other,
             };
             if is_last {
-                return Ok(FlowEnd::SourceLost(durable, error));
+                return Ok(FlowEnd::SourceLost(stand, error));
             }
         }
+    }
+
+    fn stand(&self) -> FlowStand {
+        FlowStand { durable: self.core.durable(), is_behind_ping: self.core.is_behind_ping() }
     }
 
     /// A source that is not read any more must not wait for that.

@@ -24,7 +24,7 @@ use crate::run::counters::Counters;
 use crate::source::reader::SourceReader;
 use crate::source::sharding::Sharding;
 use crate::target::connect::connect_target;
-use crate::target::databases::databases;
+use crate::target::databases::{count_keys, databases};
 use crate::target::keyspace_scan::KeyspaceScan;
 
 /// How many keys are asked about in one go. A flow holds at most so many names at a time.
@@ -95,7 +95,10 @@ impl ExtraKeysScan {
         let owners = Owners { sharding, flows };
         let mut reader = SourceReader::new(Arc::clone(&self.config));
         let dbs = databases(&mut target).await?;
-        if let Some(most) = self.most.filter(|most| *most < 100) {
+        let most = self.most.filter(|most| *most < 100);
+        let keys = count_keys(&mut target).await?;
+        self.counters.begin_extra_keys(if most.is_some() { 2 * keys } else { keys });
+        if let Some(most) = most {
             let counted = self.count(&mut reader, &dbs).await?;
             if !counted.is_within(most) {
                 return Err(counted.error());
@@ -164,6 +167,7 @@ impl ExtraKeysScan {
         origins.sort_by_key(|(_, key)| key.db);
         let keys: Vec<&SourceKey> = origins.iter().map(|(_, key)| key).collect();
         let there = reader.exist(&keys).await?;
+        self.counters.looked_at(names.len());
         let mut missing: BTreeMap<usize, Option<SourceKey>> = BTreeMap::new();
         for ((nth, key), there) in origins.into_iter().zip(there) {
             let entry = missing.entry(nth).or_insert(Some(key));

@@ -11,7 +11,7 @@ use dfly_translate::{Loss, Losses, Reason};
 
 use crate::run::events::Events;
 use crate::run::latency::LatencyCounters;
-use crate::run::report::{FlowLsns, FlowReport, Lag, Phase, Report, SourceLsn};
+use crate::run::report::{ExtraKeysProgress, FlowLsns, FlowReport, Lag, Phase, Report, SourceLsn};
 use crate::source::sharding::OwnerCheck;
 
 /// How many answers of the source are remembered to tell how long a record has been missing.
@@ -27,6 +27,8 @@ pub(crate) struct Counters {
     refetched: AtomicU64,
     extra_keys_removed: AtomicU64,
     is_removing_extra_keys: AtomicBool,
+    extra_keys_looked_at: AtomicU64,
+    extra_keys_of: AtomicU64,
     is_paused: AtomicBool,
     /// Keys of the source in all databases, as it said last.
     source_keys: Mutex<Option<u64>>,
@@ -228,6 +230,17 @@ impl Counters {
         self.is_removing_extra_keys.store(is_removing, Relaxed);
     }
 
+    /// A search for extra keys begins, in which the source is asked about so many keys.
+    pub(crate) fn begin_extra_keys(&self, of: u64) {
+        self.extra_keys_looked_at.store(0, Relaxed);
+        self.extra_keys_of.store(of, Relaxed);
+    }
+
+    /// The source was asked about so many keys more.
+    pub(crate) fn looked_at(&self, keys: usize) {
+        FlowCounters::add(&self.extra_keys_looked_at, keys as u64);
+    }
+
     pub(crate) fn set_paused(&self, is_paused: bool) {
         self.is_paused.store(is_paused, Relaxed);
     }
@@ -248,6 +261,10 @@ impl Counters {
             flows: self.flows.iter().map(|flow| flow.report(now)).collect(),
             losses: lock(&self.losses).clone(),
             is_removing_extra_keys: self.is_removing_extra_keys.load(Relaxed),
+            extra_keys: ExtraKeysProgress {
+                looked_at: self.extra_keys_looked_at.load(Relaxed),
+                of: self.extra_keys_of.load(Relaxed),
+            },
             extra_keys_removed: self.extra_keys_removed.load(Relaxed),
             refetches: lock(&self.refetches).clone(),
             refetched: self.refetched.load(Relaxed),

@@ -46,6 +46,8 @@ pub struct Engine {
     /// The sources that it may synchronise fully from; `None`: any.
     allowed: Option<BTreeSet<String>>,
     left: Left,
+    /// The last session ended because the source handed over to another, in order.
+    was_handed_over: bool,
 }
 
 /// What came of a question.
@@ -87,6 +89,7 @@ impl Engine {
             followed: BTreeSet::new(),
             allowed: None,
             left: Left::Nothing,
+            was_handed_over: false,
         };
         (engine, receiver)
     }
@@ -275,7 +278,7 @@ impl Engine {
                     }
                     continue;
                 }
-                Err(error @ (Error::CannotResume { .. } | Error::AheadOfSource)) => {
+                Err(error @ (Error::CannotResume { .. } | Error::AheadOfSource | Error::Diverged { .. })) => {
                     warn!(%error, "synchronising fully");
                     self.publisher.tell(format!("synchronising fully: {error}"));
                     match self.anew(stop).await? {
@@ -314,6 +317,7 @@ impl Engine {
         stop: &mut watch::Receiver<Stop>,
     ) -> Result<Option<Opening>, Error> {
         self.left = Left::of(&end);
+        self.was_handed_over = matches!(end, SessionEnd::SourceLost { was_handed_over: true, .. });
         if let SessionEnd::Stopped { .. } = end {
             return Ok(None);
         }
@@ -431,7 +435,12 @@ impl Engine {
             *opening = start::stands(&self.config, &owner).await?;
         }
         let owner = self.owner();
-        let opener = Opener { replica_id: &self.replica_id, owner: &owner, allowed: self.allowed.as_ref() };
+        let opener = Opener {
+            replica_id: &self.replica_id,
+            owner: &owner,
+            allowed: self.allowed.as_ref(),
+            was_handed_over: self.was_handed_over,
+        };
         let publisher = &mut self.publisher;
         assemble::open(&self.config, opener, opening, |flows| publisher.counters_for(flows)).await
     }

@@ -53,6 +53,8 @@ pub struct Report {
     pub losses: Losses,
     /// Whether keys of the target are being looked for that the source does not have.
     pub is_removing_extra_keys: bool,
+    /// How far that has come.
+    pub extra_keys: ExtraKeysProgress,
     /// Keys of the target that the source did not have, and that were removed.
     pub extra_keys_removed: u64,
     /// Keys that had to be refetched from the source, by reason. One key may count several times.
@@ -70,6 +72,16 @@ pub struct Report {
     /// What the run asks a person about. It waits for [`Control::accept`](crate::Control::accept) or
     /// [`Control::refuse`](crate::Control::refuse).
     pub question: Option<String>,
+}
+
+/// How far the search has come for keys of the target that the source does not have.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ExtraKeysProgress {
+    /// Keys that the source was asked about.
+    pub looked_at: u64,
+    /// Keys that it is to be asked about, as the target counted them when the search began. Where they are counted before the
+    /// first is removed, each is asked about twice.
+    pub of: u64,
 }
 
 /// One flow. Counters are over all sessions of the run.
@@ -146,6 +158,19 @@ impl Report {
     /// Journal records, over all flows.
     pub fn records(&self) -> u64 {
         self.flows.iter().map(|flow| flow.records).sum()
+    }
+
+    /// Whether the target is what the source is, but for what is on its way: nothing is left to be removed or to be refetched,
+    /// and no record has been missing for longer than a second.
+    pub fn is_in_sync(&self) -> bool {
+        let is_close = |flow: &FlowReport| flow.lag.is_some_and(|lag| lag.time <= Duration::from_secs(1));
+        let follows = self.phase == Phase::StableSync && !self.flows.is_empty();
+        follows && !self.is_removing_extra_keys && self.refetching() == 0 && self.flows.iter().all(is_close)
+    }
+
+    /// Bytes of the journal that wait on disk for the target, over all flows.
+    pub fn relay_bytes(&self) -> u64 {
+        self.flows.iter().map(|flow| flow.relay_bytes).sum()
     }
 
     /// Keys that are to be refetched, over all flows.

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::run::report::{Phase, Report};
+use crate::run::report::{ExtraKeysProgress, Phase, Report};
 
 const NAME: &str = "state.json";
 
@@ -26,6 +26,12 @@ pub struct SavedState {
     pub phase: Phase,
     /// The source's replication id.
     pub source_id: Option<String>,
+    /// Keys of the target that the source was asked about, while those are removed that it does not have; and of how many.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub removing: Option<(u64, u64)>,
+    /// Keys that are to be refetched from the source.
+    #[serde(default)]
+    pub refetching: u64,
     /// Each flow, in order.
     pub flows: Vec<SavedFlow>,
 }
@@ -182,7 +188,16 @@ impl SavedState {
             records: flow.records,
         });
         let (phase, source_id) = (report.phase, report.source_id.clone());
-        Self { format: 1, written_at_ms: now_ms, phase, source_id, flows: flows.collect() }
+        let ExtraKeysProgress { looked_at, of } = report.extra_keys;
+        Self {
+            format: 1,
+            written_at_ms: now_ms,
+            phase,
+            source_id,
+            removing: report.is_removing_extra_keys.then_some((looked_at, of)),
+            refetching: report.refetching(),
+            flows: flows.collect(),
+        }
     }
 }
 

@@ -18,6 +18,7 @@ use tracing::{debug, info};
 use super::coordinator::{HelperEnd, Incoming, Running, SessionParts};
 use super::ending::SourceLoss;
 use super::flow_setup::{OpenFlow, Shared, StreamForm};
+use super::promotion;
 use super::resume::{self, Known, Resumed};
 use crate::checkpoint::{Checkpoint, ExtraKeys, SyncMetadata, WriterIdentity};
 use crate::config::EngineConfig;
@@ -57,6 +58,8 @@ pub(crate) struct Opener<'a> {
     pub owner: &'a str,
     /// The sources that may be synchronised from; `None`: any.
     pub allowed: Option<&'a BTreeSet<String>>,
+    /// The session before ended because the source handed over to another, in order.
+    pub was_handed_over: bool,
 }
 
 impl Opener<'_> {
@@ -95,14 +98,15 @@ pub(crate) async fn open(
         Opening::Partial(at) => Some(at),
         Opening::Full(_) => None,
     };
-    let Master { endpoint, mut control, session } = candidates::find(config, opener.replica_id, at).await?;
-    let config = &Arc::new(EngineConfig { source: endpoint, ..EngineConfig::clone(config) });
-    ask_time(&mut control, &config.clock).await?;
-    if matches!(opening, Opening::Full(_)) && !opener.may_synchronise(&session) {
-        return Err(resume::stranger(&session));
+    let mut master = candidates::find(config, opener.replica_id, at).await?;
+    let config = &Arc::new(EngineConfig { source: master.endpoint.clone(), ..EngineConfig::clone(config) });
+    ask_time(&mut master.control, &config.clock).await?;
+    if matches!(opening, Opening::Full(_)) && !opener.may_synchronise(&master.session) {
+        return Err(resume::stranger(&master.session));
     }
+    let agreed = agree(config, opener, opening, &mut master).await?;
+    let Master { mut control, session, .. } = master;
     info!(flows = session.flows, version = session.version.0, source = %session.replication_id, "the source accepts us as a replica");
-    let agreed = agree(config, opening, &mut control, &session).await?;
     let counters = counters(session.flows);
     counters.forget_source();
     let holdings = Holdings::ask(&mut control).await?;
@@ -174,23 +178,28 @@ async fn cannot_resume(config: &Arc<EngineConfig>, asked: &[Resumed], release: &
 /// Asks for every flow, from where the target and the relay log stand.
 async fn agree(
     config: &Arc<EngineConfig>,
+    opener: Opener<'_>,
     opening: &Opening,
-    control: &mut ControlConn,
-    session: &Session,
+    master: &mut Master,
 ) -> Result<Agreed, Error> {
-    let release = resume::release(control).await?;
+    let release = resume::release(&mut master.control).await?;
     let known = match opening {
-        Opening::Partial(at) => Some(Known::find(at, &release, session)?),
+        Opening::Partial(at) => Some(Known::find(at, &release, &master.session)?),
         Opening::Full(_) => None,
     };
     let (resumed, requests) = match &known {
         Some(known) => {
             let resumed = known.with_logs(config).await?;
+            if let Some(was) = known.last_master().filter(|_| !opener.was_handed_over) {
+                promotion::check(config, &master.session, was, &resumed).await?;
+                master.begin_again(opener.replica_id).await?;
+            }
             let requests = known.requests(&resumed);
             (resumed, requests)
         }
-        None => (Vec::new(), vec![Resume::Nothing; usize::from(session.flows)]),
+        None => (Vec::new(), vec![Resume::Nothing; usize::from(master.session.flows)]),
     };
+    let session = &master.session;
     let flows = open_flows(config, session, &requests).await?;
     let starts: Vec<FlowStart> = flows.iter().map(|flow| flow.start.clone()).collect();
     let plan = match session.plan(&starts) {

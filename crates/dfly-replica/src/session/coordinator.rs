@@ -23,7 +23,7 @@ use crate::checkpoint::{Checkpoint, SyncMetadata};
 use crate::config::{EngineConfig, OnRelayFull, OnStart};
 use crate::error::{Error, FlowError};
 use crate::flow::core::{FlowRequest, Order, RefetchOutcome, Signal};
-use crate::flow::driver::FlowEnd;
+use crate::flow::driver::{FlowEnd, FlowStand};
 use crate::keys::SourceKey;
 use crate::maintenance::gone_slots::GoneKeys;
 use crate::maintenance::scan::ScanLines;
@@ -88,7 +88,7 @@ pub(crate) struct Running {
     /// How many flows are stable.
     pub(super) stable: usize,
     /// Where each flow stood that has ended.
-    pub(super) ends: BTreeMap<FlowId, Option<Lsn>>,
+    pub(super) ends: BTreeMap<FlowId, FlowStand>,
     pub(super) ending: Ending,
     /// How many records flows have left on disk that the target may lack.
     on_disk: u64,
@@ -345,11 +345,11 @@ impl Running {
 
     fn on_end(&mut self, flow: FlowId, end: Result<FlowEnd, FlowError>) -> Result<(), Error> {
         match end {
-            Ok(FlowEnd::Drained(durable)) => {
-                self.ends.insert(flow, durable);
+            Ok(FlowEnd::Drained(stand)) => {
+                self.ends.insert(flow, stand);
             }
-            Ok(FlowEnd::Kept(durable, records)) => {
-                self.ends.insert(flow, durable);
+            Ok(FlowEnd::Kept(stand, records)) => {
+                self.ends.insert(flow, stand);
                 self.on_disk += records;
             }
             Ok(FlowEnd::SourceLost(_, error @ FlowError::RelayFull { .. }))
@@ -357,8 +357,8 @@ impl Running {
             {
                 return Err(Error::Flow { flow, error });
             }
-            Ok(FlowEnd::SourceLost(durable, error)) => {
-                self.ends.insert(flow, durable);
+            Ok(FlowEnd::SourceLost(stand, error)) => {
+                self.ends.insert(flow, stand);
                 self.lose_source(SourceLoss::of_flow(error));
             }
             Ok(FlowEnd::TargetLost(error)) => {
@@ -395,8 +395,10 @@ impl Running {
             Ending::SourceLost(cause) => {
                 // A flow has a position only behind its snapshot, which is durable then.
                 let flows = usize::from(self.session.flows);
-                let is_stable = self.ends.len() == flows && self.ends.values().all(Option::is_some);
-                SessionEnd::SourceLost { is_stable, on_disk: self.on_disk, cause }
+                let is_stable =
+                    self.ends.len() == flows && self.ends.values().all(|end| end.durable.is_some());
+                let was_handed_over = is_stable && self.ends.values().all(|end| end.is_behind_ping);
+                SessionEnd::SourceLost { is_stable, was_handed_over, on_disk: self.on_disk, cause }
             }
             Ending::Running | Ending::Stopped => SessionEnd::Stopped { on_disk: self.on_disk },
         }

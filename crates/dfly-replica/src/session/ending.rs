@@ -12,8 +12,9 @@ use crate::target::trouble::TargetTrouble;
 pub(crate) enum SessionEnd {
     /// It was told to stop, and left so many records on disk that the target may lack.
     Stopped { on_disk: u64 },
-    /// The source is gone; `is_stable`: in stable sync. So many records are on disk that the target may lack.
-    SourceLost { is_stable: bool, on_disk: u64, cause: SourceLoss },
+    /// The source is gone; `is_stable`: in stable sync. `was_handed_over`: to another master, in order. So many records
+    /// are on disk that the target may lack.
+    SourceLost { is_stable: bool, was_handed_over: bool, on_disk: u64, cause: SourceLoss },
     /// The target is gone, or holds less than it had answered.
     TargetLost(TargetTrouble),
     /// The source was flushed while its snapshot was read: the target is to be flushed and the sync to be repeated.

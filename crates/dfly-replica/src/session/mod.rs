@@ -8,5 +8,6 @@ pub(crate) mod ending;
 mod flow_setup;
 mod gone_slots;
 pub(crate) mod progress;
+mod promotion;
 mod resume;
 mod vigilance;

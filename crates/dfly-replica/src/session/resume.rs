@@ -66,6 +66,11 @@ impl Known {
         self.last_master.is_some()
     }
 
+    /// The master that they were reached with, if it was another.
+    pub(super) fn last_master(&self) -> Option<&ReplicationId> {
+        self.last_master.as_ref()
+    }
+
     /// Why they are of no use if the master refuses them, unless they are its own.
     pub(super) fn of_another(&self, session: &Session) -> Option<Error> {
         self.last_master.as_ref().map(|_| other_source(&self.at, session, NoClaim::Refused))

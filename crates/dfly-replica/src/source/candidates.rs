@@ -24,6 +24,21 @@ pub(crate) struct Master {
     pub session: Session,
 }
 
+impl Master {
+    /// Shakes hands once more with the same server: a session of its own begins.
+    ///
+    /// # Errors
+    /// [`Error::Source`]; another server than before is one that was lost.
+    pub(crate) async fn begin_again(&mut self, replica_id: &str) -> Result<(), Error> {
+        let (control, session) = ControlConn::open(&self.endpoint, replica_id).await?;
+        if session.replication_id != self.session.replication_id {
+            return Err(HandshakeError::Mixed.into());
+        }
+        (self.control, self.session) = (control, session);
+        Ok(())
+    }
+}
+
 /// Shakes hands with the master among the source's addresses. Of several masters, the one that goes on from the positions of
 /// `at` is taken.
 ///

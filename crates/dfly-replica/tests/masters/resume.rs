@@ -28,8 +28,9 @@ pub(crate) async fn apply_once(master: &ScriptedMaster, round: u64) {
 }
 
 pub(crate) async fn caught_up(run: &Run) {
-    let is_caught_up = timeout(LIMIT, run.master.caught_up()).await.is_ok();
-    assert!(is_caught_up, "{:?}, {:?}", run.master.violations(), run.reports.borrow());
+    let caught_up = timeout(LIMIT, run.master.caught_up()).await.is_ok();
+    let (has_ended, report) = (run.task.is_finished(), run.reports.borrow());
+    assert!(caught_up, "ended: {has_ended}, {:?}, {report:?}", run.master.violations());
 }
 
 fn workload(seed: u64) -> Workload {

@@ -190,6 +190,8 @@ async fn a_backlog_that_is_too_short_or_another_master_is_synchronised_fully() {
         assert!(timeout(LIMIT, run.master.stable()).await.is_ok());
         let report = run.ends_as_the_model().await;
         assert_eq!(report.extra_keys_removed, 2, "restart {restart}");
+        // C29: how far it has come is told.
+        assert!(report.extra_keys.looked_at > 0 && report.extra_keys.of >= report.extra_keys.looked_at);
     }
 }
 

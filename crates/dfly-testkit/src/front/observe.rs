@@ -77,6 +77,17 @@ impl<O: Origin> Front<O> {
         self.shared.lock().flow(session, flow).map_or(0, |flow| flow.stream.written)
     }
 
+    /// Waits until everything of the newest session has been sent, and gives how many bytes that were.
+    pub(crate) async fn everything_sent(&self) -> u64 {
+        self.shared
+            .until(|state| {
+                let last = state.sessions.len().checked_sub(1).filter(|last| state.is_sent(*last))?;
+                let flows = state.sessions.get(last)?.flows.iter().flatten();
+                Some(flows.map(|flow| flow.stream.written as u64).sum())
+            })
+            .await
+    }
+
     /// Waits until `bytes` bytes of a flow's stream have been sent.
     pub(crate) async fn sent_at_least(&self, session: usize, flow: usize, bytes: usize) {
         let enough = |state: &mut State<O>| {
@@ -147,6 +158,11 @@ macro_rules! observations {
             /// How many bytes of a flow's stream have been sent.
             pub fn sent(&self, session: usize, flow: usize) -> usize {
                 self.front.sent(session, flow)
+            }
+
+            /// Waits until everything of the newest session has been sent, and gives how many bytes that were.
+            pub async fn everything_sent(&self) -> u64 {
+                self.front.everything_sent().await
             }
 
             /// Lets the flow continue that the options hold back.

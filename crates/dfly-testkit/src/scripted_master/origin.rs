@@ -9,8 +9,8 @@ use super::stream_of;
 use crate::front::{FirstPart, FlowAsk, FlowGrant, Identity, Origin, PartialForm, Refusal, SecondPart};
 use crate::journal_walk::Mark;
 use crate::script::{
-    Baseline, Logged, Lsns, Op, OpError, Record, Script, ShardOp, Snapshot, journal_blob, offset_and_eof,
-    place, record_of, shard_of,
+    Baseline, Logged, Lsns, Model, Op, OpError, Record, Script, ShardOp, Snapshot, journal_blob,
+    offset_and_eof, place, record_of, shard_of,
 };
 
 const PING: u8 = 13;
@@ -23,6 +23,13 @@ struct Shard {
     ring: VecDeque<Record>,
     /// When LSN records are due in the live stream.
     lsns: Lsns,
+}
+
+/// What a replica of a scripted master holds.
+#[derive(Debug, Clone)]
+pub struct StaleReplica {
+    model: Model,
+    next_lsns: Vec<u64>,
 }
 
 /// What the reply to FLOW granted.
@@ -87,9 +94,23 @@ impl ScriptedOrigin {
         self.shards = (0..self.script.shards).map(|_| Shard::new(self.script.lsn_every)).collect();
     }
 
+    /// A replica is promoted. Its backlog begins with that.
     pub(super) fn fail_over(&mut self) {
         self.last_master = Some(self.repl_id());
         self.epoch += 1;
+        self.shards.iter_mut().for_each(|shard| shard.ring.clear());
+    }
+
+    pub(super) fn replica(&self) -> StaleReplica {
+        StaleReplica { model: self.script.model.clone(), next_lsns: self.next_lsns() }
+    }
+
+    pub(super) fn fail_over_to(&mut self, replica: StaleReplica) {
+        self.fail_over();
+        self.script.model = replica.model;
+        for (shard, next_lsn) in self.shards.iter_mut().zip(replica.next_lsns) {
+            shard.next_lsn = next_lsn;
+        }
     }
 
     pub(super) fn blob(&self, record: &[u8]) -> Vec<u8> {

@@ -122,6 +122,11 @@ impl FlowCore {
         self.positions.durable().map(|position| position.next)
     }
 
+    /// Whether the last record that was read is a PING.
+    pub(crate) fn is_behind_ping(&self) -> bool {
+        self.acks.last_ping().is_some_and(|ping| Some(ping) == self.positions.received())
+    }
+
     /// When the relay log has work without an event.
     pub(crate) fn relay_deadline(&self) -> Option<Instant> {
         self.intake.relay().deadline()
