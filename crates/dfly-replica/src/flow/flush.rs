@@ -34,6 +34,11 @@ impl FlushState {
         self != Self::None
     }
 
+    /// Whether what precedes a flush is being carried out.
+    pub(crate) fn is_draining(self) -> bool {
+        matches!(self, Self::Draining(..))
+    }
+
     /// Whether nothing may be committed before the flush is carried out.
     pub(crate) fn is_waiting(self) -> bool {
         matches!(self, Self::Waiting(..) | Self::Executing(..))

@@ -23,9 +23,13 @@ pub(crate) enum Order {
 
 impl FlowCore {
     /// Tells the session that everything before a flush is carried out.
-    pub(super) fn reach_flush(&mut self, target: &mut dyn TargetWriter) {
-        if !target.is_idle() || !self.writer.is_empty() {
+    pub(super) fn reach_flush(&mut self, target: &mut dyn TargetWriter, now: Now) {
+        if !self.flush.is_draining() || !target.is_idle() || !self.writer.is_empty() {
             return;
+        }
+        // If the flush is not carried out, the next session begins before it, and reads nothing again.
+        if self.positions.has_unstored_answers() {
+            return self.send_position(target, now);
         }
         if let Some((flush, next)) = self.flush.drained() {
             let behind = self.positions.sent().behind_flush(next);

@@ -167,7 +167,7 @@ impl FlowCore {
         self.store_answers(target, now);
         self.pass_scan();
         self.announce();
-        self.reach_flush(target);
+        self.reach_flush(target, now);
         self.relay(buffer, want, now)?;
         self.ask_source(now.instant);
         self.acknowledge(now.instant);
