@@ -119,6 +119,16 @@ async fn has_all(replica: &RedisServer, master: &RedisServer) {
     assert!(caught_up.await.is_ok(), "{last} of {wanted}");
 }
 
+/// Starts a server again that was killed. The kernel may hold its port for a moment longer than its process.
+async fn back(server: &mut RedisServer) {
+    let restarted = timeout(LIMIT, async {
+        while server.restart().is_err() {
+            sleep(LOOK).await;
+        }
+    });
+    restarted.await.unwrap();
+}
+
 /// Without the second flag a promoted replica keeps no journal to go on from.
 const FLAGS: &[&str] = &["--proactor_threads=2", "--replicaof_no_one_start_journal=true"];
 
@@ -187,7 +197,7 @@ async fn a_source_that_lost_its_data_takes_nothing_along() {
     run.caught_up(&one).await;
     let before = run.keys();
     one.kill().unwrap();
-    one.restart().unwrap();
+    back(&mut one).await;
     let question = run.question().await;
     assert!(question.contains("0 keys instead of"), "{question}");
     assert_eq!(run.keys(), before);
@@ -229,14 +239,14 @@ async fn change(what: Change, servers: &mut [RedisServer; 2], master: usize) -> 
             has_all(&servers[other], &servers[master]).await;
             servers[master].kill().unwrap();
             replicate(&mut servers[other].client().unwrap(), None);
-            servers[master].restart().unwrap();
+            back(&mut servers[master]).await;
             replicate(&mut servers[master].client().unwrap(), Some(&servers[other]));
             is_replica(&servers[master]).await;
             other
         }
         Change::ReplicaLost => {
             servers[other].kill().unwrap();
-            servers[other].restart().unwrap();
+            back(&mut servers[other]).await;
             replicate(&mut servers[other].client().unwrap(), Some(&servers[master]));
             is_replica(&servers[other]).await;
             master

@@ -34,7 +34,7 @@ fn setting(name: &str, default: u64) -> u64 {
 }
 
 /// What has to have happened at least once, or the seeds show too little.
-const EXPECTED: [&str; 38] = [
+const EXPECTED: [&str; 41] = [
     "life: snapshot",
     "life: entering",
     "life: catching up",
@@ -62,6 +62,9 @@ const EXPECTED: [&str; 38] = [
     "crash in the snapshot",
     "crash before a refusal is heard",
     "records read again",
+    "flush not confirmed",
+    "left with a full relay log",
+    "kept on disk by a stop",
     "reconnect",
     "restart",
     "refusal",

@@ -23,10 +23,27 @@ impl Rig {
                 self.count("flush in the snapshot");
                 return Stepped::Flushed;
             }
+            // The source is left, so that it does not wait.
+            Err(FlowError::RelayFull { .. }) => {
+                self.count("left with a full relay log");
+                return self.leave(session);
+            }
             Err(error) => panic!("{error}"),
         }
         self.act(session);
+        if std::mem::take(&mut self.is_unconfirmed) {
+            self.count("flush not confirmed");
+            return self.leave(session);
+        }
         Stepped::On
+    }
+
+    /// The session ends as if the source were gone.
+    pub(super) fn leave(&mut self, session: &mut Session) -> Stepped {
+        match self.lose_source(session) {
+            Stepped::On => Stepped::TargetLost,
+            other => other,
+        }
     }
 
     /// Does what the flow has decided.
@@ -67,6 +84,8 @@ impl Rig {
         match signal {
             Signal::Cut | Signal::RelayFull | Signal::SlotsGone(..) => {}
             Signal::Stable => session.scans = self.sweeps(),
+            // The source does not say that it is still the master.
+            Signal::AtFlush(..) if self.chance.once_in(6) => self.is_unconfirmed = true,
             Signal::AtFlush(_, at) => {
                 let flows = [(FlowId(0), *at)].into();
                 let checkpoint = Checkpoint { source_id: "source".to_owned(), flows, is_demoted: false };
@@ -225,6 +244,16 @@ impl Rig {
             }
         }
         panic!("the flow does not end");
+    }
+
+    /// What the target has not answered goes to disk, and the target may still carry it out.
+    pub(super) fn stop_before_the_target(&mut self, session: &mut Session) {
+        session.core.begin_stop(self.now);
+        session.core.keep(self.now);
+        self.relay_rest(session);
+        for _ in 0..self.chance.below(5) {
+            session.writer.carry_out();
+        }
     }
 
     fn relay_rest(&mut self, session: &mut Session) -> Want {

@@ -37,6 +37,8 @@ pub(super) struct Rig {
     rest: Option<Rest>,
     /// Behind a refusal the tool is killed soon, so that this is not rare.
     killed: Option<Rest>,
+    /// A flush is reached, and the source has not confirmed that it is still what it was.
+    pub is_unconfirmed: bool,
     pub coverage: Coverage,
 }
 
@@ -62,9 +64,11 @@ enum Accident {
     Reorder,
     AskFromOutside,
     Slow,
+    /// The tool is stopped while the target says nothing.
+    SilentStop,
 }
 
-const ACCIDENTS: [&Accident; 8] = [
+const ACCIDENTS: [&Accident; 9] = [
     &Accident::Cut,
     &Accident::Crash,
     &Accident::Reconnect,
@@ -73,6 +77,7 @@ const ACCIDENTS: [&Accident; 8] = [
     &Accident::Reorder,
     &Accident::AskFromOutside,
     &Accident::Slow,
+    &Accident::SilentStop,
 ];
 
 impl Rig {
@@ -88,6 +93,7 @@ impl Rig {
             speed: 3,
             rest: None,
             killed: None,
+            is_unconfirmed: false,
             coverage: Coverage::new(),
         }
     }
@@ -237,7 +243,8 @@ impl Rig {
             }
             _ => {
                 self.source.send_snapshot();
-                let millis = self.chance.below(30) as u64;
+                // Now and then everything stands still for a while.
+                let millis = if self.chance.once_in(100) { 1_200 } else { self.chance.below(30) as u64 };
                 self.pass_time(millis);
                 Stepped::On
             }
@@ -276,10 +283,12 @@ impl Rig {
         match accident {
             Accident::Cut => {
                 self.count("cut");
-                Some(match self.lose_source(session) {
-                    Stepped::On => Stepped::TargetLost,
-                    other => other,
-                })
+                Some(self.leave(session))
+            }
+            Accident::SilentStop if session.core.can_keep() => {
+                self.count("kept on disk by a stop");
+                self.stop_before_the_target(session);
+                None
             }
             Accident::Crash => {
                 self.kill(session);
@@ -318,7 +327,9 @@ impl Rig {
                 self.count("slow");
                 Some(Stepped::On)
             }
-            Accident::Reconnect | Accident::Restart | Accident::Refuse => Some(Stepped::On),
+            Accident::Reconnect | Accident::Restart | Accident::Refuse | Accident::SilentStop => {
+                Some(Stepped::On)
+            }
         }
     }
 
@@ -379,6 +390,7 @@ impl Rig {
         };
         let mut session = Session::begin(begin, self.sweeps(), &self.server, self.now.instant);
         // A flow that begins with the journal is stable without saying so.
+        session.core.settings.leaves_when_full = self.plan.seed.is_multiple_of(2);
         session.scans = self.sweeps() && matches!(begin, Begin::Journal { in_snapshot_form: false, .. });
         session
     }
