@@ -1,7 +1,9 @@
 //! Addresses of servers, as URLs.
 
+use std::path::PathBuf;
+
 use percent_encoding::percent_decode_str;
-use redis_resp::connection::{Credentials, Endpoint, Peer, Sentinels, TlsSettings};
+use redis_resp::connection::{Credentials, Endpoint, Password, Peer, Sentinels, TlsSettings};
 use url::Url;
 
 use crate::tls::tls;
@@ -12,8 +14,19 @@ const PORT: u16 = 6379;
 /// The default port of Sentinel.
 const SENTINEL_PORT: u16 = 26379;
 
+/// How to get access to a server, beside its address.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Access {
+    /// The TLS settings.
+    pub tls: TlsSettings,
+    /// The file that holds the password.
+    pub password: Option<PathBuf>,
+    /// The file that holds the password of the Sentinels.
+    pub sentinel_password: Option<PathBuf>,
+}
+
 /// Parses the address of a server. The text never appears in an error, because it may contain a password.
-pub(crate) fn parse(peer: Peer, text: &str, settings: &TlsSettings) -> Result<Endpoint, String> {
+pub(crate) fn parse(peer: Peer, text: &str, access: &Access) -> Result<Endpoint, String> {
     let Some((scheme, place)) = text.split_once("://") else {
         return Err(format!("the {peer}'s address is not a URL; {}", form(peer)));
     };
@@ -28,21 +41,29 @@ pub(crate) fn parse(peer: Peer, text: &str, settings: &TlsSettings) -> Result<En
         _ => return Err(format!("the {peer}'s address starts with {}://; {}", shown(&scheme), form(peer))),
     };
     check_codes(peer, place, is_watched)?;
-    let endpoint = if is_watched { watched(peer, place) } else { straight(peer, place) };
+    if !is_watched && access.sentinel_password.is_some() {
+        return Err(format!(
+            "--sentinel-password-file has no effect, because the {peer}'s address names no Sentinels; {SENTINEL_FORM}"
+        ));
+    }
+    let endpoint = if is_watched { watched(peer, place, access) } else { straight(peer, place, access) };
     let endpoint = endpoint.map_err(|error| unencoded(peer, place, is_watched).unwrap_or(error))?;
-    Ok(Endpoint { tls: tls(peer, with_tls, settings)?, ..endpoint })
+    Ok(Endpoint { tls: tls(peer, with_tls, &access.tls)?, ..endpoint })
 }
 
-/// Parses the addresses of a source: one URL with several hosts. All have the same login and the same TLS.
-pub(crate) fn parse_sources(text: &str, settings: &TlsSettings) -> Result<Vec<Endpoint>, String> {
-    let Some((scheme, place)) = text.split_once("://").filter(|(_, place)| place.contains(',')) else {
-        return Ok(vec![parse(Peer::Source, text, settings)?]);
+/// Parses the addresses of a source, or of nodes of a cluster: one URL with several hosts. All have the same login and the
+/// same TLS.
+pub(crate) fn parse_all(peer: Peer, text: &str, access: &Access) -> Result<Vec<Endpoint>, String> {
+    let parts =
+        text.split_once("://").filter(|(scheme, _)| !scheme.to_ascii_lowercase().ends_with("+sentinel"));
+    let Some((scheme, place)) = parts.filter(|(_, place)| place.contains(',')) else {
+        return Ok(vec![parse(peer, text, access)?]);
     };
     let (login, hosts) = match place.rsplit_once('@') {
         Some((login, hosts)) => (format!("{login}@"), hosts),
         None => (String::new(), place),
     };
-    hosts.split(',').map(|host| parse(Peer::Source, &format!("{scheme}://{login}{host}"), settings)).collect()
+    hosts.split(',').map(|host| parse(peer, &format!("{scheme}://{login}{host}"), access)).collect()
 }
 
 /// The text before `://` if it is a scheme, otherwise a description that shows nothing of it.
@@ -83,7 +104,7 @@ fn unencoded(peer: Peer, place: &str, is_watched: bool) -> Option<String> {
 }
 
 /// `[user:password@]host[:port]`.
-fn straight(peer: Peer, place: &str) -> Result<Endpoint, String> {
+fn straight(peer: Peer, place: &str, access: &Access) -> Result<Endpoint, String> {
     let url =
         url(place).map_err(|error| format!("the {peer}'s address is not a URL: {error}; {}", form(peer)))?;
     if !matches!(url.path(), "" | "/") || url.query().is_some() || url.fragment().is_some() {
@@ -95,13 +116,13 @@ fn straight(peer: Peer, place: &str) -> Result<Endpoint, String> {
     let host = host(&url).filter(|host| !host.contains(','));
     let host =
         host.ok_or_else(|| format!("the {peer}'s address does not name exactly one host; {}", form(peer)))?;
-    let credentials =
-        credentials(&url).map_err(|what| format!("the {peer}'s address {what}; {}", form(peer)))?;
+    let credentials = credentials(&url, access.password.as_ref())
+        .map_err(|what| format!("the {peer}'s address {what}; {}", form(peer)))?;
     Ok(Endpoint { credentials, ..Endpoint::new(peer, host, url.port().unwrap_or(PORT)) })
 }
 
 /// `[user:password@]host[:port][,host[:port]...]/service[?sentinel-user=..&sentinel-password=..]`.
-fn watched(peer: Peer, place: &str) -> Result<Endpoint, String> {
+fn watched(peer: Peer, place: &str, access: &Access) -> Result<Endpoint, String> {
     let wrong = |what: &str| format!("the {peer}'s address {what}; {SENTINEL_FORM}");
     let (place, query) = place.split_once('?').unwrap_or((place, ""));
     let (place, service) = place.split_once('/').unwrap_or((place, ""));
@@ -114,9 +135,9 @@ fn watched(peer: Peer, place: &str) -> Result<Endpoint, String> {
     let login =
         url(&format!("{login}@h")).map_err(|_form| wrong("does not have user:password before the @"))?;
     let (host, port) = addresses.first().cloned().unwrap_or_default();
-    let sentinels =
-        Sentinels { addresses, service: decode(service), credentials: asked(query).map_err(wrong)? };
-    let (credentials, sentinels) = (credentials(&login).map_err(wrong)?, Some(sentinels));
+    let asked = asked(query, access.sentinel_password.as_ref()).map_err(wrong)?;
+    let sentinels = Some(Sentinels { addresses, service: decode(service), credentials: asked });
+    let credentials = credentials(&login, access.password.as_ref()).map_err(wrong)?;
     Ok(Endpoint { credentials, sentinels, ..Endpoint::new(peer, host, port) })
 }
 
@@ -127,7 +148,7 @@ fn sentinel(place: &str) -> Option<(String, u16)> {
 }
 
 /// The login of the Sentinels.
-fn asked(query: &str) -> Result<Option<Credentials>, &'static str> {
+fn asked(query: &str, file: Option<&PathBuf>) -> Result<Option<Credentials>, &'static str> {
     let (mut user, mut password) = (None, None);
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
         match pair.split_once('=') {
@@ -136,9 +157,13 @@ fn asked(query: &str) -> Result<Option<Credentials>, &'static str> {
             _ => return Err("has a parameter other than sentinel-user and sentinel-password after the ?"),
         }
     }
-    match (user, password) {
-        (Some(_), None) => Err("has a sentinel-user without its sentinel-password"),
-        (user, password) => Ok(password.map(|password| Credentials { user, password })),
+    match (user, password, file) {
+        (_, Some(_), Some(_)) => Err("has a sentinel-password beside that of --sentinel-password-file"),
+        (Some(_), None, None) => Err("has a sentinel-user without its sentinel-password"),
+        (user, None, Some(file)) => Ok(Some(Credentials { user, password: Password::File(file.clone()) })),
+        (user, password, None) => {
+            Ok(password.map(|password| Credentials { user, password: password.into() }))
+        }
     }
 }
 
@@ -147,7 +172,9 @@ fn form(peer: Peer) -> &'static str {
         Peer::Source => {
             "write dragonfly://[user:password@]host[:port][,host[:port]...], or dragonflys:// for TLS"
         }
-        Peer::Target => "write redis://[user:password@]host[:port], or rediss:// for TLS",
+        Peer::Target => {
+            "write redis://[user:password@]host[:port], or rediss:// for TLS; several nodes of a cluster are written as host[:port][,host[:port]...]"
+        }
     }
 }
 
@@ -169,13 +196,18 @@ fn decode(text: &str) -> String {
     percent_decode_str(text).decode_utf8_lossy().into_owned()
 }
 
-/// The login before the @. A user alone is an error, because it is as likely a password without its colon.
-fn credentials(url: &Url) -> Result<Option<Credentials>, &'static str> {
+/// The login before the @. A user alone is an error unless a file has the password, because it is as likely a password
+/// without its colon.
+fn credentials(url: &Url, file: Option<&PathBuf>) -> Result<Option<Credentials>, &'static str> {
     let user = Some(url.username()).filter(|user| !user.is_empty()).map(decode);
-    match url.password() {
-        Some(password) => Ok(Some(Credentials { user, password: decode(password) })),
-        None if user.is_some() => Err("has no colon before the @: a password alone is written as :password@"),
-        None => Ok(None),
+    match (url.password(), file) {
+        (Some(_), Some(_)) => Err("has a password beside that of the password file"),
+        (Some(password), None) => Ok(Some(Credentials { user, password: decode(password).into() })),
+        (None, Some(file)) => Ok(Some(Credentials { user, password: Password::File(file.clone()) })),
+        (None, None) if user.is_some() => {
+            Err("has no colon before the @: a password alone is written as :password@")
+        }
+        (None, None) => Ok(None),
     }
 }
 
@@ -184,11 +216,15 @@ mod tests {
     use super::*;
 
     fn clear(peer: Peer, text: &str) -> Result<Endpoint, String> {
-        parse(peer, text, &TlsSettings::default())
+        parse(peer, text, &Access::default())
+    }
+
+    fn trusting(ca: Option<PathBuf>) -> Access {
+        Access { tls: TlsSettings { insecure: true, ca, ..TlsSettings::default() }, ..Access::default() }
     }
 
     fn password(user: Option<&str>, password: &str) -> Option<Credentials> {
-        Some(Credentials { user: user.map(str::to_owned), password: password.to_owned() })
+        Some(Credentials { user: user.map(str::to_owned), password: password.into() })
     }
 
     #[test]
@@ -205,19 +241,55 @@ mod tests {
 
     #[test]
     fn a_source_may_have_several_addresses() {
-        let settings = TlsSettings::default();
-        let all = parse_sources("dragonfly://ann:a%2Cb@h,[::1]:7000,i:1", &settings).unwrap();
+        let settings = Access::default();
+        let all = parse_all(Peer::Source, "dragonfly://ann:a%2Cb@h,[::1]:7000,i:1", &settings).unwrap();
         let shown: Vec<String> = all.iter().map(ToString::to_string).collect();
         assert_eq!(shown, ["h:6379", "::1:7000", "i:1"]);
         assert!(all.iter().all(|endpoint| endpoint.credentials == password(Some("ann"), "a,b")));
-        assert_eq!(parse_sources("dragonfly://h", &settings).unwrap().len(), 1);
-        let error = parse_sources("dragonfly://:secret@h,", &settings).unwrap_err();
+        assert_eq!(parse_all(Peer::Source, "dragonfly://h", &settings).unwrap().len(), 1);
+        let error = parse_all(Peer::Source, "dragonfly://:secret@h,", &settings).unwrap_err();
         assert!(error.contains("[,host[:port]...]") && !error.contains("secret"), "{error}");
+    }
+
+    /// C26: several nodes of a cluster.
+    #[test]
+    fn a_target_may_have_several_addresses() {
+        let all = parse_all(Peer::Target, "redis://:p@h,[::1]:7000", &Access::default()).unwrap();
+        let shown: Vec<String> = all.iter().map(ToString::to_string).collect();
+        assert_eq!(shown, ["h:6379", "::1:7000"]);
+        let watched = parse_all(Peer::Target, "redis+sentinel://a,b/s", &Access::default()).unwrap();
+        assert_eq!(watched.len(), 1);
+    }
+
+    /// C16: a password may be in a file, and nowhere else then.
+    #[test]
+    fn passwords_in_files() {
+        let access =
+            Access { password: Some("p".into()), sentinel_password: Some("s".into()), ..Access::default() };
+        let of = |user: Option<&str>, file: &str| {
+            Some(Credentials { user: user.map(str::to_owned), password: Password::File(file.into()) })
+        };
+        let watched = parse(Peer::Target, "redis+sentinel://ann@h/s?sentinel-user=bob", &access).unwrap();
+        assert_eq!(watched.credentials, of(Some("ann"), "p"));
+        assert_eq!(watched.sentinels.unwrap().credentials, of(Some("bob"), "s"));
+        let error = parse(Peer::Target, "redis://h", &access).unwrap_err();
+        assert!(error.contains("--sentinel-password-file has no effect"), "{error}");
+        let plain = Access { sentinel_password: None, ..access.clone() };
+        assert_eq!(parse(Peer::Source, "dragonfly://h", &plain).unwrap().credentials, of(None, "p"));
+        for text in ["redis://:secret@h", "redis+sentinel://:secret@h/s"] {
+            let error = parse(Peer::Target, text, if text.contains("sentinel") { &access } else { &plain });
+            let error = error.unwrap_err();
+            assert!(error.contains("a password beside that of the password file"), "{error}");
+            assert!(!error.contains("secret"), "{error}");
+        }
+        let error =
+            parse(Peer::Target, "redis+sentinel://h/s?sentinel-password=secret", &access).unwrap_err();
+        assert!(error.contains("--sentinel-password-file") && !error.contains("secret"), "{error}");
     }
 
     #[test]
     fn with_tls() {
-        let anyone = TlsSettings { insecure: true, ..TlsSettings::default() };
+        let anyone = trusting(None);
         for (peer, text) in [
             (Peer::Source, "dragonflys://h"),
             (Peer::Source, "rediss://h"),
@@ -234,10 +306,10 @@ mod tests {
     /// P32: a setting has an effect, or is an error.
     #[test]
     fn tls_that_is_of_no_use() {
-        let anyone = TlsSettings { insecure: true, ..TlsSettings::default() };
+        let anyone = trusting(None);
         let error = parse(Peer::Source, "dragonfly://h", &anyone).unwrap_err();
         assert!(error.contains("--source-tls-") && error.contains("dragonflys://"), "{error}");
-        let both = TlsSettings { ca: Some("ca.crt".into()), ..anyone };
+        let both = trusting(Some("ca.crt".into()));
         let error = parse(Peer::Target, "rediss://h", &both).unwrap_err();
         assert!(error.contains("--target-tls-insecure") && error.contains("--target-tls-ca"), "{error}");
     }
@@ -276,7 +348,7 @@ mod tests {
             assert!(error.contains(advice) && error.contains("; write redis"), "{text}: {error}");
             assert!(!error.contains("sec") && !error.contains("ret@"), "{error}");
         }
-        let error = parse_sources("dragonfly://:a/b@h,i", &TlsSettings::default()).unwrap_err();
+        let error = parse_all(Peer::Source, "dragonfly://:a/b@h,i", &Access::default()).unwrap_err();
         assert!(error.contains("percent-encode / as %2F in"), "{error}");
         for (text, exact) in [("redis://:p@ss:w@h", "p@ss:w"), ("redis://:%2F%23%3F%25%40@h", "/#?%@")] {
             assert_eq!(clear(Peer::Target, text).unwrap().credentials, password(None, exact));

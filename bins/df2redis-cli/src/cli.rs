@@ -60,6 +60,12 @@ pub(crate) struct CleanupFlags {
     /// URL of the Redis or Valkey, or of any node of the cluster, in the same form as for replicate.
     #[arg(long, value_name = "URL")]
     pub target: String,
+    /// File with the password of the target, for its user or the default user [default: the password of the URL].
+    #[arg(long, value_name = "FILE")]
+    pub target_password_file: Option<PathBuf>,
+    /// File with the password of the Sentinels [default: the sentinel-password of the URL].
+    #[arg(long, value_name = "FILE")]
+    pub sentinel_password_file: Option<PathBuf>,
     /// Kind of target: auto (ask the target), standalone or cluster [default: auto].
     #[arg(long, value_name = "MODE")]
     pub target_mode: Option<String>,
@@ -95,9 +101,23 @@ pub(crate) struct Settings {
     #[arg(
         long,
         value_name = "URL",
-        help = "URL of the Redis or Valkey to write to, or of any node of a cluster: redis://[user:password@]host[:port], or rediss:// for TLS; behind Sentinel, redis+sentinel://[user:password@]host[:port][,host[:port]...]/service"
+        help = "URL of the Redis or Valkey to write to, or of any nodes of a cluster: redis://[user:password@]host[:port][,host[:port]...], or rediss:// for TLS; behind Sentinel, redis+sentinel://[user:password@]host[:port][,host[:port]...]/service"
     )]
     pub target: Option<String>,
+    /// File with the password of the source, for the user of its URL or the default user. It is read for every new connection,
+    /// so the password may change while the run goes on [default: the password of the URL].
+    #[arg(long, value_name = "FILE")]
+    pub source_password_file: Option<PathBuf>,
+    /// The same for the target.
+    #[arg(
+        long,
+        value_name = "FILE",
+        help = "The same for the target, and for every node of a cluster [default: the password of the URL]"
+    )]
+    pub target_password_file: Option<PathBuf>,
+    /// The same for the Sentinels [default: the sentinel-password of the URL].
+    #[arg(long, value_name = "FILE")]
+    pub sentinel_password_file: Option<PathBuf>,
     /// Kind of target: auto (ask the target), standalone or cluster [default: auto].
     #[arg(long, value_name = "MODE")]
     pub target_mode: Option<String>,

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use dfly_client::HandshakeError;
 use dfly_client::driver::OpenError;
 use dfly_replica::{Error, FlowError};
 use dfly_translate::{CommandFacts, CommandKind, Loss, TranslateError};
@@ -44,9 +45,15 @@ fn fixed(error: &Error) -> Option<&'static str> {
             of_connection(error)
         }
         Error::Cluster(error) => of_cluster(error),
+        Error::Source(OpenError::Handshake(HandshakeError::Login(_))) => {
+            Some("--source-password-file names a file with the password")
+        }
+        Error::Target(TargetError::Login(_)) => Some(TARGET_PASSWORD),
         _ => None,
     }
 }
+
+const TARGET_PASSWORD: &str = "--target-password-file names a file with the password";
 
 fn of_flow(error: &FlowError) -> Option<&'static str> {
     match error {
@@ -66,6 +73,7 @@ fn of_cluster(error: &ClusterError) -> Option<&'static str> {
     match error {
         ClusterError::Connection(error) => of_connection(error),
         ClusterError::Node { error, .. } => Some(of_node(error)),
+        ClusterError::Login(_) => Some(TARGET_PASSWORD),
         _ => None,
     }
 }

@@ -10,7 +10,7 @@ use dfly_translate::{Alias, Choice, Glob, Policies, ReservedNames, Rules, Select
 use redis_resp::connection::Peer;
 use redis_sink::cluster::AddressMap;
 
-use crate::address;
+use crate::address::{self, Access};
 use crate::cli::{ReplicateFlags, Settings};
 use crate::config;
 
@@ -21,12 +21,20 @@ pub(crate) fn engine_config(flags: &ReplicateFlags) -> Result<EngineConfig, Stri
     let source =
         settings.source.as_ref().ok_or("the source is missing: give --source dragonfly://host:port")?;
     let target = settings.target.as_ref().ok_or("the target is missing: give --target redis://host:port")?;
-    let mut sources = address::parse_sources(source, &settings.tls.of(Peer::Source))?.into_iter();
+    let mut sources = address::parse_all(Peer::Source, source, &access(&settings, Peer::Source))?.into_iter();
     let source = sources.next().ok_or("the source is missing: give --source dragonfly://host:port")?;
-    let target = address::parse(Peer::Target, target, &settings.tls.of(Peer::Target))?;
+    let mut targets = address::parse_all(Peer::Target, target, &access(&settings, Peer::Target))?.into_iter();
+    let target = targets.next().ok_or("the target is missing: give --target redis://host:port")?;
     let mut config = EngineConfig::new(source, target);
     config.other_sources = sources.collect();
+    config.other_targets = targets.collect();
     config.target_mode = target_mode(settings.target_mode.as_deref().unwrap_or("auto"))?;
+    if config.target_mode == TargetMode::Standalone && !config.other_targets.is_empty() {
+        return Err(
+            "--target names several hosts: they are nodes of a cluster, and --target-mode is standalone"
+                .into(),
+        );
+    }
     config.target_addresses = target_addresses(&settings.target_address_map, config.target_mode)?;
     config.wait_replicas = settings.wait_replicas.unwrap_or(config.wait_replicas);
     config.rules = rules(&settings)?.into();
@@ -65,11 +73,22 @@ pub(crate) fn engine_config(flags: &ReplicateFlags) -> Result<EngineConfig, Stri
     Ok(config)
 }
 
+fn access(settings: &Settings, peer: Peer) -> Access {
+    let (password, sentinel_password) = match peer {
+        Peer::Source => (settings.source_password_file.clone(), None),
+        Peer::Target => (settings.target_password_file.clone(), settings.sentinel_password_file.clone()),
+    };
+    Access { tls: settings.tls.of(peer), password, sentinel_password }
+}
+
 fn merge(flags: Settings, file: Settings) -> Settings {
     let list = |flag: Vec<String>, file: Vec<String>| if flag.is_empty() { file } else { flag };
     Settings {
         source: flags.source.or(file.source),
         target: flags.target.or(file.target),
+        source_password_file: flags.source_password_file.or(file.source_password_file),
+        target_password_file: flags.target_password_file.or(file.target_password_file),
+        sentinel_password_file: flags.sentinel_password_file.or(file.sentinel_password_file),
         target_mode: flags.target_mode.or(file.target_mode),
         target_address_map: list(flags.target_address_map, file.target_address_map),
         task_name: flags.task_name.or(file.task_name),
@@ -348,6 +367,21 @@ mod tests {
         assert_eq!(map, AddressMap::parse(["a:1=b:2", "c=d"]).unwrap());
         let single = Settings { target_mode: Some("standalone".into()), ..cluster };
         assert!(engine_config(&flags(single)).unwrap_err().contains("--target-mode is standalone"));
+    }
+
+    /// C26: several hosts are nodes of a cluster.
+    #[test]
+    fn several_targets() {
+        let of = |mode: &str| Settings { target_mode: Some(mode.to_owned()), ..Settings::default() };
+        let several = |mode| {
+            let mut flags = flags(of(mode));
+            flags.settings.target = Some("redis://a,b:7001".into());
+            engine_config(&flags)
+        };
+        let config = several("auto").unwrap();
+        let others: Vec<String> = config.other_targets.iter().map(ToString::to_string).collect();
+        assert_eq!((config.target.to_string(), others), ("a:6379".to_owned(), vec!["b:7001".to_owned()]));
+        assert!(several("standalone").unwrap_err().contains("--target-mode is standalone"));
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::io;
 
 use bytes::BytesMut;
 use dfly_journal::Lsn;
-use redis_resp::connection::{Connection, ConnectionError, Credentials, Endpoint, ReadHalf, WriteHalf};
+use redis_resp::connection::{Connection, ConnectionError, Endpoint, ReadHalf, WriteHalf};
 use redis_resp::{CommandBatch, Reply};
 use thiserror::Error;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -42,7 +42,10 @@ impl ControlConn {
     /// # Errors
     /// [`OpenError`].
     pub async fn open(endpoint: &Endpoint, replica_id: &str) -> Result<(Self, Session), OpenError> {
-        let login = endpoint.credentials.as_ref().map(Credentials::request);
+        let login = match &endpoint.credentials {
+            Some(credentials) => Some(credentials.request(endpoint.peer).await?),
+            None => None,
+        };
         let mut handshake =
             Handshake::new(Identity { login, announce_port: 0, replica_id: replica_id.to_owned() });
         let mut connection = Connection::open(endpoint).await?;
@@ -88,7 +91,7 @@ impl FlowConn {
     ) -> Result<(Self, AckConn, FlowStart), OpenError> {
         let mut connection = Connection::open(endpoint).await?;
         if let Some(credentials) = &endpoint.credentials {
-            login(&connection.ask(&credentials.request()).await?)?;
+            login(&connection.log_in(credentials).await?)?;
         }
         let reply = connection.ask(&request.request()).await?;
         let start = request.on_reply(&reply)?;

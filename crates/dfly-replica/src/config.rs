@@ -8,7 +8,7 @@ use dfly_translate::Rules;
 use dfly_wire::Limits;
 use redis_resp::connection::Endpoint;
 use redis_sink::WindowLimits;
-use redis_sink::cluster::AddressMap;
+use redis_sink::cluster::{AddressMap, KnownNodes};
 
 use crate::clock::Clock;
 
@@ -28,6 +28,10 @@ pub struct EngineConfig {
     pub max_removals: u8,
     /// The Redis or Valkey server.
     pub target: Endpoint,
+    /// Other nodes of the target, if it is a cluster: any of them will do.
+    pub other_targets: Vec<Endpoint>,
+    /// The nodes that the target has named, if it is a cluster. They are asked when no other answers.
+    pub known_targets: KnownNodes,
     /// Whether the target is a cluster.
     pub target_mode: TargetMode,
     /// Where the nodes of a cluster are reached whose announced addresses cannot be used from here.
@@ -214,6 +218,8 @@ impl EngineConfig {
             new_source_share: 50,
             max_removals: 50,
             target,
+            other_targets: Vec::new(),
+            known_targets: KnownNodes::default(),
             target_mode: TargetMode::default(),
             target_addresses: AddressMap::default(),
             wait_replicas: 1,

@@ -14,6 +14,7 @@ use thiserror::Error;
 
 use crate::run::state_file::StateFileError;
 use crate::session::barriers::Mismatch;
+use crate::source::backlog::Backlog;
 use crate::source::history::NewSource;
 use crate::target::probe::needs::Lack;
 
@@ -92,12 +93,14 @@ pub enum Error {
     UnknownSharding,
     /// The source will not resume from our positions.
     #[error(
-        "the source no longer has all records from where the target stands{}; it keeps --shard_repl_backlog_len of them on each shard (8192 unless set otherwise, 1024 before v1.34)",
+        "the source no longer has all records from where the target stands{}; {backlog}",
         ahead(*behind)
     )]
     CannotResume {
         /// The most that a shard is ahead of what it was asked for, in records, if that could be found out.
         behind: Option<u64>,
+        /// What bounds the records that it keeps.
+        backlog: Backlog,
     },
     /// A cluster may hold records of the master before that the one promoted from its replica never had.
     #[error(
@@ -287,6 +290,10 @@ fn listed(lacks: &[Lack]) -> String {
     lacks.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
+fn because(why: Option<&str>) -> String {
+    why.map_or_else(String::new, |why| format!(": {why}"))
+}
+
 fn in_words(keys: u64) -> String {
     if keys == 1 { "1 key".to_owned() } else { format!("{keys} keys") }
 }
@@ -422,90 +429,32 @@ pub enum FlowError {
     #[error("the source was flushed during the full synchronisation")]
     FlushedInSync(Flush),
     /// The target did not answer in time when the run was stopped.
-    #[error("the target did not answer what was in flight within {} s", .0.as_secs())]
-    DrainTimeout(Duration),
+    #[error("the target did not carry out what was in flight within {} s{}", after.as_secs(), because(why.as_deref()))]
+    DrainTimeout {
+        /// How long it was waited for.
+        after: Duration,
+        /// Why it takes nothing, if it has said so.
+        why: Option<String>,
+    },
     /// The session ended while the flow waited for it.
     #[error("the session is gone")]
     SessionGone,
 }
 
-/// Whose fault an error is; decides the exit code.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Blame {
-    /// The source, the network, or this tool.
-    Source,
-    /// The target refused something or cannot hold it.
-    Target,
-    /// The run cannot resume where it stood.
-    Resume,
-    /// A key is on both sides, and the user wants to decide.
-    Conflict,
-    /// Nobody's: the run was told to stop before the target had everything.
-    Unfinished,
-}
-
 impl Error {
-    /// Whose fault it is.
-    pub fn blame(&self) -> Blame {
-        match self {
-            Self::Flow {
-                error:
-                    FlowError::Translate(TranslateError::Conflict { .. })
-                    | FlowError::Record { error: TranslateError::Conflict { .. }, .. },
-                ..
-            } => Blame::Conflict,
-            Self::Target(_)
-            | Self::Cluster(_)
-            | Self::Replaced(_)
-            | Self::NotSafe(_)
-            | Self::Unfit { .. }
-            | Self::Lacks { .. }
-            | Self::TooFewClients { .. }
-            | Self::Checkpoint { .. }
-            | Self::TargetAnswer { .. }
-            | Self::NotEmpty { .. }
-            | Self::NoDatabase { .. }
-            | Self::InUse { .. }
-            | Self::OtherTask { .. }
-            | Self::Overtaken
-            | Self::Flow {
-                error:
-                    FlowError::Sink(_)
-                    | FlowError::Cluster(_)
-                    | FlowError::Translate(_)
-                    | FlowError::Record { .. }
-                    | FlowError::Refused(_)
-                    | FlowError::BreaksConnection { .. }
-                    | FlowError::DrainTimeout(_),
-                ..
-            } => Blame::Target,
-            Self::GaveUp { peer: "target", .. } => Blame::Target,
-            Self::Flow { error: FlowError::Target(error), .. } => error.blame(),
-            Self::LeftOnDisk { .. } | Self::LeftUnknown { .. } => Blame::Unfinished,
-            Self::CannotResume { .. }
-            | Self::AheadOfSource
-            | Self::Diverged { .. }
-            | Self::OtherSource { .. }
-            | Self::NewSource(_)
-            | Self::TooManyRemovals { .. }
-            | Self::OtherSettings { .. }
-            | Self::RefusedBefore { .. } => Blame::Resume,
-            Self::Source(_)
-            | Self::Flow { .. }
-            | Self::TooFewDescriptors { .. }
-            | Self::UnknownSharding
-            | Self::GaveUp { .. }
-            | Self::Barrier(_)
-            | Self::SourceAnswer { .. }
-            | Self::RelayLog { .. }
-            | Self::State(_)
-            | Self::Internal(_) => Blame::Source,
-        }
-    }
-
     /// Whether there was no connection at all.
     pub(crate) fn is_unreachable(&self) -> bool {
-        matches!(self, Self::Source(OpenError::Connection(ConnectionError::Connect { .. })))
+        matches!(
+            self,
+            Self::Source(OpenError::Connection(
+                ConnectionError::Connect { .. } | ConnectionError::Password { .. }
+            ))
+        )
+    }
+
+    /// Whether the source refuses the login.
+    pub(crate) fn is_login(&self) -> bool {
+        matches!(self, Self::Source(OpenError::Handshake(HandshakeError::Login(_))))
     }
 
     /// Whether the source, or whatever answers in its place, is a replica: a switchover goes on.

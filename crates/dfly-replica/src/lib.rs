@@ -25,6 +25,7 @@
 //! ```
 
 mod backoff;
+mod blame;
 mod checkpoint;
 mod clock;
 mod config;
@@ -37,14 +38,16 @@ mod notice;
 mod rate_limiter;
 mod run;
 mod session;
+mod slot_set;
 mod source;
 mod target;
 
 pub use backoff::Backoff;
+pub use blame::Blame;
 pub use checkpoint::{Checkpoint, ExtraKeys, Position, Stored, WriterIdentity};
 pub use clock::Clock;
 pub use config::{EngineConfig, OnConflict, OnNewSource, OnRelayFull, OnStart, Reconnect, TargetMode};
-pub use error::{Blame, Error, FlowError};
+pub use error::{Error, FlowError};
 pub use flow::core::RefetchOutcome;
 #[cfg(feature = "in-memory")]
 pub use flow::core::in_memory::FlowInMemory;
@@ -58,6 +61,7 @@ pub use run::report::{ExtraKeysProgress, FlowLsns, FlowReport, Lag, Phase, Repor
 pub use run::state_file::{SavedFlow, SavedState, StateFile, StateFileError};
 pub use run::stop::Stop;
 pub use session::barriers::{CutBarrier, FlushBarrier, Mismatch};
+pub use source::backlog::Backlog;
 pub use source::history::NewSource;
 pub use source::sharding::{OwnerCheck, Sharding};
 pub use target::probe::needs::Lack;

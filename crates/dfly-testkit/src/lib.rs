@@ -3,8 +3,8 @@
 //! What it is: the other side of every connection. [`RecordedMaster`] serves a recorded replication session over TCP, as a
 //! master would. [`ScriptedMaster`] follows a [`Script`] with a known result. [`RedisServer`] is a real Redis on its own
 //! port, [`RedisCluster`] is several of them that form a cluster, and [`RedisSentinels`] is two of them that Sentinels
-//! monitor. [`CutProxy`] cuts connections after a chosen byte. [`RewritingProxy`] has a
-//! real server answer as another kind would. [`compare()`] reports where a Redis differs from what the
+//! monitor. [`CutProxy`] cuts connections after a chosen byte, [`RefusingProxy`] refuses chosen commands, and
+//! [`RewritingProxy`] has a real server answer as another kind would. [`compare()`] reports where a Redis differs from what the
 //! recorded master held.
 //!
 //! What it is not: it shares no decoder with the code under test (only the primitives of `dfly-wire`), and it is not
@@ -32,6 +32,7 @@ mod redis_client;
 mod redis_cluster;
 mod redis_sentinels;
 mod redis_server;
+mod refusing_proxy;
 mod resharding;
 mod rewriting_proxy;
 mod script;
@@ -56,6 +57,7 @@ pub use redis_client::{RedisClient, RedisError, Reply};
 pub use redis_cluster::{ClusterError, ClusterOptions, Migration, RedisCluster};
 pub use redis_sentinels::{RedisSentinels, SentinelError, SentinelOptions};
 pub use redis_server::{RedisOptions, RedisServer, RedisServerError, ServerTls};
+pub use refusing_proxy::{Answer, RefusingProxy};
 pub use resharding::Resharding;
 pub use rewriting_proxy::{RewritingProxy, Rewritten};
 pub use script::{Blobs, Containers, Entry, Model, Op, OpError, Script, SnapshotStyle, Strings, shard_of};

@@ -18,6 +18,7 @@ use crate::front::PartialForm;
 
 pub(crate) use entry::dump;
 pub(crate) use journal::{Lsns, Record, record_of};
+pub(crate) use model::keys::slot_of;
 pub use model::{Entry, Model, OpError};
 pub use op::Op;
 pub use sharding::shard_of;

@@ -3,6 +3,7 @@
 mod origin;
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -85,6 +86,22 @@ impl ScriptedMaster {
             self.apply(op)?;
         }
         Ok(())
+    }
+
+    /// Gives slots away, as a node of a Dragonfly Cluster does: their keys go, the journal of every shard says so, and questions
+    /// about such keys are answered with `MOVED`.
+    ///
+    /// # Errors
+    /// The model refuses it.
+    pub fn give_away(&self, slots: RangeInclusive<u16>) -> Result<(), OpError> {
+        let (first, last) = (*slots.start(), *slots.end());
+        self.front.shared.lock().given_away.push(i64::from(first)..=i64::from(last));
+        self.apply(format!("DFLYCLUSTER FLUSHSLOTS {first} {last}").as_str())
+    }
+
+    /// From now on, clients that log in must give this password. Those that are logged in stay so.
+    pub fn set_password(&self, password: &str) {
+        self.front.shared.lock().options.password = Some(password.to_owned());
     }
 
     /// Writes a PING record on every flow, as a master does for TAKEOVER and WAIT.

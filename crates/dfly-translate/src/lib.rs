@@ -64,7 +64,7 @@ pub use refetch::{Reason, RefetchRequest};
 pub use selection::{Choice, DbMap, Kept, Rename, Selection};
 pub use table::{Availability, CommandSpec, Members, Rule, WorksOn, lookup, specs};
 pub use target::{Ability, Target};
-pub use translator::{Effect, Emptied, Flush, Form, Output, Rules, Translator};
+pub use translator::{Effect, Emptied, Flush, Form, Output, Rules, Translator, flushed_slots};
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

@@ -74,7 +74,7 @@ pub enum Loss {
     /// A record that the master has reduced to this flow's own keys, so that it cannot be carried out (protocol section
     /// 3.9).
     Truncated,
-    /// `DFLYCLUSTER FLUSHSLOTS`.
+    /// `DFLYCLUSTER FLUSHSLOTS` of another form, or where keys are not refetched.
     FlushSlots,
     /// A form of a known command that has no equivalent on the target.
     Form,

@@ -11,6 +11,7 @@ mod unverified;
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use bytes::BytesMut;
@@ -23,7 +24,7 @@ use crate::command::CommandBatch;
 use crate::reply::Reply;
 use crate::reply_error::ReplyError;
 
-pub use endpoint::{Credentials, Endpoint, Peer, Sentinels};
+pub use endpoint::{Credentials, Endpoint, Password, Peer, Sentinels};
 pub use stream::{ReadHalf, Stream, WriteHalf};
 pub use tls::{Tls, TlsError, TlsSettings};
 pub use tls_failure::TlsFault;
@@ -40,6 +41,17 @@ pub enum ConnectionError {
         /// The `host:port` that was tried, or the Sentinels that were asked for it.
         address: String,
         /// The error of the system, of TLS or of the Sentinels.
+        #[source]
+        error: io::Error,
+    },
+    /// The file of the password cannot be read.
+    #[error("the password for the {peer} cannot be read from {}: {error}", path.display())]
+    Password {
+        /// Which server.
+        peer: Peer,
+        /// The file.
+        path: PathBuf,
+        /// The error of the system.
         #[source]
         error: io::Error,
     },
@@ -78,6 +90,7 @@ impl ConnectionError {
     pub fn peer(&self) -> Peer {
         match self {
             Self::Connect { peer, .. }
+            | Self::Password { peer, .. }
             | Self::Broken { peer, .. }
             | Self::Silent { peer, .. }
             | Self::Reply { peer, .. } => *peer,
@@ -169,6 +182,15 @@ impl Connection {
                 waited: self.reply_timeout,
             }),
         }
+    }
+
+    /// Logs in, and returns what the server answers to that.
+    ///
+    /// # Errors
+    /// [`ConnectionError::Password`], and as [`Self::ask`].
+    pub async fn log_in(&mut self, credentials: &Credentials) -> Result<Reply, ConnectionError> {
+        let request = credentials.request(self.server.peer).await?;
+        self.ask(&request).await
     }
 
     /// Sends all commands of a batch at once, and waits for their replies, which have the order of the commands. The batch

@@ -145,7 +145,7 @@ fn eviction(policy: Option<&str>, memory: Option<&str>) -> Option<Eviction> {
 }
 
 async fn login(connection: &mut Connection, credentials: &Credentials) -> Result<(), TargetError> {
-    match connection.ask(&credentials.request()).await? {
+    match connection.log_in(credentials).await? {
         Reply::Error(error) => Err(TargetError::Login(error)),
         _ => Ok(()),
     }

@@ -6,20 +6,34 @@ use anyhow::Context;
 use dfly_replica::{Cleanup, Found, Owned};
 use redis_resp::connection::Peer;
 
-use crate::address;
+use crate::address::{self, Access};
 use crate::cli::CleanupFlags;
 use crate::exit::Failure;
 use crate::settings::{target_addresses, target_mode, task_name};
 
 pub(crate) fn run(flags: &CleanupFlags) -> Result<(), Failure> {
-    let target =
-        address::parse(Peer::Target, &flags.target, &flags.tls.settings()).map_err(Failure::Usage)?;
+    let access = Access {
+        tls: flags.tls.settings(),
+        password: flags.target_password_file.clone(),
+        sentinel_password: flags.sentinel_password_file.clone(),
+    };
+    let mut targets =
+        address::parse_all(Peer::Target, &flags.target, &access).map_err(Failure::Usage)?.into_iter();
+    let target = targets.next().ok_or_else(|| Failure::Usage("the target is missing".to_owned()))?;
     let target_mode = target_mode(flags.target_mode.as_deref().unwrap_or("auto")).map_err(Failure::Usage)?;
     let task = task_name(flags.task_name.as_deref()).map_err(Failure::Usage)?;
     let target_addresses =
         target_addresses(&flags.target_address_map, target_mode).map_err(Failure::Usage)?;
     let (removes, force) = (!flags.dry_run, flags.force);
-    let cleanup = Cleanup { target, target_mode, target_addresses, task, removes, force };
+    let cleanup = Cleanup {
+        target,
+        other_targets: targets.collect(),
+        target_mode,
+        target_addresses,
+        task,
+        removes,
+        force,
+    };
     let runtime = tokio::runtime::Runtime::new().context("cannot start the runtime")?;
     let found = runtime.block_on(cleanup.run())?;
     std::io::stdout().write_all(text(&found, flags.dry_run).as_bytes()).map_err(Failure::of_output)

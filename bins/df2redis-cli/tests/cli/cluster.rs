@@ -54,6 +54,9 @@ async fn replicated_and_cleaned_up() {
     assert_eq!(reserved(&cluster), 0);
     assert!(cluster.compare(&rows, &options).unwrap().is_equal(), "the keys themselves stay");
     assert!(text(&["cleanup", "--target", &target]).contains("holds no keys of df2redis"));
+    // C26: of several nodes, one that is dead is passed over.
+    let several = format!("redis://127.0.0.1:1,{}", cluster.node(2).unwrap().address());
+    assert!(text(&["cleanup", "--target", &several]).contains("holds no keys of df2redis"));
 }
 
 /// What `--target-mode` says is held against what the server says.

@@ -4,12 +4,14 @@
 
 mod bad_input;
 mod binary;
+mod causes;
 mod cluster;
 mod crash;
 mod crash_cluster;
 mod crash_live;
 mod demo;
 mod memory;
+mod passwords;
 mod replicate;
 mod sentinel;
 mod starts;

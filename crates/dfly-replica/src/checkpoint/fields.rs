@@ -1,11 +1,13 @@
 //! Fields of the checkpoint's hash as commands. Pure.
 
 use dfly_client::FlowId;
+use dfly_journal::Lsn;
 use dfly_translate::{CommandFacts, ReservedNames};
 use dfly_wire::DbIndex;
 use redis_resp::CommandBatch;
 
 use super::position::Position;
+use crate::slot_set::SlotSet;
 use crate::source::sharding::Sharding;
 
 /// The tag of a command that sets fields of the hash.
@@ -68,6 +70,34 @@ pub(crate) fn write_marked(
 /// How the source spreads its keys.
 pub(crate) fn write_sharding(names: &ReservedNames, sharding: Sharding, out: &mut CommandBatch) {
     let words = [b"HSET", names.checkpoint().as_bytes(), SHARDING.as_bytes(), sharding.name().as_bytes()];
+    out.push_keyed(&words, 1..2, SETS_FIELDS);
+}
+
+/// The prefix of the fields that name slots which the source has given away and whose keys may still be here. The flow, and
+/// the record's number, follow.
+pub(crate) const GONE: &str = "gone:";
+
+/// The field for a record of this flow.
+pub(crate) fn gone(flow: FlowId, lsn: Lsn) -> String {
+    format!("{GONE}{flow}:{lsn}")
+}
+
+/// The flow and the record that a field stands for.
+pub(crate) fn parse_gone(field: &str) -> Option<(FlowId, Lsn)> {
+    let (flow, lsn) = field.strip_prefix(GONE)?.split_once(':')?;
+    Some((FlowId(flow.parse().ok()?), Lsn(lsn.parse().ok()?)))
+}
+
+/// Slots that the source has given away.
+pub(crate) fn write_gone(
+    names: &ReservedNames,
+    flow: FlowId,
+    lsn: Lsn,
+    slots: &SlotSet,
+    out: &mut CommandBatch,
+) {
+    let (field, slots) = (gone(flow, lsn), slots.to_string());
+    let words = [b"HSET", names.checkpoint().as_bytes(), field.as_bytes(), slots.as_bytes()];
     out.push_keyed(&words, 1..2, SETS_FIELDS);
 }
 

@@ -3,13 +3,15 @@
 use std::collections::BTreeMap;
 
 use dfly_client::FlowId;
+use dfly_journal::Lsn;
 use redis_resp::{Reply, ServerError};
 use redis_sink::TargetError;
 
-use super::fields::field;
+use super::fields::{field, gone, parse_gone};
 use super::position::{Position, WriterIdentity};
 use super::sync_metadata::{self, SyncMetadata};
 use crate::error::Error;
+use crate::slot_set::SlotSet;
 use crate::target::questions::TargetConnection;
 use crate::target::retry_policy::passes;
 
@@ -172,6 +174,46 @@ impl Checkpoint {
     pub async fn extra_keys_removed(target: &mut TargetConnection) -> Result<(), Error> {
         let key = key(target);
         match ask(target, &["HDEL", &key, sync_metadata::SWEEP]).await? {
+            Reply::Error(error) => Err(refused(&key, error)),
+            _ => Ok(()),
+        }
+    }
+
+    /// The slots that the source has given away and whose keys may still be here, by flow and record.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub(crate) async fn gone_slots(
+        target: &mut TargetConnection,
+    ) -> Result<Vec<((FlowId, Lsn), SlotSet)>, Error> {
+        let key = key(target);
+        match ask(target, &["HGETALL", &key]).await? {
+            Reply::Array(pairs) => {
+                let record =
+                    |(field, slots): (&String, &String)| Some((parse_gone(field)?, SlotSet::parse(slots)));
+                Ok(fields(&pairs).iter().filter_map(record).collect())
+            }
+            Reply::Error(error) => Err(refused(&key, error)),
+            other => Err(unusable(&key, format!("{other:?}"))),
+        }
+    }
+
+    /// The keys of slots that these records tell of are gone.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub(crate) async fn gone_slots_removed(
+        target: &mut TargetConnection,
+        records: &[(FlowId, Lsn)],
+    ) -> Result<(), Error> {
+        let key = key(target);
+        let fields: Vec<String> = records.iter().map(|(flow, lsn)| gone(*flow, *lsn)).collect();
+        if fields.is_empty() {
+            return Ok(());
+        }
+        let request: Vec<&str> =
+            ["HDEL", &key].into_iter().chain(fields.iter().map(String::as_str)).collect();
+        match ask(target, &request).await? {
             Reply::Error(error) => Err(refused(&key, error)),
             _ => Ok(()),
         }

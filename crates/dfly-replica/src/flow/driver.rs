@@ -1,12 +1,14 @@
 //! One flow's select loop: it moves bytes between the source, the target, the relay log's disk and the session, and leaves
 //! every decision to the core.
 
+use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::time::{Duration, Instant};
 
 use dfly_client::FlowId;
 use dfly_client::driver::{AckConn, FlowConn, READ_ROOM};
 use dfly_journal::Lsn;
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{sleep, sleep_until, timeout};
 use tracing::warn;
@@ -73,6 +75,10 @@ pub(crate) struct FlowDriver {
     pub clock: Clock,
     /// The longest wait for the target to answer what is in flight when the flow is stopped.
     pub drain_timeout: Duration,
+    /// Why the target takes nothing, if it does not.
+    pub stalled: Option<String>,
+    /// Slots that the source has given away, and of which the session has not been told: there was no room.
+    pub untold: VecDeque<Signal>,
     /// Whether the source may have more to give than was read last.
     pub is_backlogged: bool,
 }
@@ -145,6 +151,8 @@ impl FlowDriver {
                         return Ok(Waited::SourceLost(FlowError::Source(error)));
                     }
                 }
+                // There may be many of them at a time, and no flow waits for an answer.
+                Action::Tell(signal @ Signal::SlotsGone(..)) => self.untold.push_back(signal),
                 Action::Tell(signal) => self.tell(signal)?,
                 Action::Ask(question) => self.reads.ask(question),
                 Action::Relay(work) => self.disk.begin(work),
@@ -153,7 +161,23 @@ impl FlowDriver {
                 Action::Refetched(key, outcome) => drop(self.lines.refetched.send((key, outcome)).await),
             }
         }
+        self.tell_of_slots()?;
         Ok(Waited::Moved)
+    }
+
+    /// As many as there is room for; the rest later.
+    fn tell_of_slots(&mut self) -> Result<(), FlowError> {
+        while let Some(signal) = self.untold.pop_front() {
+            match self.lines.signals.try_send((self.id, signal)) {
+                Ok(()) => {}
+                Err(TrySendError::Full((_, signal))) => {
+                    self.untold.push_front(signal);
+                    break;
+                }
+                Err(TrySendError::Closed(_)) => return Err(FlowError::SessionGone),
+            }
+        }
+        Ok(())
     }
 
     fn tell(&self, signal: Signal) -> Result<(), FlowError> {
@@ -234,6 +258,11 @@ impl FlowDriver {
     }
 
     fn on_event(&mut self, event: TargetEvent) -> Result<Course, FlowError> {
+        match &event {
+            TargetEvent::Stalled(why) => self.stalled = Some(why.clone()),
+            TargetEvent::Carried => self.stalled = None,
+            _ => {}
+        }
         self.core.on_target(event, &mut *self.target, self.clock.moment())
     }
 
@@ -246,7 +275,7 @@ impl FlowDriver {
             let heard = self.core.heard();
             tokio::select! {
                 ended = self.finish() => match ended {
-                    Err(FlowError::DrainTimeout(_)) if self.core.can_keep() => return self.keep().await,
+                    Err(FlowError::DrainTimeout { .. }) if self.core.can_keep() => return self.keep().await,
                     ended => return Ok(self.with_rest_on_disk(ended?)),
                 },
                 () = sleep(LAST_ACK) => {}
@@ -297,7 +326,7 @@ impl FlowDriver {
                 );
                 Waited::Moved
             }
-            Err(_elapsed) => return Err(FlowError::DrainTimeout(limit)),
+            Err(_elapsed) => return Err(FlowError::DrainTimeout { after: limit, why: self.stalled.take() }),
         };
         match ended {
             Waited::TargetLost(error) => Ok(FlowEnd::TargetLost(error)),
@@ -366,7 +395,7 @@ impl FlowDriver {
             let drained = if is_last { self.finish().await } else { self.drain().await };
             let stand = match drained {
                 Ok(FlowEnd::Drained(stand)) => stand,
-                Err(late @ FlowError::DrainTimeout(_)) => return Ok(FlowEnd::TargetLost(late)),
+                Err(late @ FlowError::DrainTimeout { .. }) => return Ok(FlowEnd::TargetLost(late)),
                 other => return other,
             };
             if is_last {

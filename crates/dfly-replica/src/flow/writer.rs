@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
-use dfly_journal::{Args, Command, TxId};
+use dfly_client::FlowId;
+use dfly_journal::{Args, Command, Lsn, TxId};
 use dfly_rdb::{Entry, Event, KeyHeader};
 use dfly_translate::{
     CommandFacts, CommandKind, Effect, Losses, Output, RefetchRequest, Rules, TranslateError, Translator,
@@ -14,11 +15,13 @@ use dfly_wire::{DbIndex, UnixMillis};
 use redis_resp::CommandBatch;
 use redis_sink::Refusal;
 
+use crate::checkpoint::fields;
 use crate::clock::Now;
 use crate::flow::oversized::set_aside;
 use crate::flow::refetch::{Change, Fetched, Noted, Refetch};
 use crate::keys::{SourceKey, TargetKey};
 use crate::rate_limiter::RateLimiter;
+use crate::slot_set::SlotSet;
 use crate::target::writer::{BatchTag, TargetWriter};
 
 /// A batch is committed when it holds this many commands, or [`BATCH_BYTES`].
@@ -187,6 +190,12 @@ impl FlowWriter {
         let name = self.rules.names.expiries(self.flow);
         let facts = CommandFacts::side_key(DbIndex(0)).idempotent();
         self.batch.push_keyed(&[b"SET", name.as_bytes(), value], 1..2, facts.tag());
+    }
+
+    /// Writes which slots the source has given away with its record `lsn`.
+    pub(crate) fn note_gone_slots(&mut self, lsn: Lsn, slots: &SlotSet) {
+        self.translator.select(DbIndex(0), &mut self.batch);
+        fields::write_gone(&self.rules.names, FlowId(self.flow), lsn, slots, &mut self.batch);
     }
 
     /// How many keys have members or fields that only [`Self::sweep`] removes.

@@ -21,6 +21,8 @@ use crate::target::tasks;
 pub struct Cleanup {
     /// The server, or a node of the cluster.
     pub target: Endpoint,
+    /// Other nodes of the cluster.
+    pub other_targets: Vec<Endpoint>,
     /// Which of the two.
     pub target_mode: TargetMode,
     /// Where the nodes of the cluster are reached whose announced addresses cannot be used from here.
@@ -89,7 +91,9 @@ impl Cleanup {
         let rules = Rules { names: ReservedNames::new(&self.task), ..Rules::default() };
         let plain = EngineConfig::new(source, self.target);
         let (target_mode, target_addresses) = (self.target_mode, self.target_addresses);
-        let config = EngineConfig { target_mode, target_addresses, rules: rules.into(), ..plain };
+        let other_targets = self.other_targets;
+        let config =
+            EngineConfig { other_targets, target_mode, target_addresses, rules: rules.into(), ..plain };
         let (mut target, _) = connect_target(&config).await?;
         let connections = count_others(&mut target).await?;
         if connections > 0 && !self.force {

@@ -3,6 +3,7 @@
 pub(crate) mod cleanup;
 pub(crate) mod eviction_watch;
 pub(crate) mod extra_keys;
+pub(crate) mod gone_slots;
 pub(crate) mod protected_keys;
 pub(crate) mod scan;
 pub(crate) mod ttl_scan;

@@ -17,14 +17,14 @@ use crate::target::retry_policy::is_passing;
 pub(crate) type ScanLines = BTreeMap<FlowId, mpsc::Sender<ScanEvent>>;
 
 /// Scans until that succeeds, or fails in a way that does not pass.
-pub(crate) async fn until_done<F, L>(config: &EngineConfig, scan: F) -> Result<(), Error>
+pub(crate) async fn until_done<F, L, T>(config: &EngineConfig, scan: F) -> Result<T, Error>
 where
     F: Fn() -> L + Send,
-    L: Future<Output = Result<(), Error>> + Send,
+    L: Future<Output = Result<T, Error>> + Send,
 {
     loop {
         match scan().await {
-            Err(error) if error.is_passing() || is_passing(&error) => {
+            Err(error) if error.is_passing() || error.is_login() || is_passing(&error) => {
                 debug!(%error, "the target is scanned again");
                 sleep(config.reconnect.longest_delay).await;
             }

@@ -1,20 +1,21 @@
 //! The run as a whole: session after session until it is told to stop.
 
+mod succession;
+
 use std::collections::BTreeSet;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 
+use dfly_translate::Flush;
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
 use tracing::{info, warn};
 
-use crate::backoff::Backoff;
 use crate::checkpoint::{Checkpoint, ExtraKeys, Stored};
 use crate::config::{EngineConfig, OnConflict, OnNewSource};
 use crate::error::{Error, FlowError};
 use crate::maintenance::protected_keys;
 use crate::run::control::{self, Control, ControlDesk};
-use crate::run::new_source::{self, Seen};
 use crate::run::publisher::Publisher;
 use crate::run::report::{Phase, Report};
 use crate::run::retry::{Attempts, FullRelayLogs, Paused, ShortSessions};
@@ -24,12 +25,11 @@ use crate::run::stop::{Left, Stop, stopped_during, told};
 use crate::session::assemble::{self, Opener, Opening};
 use crate::session::coordinator::Running;
 use crate::session::ending::{SessionEnd, SourceLoss};
-use crate::source::history::{NewSource, Verdict};
 use crate::source::identity::Changed;
 use crate::target::connect::connect_target;
 use crate::target::emptying::follow_flush;
 use crate::target::probe;
-use crate::target::retry_policy::{is_passing, is_unreachable};
+use crate::target::retry_policy::{is_login, is_passing, is_unreachable};
 
 /// A replication that can be run once.
 #[derive(Debug)]
@@ -110,7 +110,7 @@ impl Engine {
         if let Some(dir) = &self.config.state_dir {
             self.publisher.state = Some(StateFile::in_dir(dir)?);
         }
-        if let Some(opening) = self.first_or_stopped(&mut stop).await? {
+        if let Some(opening) = Box::pin(self.first_or_stopped(&mut stop)).await? {
             let ended = Box::pin(self.sessions(opening, &mut stop)).await;
             self.note_refusal(&ended).await;
             ended?;
@@ -120,8 +120,8 @@ impl Engine {
         Ok(self.publisher.reports.borrow().clone())
     }
 
-    /// Attempts are repeated as in the middle of a run; but a target that cannot be reached at all is an error at once: its
-    /// address may be wrong. `None`: the run was told to stop.
+    /// Attempts are repeated as in the middle of a run; but a target that cannot be reached at all, or refuses the login, is an
+    /// error at once: its address or the password may be wrong. `None`: the run was told to stop.
     async fn first_or_stopped(&mut self, stop: &mut watch::Receiver<Stop>) -> Result<Option<Opening>, Error> {
         let mut attempts = Attempts::new("target", self.config.reconnect);
         loop {
@@ -130,8 +130,11 @@ impl Engine {
                 () = told(stop) => return Ok(None),
             };
             let error = match opened {
-                Ok(opening) => return Ok(Some(opening)),
-                Err(error) if is_passing(&error) && !is_unreachable(&error) => error,
+                Ok(opening) => {
+                    attempts.succeed();
+                    return Ok(Some(opening));
+                }
+                Err(error) if is_passing(&error) && !is_unreachable(&error) && !is_login(&error) => error,
                 Err(error @ (Error::OtherSettings { .. } | Error::RefusedBefore { .. })) => {
                     if self.asks(error, stop).await? == Consent::Stopped {
                         return Ok(None);
@@ -169,10 +172,27 @@ impl Engine {
         }
     }
 
-    /// Everything is synchronised again.
-    async fn anew(&self) -> Result<Opening, Error> {
-        let (mut target, _) = connect_target(&self.config).await?;
-        start::anew(&mut target).await
+    /// Everything is synchronised again. A target that is away is waited for. `None`: the run was told to stop.
+    async fn anew(&self, stop: &mut watch::Receiver<Stop>) -> Result<Option<Opening>, Error> {
+        let mut attempts = Attempts::new("target", self.config.reconnect);
+        loop {
+            let opened = async {
+                let (mut target, _) = connect_target(&self.config).await?;
+                start::anew(&mut target).await
+            };
+            match opened.await {
+                Ok(opening) => {
+                    attempts.succeed();
+                    return Ok(Some(opening));
+                }
+                Err(error) if is_passing(&error) => {
+                    if attempts.pause(&error, &self.publisher.counters, stop).await? == Paused::Stopped {
+                        return Ok(None);
+                    }
+                }
+                Err(error) => return Err(error),
+            }
+        }
     }
 
     /// What the first session begins with: checks the target, and reads where a run before stood.
@@ -242,13 +262,19 @@ impl Engine {
                         return Ok(());
                     }
                     self.allowed = None;
-                    opening = self.anew().await?;
+                    match self.anew(stop).await? {
+                        Some(anew) => opening = anew,
+                        None => return Ok(()),
+                    }
                     continue;
                 }
                 // Within a run it may be the same source, restarted, with its data or without.
                 Err(Error::OtherSource { id, .. }) => {
                     match self.meet_new_source(&id, stop).await? {
-                        Met::Admitted => opening = self.anew().await?,
+                        Met::Admitted => match self.anew(stop).await? {
+                            Some(anew) => opening = anew,
+                            None => return Ok(()),
+                        },
                         Met::Gone => {}
                         Met::Stopped => return Ok(()),
                     }
@@ -257,7 +283,10 @@ impl Engine {
                 Err(error @ (Error::CannotResume { .. } | Error::AheadOfSource | Error::Diverged { .. })) => {
                     warn!(%error, "synchronising fully");
                     self.publisher.tell(format!("synchronising fully: {error}"));
-                    opening = self.anew().await?;
+                    match self.anew(stop).await? {
+                        Some(anew) => opening = anew,
+                        None => return Ok(()),
+                    }
                     continue;
                 }
                 Err(error) => return Err(error),
@@ -283,87 +312,6 @@ impl Engine {
         }
     }
 
-    /// Another source answers than the one that was followed.
-    ///
-    /// # Errors
-    /// [`Error::NewSource`], if it is not to be followed.
-    async fn meet_new_source(&mut self, id: &str, stop: &mut watch::Receiver<Stop>) -> Result<Met, Error> {
-        let mut pauses = Backoff::new(self.config.reconnect.first_delay, self.config.reconnect.longest_delay);
-        let mut told_of = None;
-        loop {
-            let seen = new_source::look(&self.config, &self.replica_id).await.ok();
-            let Some(seen) = seen.filter(|seen| seen.id == id) else {
-                self.publisher.counters.set_question(None);
-                let is_told = stopped_during(pauses.next_delay(u16::MAX), stop).await;
-                return Ok(if is_told { Met::Stopped } else { Met::Gone });
-            };
-            let error = self.new_source(&seen).await;
-            match error.verdict(&self.config) {
-                Verdict::Stop => return Err(error.into()),
-                Verdict::Resync => return Ok(self.admit(&seen.id, &error)),
-                Verdict::Wait => {
-                    if told_of != Some(seen.keys) {
-                        self.ask_about(&error);
-                        told_of = Some(seen.keys);
-                    }
-                }
-            }
-            tokio::select! {
-                accepts = self.desk.answered() => return match accepts {
-                    true => Ok(self.admit(&seen.id, &error)),
-                    false => Err(error.into()),
-                },
-                () = told(stop) => return Ok(Met::Stopped),
-                () = sleep(pauses.next_delay(u16::MAX)) => {}
-            }
-        }
-    }
-
-    /// What the source before had, and what this one has.
-    async fn new_source(&self, seen: &Seen) -> NewSource {
-        let had = match self.publisher.counters.source_keys() {
-            Some(had) => Some(had),
-            None => new_source::target_keys(&self.config).await.ok(),
-        };
-        let was = self.publisher.source_id.clone();
-        NewSource { was: was.unwrap_or_default(), had, is: seen.id.clone(), has: seen.keys }
-    }
-
-    fn ask_about(&mut self, new: &NewSource) {
-        warn!(%new, "the target stays as it is: waiting for the data to come back, for the source that was followed, or for a person's word");
-        self.publisher.tell(new.to_string());
-        self.publisher.counters.set_question(Some(format!("{new}; synchronise fully from it?")));
-        self.publisher.announce(Phase::Reconnecting);
-    }
-
-    /// The source is synchronised from.
-    fn admit(&mut self, id: &str, new: &NewSource) -> Met {
-        warn!(%new, "synchronising fully from it");
-        self.publisher.tell(format!("synchronising fully: {new}"));
-        self.publisher.counters.set_question(None);
-        self.allowed = Some([id.to_owned()].into());
-        Met::Admitted
-    }
-
-    /// The source is a replica now. If it is a master again one day, it has the same id and other data.
-    fn demote(&mut self) -> Option<String> {
-        let id = self.publisher.source_id.clone()?;
-        self.allowed.get_or_insert_default().remove(&id);
-        Some(id)
-    }
-
-    /// Whether the source that was flushed in the full synchronisation is still the one that was followed: one that becomes a
-    /// replica empties itself first.
-    async fn is_still_followed(&self) -> bool {
-        match new_source::look(&self.config, &self.replica_id).await {
-            Ok(seen) => Some(seen.id) == self.publisher.source_id,
-            Err(error) => {
-                warn!(%error, "the source's flush is not carried out");
-                false
-            }
-        }
-    }
-
     /// What the next session begins with; `None`: there is none.
     async fn next(
         &mut self,
@@ -375,13 +323,14 @@ impl Engine {
         if let SessionEnd::Stopped { .. } = end {
             return Ok(None);
         }
-        if let SessionEnd::Flushed(flush) = end
-            && self.is_still_followed().await
-        {
+        let mut flush = match end {
+            SessionEnd::Flushed(flush) if self.is_still_followed().await => Some(flush),
+            _ => None,
+        };
+        if flush.is_some() {
             info!(
                 "the source was flushed during the full synchronisation: flushing the target and starting over"
             );
-            follow_flush(&self.config, flush, &self.owner()).await?;
         }
         self.say(&end);
         let demoted = match &end {
@@ -391,10 +340,11 @@ impl Engine {
         let mut attempts = Attempts::new("target", self.config.reconnect);
         self.publisher.announce(Phase::Reconnecting);
         loop {
-            let owner = self.next_owner();
-            let sources = start::Sources { followed: &self.followed, demoted: demoted.as_deref() };
-            let error = match start::next(&self.config, &owner, sources).await {
-                Ok(opening) => return Ok(Some(opening)),
+            let error = match self.begin_next(&mut flush, demoted.as_deref()).await {
+                Ok(opening) => {
+                    attempts.succeed();
+                    return Ok(Some(opening));
+                }
                 Err(error) if is_passing(&error) => error,
                 Err(error) => return Err(error),
             };
@@ -405,28 +355,43 @@ impl Engine {
         }
     }
 
+    /// One attempt: what the source has flushed goes first.
+    async fn begin_next(
+        &mut self,
+        flush: &mut Option<Flush>,
+        demoted: Option<&str>,
+    ) -> Result<Opening, Error> {
+        if let Some(flushed) = *flush {
+            follow_flush(&self.config, flushed, &self.owner()).await?;
+            *flush = None;
+        }
+        let owner = self.next_owner();
+        start::next(&self.config, &owner, start::Sources { followed: &self.followed, demoted }).await
+    }
+
     fn say(&self, end: &SessionEnd) {
         let text = match end {
             SessionEnd::Stopped { .. } => return,
             SessionEnd::Flushed(_) => "the source was flushed during the full synchronisation".to_owned(),
             SessionEnd::SourceLost { is_stable: true, cause, .. } => {
-                warn!(%cause, "the source is gone; connecting again");
-                format!("the source is gone: {cause}")
+                warn!("{cause}; connecting again");
+                cause.to_string()
             }
             SessionEnd::SourceLost { is_stable: false, cause, .. } => {
-                warn!(%cause, "the source is gone during the full synchronisation; connecting again to start over");
-                format!("the source is gone during the full synchronisation: {cause}")
+                warn!("{cause}; connecting again, to start the full synchronisation over");
+                format!("during the full synchronisation, {cause}")
             }
-            SessionEnd::TargetLost(cause) => {
-                warn!(%cause, "the target is gone; connecting again");
-                format!("the target is gone: {cause}")
+            SessionEnd::TargetLost(trouble) => {
+                warn!("{trouble}; connecting again");
+                trouble.to_string()
             }
         };
         self.publisher.tell(text);
     }
 
     /// Opens a session. Attempts are repeated, with backoff, until one succeeds, `stop` is told, or it took too long; but
-    /// a source that cannot be reached at all when a first run starts is an error at once: its address may be wrong.
+    /// a source that cannot be reached at all when a first run starts is an error at once: its address may be wrong. So is a
+    /// login that is refused at a start.
     async fn connect(
         &mut self,
         opening: &mut Opening,
@@ -445,9 +410,14 @@ impl Engine {
                 () = told(stop) => return Ok(None),
             };
             let error = match opened {
-                Ok(running) => return Ok(Some(running)),
+                Ok(running) => {
+                    attempts.succeed();
+                    return Ok(Some(running));
+                }
                 Err(error) if error.is_passing() && !(is_new && error.is_unreachable()) => error,
                 Err(error) if error.is_of_replica() && !is_new => error,
+                // Whoever has logged in once has a password that was right, and may be right again.
+                Err(error) if error.is_login() && !is_first => error,
                 Err(error) if is_passing(&error) && !(is_new && is_unreachable(&error)) => error,
                 Err(error) => return Err(error),
             };

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::time::Instant;
-use tracing::{debug, warn};
+use tracing::{debug, info, warn};
 
 use crate::backoff::Backoff;
+use crate::blame::Blame;
 use crate::config::Reconnect;
 use crate::error::Error;
 use crate::notice::Notice;
@@ -98,6 +99,14 @@ impl Attempts {
         Self { peer, limits, backoff, started: Instant::now(), failures: 0, notice, chance }
     }
 
+    /// An attempt has succeeded.
+    pub(crate) fn succeed(&mut self) {
+        if self.notice.end() {
+            let since_s = self.started.elapsed().as_secs();
+            info!(attempts = self.failures.saturating_add(1), since_s, "connected again");
+        }
+    }
+
     /// An attempt has failed: waits until it is time for the next one.
     ///
     /// # Errors
@@ -110,7 +119,8 @@ impl Attempts {
     ) -> Result<Paused, Error> {
         let after = self.started.elapsed();
         if self.limits.give_up_after.is_some_and(|limit| after >= limit) {
-            return Err(Error::GaveUp { peer: self.peer, after, last: error.to_string() });
+            let peer = if error.blame() == Blame::Target { "target" } else { self.peer };
+            return Err(Error::GaveUp { peer, after, last: error.to_string() });
         }
         self.failures += 1;
         counters.retry(self.peer);

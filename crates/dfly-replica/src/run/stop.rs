@@ -48,7 +48,7 @@ impl Left {
                 0 => Self::Nothing,
                 records => Self::OnDisk(*records),
             },
-            SessionEnd::TargetLost(cause) => Self::Unknown(cause.clone()),
+            SessionEnd::TargetLost(trouble) => Self::Unknown(trouble.to_string()),
             SessionEnd::Flushed(_) => Self::Nothing,
         }
     }

@@ -27,6 +27,7 @@ use crate::maintenance::eviction_watch::EvictionWatch;
 use crate::maintenance::ttl_scan::TtlScan;
 use crate::run::counters::Counters;
 use crate::run::report::Phase;
+use crate::source::backlog::Backlog;
 use crate::source::candidates::{self, Master};
 use crate::source::identity::{Holdings, ask_time};
 use crate::source::reader::{self, QUESTIONS, SourceReader};
@@ -76,6 +77,14 @@ struct Agreed {
     /// What the source calls its release; empty if it does not say.
     release: String,
     known: Option<Known>,
+    resumed: Vec<Resumed>,
+    flows: Vec<OpenFlow>,
+}
+
+/// What a session that resumes goes on from.
+struct Resuming {
+    plan: PartialPlan,
+    known: Known,
     resumed: Vec<Resumed>,
     flows: Vec<OpenFlow>,
 }
@@ -140,11 +149,8 @@ pub(crate) async fn open(
             running.begin_sync(plan).await?;
         }
         (Plan::Partial(plan), Opening::Partial(_), Some(known)) => {
-            let mut resumed = agreed.resumed;
-            known.take_over(config, &mut target, &running.session, &mut resumed).await?;
-            let with = |(flow, resumed)| OpenFlow { resume: Some(resumed), ..flow };
-            let flows = agreed.flows.into_iter().zip(resumed).map(with).collect();
-            running.begin_partial(plan, flows, &shared).await?;
+            let resuming = Resuming { plan, known, resumed: agreed.resumed, flows: agreed.flows };
+            running.resume(config, &mut target, resuming, &shared).await?;
         }
         _ => return Err(Error::Internal("a session of another form than was asked for".to_owned())),
     }
@@ -171,10 +177,10 @@ async fn connect_checked(
 }
 
 /// How far the source is ahead of what it was asked for.
-async fn cannot_resume(config: &Arc<EngineConfig>, asked: &[Resumed]) -> Error {
+async fn cannot_resume(config: &Arc<EngineConfig>, asked: &[Resumed], release: &str) -> Error {
     let lsns = SourceReader::new(Arc::clone(config)).lsns().await.unwrap_or_default();
     let ahead = lsns.iter().zip(asked).map(|(lsn, asked)| lsn.0.saturating_sub(asked.ask.0));
-    Error::CannotResume { behind: ahead.max() }
+    Error::CannotResume { behind: ahead.max(), backlog: Backlog::of_release(release) }
 }
 
 /// Asks for every flow, from where the target and the relay log stand.
@@ -208,7 +214,7 @@ async fn agree(
         Ok(Plan::Full(_)) | Err(HandshakeError::Mixed) if known.is_some() => {
             return Err(match known.as_ref().and_then(|known| known.of_another(session)) {
                 Some(error) => error,
-                None => cannot_resume(config, &resumed).await,
+                None => cannot_resume(config, &resumed, &release).await,
             });
         }
         plan => plan?,
@@ -314,6 +320,30 @@ impl Running {
         let reply = self.control.ask(&plan.sync_request()).await?;
         self.start_stable = Some(plan.on_sync_reply(&reply)?);
         info!("the source sends what was asked for");
+        Ok(())
+    }
+
+    /// Goes on from where the target stands.
+    async fn resume(
+        &mut self,
+        config: &Arc<EngineConfig>,
+        target: &mut TargetConnection,
+        resuming: Resuming,
+        shared: &Shared,
+    ) -> Result<(), Error> {
+        let Resuming { plan, known, mut resumed, flows } = resuming;
+        self.load_gone_slots(target).await?;
+        known.take_over(config, target, &self.session, &mut resumed).await?;
+        let with = |(flow, resumed)| OpenFlow { resume: Some(resumed), ..flow };
+        let flows = flows.into_iter().zip(resumed).map(with).collect();
+        self.begin_partial(plan, flows, shared).await
+    }
+
+    /// What a session before has left to do about slots that the source has given away.
+    async fn load_gone_slots(&mut self, target: &mut TargetConnection) -> Result<(), Error> {
+        for ((flow, lsn), slots) in Checkpoint::gone_slots(target).await? {
+            self.gone_slots.pass((flow, Some(lsn)), &slots);
+        }
         Ok(())
     }
 

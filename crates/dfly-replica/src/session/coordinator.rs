@@ -1,5 +1,7 @@
 //! A running session: the control connection, a task for each flow, and what flows wait for each other for.
 
+mod scans;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -9,12 +11,13 @@ use dfly_client::{FlowId, Session, StartStable};
 use dfly_journal::Lsn;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{Mutex, mpsc, watch};
-use tokio::task::{JoinError, JoinSet};
+use tokio::task::JoinSet;
 use tokio::time::{Interval, MissedTickBehavior, interval};
 use tracing::{debug, info, warn};
 
 use super::barriers::{CutBarrier, FlushBarrier};
 use super::ending::{Ending, SessionEnd, SourceLoss};
+use super::gone_slots::GoneSlots;
 use super::progress::SnapshotProgress;
 use crate::checkpoint::{Checkpoint, SyncMetadata};
 use crate::config::{EngineConfig, OnRelayFull, OnStart};
@@ -22,12 +25,14 @@ use crate::error::{Error, FlowError};
 use crate::flow::core::{FlowRequest, Order, RefetchOutcome, Signal};
 use crate::flow::driver::{FlowEnd, FlowStand};
 use crate::keys::SourceKey;
-use crate::maintenance::extra_keys::ExtraKeysScan;
+use crate::maintenance::gone_slots::GoneKeys;
 use crate::maintenance::scan::ScanLines;
 use crate::run::control::{ControlDesk, Instruction};
 use crate::run::counters::Counters;
 use crate::run::report::Phase;
 use crate::run::stop::{Stop, told};
+use crate::slot_set::SlotSet;
+use crate::target::trouble::TargetTrouble;
 
 /// Where reports go while a session runs.
 pub(crate) trait Observer {
@@ -57,6 +62,7 @@ pub(crate) struct Incoming {
 #[derive(Debug)]
 pub(crate) enum HelperEnd {
     ExtraKeys(Result<(), Error>),
+    GoneSlots(SlotSet, Result<GoneKeys, Error>),
     Other,
 }
 
@@ -86,6 +92,9 @@ pub(crate) struct Running {
     pub(super) ending: Ending,
     /// How many records flows have left on disk that the target may lack.
     on_disk: u64,
+    /// Slots that the source has given away, and whose keys are still to be removed.
+    pub(super) gone_slots: GoneSlots,
+    is_removing_slots: bool,
     /// What a flush must not take with it.
     pub(super) metadata: SyncMetadata,
 }
@@ -122,6 +131,8 @@ impl Running {
             stable: 0,
             ends: BTreeMap::new(),
             ending: Ending::Running,
+            gone_slots: GoneSlots::new(flows),
+            is_removing_slots: false,
             on_disk: 0,
             metadata: SyncMetadata::default(),
         }
@@ -257,6 +268,10 @@ impl Running {
                 self.tell(full.to_string());
                 self.lose_source(full);
             }
+            Signal::SlotsGone(lsn, slots) => {
+                self.gone_slots.pass((flow, lsn), &slots);
+                self.remove_gone_slots();
+            }
             Signal::Flushed => {
                 for flow in self.flush.release() {
                     self.order(flow, Order::Pass)?;
@@ -311,18 +326,7 @@ impl Running {
             let is_asked_for = is_wanted || self.config.force_resync;
             self.scan_for_extra_keys((!is_asked_for).then_some(self.config.max_removals));
         }
-    }
-
-    /// Looks for keys that the source does not have, and removes no more than `most` percent of the target's keys.
-    fn scan_for_extra_keys(&mut self, most: Option<u8>) {
-        let scan = ExtraKeysScan {
-            config: Arc::clone(&self.config),
-            lines: self.scans.clone(),
-            settled: Arc::clone(&self.incoming.scan_settled),
-            counters: Arc::clone(&self.counters),
-            most,
-        };
-        self.helpers.spawn(async move { HelperEnd::ExtraKeys(scan.run().await) });
+        self.remove_gone_slots();
     }
 
     /// A flow that is gone ends the session by itself.
@@ -355,10 +359,10 @@ impl Running {
             }
             Ok(FlowEnd::SourceLost(stand, error)) => {
                 self.ends.insert(flow, stand);
-                self.lose_source(SourceLoss::gone(error));
+                self.lose_source(SourceLoss::of_flow(error));
             }
             Ok(FlowEnd::TargetLost(error)) => {
-                self.ending.lose_target(error.to_string());
+                self.ending.lose_target(TargetTrouble::of_flow(&error));
                 self.stop_flows.send_replace(true);
             }
             Err(FlowError::FlushedInSync(flush)) => {
@@ -371,7 +375,7 @@ impl Running {
                 self.lose_source(SourceLoss::gone(error));
             }
             // Another flow has said why.
-            Err(FlowError::Sink(_) | FlowError::DrainTimeout(_) | FlowError::SessionGone)
+            Err(FlowError::Sink(_) | FlowError::DrainTimeout { .. } | FlowError::SessionGone)
                 if matches!(self.ending, Ending::TargetLost(_)) => {}
             Err(error) => return Err(Error::Flow { flow, error }),
         }
@@ -397,28 +401,6 @@ impl Running {
                 SessionEnd::SourceLost { is_stable, was_handed_over, on_disk: self.on_disk, cause }
             }
             Ending::Running | Ending::Stopped => SessionEnd::Stopped { on_disk: self.on_disk },
-        }
-    }
-
-    fn on_helper(&mut self, ended: Result<HelperEnd, JoinError>, desk: &mut ControlDesk) {
-        match ended {
-            Ok(HelperEnd::ExtraKeys(Ok(()))) => {
-                self.metadata.sweep = false;
-                self.counters.set_removing_extra_keys(false);
-                self.tell("keys that the source does not have are removed");
-            }
-            Ok(HelperEnd::ExtraKeys(Err(error @ Error::TooManyRemovals { .. }))) => {
-                warn!(%error, "the target keeps them until a person says otherwise");
-                self.tell(error.to_string());
-                self.counters.set_question(Some(format!("{error}; remove them?")));
-                desk.ask();
-            }
-            Ok(HelperEnd::ExtraKeys(Err(error))) => {
-                warn!(%error, "keys that the source does not have are not all removed; the next run goes on with it");
-                self.tell(format!("keys that the source does not have are not all removed: {error}"));
-            }
-            Ok(HelperEnd::Other) => {}
-            Err(error) => warn!(%error, "a task beside the flows has failed"),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! What each flow of a session begins with: where its records come from, what it knows, where it writes.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -166,6 +167,8 @@ impl Running {
             lines: self.lines_of(id, shared),
             clock: config.clock.clone(),
             drain_timeout: config.drain_timeout,
+            stalled: None,
+            untold: VecDeque::new(),
             is_backlogged: false,
         };
         Ok((driver, expiry.is_unknown))

@@ -6,6 +6,7 @@ pub(crate) mod barriers;
 pub(crate) mod coordinator;
 pub(crate) mod ending;
 mod flow_setup;
+mod gone_slots;
 pub(crate) mod progress;
 mod promotion;
 mod resume;

@@ -1,5 +1,6 @@
 //! The source beside its flows: questions on an ordinary connection, and how it spreads its keys.
 
+pub(crate) mod backlog;
 pub(crate) mod candidates;
 pub(crate) mod history;
 pub(crate) mod identity;

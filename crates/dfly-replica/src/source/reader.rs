@@ -4,13 +4,13 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use dfly_client::FlowId;
 use dfly_client::driver::OpenError;
+use dfly_client::{FlowId, HandshakeError};
 use dfly_journal::Lsn;
 use dfly_rdb::payload::parse_dump;
 use dfly_wire::{DbIndex, UnixMillis};
 use redis_resp::connection::{Connection, ConnectionError};
-use redis_resp::{CommandBatch, Reply, ServerError};
+use redis_resp::{CommandBatch, ErrorCode, Reply, ServerError};
 use tokio::sync::{Semaphore, mpsc};
 use tracing::debug;
 
@@ -18,7 +18,11 @@ use crate::config::EngineConfig;
 use crate::error::Error;
 use crate::flow::refetch::{Answer, Fetched, MemoryHold, Presence, Question, Reading, Ticket};
 use crate::keys::SourceKey;
+use crate::target::replies::time_of;
 use crate::target::retry_policy::passes;
+
+/// Every session logs in first, so a login that is refused here was not refused before: the password changes.
+const AUTH: &str = "AUTH";
 
 const OFFSET: &str = "DFLY REPLICAOFFSET";
 
@@ -227,6 +231,8 @@ fn too_large(bytes: u64, memory: u64) -> String {
 pub(crate) struct SourceReader {
     config: Arc<EngineConfig>,
     connection: Option<(Connection, DbIndex)>,
+    /// Whether the source has answered PEXPIRETIME as a command that it does not know.
+    lacks_pexpiretime: bool,
 }
 
 /// Why the source has not answered.
@@ -253,6 +259,7 @@ impl ReadError {
     fn answer(&self) -> Answer {
         match self {
             Self::Connection(_) => Answer::Later,
+            Self::Refused { request: AUTH, .. } => Answer::Later,
             Self::Refused { error, .. } if passes(error) => Answer::Later,
             Self::Refused { .. } | Self::Strange { .. } => Answer::Refused(self.to_string()),
         }
@@ -263,6 +270,9 @@ impl From<ReadError> for Error {
     fn from(error: ReadError) -> Self {
         match error {
             ReadError::Connection(error) => Self::Source(OpenError::Connection(error)),
+            ReadError::Refused { request: AUTH, error } => {
+                Self::Source(OpenError::Handshake(HandshakeError::Login(error)))
+            }
             ReadError::Refused { request, error } => {
                 Self::SourceAnswer { request, answer: error.to_string() }
             }
@@ -273,7 +283,7 @@ impl From<ReadError> for Error {
 
 impl SourceReader {
     pub(crate) fn new(config: Arc<EngineConfig>) -> Self {
-        Self { config, connection: None }
+        Self { config, connection: None, lacks_pexpiretime: false }
     }
 
     /// The next LSN of every flow.
@@ -309,6 +319,8 @@ impl SourceReader {
         let replies = self.ask_each("EXISTS", keys, |key, out| out.push(&[b"EXISTS", key])).await?;
         let there = |reply: Reply| match reply {
             Reply::Integer(count) => Ok(count > 0),
+            // A node of a Dragonfly Cluster that has given the key's slot away.
+            Reply::Error(ServerError { code: ErrorCode::Moved(_), .. }) => Ok(false),
             Reply::Error(error) => Err(ReadError::refused("EXISTS", error)),
             other => Err(ReadError::strange("EXISTS", &other)),
         };
@@ -321,7 +333,7 @@ impl SourceReader {
         let replies = self.ask_each("MEMORY USAGE", keys, ask).await?;
         let size = |reply: Reply| match reply {
             Reply::Integer(bytes) => Some(bytes.unsigned_abs()),
-            Reply::Nil => Some(0),
+            Reply::Nil | Reply::Error(ServerError { code: ErrorCode::Moved(_), .. }) => Some(0),
             _ => None,
         };
         Ok(replies.into_iter().map(size).collect())
@@ -336,13 +348,41 @@ impl SourceReader {
     ) -> Result<Vec<Answer>, ReadError> {
         let before = self.lsn(flow).await?;
         let dumps = self.ask_each("DUMP", keys, |key, out| out.push(&[b"DUMP", key])).await?;
-        let times = self.ask_each("PEXPIRETIME", keys, |key, out| out.push(&[b"PEXPIRETIME", key])).await?;
+        let times = self.expiries(keys).await?;
         let behind = self.lsn(flow).await?;
         let answer = |(dump, time)| match fetched(dump, time, memory) {
             Ok(value) => Answer::Read(Reading { before, behind, value }),
             Err(error) => error.answer(),
         };
         Ok(dumps.into_iter().zip(times).map(answer).collect())
+    }
+
+    /// When these keys expire. A source before v1.22, which has no PEXPIRETIME (C4), is asked how much time they have left, and
+    /// for its clock before and behind that.
+    async fn expiries(&mut self, keys: &[&SourceKey]) -> Result<Vec<Expiry>, ReadError> {
+        if !self.lacks_pexpiretime {
+            let ask = |key: &Bytes, out: &mut CommandBatch| out.push(&[b"PEXPIRETIME", key]);
+            let times = self.ask_each("PEXPIRETIME", keys, ask).await?;
+            self.lacks_pexpiretime = times.iter().any(is_unknown_command);
+            if !self.lacks_pexpiretime {
+                return Ok(times
+                    .into_iter()
+                    .map(|time| expiry("PEXPIRETIME", time, UnixMillis(0)))
+                    .collect());
+            }
+        }
+        let before = self.time().await?;
+        let left = self.ask_each("PTTL", keys, |key, out| out.push(&[b"PTTL", key])).await?;
+        let now = UnixMillis(before.0.midpoint(self.time().await?.0));
+        Ok(left.into_iter().map(|left| expiry("PTTL", left, now)).collect())
+    }
+
+    /// The source's clock; as far as it is known, if its user may not ask.
+    async fn time(&mut self) -> Result<UnixMillis, ReadError> {
+        let mut connection = self.connected(DbIndex(0)).await?;
+        let reply = connection.ask(&[b"TIME"]).await?;
+        self.connection = Some((connection, DbIndex(0)));
+        Ok(time_of(&reply).unwrap_or_else(|| self.config.clock.now()))
     }
 
     /// Asks about each key in its database, many at once, and gives the replies in the order of the keys.
@@ -397,31 +437,42 @@ impl SourceReader {
         let endpoint = &self.config.source;
         let mut connection = Connection::open(endpoint).await?;
         if let Some(credentials) = &endpoint.credentials
-            && let Reply::Error(error) = connection.ask(&credentials.request()).await?
+            && let Reply::Error(error) = connection.log_in(credentials).await?
         {
-            return Err(ReadError::refused("AUTH", error));
+            return Err(ReadError::refused(AUTH, error));
         }
         Ok(connection)
     }
 }
 
 /// A key that went between the two questions has a DEL record, so its value is not used.
-fn fetched(dump: Reply, time: Reply, memory: &MemoryHold) -> Result<Option<Fetched>, ReadError> {
+fn fetched(dump: Reply, expiry: Expiry, memory: &MemoryHold) -> Result<Option<Fetched>, ReadError> {
     let payload = match dump {
         Reply::Bulk(payload) => payload,
-        Reply::Nil => return Ok(None),
+        Reply::Nil | Reply::Error(ServerError { code: ErrorCode::Moved(_), .. }) => return Ok(None),
         Reply::Error(error) => return Err(ReadError::refused("DUMP", error)),
         other => return Err(ReadError::strange("DUMP", &other)),
     };
     let value = parse_dump(payload)
         .map_err(|error| ReadError::Strange { request: "DUMP", answer: error.to_string() })?;
-    let expire_at = match time {
-        Reply::Integer(at) if at >= 0 => Some(UnixMillis(at)),
-        Reply::Integer(_) => None,
-        Reply::Error(error) => return Err(ReadError::refused("PEXPIRETIME", error)),
-        other => return Err(ReadError::strange("PEXPIRETIME", &other)),
-    };
-    Ok(Some(Fetched { value, expire_at, memory: memory.clone() }))
+    Ok(Some(Fetched { value, expire_at: expiry?, memory: memory.clone() }))
+}
+
+/// When a key expires; `None`: never.
+type Expiry = Result<Option<UnixMillis>, ReadError>;
+
+/// What the answer to `request` means, which counts from `start`.
+fn expiry(request: &'static str, reply: Reply, start: UnixMillis) -> Expiry {
+    match reply {
+        Reply::Integer(at) if at >= 0 => Ok(Some(UnixMillis(start.0.saturating_add(at)))),
+        Reply::Integer(_) => Ok(None),
+        Reply::Error(error) => Err(ReadError::refused(request, error)),
+        other => Err(ReadError::strange(request, &other)),
+    }
+}
+
+fn is_unknown_command(reply: &Reply) -> bool {
+    matches!(reply, Reply::Error(error) if error.line.to_ascii_lowercase().contains("unknown command"))
 }
 
 async fn select(mut connection: Connection, db: DbIndex) -> Result<Connection, ReadError> {

@@ -2,7 +2,7 @@
 
 use dfly_rdb::payload::TargetFormat;
 use dfly_translate::{Ability, Target};
-use redis_resp::connection::Connection;
+use redis_resp::connection::{Connection, Endpoint};
 use redis_resp::{ErrorCode, Reply};
 use redis_sink::cluster::ClusterConnection;
 use redis_sink::{Eviction, Family, TargetError, TargetInfo};
@@ -10,6 +10,7 @@ use redis_sink::{Eviction, Family, TargetError, TargetInfo};
 use super::cluster::options;
 use super::questions::TargetConnection;
 use super::replies::strange;
+use super::retry_policy::is_unreachable;
 use crate::config::{EngineConfig, TargetMode};
 use crate::error::Error;
 
@@ -28,19 +29,7 @@ const UNSAID: &str =
 
 /// Connects to the target, checks that it can be written to, and asks what it can do.
 pub(crate) async fn connect_target(config: &EngineConfig) -> Result<(TargetConnection, Target), Error> {
-    let (mut connection, info) = TargetInfo::connect(&config.target).await?;
-    let unfit_for = |reason| Error::Unfit { address: config.target.to_string(), reason };
-    let is_cluster = match config.target_mode {
-        TargetMode::Auto => info.cluster.ok_or_else(|| unfit_for(UNSAID.to_owned()))?,
-        TargetMode::Standalone => false,
-        TargetMode::Cluster => true,
-    };
-    if let Some(reason) = unfit(config, &info, is_cluster) {
-        return Err(unfit_for(reason));
-    }
-    if info.role != MASTER && !is_cluster {
-        check_writes(config, &mut connection, &info.role).await?;
-    }
+    let Reached { mut connection, info, is_cluster } = reach(config).await?;
     let (known, names) = (known_abilities(&mut connection).await?, config.rules.names.clone());
     if is_cluster {
         let mut cluster = ClusterConnection::open(&options::asking(config)).await?;
@@ -54,7 +43,12 @@ pub(crate) async fn connect_target(config: &EngineConfig) -> Result<(TargetConne
 }
 
 /// Only a probe shows whether a server of another role takes writes.
-async fn check_writes(config: &EngineConfig, connection: &mut Connection, role: &str) -> Result<(), Error> {
+async fn check_writes(
+    config: &EngineConfig,
+    connection: &mut Connection,
+    at: &Endpoint,
+    role: &str,
+) -> Result<(), Error> {
     let probe = format!("{}probe:role", config.rules.names.prefix());
     let reply = connection.ask(&["DEL", &probe]).await.map_err(TargetError::from)?;
     let reason = match reply {
@@ -68,7 +62,57 @@ async fn check_writes(config: &EngineConfig, connection: &mut Connection, role: 
         }
         _ => return Ok(()),
     };
-    Err(Error::Unfit { address: config.target.to_string(), reason })
+    Err(Error::Unfit { address: at.to_string(), reason })
+}
+
+/// A server that answers, and may be a target.
+struct Reached {
+    connection: Connection,
+    info: TargetInfo,
+    is_cluster: bool,
+}
+
+/// Reaches the target, by whichever of its nodes answers if it is a cluster.
+async fn reach(config: &EngineConfig) -> Result<Reached, Error> {
+    let (mut failure, candidates) = (None, options::asking(config).candidates());
+    let was_cluster = candidates.iter().any(|candidate| candidate.announced.is_some());
+    for candidate in candidates {
+        match reach_at(config, &candidate.endpoint, was_cluster).await {
+            Ok(reached) => return Ok(reached),
+            // The first one that could be reached says most.
+            Err(error)
+                if failure.as_ref().is_none_or(|first| is_unreachable(first) && !is_unreachable(&error)) =>
+            {
+                failure = Some(error);
+            }
+            Err(_) => {}
+        }
+    }
+    Err(failure.unwrap_or_else(|| Error::Internal("the target has no address".to_owned())))
+}
+
+async fn reach_at(config: &EngineConfig, endpoint: &Endpoint, was_cluster: bool) -> Result<Reached, Error> {
+    let (mut connection, info) = TargetInfo::connect(endpoint).await?;
+    let unfit_for = |reason| Error::Unfit { address: endpoint.to_string(), reason };
+    let is_cluster = match config.target_mode {
+        TargetMode::Auto => info.cluster.ok_or_else(|| unfit_for(UNSAID.to_owned()))?,
+        TargetMode::Standalone => false,
+        TargetMode::Cluster => true,
+    };
+    if let Some(reason) = unfit(config, &info, is_cluster) {
+        return Err(unfit_for(reason));
+    }
+    if info.role != MASTER && !is_cluster {
+        check_writes(config, &mut connection, endpoint, &info.role).await?;
+    }
+    // Another server may have taken over the address of a node.
+    if was_cluster && !is_cluster {
+        return Err(unfit_for("was a node of a cluster, and is a single server now".to_owned()));
+    }
+    if !is_cluster && !config.other_targets.is_empty() {
+        return Err(unfit_for("is a single server; only a cluster has several addresses".to_owned()));
+    }
+    Ok(Reached { connection, info, is_cluster })
 }
 
 async fn known_abilities(connection: &mut Connection) -> Result<Vec<Ability>, Error> {

@@ -19,4 +19,5 @@ pub(crate) mod replies;
 pub(crate) mod retry_policy;
 pub(crate) mod standalone;
 pub(crate) mod tasks;
+pub(crate) mod trouble;
 pub(crate) mod writer;

@@ -120,7 +120,14 @@ impl SessionTarget {
         let memo = refetch_memo(Arc::clone(&self.config.rules), flow);
         let options = options::writing(&self.config, flow, &self.identity.owner, memo);
         let pipeline = ClusterPipeline::open(options, self.config.window).await?;
-        let inspector = Inspector { cluster, safety: self.safety.clone(), sync: self.sync.clone() };
+        let inspector = Inspector {
+            cluster,
+            safety: self.safety.clone(),
+            sync: self.sync.clone(),
+            checkpoint: self.config.rules.names.checkpoint().to_owned(),
+            markers: None,
+            flushes: 0,
+        };
         let parts = ClusterParts {
             config: Arc::clone(&self.config),
             flow,

@@ -38,14 +38,14 @@ fn policy_of(code: &ErrorCode) -> RetryPolicy {
         | ErrorCode::Busy
         | ErrorCode::ClusterDown
         | ErrorCode::TryAgain => RetryPolicy::Reconnect,
+        // A password that has changed is in its file a moment later.
+        ErrorCode::NoAuth | ErrorCode::WrongPass => RetryPolicy::Wait,
         ErrorCode::OutOfMemory | ErrorCode::MisConf | ErrorCode::NoReplicas => RetryPolicy::Wait,
         ErrorCode::Generic
         | ErrorCode::WrongType
         | ErrorCode::Moved(_)
         | ErrorCode::Ask(_)
         | ErrorCode::CrossSlot
-        | ErrorCode::NoAuth
-        | ErrorCode::WrongPass
         | ErrorCode::NoPermission
         | ErrorCode::BusyKey
         | ErrorCode::NoScript
@@ -71,7 +71,7 @@ pub(crate) fn is_target_lost(error: &FlowError) -> bool {
     match error {
         FlowError::Sink(error) => retry_policy(error) == RetryPolicy::Reconnect,
         FlowError::TargetForgot => true,
-        FlowError::Cluster(error) => error.is_passing(),
+        FlowError::Cluster(error) => error.is_passing() || error.is_login(),
         FlowError::Target(error) => is_passing(error),
         _ => false,
     }
@@ -82,7 +82,8 @@ pub(crate) fn is_passing(error: &Error) -> bool {
     match error {
         Error::Target(TargetError::Connection(error)) => !matches!(error, ConnectionError::Reply { .. }),
         Error::Target(TargetError::Refused { error, .. }) => passes(error),
-        Error::Cluster(error) => error.is_passing(),
+        Error::Cluster(error) => error.is_passing() || error.is_login(),
+        Error::Target(TargetError::Login(_)) => true,
         Error::Replaced(_) | Error::NotSafe(_) => true,
         // A primary that was demoted may be the primary again, or an address may lead to the new one.
         Error::Unfit { .. } => true,
@@ -92,13 +93,26 @@ pub(crate) fn is_passing(error: &Error) -> bool {
 
 /// Whether there was no connection at all, or one to a server that is no target.
 pub(crate) fn is_unreachable(error: &Error) -> bool {
-    matches!(
-        error,
-        Error::Target(TargetError::Connection(ConnectionError::Connect { .. }))
-            | Error::Cluster(
-                ClusterError::Connection(ConnectionError::Connect { .. })
-                    | ClusterError::Node { error: ConnectionError::Connect { .. }, .. }
-            )
-            | Error::Unfit { .. }
-    )
+    match error {
+        Error::Target(TargetError::Connection(error))
+        | Error::Cluster(ClusterError::Connection(error) | ClusterError::Node { error, .. }) => {
+            is_unopened(error)
+        }
+        Error::Unfit { .. } => true,
+        _ => false,
+    }
+}
+
+/// Whether a connection could not be opened, or nobody can log in on it.
+pub(crate) fn is_unopened(error: &ConnectionError) -> bool {
+    matches!(error, ConnectionError::Connect { .. } | ConnectionError::Password { .. })
+}
+
+/// Whether the target refuses the login.
+pub(crate) fn is_login(error: &Error) -> bool {
+    match error {
+        Error::Target(TargetError::Login(_)) => true,
+        Error::Cluster(error) => error.is_login(),
+        _ => false,
+    }
 }

@@ -27,6 +27,20 @@ pub(crate) async fn unregister(target: &mut TargetConnection) -> Result<(), Erro
     Ok(())
 }
 
+/// Another task that has positions on the target, if there is one.
+pub(crate) async fn other(target: &mut TargetConnection) -> Result<Option<TaskName>, Error> {
+    let ours = target.names().task().clone();
+    let names = members(target, "SMEMBERS", &["SMEMBERS", ReservedNames::TASKS]).await?;
+    let named = names.iter().filter_map(|name| String::from_utf8_lossy(name).parse::<TaskName>().ok());
+    for theirs in named.chain([TaskName::default()]).filter(|theirs| *theirs != ours) {
+        let checkpoint = ReservedNames::new(&theirs).checkpoint().to_owned();
+        if demand(target, "HEXISTS", &["HEXISTS", &checkpoint, "source"]).await? == Reply::Integer(1) {
+            return Ok(Some(theirs));
+        }
+    }
+    Ok(None)
+}
+
 /// A first start that finds no positions under its own name: those of the same source that a run without a name has left may
 /// be meant, and the other way round. Two names are two tasks.
 ///

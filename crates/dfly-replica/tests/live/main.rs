@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failed expectation must stop the test")]
 
+mod cluster_source;
 mod large_stream;
 mod quirks;
 mod rebuilt;

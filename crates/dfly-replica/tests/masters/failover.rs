@@ -302,7 +302,7 @@ async fn the_relay_log_is_followed_over() {
         run.master.fail_over();
         apply_once(&run.master, 1000).await;
         let mut run = Run::go_on_with(run.master, run.redis, with_log);
-        caught_up(&run).await;
+        run.caught_up().await;
         assert_eq!(keys(&mut run).await, 0, "{form:?}: no snapshot was needed: {:?}", lines(&run.master));
         run.ends_as_the_model().await;
     }

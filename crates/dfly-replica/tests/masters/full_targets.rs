@@ -35,6 +35,11 @@ async fn is_stalled(run: &mut Run<RedisServer>, retries: u64) {
     };
     let seen = timeout(LIMIT, run.reports.wait_for(stalled)).await.is_ok();
     assert!(seen, "{:?}", run.reports.borrow());
+    // C41: in words, and without the key.
+    let told = |flow: &dfly_replica::FlowReport| {
+        flow.stalled.as_ref().is_some_and(|why| why.starts_with("the target is out of memory: OOM"))
+    };
+    assert!(run.reports.borrow().flows.iter().any(told), "{:?}", run.reports.borrow());
 }
 
 /// C31: in stable sync, attempts come ever more seldom, and nothing is lost.
@@ -54,6 +59,23 @@ async fn out_of_memory_in_the_journal() {
     set(&mut client, "maxmemory", "0");
     let report = run.ends_as_the_model().await;
     assert!(report.flows.iter().all(|flow| flow.stalled.is_none()), "{report:?}");
+}
+
+/// A stop while the target takes nothing ends with why it takes nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_while_the_target_is_full() {
+    let mut run = Run::go_on_with(master(Script::new(1).before("SET k v")).await, redis(), |config| {
+        paced(config);
+        config.drain_timeout = Duration::from_secs(1);
+    });
+    run.caught_up().await;
+    set(&mut run.redis.client().unwrap(), "maxmemory", "1");
+    run.master.apply("SET k w").unwrap();
+    is_stalled(&mut run, 1).await;
+    run.stop.send_replace(dfly_replica::Stop::Drain);
+    let error = timeout(LIMIT, run.task).await.unwrap().unwrap().unwrap_err();
+    assert!(error.to_string().contains("within 1 s: the target is out of memory: OOM"), "{error}");
+    assert_eq!(error.blame(), dfly_replica::Blame::Target);
 }
 
 /// C31: in the snapshot too.

@@ -106,7 +106,7 @@ async fn a_target_that_is_emptied_is_filled_again() {
     run.settled().await;
     run.redis.client().unwrap().expect(&[b"FLUSHALL"]).unwrap();
     let noticed = |report: &dfly_replica::Report| {
-        report.events.iter().any(|event| event.text.starts_with("the target is gone"))
+        report.events.iter().any(|event| event.text.starts_with("the target has lost data"))
     };
     assert!(timeout(LIMIT, run.reports.wait_for(noticed)).await.is_ok());
     run.ends_as_the_model().await;

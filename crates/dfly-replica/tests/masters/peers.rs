@@ -51,6 +51,12 @@ async fn a_target_that_is_demoted_loses_nothing() {
     while !refusals(&run.redis, "READONLY") {
         run.reports.changed().await.unwrap();
     }
+    // C41: told as what it is.
+    let told = |report: &dfly_replica::Report| {
+        let mut flows = report.flows.iter().filter_map(|flow| flow.stalled.as_ref());
+        flows.any(|why| why.starts_with("the target is a replica now, and takes no writes: READONLY"))
+    };
+    assert!(timeout(LIMIT, run.reports.wait_for(told)).await.is_ok(), "{:?}", run.reports.borrow());
     client.expect(&[b"REPLICAOF", b"NO", b"ONE"]).unwrap();
     drop(client);
     run.ends_as_the_model().await;

@@ -202,6 +202,30 @@ async fn a_backlog_that_reaches_back_on_some_flows_is_synchronised_fully() {
     }
 }
 
+/// C5: the advice names the flag that the source's release has.
+#[tokio::test(flavor = "multi_thread")]
+async fn advice_about_the_backlog_is_for_the_release() {
+    for (release, flag) in [
+        ("df-v1.40.1", "it keeps --shard_repl_backlog_len"),
+        ("df-v1.41.0", "--shard_repl_backlog_time_ms (5 s unless"),
+    ] {
+        let options = MasterOptions { release: Some(release.to_owned()), ..MasterOptions::default() };
+        let script = Script::new(1).backlog(10).before("SET k v");
+        let mut run =
+            Run::go_on_with(ScriptedMaster::start(script, options).await.unwrap(), redis(), patient);
+        caught_up(&run).await;
+        run.master.cut();
+        for _ in 0..30 {
+            run.master.apply("INCR n").unwrap();
+        }
+        let advised =
+            |report: &dfly_replica::Report| report.events.iter().any(|event| event.text.contains(flag));
+        let seen = timeout(LIMIT, run.reports.wait_for(advised)).await.is_ok();
+        assert!(seen, "{release}: {:?}", run.reports.borrow().events);
+        run.ends_as_the_model().await;
+    }
+}
+
 /// What the header of flow 0 is long: an empty master sends FULLSYNC_END, JOURNAL_OFFSET, EOF and the token behind it.
 async fn header_len(redis: &RedisServer) -> usize {
     journal_offset(redis).await - 9 - 9 - 9 - 40

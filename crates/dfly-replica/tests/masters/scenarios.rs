@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use dfly_replica::{Engine, Report, Stop};
 use dfly_testkit::{
-    Cut, Hold, MasterOptions, Model, RecordedMaster, Recording, RedisServer, Script, ScriptedMaster,
+    Answer, Cut, Hold, MasterOptions, Model, RecordedMaster, Recording, RedisServer, RefusingProxy, Script,
+    ScriptedMaster,
 };
 use tokio::sync::watch;
 use tokio::time::timeout;
@@ -106,6 +107,35 @@ async fn a_snapshot_that_is_cut_off_is_begun_again() {
         apply_once(&run.master, 1 << 30).await;
         run.ends_as_the_model().await;
     }
+}
+
+/// A flush of the source during the full synchronisation, while the target is loading: the target is waited for.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flush_in_the_snapshot_waits_for_the_target() {
+    let script = (0..300).fold(Script::new(2), |script, n| script.before(format!("SET k{n} v").as_str()));
+    let hold = Some(Hold { session: 0, flow: 1, bytes: 60 });
+    let options = MasterOptions { hold, ..MasterOptions::default() };
+    let (master, redis) = (ScriptedMaster::start(script, options).await.unwrap(), redis());
+    let proxy = RefusingProxy::start(redis.address()).await.unwrap();
+    let port = proxy.address().port();
+    let mut run = Run::go_on_with(master, redis, |config| {
+        patient(config);
+        config.target.port = port;
+    });
+    assert!(timeout(LIMIT, run.reports.wait_for(|report| report.keys() > 100)).await.is_ok());
+    proxy.answer([Answer::error("INFO", "LOADING Redis is loading the dataset in memory")]);
+    run.master.apply("FLUSHALL").unwrap();
+    run.master.release();
+    let waits = |report: &Report| report.retries.get("target").copied().unwrap_or_default() > 2;
+    let has_waited = tokio::select! {
+        ended = &mut run.task => panic!("the run ended by itself: {ended:?}"),
+        waited = timeout(LIMIT, run.reports.wait_for(waits)) => waited.is_ok(),
+    };
+    assert!(has_waited, "{:?}", run.reports.borrow());
+    proxy.answer([]);
+    run.caught_up().await;
+    run.master.apply("SET behind v").unwrap();
+    run.ends_as_the_model().await;
 }
 
 /// A key that the target still holds and the source has no more, when its snapshot begins, and makes anew meanwhile by a

@@ -1,5 +1,7 @@
 //! A source that refuses questions, and a folder that cannot be used: what the user is told.
 
+use std::time::Duration;
+
 use dfly_replica::{Error, OnStart, Report};
 use dfly_testkit::{MasterOptions, Script, ScriptedMaster};
 use dfly_translate::{Policy, Rules};
@@ -62,6 +64,34 @@ async fn a_key_that_cannot_be_refetched() {
         let unreadable = report.losses.iter().find(|(loss, _)| *loss == dfly_translate::Loss::Unreadable);
         assert_eq!(unreadable.map(|(_, count)| count), Some(1), "{:?}", report.losses);
     }
+}
+
+/// C4: a source before v1.22 has no PEXPIRETIME. It is asked for the time that is left, and for its clock.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_source_without_pexpiretime() {
+    fn clock() -> Duration {
+        Duration::from_secs(1_980_000_000)
+    }
+    let refused = vec![("PEXPIRETIME", "ERR unknown command `PEXPIRETIME`")];
+    let options = MasterOptions {
+        refused,
+        clock: Some(clock),
+        release: Some("df-v1.21.4".to_owned()),
+        ..MasterOptions::default()
+    };
+    let script = Script::new(1).before("SET mortal v PXAT 1990000000123").before("SET eternal v");
+    let master = ScriptedMaster::start(script, options).await.unwrap();
+    let mut run = Run::go_on_with(master, redis(), patient);
+    run.caught_up().await;
+    let mut client = run.redis.client().unwrap();
+    client.expect(&[b"SET", b"mortal", b"damaged"]).unwrap();
+    client.expect(&[b"SET", b"eternal", b"damaged", b"EX", b"1000"]).unwrap();
+    let keys = ["mortal", "eternal", "never"];
+    let keys = keys.map(|key| dfly_replica::SourceKey::new(dfly_wire::DbIndex(0), key)).to_vec();
+    let answers = timeout(LIMIT, run.control.refetch(keys)).await.unwrap().unwrap();
+    let written = |(_, outcome): &&(_, _)| matches!(outcome, dfly_replica::RefetchOutcome::Written(_));
+    assert_eq!(answers.iter().filter(written).count(), 2, "{answers:?}");
+    run.ends_as_the_model().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

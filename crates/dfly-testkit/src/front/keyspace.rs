@@ -1,21 +1,20 @@
 //! The commands with which an ordinary client reads keys.
 
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
 use bytes::Bytes;
 
 use super::origin::Origin;
 use super::replconf::number;
 use super::state::{Outcome, State};
+use crate::script::slot_of;
+
+fn system_time() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+}
 
 impl<O: Origin> State<O> {
-    fn refusal_of(&self, name: &[u8]) -> Option<&'static str> {
-        let mut refused = self.options.refused.iter().filter(|_| !self.released);
-        refused.find(|(refused, _)| refused.as_bytes() == name).map(|(_, error)| *error)
-    }
-
     pub(super) fn keyspace(&mut self, connection: usize, name: &[u8], args: &[Bytes]) -> Outcome {
-        if let Some(error) = self.refusal_of(name) {
-            return Outcome::error(error);
-        }
         let [argument] = args else { return Outcome::error("ERR wrong number of arguments") };
         if name == b"SELECT" {
             let db = number(argument).and_then(|db| u32::try_from(db).ok());
@@ -26,6 +25,10 @@ impl<O: Origin> State<O> {
                 }
                 _ => Outcome::error("ERR invalid DB index"),
             };
+        }
+        let slot = slot_of(argument);
+        if self.given_away.iter().any(|slots| slots.contains(&slot)) {
+            return Outcome::error(&format!("MOVED {slot} 127.0.0.1:1"));
         }
         let db = self.connections.get(connection).map_or(0, |log| log.db);
         let read = match &self.options.values {
@@ -38,6 +41,11 @@ impl<O: Origin> State<O> {
             (b"DUMP", Ok(None)) => b"$-1\r\n".to_vec(),
             (b"DUMP", Ok(Some((payload, _)))) => {
                 [format!("${}\r\n", payload.len()).as_bytes(), &payload, b"\r\n"].concat()
+            }
+            (b"PTTL", Ok(Some((_, at)))) if at >= 0 => {
+                let now = self.options.clock.map_or_else(system_time, |clock| clock());
+                let now = i64::try_from(now.as_millis()).unwrap_or(i64::MAX);
+                format!(":{}\r\n", (at - now).max(0)).into_bytes()
             }
             (_, Ok(found)) => format!(":{}\r\n", found.map_or(-2, |(_, at)| at)).into_bytes(),
         };

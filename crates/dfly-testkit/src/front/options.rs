@@ -32,12 +32,13 @@ pub struct MasterOptions {
     /// Recorded masters only: serve the same recorded session again to a client that reconnects after a session that ended
     /// early. Otherwise, a session after the last recorded one is a violation.
     pub repeat: bool,
-    /// The data for replies to EXISTS, DUMP and PEXPIRETIME, as [`dumps`](crate::dumps) returns it. Without it, a scripted
+    /// The data for replies to EXISTS, DUMP, PEXPIRETIME and PTTL, as [`dumps`](crate::dumps) returns it. Without it, a scripted
     /// master uses its model, and a recorded master refuses, because a recording has no DUMP payloads.
     pub values: Option<Arc<Dumps>>,
     /// What `TIME` answers. Without it, `TIME` is refused.
     pub clock: Option<fn() -> Duration>,
-    /// The names of ordinary clients' commands that are refused, each with its error reply, until the master is released.
+    /// Commands that are refused, each with its error reply, until the master is released: by name, or by name and first
+    /// argument (`DFLY SYNC`). Flows that are open take no commands.
     pub refused: Vec<(&'static str, &'static str)>,
     /// How long a session other than the recording's last one stays open for the final ACKs after its last byte.
     pub ack_timeout: Duration,

@@ -1,6 +1,7 @@
 //! The state of a master: its sessions, their flows, and everything that it has received.
 
 use std::collections::BTreeSet;
+use std::ops::RangeInclusive;
 
 use bytes::Bytes;
 
@@ -16,6 +17,8 @@ pub(crate) struct State<O: Origin> {
     pub(super) connections: Vec<ConnectionLog>,
     pub(super) violations: Vec<String>,
     pub(super) released: bool,
+    /// Slots of a node of a Dragonfly Cluster that belong to another node now.
+    pub(crate) given_away: Vec<RangeInclusive<i64>>,
 }
 
 /// The phase of a session.
@@ -114,7 +117,7 @@ fn time(clock: fn() -> std::time::Duration) -> Outcome {
 impl<O: Origin> State<O> {
     pub(super) fn new(origin: O, options: MasterOptions) -> Self {
         let (sessions, connections, violations) = Default::default();
-        Self { origin, options, sessions, connections, violations, released: false }
+        Self { origin, options, sessions, connections, violations, released: false, given_away: Vec::new() }
     }
 
     pub(super) fn connect(&mut self) -> usize {
@@ -159,15 +162,27 @@ impl<O: Origin> State<O> {
         match name.as_slice() {
             b"AUTH" => self.auth(connection, &args),
             _ if !authenticated => Outcome::error("NOAUTH Authentication required."),
+            _ if let Some(error) = self.refusal_of(&name, &args) => Outcome::error(error),
             b"PING" => Outcome::Reply(b"+PONG\r\n".to_vec()),
             b"REPLCONF" => self.replconf(connection, &args),
             b"DFLY" if self.options.capa != Capa::Redis => self.dfly(connection, &args),
             b"INFO" => Outcome::Reply(bulk(&self.info())),
             b"TIME" => self.options.clock.map_or_else(|| Outcome::error("ERR unknown command `TIME`"), time),
             b"ROLE" => Outcome::Reply(b"*2\r\n$6\r\nmaster\r\n*0\r\n".to_vec()),
-            b"SELECT" | b"DUMP" | b"PEXPIRETIME" | b"EXISTS" => self.keyspace(connection, &name, &args),
+            b"SELECT" | b"DUMP" | b"PEXPIRETIME" | b"PTTL" | b"EXISTS" => {
+                self.keyspace(connection, &name, &args)
+            }
             other => Outcome::error(&format!("ERR unknown command `{}`", String::from_utf8_lossy(other))),
         }
+    }
+
+    /// The error for a command that is refused by its name, or by its name and first argument.
+    fn refusal_of(&self, name: &[u8], args: &[Bytes]) -> Option<&'static str> {
+        let first = args.first().map(|first| first.to_ascii_uppercase()).unwrap_or_default();
+        let whole = [name, b" ", &first].concat();
+        let mut refused = self.options.refused.iter().filter(|_| !self.released);
+        let is_it = |refused: &str| refused.as_bytes() == name || refused.as_bytes() == whole;
+        refused.find(|(refused, _)| is_it(refused)).map(|(_, error)| *error)
     }
 
     fn auth(&mut self, connection: usize, args: &[Bytes]) -> Outcome {

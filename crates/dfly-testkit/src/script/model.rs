@@ -1,7 +1,7 @@
 //! A model of a master's data: a keyspace in memory, and the effect of each operation on it.
 
 mod collections;
-mod keys;
+pub(crate) mod keys;
 pub(crate) mod streams;
 mod strings;
 
@@ -144,9 +144,8 @@ impl Model {
         }
         match op.name().as_slice() {
             b"SET" | b"MSET" | b"INCR" | b"DECR" | b"INCRBY" | b"APPEND" => self.strings(op),
-            b"DEL" | b"UNLINK" | b"PEXPIREAT" | b"PERSIST" | b"RENAME" | b"FLUSHDB" | b"FLUSHALL" => {
-                self.keys(op)
-            }
+            b"DEL" | b"UNLINK" | b"PEXPIREAT" | b"PERSIST" | b"RENAME" | b"FLUSHDB" | b"FLUSHALL"
+            | b"DFLYCLUSTER" => self.keys(op),
             b"XADD" | b"XDEL" => self.streams(op),
             _ => self.collections(op),
         }

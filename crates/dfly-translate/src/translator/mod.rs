@@ -12,7 +12,7 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
-use dfly_journal::TxId;
+use dfly_journal::{Args, TxId};
 use dfly_rdb::ValueId;
 use dfly_wire::{DbIndex, UnixMillis};
 use redis_resp::CommandBatch;
@@ -48,6 +48,20 @@ pub enum Effect {
     /// It must be carried out once for all flows, after everything that precedes it on each flow (P10). Nothing was
     /// written.
     Flush(Flush),
+    /// The source, a node of a cluster, has given slots away ([`flushed_slots`]). Nothing was written: their keys have to go.
+    FlushSlots,
+}
+
+/// The slots that a `DFLYCLUSTER FLUSHSLOTS` names: the first and the last of each range. `None` if it has another form.
+pub fn flushed_slots(args: &Args) -> Option<Vec<(u16, u16)>> {
+    let words: Vec<&[u8]> = args.iter().skip(1).collect();
+    let (kind, bounds) = words.split_first()?;
+    let slot =
+        |word: &&[u8]| std::str::from_utf8(word).ok()?.parse::<u16>().ok().filter(|slot| *slot < 16384);
+    let bounds: Vec<u16> = bounds.iter().map(slot).collect::<Option<_>>()?;
+    let (ranges, rest) = bounds.as_chunks::<2>();
+    let is_whole = kind.eq_ignore_ascii_case(b"FLUSHSLOTS") && rest.is_empty() && !ranges.is_empty();
+    is_whole.then(|| ranges.iter().map(|[first, last]| (*first, *last)).collect())
 }
 
 /// Where commands are written, and the current time.

@@ -98,6 +98,7 @@ fn shown(effect: Effect, flow: &mut Flow) -> String {
         Effect::Unselected => "unselected".into(),
         Effect::Lost(loss) => format!("lost:{loss}"),
         Effect::Refetch => format!("refetch:{}", flow.translator.take_refetches()[0].reason),
+        Effect::FlushSlots => "flush-slots".into(),
         Effect::Flush(Flush::All) => "flush:all".into(),
         Effect::Flush(Flush::Db(db)) => format!("flush:{db}"),
     }

@@ -1,5 +1,6 @@
 //! What is left out, and what is not guessed (P23).
 
+use dfly_journal::Args;
 use dfly_translate::{Effect, Flush, Loss, Output, Policies, Policy, Rules, specs};
 use dfly_wire::DbIndex;
 
@@ -39,6 +40,22 @@ fn what_cannot_be_carried_out_is_named() {
         let error = strict.apply(3, line).unwrap_err().to_string();
         assert!(error.contains("in database 3") && error.contains(loss.name()), "{error}");
         assert!(strict.batch.is_empty(), "{line}: nothing may be written");
+    }
+}
+
+/// C44: where keys are refetched, slots that the source has given away are no loss. Another form of the command is.
+#[test]
+fn slots_that_are_given_away() {
+    let rules = Rules { refetches: true, ..Rules::from(Policy::Fail) };
+    let mut flow = Flow::new(redis(7, 0), rules);
+    for line in ["DFLYCLUSTER FLUSHSLOTS 0 1", "DFLYCLUSTER FLUSHSLOTS 5 9 12 12"] {
+        assert_eq!(flow.apply(0, line).unwrap(), Effect::FlushSlots, "{line}");
+    }
+    let ranges =
+        dfly_translate::flushed_slots(&Args::of(&["DFLYCLUSTER", "FLUSHSLOTS", "5", "9", "12", "12"]));
+    assert_eq!(ranges, Some(vec![(5, 9), (12, 12)]));
+    for line in ["DFLYCLUSTER FLUSHSLOTS 0", "DFLYCLUSTER FLUSHSLOTS 0 16384", "DFLYCLUSTER CONFIG x"] {
+        assert!(flow.apply(0, line).unwrap_err().to_string().contains("flush-slots"), "{line}");
     }
 }
 

@@ -135,7 +135,9 @@ fn fate(row: &Row) -> String {
         "flushdb" => {
             "`FLUSHDB` in its database, once, after a barrier over all flows; if only some keys are replicated, only these are removed"
         }
-        "dflycluster" => "`FLUSHSLOTS`: left out (`flush-slots`)",
+        "dflycluster" => {
+            "`FLUSHSLOTS`: the keys of the slots are removed once every flow has passed it, as far as the source does not have them; left out (`flush-slots`) if refetches are not served"
+        }
         lost if lost.starts_with("lost:") => return format!("left out (`{}`)", &lost[5..]),
         other => panic!("there is no text for the rule {other}"),
     };

@@ -2,8 +2,10 @@
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::ConnectionError;
 use super::tls::Tls;
 
 /// The default timeout for a connection.
@@ -13,26 +15,72 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const REPLY_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A user and a password.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Credentials {
     /// The user; `None` for the default user.
     pub user: Option<String>,
     /// The password.
-    pub password: String,
+    pub password: Password,
 }
 
-impl fmt::Debug for Credentials {
+/// A password, or where it is.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Password {
+    /// The password itself.
+    Text(String),
+    /// The file that holds it. It is read for every new connection, so the password may change while the program runs. A line
+    /// break at the end does not belong to the password.
+    File(PathBuf),
+}
+
+impl fmt::Debug for Password {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Credentials").field("user", &self.user).field("password", &"***").finish()
+        match self {
+            Self::Text(_) => f.write_str("***"),
+            Self::File(path) => f.debug_tuple("File").field(path).finish(),
+        }
+    }
+}
+
+impl From<&str> for Password {
+    fn from(text: &str) -> Self {
+        Self::Text(text.to_owned())
+    }
+}
+
+impl From<String> for Password {
+    fn from(text: String) -> Self {
+        Self::Text(text)
     }
 }
 
 impl Credentials {
-    /// The arguments of `AUTH [user] password`.
-    pub fn request(&self) -> Vec<Vec<u8>> {
-        let words = ["AUTH"].into_iter().chain(self.user.as_deref()).chain([self.password.as_str()]);
-        words.map(|word| word.as_bytes().to_vec()).collect()
+    /// The arguments of `AUTH [user] password`, for a login at `peer`.
+    ///
+    /// # Errors
+    /// [`ConnectionError::Password`], if the file of the password cannot be read.
+    pub async fn request(&self, peer: Peer) -> Result<Vec<Vec<u8>>, ConnectionError> {
+        let password = match &self.password {
+            Password::Text(text) => text.clone().into_bytes(),
+            Password::File(path) => read(path).await.map_err(|error| ConnectionError::Password {
+                peer,
+                path: path.clone(),
+                error,
+            })?,
+        };
+        let words = ["AUTH"].into_iter().chain(self.user.as_deref()).map(|word| word.as_bytes().to_vec());
+        Ok(words.chain([password]).collect())
     }
+}
+
+/// The password in a file, read where blocking is allowed.
+async fn read(path: &Path) -> std::io::Result<Vec<u8>> {
+    let path = path.to_owned();
+    let mut text = tokio::task::spawn_blocking(move || std::fs::read(path)).await??;
+    for end in [b'\n', b'\r'] {
+        text.pop_if(|last| *last == end);
+    }
+    Ok(text)
 }
 
 /// Which end of the replication a server is. Error messages name the server by this word.
@@ -114,7 +162,6 @@ impl Endpoint {
     ///
     /// # Errors
     /// The error of the resolver.
-    #[cfg(feature = "tokio")]
     pub async fn resolved(&self) -> std::io::Result<Vec<Self>> {
         if self.sentinels.is_some() {
             return Ok(vec![self.clone()]);
@@ -153,11 +200,27 @@ mod tests {
         let sentinels = Sentinels {
             addresses: vec![("a".to_owned(), 26379), ("b".to_owned(), 2)],
             service: "orders".to_owned(),
-            credentials: Some(Credentials { user: None, password: "secret".to_owned() }),
+            credentials: Some(Credentials { user: None, password: "secret".into() }),
         };
         let watched = Endpoint { sentinels: Some(sentinels), ..plain };
         assert_eq!(watched.to_string(), "orders of the sentinels a:26379,b:2");
         assert_eq!(watched.at("c", 3).to_string(), "c:3");
         assert!(!format!("{watched:?}").contains("secret"));
+    }
+
+    #[tokio::test]
+    async fn a_password_is_read_anew_for_each_login() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("password");
+        let credentials =
+            Credentials { user: Some("ann".to_owned()), password: Password::File(path.clone()) };
+        for (text, password) in [("one\n", "one"), ("two\r\n", "two"), ("a\n b\n\n", "a\n b\n"), ("", "")] {
+            std::fs::write(&path, text).unwrap();
+            let request = credentials.request(Peer::Target).await.unwrap();
+            assert_eq!(request, [b"AUTH".to_vec(), b"ann".to_vec(), password.into()]);
+        }
+        std::fs::remove_file(&path).unwrap();
+        let error = credentials.request(Peer::Source).await.unwrap_err().to_string();
+        assert!(error.starts_with("the password for the source cannot be read from /"), "{error}");
     }
 }

@@ -44,7 +44,7 @@ fn at(endpoint: &Endpoint, sentinels: &Sentinels, (host, port): (&str, u16)) -> 
 async fn ask(sentinel: &Endpoint, service: &str) -> Result<Option<(String, u16)>, String> {
     let mut connection = Connection::reach(sentinel, sentinel.to_string()).await.map_err(reason)?;
     if let Some(credentials) = &sentinel.credentials
-        && let Reply::Error(error) = connection.ask(&credentials.request()).await.map_err(reason)?
+        && let Reply::Error(error) = connection.log_in(credentials).await.map_err(reason)?
     {
         return Err(format!("it refuses the login: {error}"));
     }
@@ -72,5 +72,6 @@ fn reason(error: ConnectionError) -> String {
         ConnectionError::Connect { error, .. } | ConnectionError::Broken { error, .. } => error.to_string(),
         ConnectionError::Silent { waited, .. } => format!("no answer within {} s", waited.as_secs()),
         ConnectionError::Reply { error, .. } => error.to_string(),
+        error @ ConnectionError::Password { .. } => error.to_string(),
     }
 }

@@ -12,7 +12,7 @@ use redis_resp::connection::{Connection, Endpoint};
 async fn ask(endpoint: &Endpoint, request: &[&str]) -> Result<Reply, String> {
     let mut connection = Connection::open(endpoint).await.map_err(|error| error.to_string())?;
     if let Some(credentials) = &endpoint.credentials {
-        connection.ask(&credentials.request()).await.map_err(|error| error.to_string())?;
+        connection.log_in(credentials).await.map_err(|error| error.to_string())?;
     }
     connection.ask(request).await.map_err(|error| error.to_string())
 }

@@ -2,7 +2,7 @@ use std::net::SocketAddr;
 
 use dfly_testkit::{Certificates, RedisSentinels, RedisServer, SentinelOptions};
 use redis_resp::Reply;
-use redis_resp::connection::{Credentials, Endpoint, Peer, Sentinels, Tls, TlsSettings};
+use redis_resp::connection::{Credentials, Endpoint, Password, Peer, Sentinels, Tls, TlsSettings};
 
 use crate::ask;
 
@@ -11,7 +11,7 @@ fn place(address: SocketAddr) -> (String, u16) {
 }
 
 fn password(password: &str) -> Option<Credentials> {
-    Some(Credentials { user: None, password: password.to_owned() })
+    Some(Credentials { user: None, password: password.into() })
 }
 
 fn watched(servers: &RedisSentinels) -> Endpoint {
@@ -52,7 +52,13 @@ async fn the_primary_is_looked_up_for_every_connection() {
     sentinels.addresses.insert(0, ("127.0.0.1".to_owned(), 1));
     let error = port(&endpoint).await.unwrap_err();
     assert!(error.contains("127.0.0.1:1: ") && error.contains("refuses the login: WRONGPASS"), "{error}");
-    endpoint.sentinels.as_mut().unwrap().credentials = password("s");
+    // C16: a password in a file may become right at any time.
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let password = Password::File(file.path().to_owned());
+    endpoint.sentinels.as_mut().unwrap().credentials = Some(Credentials { user: None, password });
+    let error = port(&endpoint).await.unwrap_err();
+    assert!(error.contains("refuses the login: WRONGPASS"), "{error}");
+    std::fs::write(file.path(), "s\n").unwrap();
     assert_eq!(port(&endpoint).await, Ok(servers.first.address().port().to_string()));
     servers.fail_over().unwrap();
     assert_eq!(port(&endpoint).await, Ok(servers.second.address().port().to_string()));

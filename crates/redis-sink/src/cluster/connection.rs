@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
-use redis_resp::connection::Connection;
+use redis_resp::connection::{Connection, Endpoint};
 use redis_resp::{CommandBatch, ErrorCode, Reply, ServerError};
 use redis_slots::{Address, Redirect, SLOTS, Slot, Topology};
 use tokio::time::{Instant, sleep};
 
+use crate::cluster::candidates::Candidate;
 use crate::cluster::map::{ClusterMap, NodeId};
 use crate::cluster::options::{ClusterError, ClusterOptions, position_key};
 use crate::cluster::shape::Shape;
@@ -384,17 +385,18 @@ fn given_up(reply: Reply) -> Result<Reply, ClusterError> {
     }
 }
 
-/// A connection to the node that announces `address`, or to the endpoint of the options, logged in.
+/// A connection to the node that announces `address`, logged in.
 pub(super) async fn log_in(
     options: &ClusterOptions,
     address: Option<&Address>,
 ) -> Result<Connection, ClusterError> {
-    let mut connection = match address {
-        Some(announced) => reach(options, announced).await?,
-        None => Connection::open(&options.endpoint).await?,
-    };
-    if let Some(credentials) = &options.endpoint.credentials
-        && let Reply::Error(error) = connection.ask(&credentials.request()).await?
+    let announced = address.ok_or(ClusterError::Answer("CLUSTER SHARDS"))?;
+    logged_in(reach(options, announced).await?, &options.endpoint).await
+}
+
+async fn logged_in(mut connection: Connection, endpoint: &Endpoint) -> Result<Connection, ClusterError> {
+    if let Some(credentials) = &endpoint.credentials
+        && let Reply::Error(error) = connection.log_in(credentials).await?
     {
         return Err(match Verdict::of(&error) {
             Verdict::Later { .. } => ClusterError::Refused { request: "AUTH", error },
@@ -411,10 +413,41 @@ async fn reach(options: &ClusterOptions, announced: &Address) -> Result<Connecti
         .map_err(|error| ClusterError::Node { announced: announced.clone(), error })
 }
 
-/// The topology, and the host that it was read from.
+/// The topology, and the host that it was read from: the first of the nodes that may be asked and that can tell it.
 pub(super) async fn read_topology(options: &ClusterOptions) -> Result<(Topology, String), ClusterError> {
-    let topology = ask_topology(&mut log_in(options, None).await?).await?;
-    Ok((topology, options.endpoint.host.clone()))
+    let mut failure = None;
+    for candidate in options.candidates() {
+        match ask_candidate(options, &candidate).await {
+            Ok(topology) => return Ok((topology, candidate.asked().to_owned())),
+            Err(error) => {
+                let says_more = failure.as_ref().is_none_or(ClusterError::is_unreachable);
+                if says_more && !error.is_unreachable() || failure.is_none() {
+                    failure = Some(error);
+                }
+            }
+        }
+    }
+    Err(failure.unwrap_or(ClusterError::Answer("CLUSTER SHARDS")))
+}
+
+async fn ask_candidate(options: &ClusterOptions, candidate: &Candidate) -> Result<Topology, ClusterError> {
+    let connection = match &candidate.announced {
+        Some(announced) => Connection::open(&candidate.endpoint)
+            .await
+            .map_err(|error| ClusterError::Node { announced: announced.clone(), error })?,
+        None => Connection::open(&candidate.endpoint).await?,
+    };
+    let mut connection = logged_in(connection, &candidate.endpoint).await?;
+    let topology = ask_topology(&mut connection).await?;
+    let with_tls = options.endpoint.tls.is_some();
+    // A node that was taken out of its cluster tells of slots without owners.
+    drop(ClusterMap::reached((&topology, candidate.asked()), with_tls)?);
+    if candidate.announced.is_some() && !options.known.are_of(&topology) {
+        return Err(ClusterError::OtherCluster(candidate.endpoint.to_string()));
+    }
+    options.known.learn(&topology, candidate.asked(), with_tls);
+    options.known.answered(&candidate.endpoint);
+    Ok(topology)
 }
 
 /// Like [`read_topology`], but from the first of these addresses that answers.
@@ -425,7 +458,10 @@ pub(super) async fn read_topology_of(
     for address in addresses {
         let found = async { ask_topology(&mut log_in(options, Some(address)).await?).await };
         match found.await {
-            Ok(topology) => return Ok((topology, address.host.clone())),
+            Ok(topology) => {
+                options.known.learn(&topology, &address.host, options.endpoint.tls.is_some());
+                return Ok((topology, address.host.clone()));
+            }
             Err(error) if error.is_passing() => {}
             Err(error) => return Err(error),
         }

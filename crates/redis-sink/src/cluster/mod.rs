@@ -4,7 +4,9 @@
 //! [`ClusterWindow`] decides, [`ClusterPipeline`] moves bytes, and [`ClusterConnection`] sends single requests.
 
 mod address_map;
+mod candidates;
 mod connection;
+mod known_nodes;
 mod ledger;
 mod map;
 mod node_lane;
@@ -19,10 +21,12 @@ mod verdict;
 mod window;
 
 pub use address_map::{AddressMap, AddressMapError};
+pub use candidates::Candidate;
 pub use connection::{ClusterConnection, Request};
+pub use known_nodes::KnownNodes;
 pub use map::{ClusterMap, NodeId};
 pub use options::{Claim, ClusterError, ClusterOptions, position_key};
-pub use pipeline::ClusterPipeline;
+pub use pipeline::{ClusterPipeline, GoneNode};
 pub use shape::Shape;
 pub use unit::{Cut, Lost, Memo, Unit};
 pub use window::{ClusterWindow, Pauses};

@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use redis_resp::connection::{ConnectionError, Endpoint};
-use redis_resp::{ReplyError, ServerError};
+use redis_resp::{ErrorCode, ReplyError, ServerError};
 use redis_slots::{Address, Slot, TopologyError, tag_of};
 use thiserror::Error;
 
 use crate::cluster::address_map::AddressMap;
+use crate::cluster::known_nodes::KnownNodes;
 use crate::cluster::unit::Memo;
 use crate::cluster::window::Pauses;
 use crate::window::WindowError;
@@ -17,6 +18,10 @@ use crate::window::WindowError;
 pub struct ClusterOptions {
     /// One of its nodes. The login, TLS and timeouts apply to every node.
     pub endpoint: Endpoint,
+    /// Other nodes, which are asked if that one does not answer.
+    pub others: Vec<Endpoint>,
+    /// The nodes that the cluster has named. They are asked if none of the others answers.
+    pub known: KnownNodes,
     /// Where nodes are reached whose announced addresses cannot be used from here.
     pub addresses: AddressMap,
     /// The name of all connections (`CLIENT SETNAME`).
@@ -80,6 +85,9 @@ pub enum ClusterError {
         #[source]
         error: ServerError,
     },
+    /// The address of a node leads to another cluster now.
+    #[error("{0} is a node of another cluster now")]
+    OtherCluster(String),
     /// A reply does not have the documented form.
     #[error("the target's reply to {0} does not have the documented form")]
     Answer(&'static str),
@@ -101,13 +109,30 @@ pub enum ClusterError {
 }
 
 impl ClusterError {
+    /// Whether no connection could be opened.
+    pub fn is_unreachable(&self) -> bool {
+        match self {
+            Self::Connection(error) | Self::Node { error, .. } => {
+                matches!(error, ConnectionError::Connect { .. } | ConnectionError::Password { .. })
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether a login was refused. It may succeed once the password is right again.
+    pub fn is_login(&self) -> bool {
+        matches!(self, Self::Login(_))
+    }
+
     /// Whether a retry may succeed.
     pub fn is_passing(&self) -> bool {
         match self {
             Self::Connection(error) | Self::Node { error, .. } => {
                 !matches!(error, ConnectionError::Reply { .. })
             }
-            Self::Refused { .. } | Self::Topology(_) => true,
+            // A user gets no permission by waiting.
+            Self::Refused { error, .. } => error.code != ErrorCode::NoPermission,
+            Self::Topology(_) | Self::OtherCluster(_) => true,
             Self::Login(_)
             | Self::Answer(_)
             | Self::Reply(_)
@@ -116,6 +141,11 @@ impl ClusterError {
             | Self::Overtaken => false,
         }
     }
+}
+
+/// Whether a node has refused a command because nobody is logged in on its connection.
+pub(super) fn is_logged_out(error: &ServerError) -> bool {
+    matches!(error.code, ErrorCode::NoAuth | ErrorCode::WrongPass)
 }
 
 /// The hash in `slot` that holds its positions: the prefix, and a tag of the slot in braces.

@@ -43,6 +43,8 @@ pub(super) struct Peer {
     pub silent_since: Option<Instant>,
     /// Since when there has been no connection although one is needed.
     pub gone_since: Option<Instant>,
+    /// Why the last attempt failed, or the connection broke.
+    pub failure: Option<String>,
     /// The earliest time of the next attempt.
     pub retry_at: Option<Instant>,
     /// How many attempts in a row have failed.
@@ -74,11 +76,12 @@ pub(super) struct Order {
 impl Peer {
     /// The node is connected again, or is no longer needed.
     pub(super) fn on_regained(&mut self) {
-        (self.gone_since, self.retry_at, self.failures) = (None, None, 0);
+        (self.gone_since, self.retry_at, self.failures, self.failure) = (None, None, 0, None);
     }
 
     /// The attempt failed. The next one follows after a pause.
-    pub(super) fn on_failure(&mut self, now: Instant, options: &ClusterOptions) {
+    pub(super) fn on_failure(&mut self, error: &ClusterError, options: &ClusterOptions, now: Instant) {
+        self.failure = Some(error.to_string());
         self.failures = self.failures.saturating_add(1);
         self.retry_at = Some(now + options.pauses.behind(self.failures) + options.jitter);
         self.gone_since.get_or_insert(now);
@@ -141,7 +144,7 @@ async fn expect(
 ) -> Result<Reply, ClusterError> {
     match connection.ask(words).await? {
         Reply::Error(error) => Err(match error.code {
-            ErrorCode::NoAuth | ErrorCode::NoPermission => ClusterError::Login(error),
+            ErrorCode::NoAuth | ErrorCode::WrongPass => ClusterError::Login(error),
             _ => ClusterError::Refused { request, error },
         }),
         reply => Ok(reply),

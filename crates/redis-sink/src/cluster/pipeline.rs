@@ -2,23 +2,24 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::poll_fn;
+use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
-use redis_resp::ServerError;
+use redis_resp::{Outcome, ServerError};
 use redis_slots::{Address, Topology};
 use tokio::time::{Sleep, sleep_until};
 
 use crate::cluster::connection::{read_topology, read_topology_of};
 use crate::cluster::map::{ClusterMap, NodeId};
-use crate::cluster::options::{ClusterError, ClusterOptions};
+use crate::cluster::options::{ClusterError, ClusterOptions, is_logged_out};
 use crate::cluster::peer::{Errand, LOOK, Order, Peer, Regained, regain};
 use crate::cluster::unit::{Lost, Unit};
 use crate::cluster::window::ClusterWindow;
 use crate::refusal::Refusal;
 use crate::sink_error::SinkError;
-use crate::window::WindowLimits;
+use crate::window::{WindowError, WindowLimits};
 
 /// Pipelined connections to the nodes of a cluster, one to each node, opened when needed. `T` is the tag that the caller
 /// gets back when a batch has settled.
@@ -37,6 +38,17 @@ pub struct ClusterPipeline<T> {
     /// How many times the topology has been read.
     looks: usize,
     timer: Pin<Box<Sleep>>,
+}
+
+/// A node that has no connection although one is needed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct GoneNode<'a> {
+    /// Where it is.
+    pub address: &'a Address,
+    /// Since when.
+    pub since: Instant,
+    /// Why, in words.
+    pub failure: &'a str,
 }
 
 impl<T> ClusterPipeline<T> {
@@ -98,11 +110,12 @@ impl<T> ClusterPipeline<T> {
         &self.window
     }
 
-    /// The nodes that have no connection although one is needed, and since when. Connecting is retried indefinitely.
-    pub fn gone(&self) -> impl Iterator<Item = (&Address, Instant)> {
-        let since =
-            |(node, peer): (&NodeId, &Peer)| Some((self.window.map().address(*node)?, peer.gone_since?));
-        self.peers.iter().filter_map(since)
+    /// The nodes that have no connection although one is needed. Connecting is retried indefinitely.
+    pub fn gone(&self) -> impl Iterator<Item = GoneNode<'_>> {
+        self.peers.iter().filter_map(|(node, peer)| {
+            let (address, since) = (self.window.map().address(*node)?, peer.gone_since?);
+            Some(GoneNode { address, since, failure: peer.failure.as_deref().unwrap_or("it is not reached") })
+        })
     }
 
     /// Waits until a connection can make progress or a pause ends, then does as much as it can without blocking. Safe to
@@ -178,7 +191,7 @@ impl<T> ClusterPipeline<T> {
         self.look = None;
         match found {
             Ok((topology, asked)) => self.window.on_topology(&topology, &asked),
-            Err(error) if error.is_passing() => {}
+            Err(error) if error.is_passing() || error.is_login() => {}
             Err(error) => return Err(error),
         }
         Ok(true)
@@ -208,8 +221,8 @@ impl<T> ClusterPipeline<T> {
             (peer.errand, moved) = (None, true);
             match found {
                 Ok(regained) => on_regained((*node, peer), regained, (&mut self.window, now)),
-                Err(error) if error.is_passing() => {
-                    peer.on_failure(now, &self.options);
+                Err(error) if error.is_passing() || error.is_login() => {
+                    peer.on_failure(&error, &self.options, now);
                     self.window.on_stale();
                 }
                 Err(error) => return Err(error),
@@ -225,8 +238,9 @@ impl<T> ClusterPipeline<T> {
             let polled = poll_socket((*node, peer), (&mut self.window, now), context);
             match polled.and_then(|has_moved| peer.check_silence(now, longest).map(|()| has_moved)) {
                 Ok(has_moved) => moved |= has_moved,
-                Err(SinkError::Broken(_)) => {
+                Err(SinkError::Broken(error)) => {
                     (peer.socket, peer.silent_since, moved) = (None, None, true);
+                    peer.failure = Some(error.to_string());
                     self.window.on_broken(*node);
                     peer.gone_since = self.window.is_in_doubt(*node).then_some(now);
                     self.window.on_stale();
@@ -271,7 +285,19 @@ fn poll_socket<T>(
     context: &mut Context<'_>,
 ) -> Result<bool, SinkError> {
     let Some(socket) = &mut peer.socket else { return Ok(false) };
-    let read = socket.poll_read(context, |outcome| window.on_outcome(node, outcome, now))?;
+    let mut logged_out = None;
+    let read = socket.poll_read(context, |outcome| match outcome {
+        // Nothing is carried out on such a connection, so it is as good as broken.
+        Outcome::Refused(error) if is_logged_out(&error) => {
+            logged_out = Some(error);
+            Err(WindowError::Unasked)
+        }
+        outcome => window.on_outcome(node, outcome, now),
+    });
+    if let Some(error) = logged_out {
+        return Err(SinkError::Broken(io::Error::other(error)));
+    }
+    let read = read?;
     if read.is_ready() {
         peer.silent_since = None;
     }

@@ -69,7 +69,7 @@ async fn outlive(cluster: &RedisCluster, mut load: Load, owners: Vec<usize>) {
         load.write();
         load.progress().await;
     }
-    let gone: Vec<String> = load.pipeline.gone().map(|(address, _)| address.to_string()).collect();
+    let gone: Vec<String> = load.pipeline.gone().map(|gone| gone.address.to_string()).collect();
     assert_eq!(gone, [address.as_str()]);
     while load.settled < submitted + 100 {
         load.write();

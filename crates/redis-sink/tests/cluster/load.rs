@@ -7,7 +7,9 @@ use dfly_testkit::{RedisClient, RedisCluster, Reply};
 use redis_resp::CommandBatch;
 use redis_resp::connection::{Endpoint, Peer};
 use redis_sink::WindowLimits;
-use redis_sink::cluster::{AddressMap, ClusterOptions, ClusterPipeline, Pauses, Unit, position_key};
+use redis_sink::cluster::{
+    AddressMap, ClusterOptions, ClusterPipeline, KnownNodes, Pauses, Unit, position_key,
+};
 use redis_slots::Slot;
 use tokio::time::timeout;
 
@@ -48,6 +50,8 @@ pub(crate) fn options(cluster: &RedisCluster) -> ClusterOptions {
     };
     ClusterOptions {
         endpoint,
+        others: Vec::new(),
+        known: KnownNodes::default(),
         addresses: AddressMap::default(),
         name: "df2redis".to_owned(),
         reserved_prefix: PREFIX.to_owned(),

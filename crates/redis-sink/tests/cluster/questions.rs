@@ -72,7 +72,7 @@ async fn every_node_is_logged_in_to() {
         run(&mut cluster.client(node).unwrap(), "ACL SETUSER writer on >secret ~* &* +@all");
     }
     let credentials =
-        |password: &str| Credentials { user: Some("writer".to_owned()), password: password.to_owned() };
+        |password: &str| Credentials { user: Some("writer".to_owned()), password: password.into() };
     let mut options = options(&cluster);
     options.endpoint.credentials = Some(credentials("wrong"));
     let refused = ClusterPipeline::<()>::open(options.clone(), WindowLimits::default()).await;

@@ -3,7 +3,9 @@ use std::time::Duration;
 use dfly_testkit::{Certificates, ClusterOptions as Servers, RedisCluster, Reply};
 use redis_resp::CommandBatch;
 use redis_sink::WindowLimits;
-use redis_sink::cluster::{AddressMap, ClusterConnection, ClusterOptions, ClusterPipeline, Pauses, Unit};
+use redis_sink::cluster::{
+    AddressMap, ClusterConnection, ClusterOptions, ClusterPipeline, KnownNodes, Pauses, Unit,
+};
 use redis_slots::Slot;
 use tokio::time::timeout;
 
@@ -14,6 +16,8 @@ const KEYS: usize = 300;
 fn options(cluster: &RedisCluster, certificates: &Certificates) -> ClusterOptions {
     ClusterOptions {
         endpoint: endpoint(cluster.node(0).unwrap().tls_address().unwrap(), certificates),
+        others: Vec::new(),
+        known: KnownNodes::default(),
         addresses: AddressMap::default(),
         name: "df2redis".to_owned(),
         reserved_prefix: "df2redis:".to_owned(),

@@ -52,10 +52,11 @@ use crate::keys::SourceKey;
 use crate::notice::Notice;
 use crate::rate_limiter::RateLimiter;
 use crate::run::counters::Counters;
+use crate::slot_set::SlotSet;
 use crate::target::writer::{BatchTag, TargetEvent, TargetWriter};
 
 /// What a flow tells its session.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Signal {
     /// The snapshot is complete; journal blobs go on.
     Cut,
@@ -67,6 +68,8 @@ pub(crate) enum Signal {
     Flushed,
     /// The relay log is full, and the flow leaves the source.
     RelayFull,
+    /// The source has given these slots away, with this record; `None`: in the snapshot.
+    SlotsGone(Option<Lsn>, SlotSet),
 }
 
 /// What a flow needs next.
@@ -377,9 +380,9 @@ impl FlowCore {
         self.counters.retry("target connection");
         match self.stall.is_due(now) {
             true => {
-                warn!(flow = self.id.0, reason, "the target takes nothing for now; the source is read on");
+                warn!(flow = self.id.0, "{reason}; the source is read on");
             }
-            false => debug!(flow = self.id.0, reason, "the target still takes nothing"),
+            false => debug!(flow = self.id.0, "{reason} still"),
         }
     }
 

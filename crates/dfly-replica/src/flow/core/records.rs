@@ -3,7 +3,7 @@
 use dfly_client::FlowId;
 use dfly_journal::{Command, Lsn, Record};
 use dfly_rdb::{Entry, Event};
-use dfly_translate::{Effect, Emptied, Flush, Loss};
+use dfly_translate::{Effect, Emptied, Flush, Loss, flushed_slots};
 use tracing::debug;
 
 use super::{FlowCore, RefetchOutcome, Signal};
@@ -12,6 +12,7 @@ use crate::error::FlowError;
 use crate::flow::admission::{Candidate, Decision, Skipped};
 use crate::keys::{RecordKeys, SourceKey, TargetKey};
 use crate::run::counters::FlowCounters;
+use crate::slot_set::SlotSet;
 use crate::target::writer::{Held, TargetWriter};
 
 /// How much of a payload is looked at for what a HyperLogLog begins with, in bytes.
@@ -169,12 +170,22 @@ impl FlowCore {
         match effect {
             Effect::Flush(flush) if flush.on_target(&self.rules.selection) == Emptied::Nothing => {}
             Effect::Flush(flush) => return Ok(Some(flush)),
+            Effect::FlushSlots => self.give_slots_away(record, lsn),
             Effect::Refetch => self.take_refetches(now),
             Effect::Lost(Loss::Unknown) => self.unknown.log_lost(self.id, record.command.args.name()),
             _ => note_loss(self.id, effect, record.command.args.get(1).unwrap_or_default()),
         }
         self.write_notes(target);
         Ok(None)
+    }
+
+    /// The source has given slots away: the session sees to their keys, in the next session too.
+    fn give_slots_away(&mut self, record: &RecordKeys<'_>, lsn: Option<Lsn>) {
+        let slots = SlotSet::of_ranges(flushed_slots(&record.command.args).unwrap_or_default());
+        if let Some(lsn) = lsn {
+            self.writer.note_gone_slots(lsn, &slots);
+        }
+        self.tell(Signal::SlotsGone(lsn, slots));
     }
 
     fn see_admitted(&mut self, record: &RecordKeys<'_>, target: &mut dyn TargetWriter) {

@@ -101,6 +101,11 @@ impl Checkpointer {
         self.carried == self.stored && self.state == State::Resting
     }
 
+    /// The position that is stored, if nothing is being done about it and no flush is waited for.
+    pub(crate) fn at_rest(&self) -> Option<Position> {
+        self.stored.filter(|_| self.is_done() && !self.is_paused)
+    }
+
     /// When to ask next; soon, if nothing follows (`is_idle`).
     pub(crate) fn deadline(&self, is_idle: bool) -> Option<Instant> {
         let is_early = is_idle && self.blocked.is_none();
@@ -126,6 +131,9 @@ impl Checkpointer {
         self.state = State::Resting;
         match (durability, position) {
             (Durability::Replaced(why), _) => Outcome::Replaced(why),
+            // The flush of the source takes the markers along.
+            (Durability::Forgotten(why), Some(_)) if !self.is_paused => Outcome::Replaced(why),
+            (Durability::Forgotten(_), _) => Outcome::Nothing,
             (Durability::NotYet(reason), _) => {
                 self.block(&reason, now);
                 Outcome::Nothing
@@ -198,6 +206,29 @@ mod tests {
         assert!(checkpointer.ask(false, true, now).is_some());
         checkpointer.pass_flush(at(9));
         assert_eq!(checkpointer.on_answer(Durability::Safe(vec![]), now), Outcome::Nothing, "an old answer");
+    }
+
+    /// C27: what is missing is a loss, unless the flush of the source has taken it.
+    #[test]
+    fn what_a_flush_takes_is_not_missed() {
+        let now = Instant::now();
+        let forgotten = || Durability::Forgotten("emptied".to_owned());
+        let mut checkpointer = Checkpointer::new(Some(at(1)), SECOND, now);
+        assert_eq!(checkpointer.at_rest(), Some(at(1)));
+        checkpointer.carried(at(5));
+        checkpointer.ask(false, true, now);
+        assert_eq!(checkpointer.on_answer(forgotten(), now), Outcome::Replaced("emptied".to_owned()));
+        checkpointer.ask(false, true, now);
+        checkpointer.pause();
+        assert_eq!(
+            (checkpointer.on_answer(forgotten(), now), checkpointer.at_rest()),
+            (Outcome::Nothing, None)
+        );
+        checkpointer.pass_flush(at(7));
+        checkpointer.carried(at(8));
+        checkpointer.ask(false, true, now);
+        checkpointer.pass_flush(at(9));
+        assert_eq!(checkpointer.on_answer(forgotten(), now), Outcome::Nothing);
     }
 
     #[test]

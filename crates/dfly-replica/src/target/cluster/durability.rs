@@ -7,7 +7,7 @@ use redis_resp::Reply;
 use redis_sink::cluster::ClusterConnection;
 use redis_slots::{Address, Slot};
 
-use super::loss_marker::{self, Marked, MarkedPosition};
+use super::loss_marker::{self, Marked, MarkedPosition, Markers};
 use crate::error::Error;
 use crate::target::replies::strange;
 use crate::target::retry_policy::passes;
@@ -35,6 +35,19 @@ pub(crate) enum Durability {
     NotYet(String),
     /// A primary was replaced, or was restarted: only another session knows what is there.
     Replaced(String),
+    /// A primary does not hold any more what it had answered, as far as this flow knows.
+    Forgotten(String),
+}
+
+/// What is known of the markers of a flow.
+#[derive(Debug)]
+pub(crate) enum Look {
+    /// They are where they were left.
+    There(Markers),
+    /// A primary has lost one.
+    Forgotten(String),
+    /// Somebody could not be asked.
+    Unknown(String),
 }
 
 /// Which primaries there are.
@@ -51,8 +64,9 @@ pub(crate) async fn check(
     cluster: &mut ClusterConnection,
     safety: &mut Safety,
     position: &MarkedPosition,
+    before: Option<&Markers>,
 ) -> Durability {
-    match ask(cluster, safety, position).await {
+    match ask(cluster, safety, position, before).await {
         Ok(durability) => durability,
         Err(error) => Durability::NotYet(error.to_string()),
     }
@@ -62,6 +76,7 @@ async fn ask(
     cluster: &mut ClusterConnection,
     safety: &mut Safety,
     position: &MarkedPosition,
+    before: Option<&Markers>,
 ) -> Result<Durability, Error> {
     cluster.refresh().await?;
     let now: Vec<Address> = cluster.primaries().cloned().collect();
@@ -75,9 +90,9 @@ async fn ask(
             let server = cluster.ask_at(address, &["INFO", "server"]).await?;
             safety.runs.insert(address.clone(), text_of(&server, "run_id")?);
         }
-        match ask_primary(cluster, address, safety, position).await? {
+        match ask_primary(cluster, address, safety, position, before).await? {
             Durability::Safe(slot) => marked.extend(slot),
-            durability @ (Durability::NotYet(_) | Durability::Replaced(_)) => return Ok(durability),
+            other => return Ok(other),
         }
     }
     Ok(Durability::Safe(marked))
@@ -88,6 +103,7 @@ async fn ask_primary(
     address: &Address,
     safety: &Safety,
     position: &MarkedPosition,
+    before: Option<&Markers>,
 ) -> Result<Durability, Error> {
     let server = cluster.ask_at(address, &["INFO", "server"]).await?;
     if safety.runs.get(address) != Some(&text_of(&server, "run_id")?) {
@@ -98,6 +114,12 @@ async fn ask_primary(
     let Some(known) = replicas_of_this(&String::from_utf8_lossy(text)) else {
         return Ok(Durability::Replaced(format!("{address} is a replica now")));
     };
+    // A marker that is set anew would hide that the one before is gone.
+    if let Some(before) = before
+        && !before.are_at(cluster, address).await?
+    {
+        return Ok(Durability::Forgotten(forgotten(address)));
+    }
     let marked = match loss_marker::mark(cluster, address, position).await? {
         Marked::Slot(slot) => slot.into_iter().collect(),
         Marked::NotNow(answer) => return Ok(Durability::NotYet(answer)),
@@ -118,6 +140,46 @@ async fn ask_primary(
         Reply::Error(error) if passes(&error) => Ok(Durability::NotYet(error.to_string())),
         other => Err(strange("WAIT", &other)),
     }
+}
+
+fn forgotten(address: &Address) -> String {
+    format!("{address} was emptied by somebody else, or has lost data that it had acknowledged")
+}
+
+/// Looks whether every primary still holds what it has answered, by the markers of a flow's stored position: those that are
+/// known, or those that the target names in its `checkpoint`.
+pub(crate) async fn look(
+    cluster: &mut ClusterConnection,
+    checkpoint: &str,
+    position: &MarkedPosition,
+    known: Option<Markers>,
+) -> Look {
+    match look_at_primaries(cluster, checkpoint, position, known).await {
+        Ok(look) => look,
+        Err(error) => Look::Unknown(error.to_string()),
+    }
+}
+
+async fn look_at_primaries(
+    cluster: &mut ClusterConnection,
+    checkpoint: &str,
+    position: &MarkedPosition,
+    known: Option<Markers>,
+) -> Result<Look, Error> {
+    cluster.refresh().await?;
+    let markers = match known {
+        Some(markers) => markers,
+        None => match Markers::load(cluster, checkpoint, position.clone()).await? {
+            Some(markers) => markers,
+            None => return Ok(Look::Forgotten("the positions are gone".to_owned())),
+        },
+    };
+    for address in cluster.primaries().cloned().collect::<Vec<_>>() {
+        if !markers.are_at(cluster, &address).await? {
+            return Ok(Look::Forgotten(forgotten(&address)));
+        }
+    }
+    Ok(Look::There(markers))
 }
 
 /// How many replicas the node has that answers CLUSTER NODES so; `None` if it is no primary. A replica that is not

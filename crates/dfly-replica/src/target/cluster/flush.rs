@@ -166,11 +166,11 @@ async fn until_safe(
 ) -> Result<Vec<Slot>, Error> {
     let began = Instant::now();
     loop {
-        match durability::check(cluster, safety, position).await {
+        match durability::check(cluster, safety, position, None).await {
             Durability::Safe(marked) => return Ok(marked),
             Durability::NotYet(reason) if began.elapsed() >= PATIENCE => return Err(Error::NotSafe(reason)),
             Durability::NotYet(_) => sleep(PAUSE).await,
-            Durability::Replaced(why) => return Err(Error::Replaced(why)),
+            Durability::Replaced(why) | Durability::Forgotten(why) => return Err(Error::Replaced(why)),
         }
     }
 }

@@ -14,6 +14,8 @@ const LOOK_EVERY: Duration = Duration::from_secs(15);
 pub(crate) fn asking(config: &EngineConfig) -> ClusterOptions {
     ClusterOptions {
         endpoint: config.target.clone(),
+        others: config.other_targets.clone(),
+        known: config.known_targets.clone(),
         addresses: config.target_addresses.clone(),
         name: config.rules.names.connection(),
         reserved_prefix: config.rules.names.prefix().to_owned(),

@@ -13,12 +13,12 @@ use dfly_wire::DbIndex;
 use redis_resp::{CommandBatch, EncodedCommand};
 use redis_sink::cluster::{ClusterConnection, ClusterError, ClusterPipeline};
 use redis_slots::{Address, Slot};
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use super::checkpointer::{Checkpointer, Outcome};
-use super::durability::{self, Durability, Safety};
+use super::durability::{self, Durability, Look, Safety};
 use super::flush::{self, Behind};
-use super::loss_marker::MarkedPosition;
+use super::loss_marker::{MarkedPosition, Markers};
 use super::slot_batches::SlotBatches;
 use super::slot_positions::SlotPositions;
 use super::{clean_shutdown, loss_marker};
@@ -27,6 +27,7 @@ use crate::checkpoint::{Position, WriterIdentity};
 use crate::config::EngineConfig;
 use crate::error::{Error, FlowError};
 use crate::keys::TargetKey;
+use crate::notice::Notice;
 use crate::source::sharding::Sharding;
 use crate::target::retry_policy::is_passing;
 use crate::target::writer::{BatchTag, FlushPlan, Held, TargetEvent, TargetWriter};
@@ -36,6 +37,9 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// How long a node may be gone before that is worth a warning.
 const UNNOTICED: Duration = Duration::from_secs(1);
+
+/// The flow that looks whether the primaries still hold what they have answered.
+const LOOKS: FlowId = FlowId(0);
 
 /// How often it is looked whether a node is gone.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
@@ -57,12 +61,26 @@ pub(crate) struct Inspector {
     pub safety: Safety,
     /// The full synchronisation that all positions go back to.
     pub sync: String,
+    /// Where the positions are stored.
+    pub checkpoint: String,
+    /// The markers that were left last, if that is known.
+    pub markers: Option<Markers>,
+    /// How many flushes had been waited for then.
+    pub flushes: u64,
 }
 
 /// A flush that is under way on all primaries.
 type Flushing = Pin<Box<dyn Future<Output = Result<(), Error>> + Send>>;
 
-type Asking = Pin<Box<dyn Future<Output = (Inspector, Durability)> + Send>>;
+type Asking = Pin<Box<dyn Future<Output = (Inspector, Answer)> + Send>>;
+
+/// What was found out.
+enum Answer {
+    /// Whether a position may be stored.
+    Durability(Durability),
+    /// Whether the markers of the stored position are there.
+    Markers(Look),
+}
 
 /// Who asks, or what was asked.
 enum Inspection {
@@ -95,6 +113,10 @@ pub(crate) struct ClusterWriter {
     held: SlotPositions,
     checkpointer: Checkpointer,
     inspection: Option<Inspection>,
+    /// How many flushes the flow has waited for. Each takes the markers along.
+    flushes: u64,
+    /// When to look whether the markers are there.
+    look_at: Instant,
     /// The last position that was committed.
     sent: Position,
     sharding: Option<Sharding>,
@@ -110,6 +132,8 @@ struct Notices {
     refusal: Option<Instant>,
     /// The node of which it was said that it is gone.
     gone: Option<Address>,
+    /// When that was said.
+    gone_told: Notice,
     /// When to look again.
     look_at: Instant,
 }
@@ -117,6 +141,7 @@ struct Notices {
 impl ClusterWriter {
     pub(crate) fn new(pipeline: ClusterPipeline<Sent>, parts: ClusterParts, now: Instant) -> Self {
         let checkpointer = Checkpointer::new(parts.position, parts.config.ack_interval, now);
+        let look_at = now + parts.config.target_keepalive;
         Self {
             config: parts.config,
             flow: parts.flow,
@@ -127,11 +152,13 @@ impl ClusterWriter {
             held: parts.held,
             checkpointer,
             inspection: Some(Inspection::Idle(Box::new(parts.inspector))),
+            flushes: 0,
+            look_at,
             sent: parts.position.unwrap_or_default(),
             sharding: None,
             flush: None,
             events: VecDeque::new(),
-            notices: Notices { refusal: None, gone: None, look_at: now },
+            notices: Notices { refusal: None, gone: None, gone_told: Notice::default(), look_at: now },
         }
     }
 
@@ -147,17 +174,51 @@ impl ClusterWriter {
         }
         let is_idle = self.pipeline.window().is_empty();
         let Some(position) = self.checkpointer.ask(is_idle, at_once, now) else { return };
-        if let Some(Inspection::Idle(inspector)) = self.inspection.take() {
+        if let Some(Inspection::Idle(mut inspector)) = self.inspection.take() {
+            inspector.pass_flushes(self.flushes);
             self.inspection = Some(Inspection::Asking(inspector.ask(self.flow, position.next)));
+        }
+    }
+
+    /// Looks whether the primaries still hold what they have answered, while nothing is written. One flow does it for all.
+    fn look_if_due(&mut self, now: Instant) {
+        let is_free = matches!(self.inspection, Some(Inspection::Idle(_)));
+        if self.flow != LOOKS || now < self.look_at || !is_free {
+            return;
+        }
+        let Some(position) = self.checkpointer.at_rest() else { return };
+        if let Some(Inspection::Idle(mut inspector)) = self.inspection.take() {
+            inspector.pass_flushes(self.flushes);
+            self.inspection = Some(Inspection::Asking(inspector.look(self.flow, position.next)));
+        }
+    }
+
+    fn on_look(&mut self, look: Look, flushes: u64, now: Instant) {
+        self.look_at = now + self.config.target_keepalive;
+        match look {
+            Look::Forgotten(why) if flushes == self.flushes => self.lose(Error::Replaced(why)),
+            Look::Unknown(why) => {
+                debug!(flow = self.flow.0, why, "the markers of the primaries could not be read");
+            }
+            Look::There(_) | Look::Forgotten(_) => {}
         }
     }
 
     fn poll_inspection(&mut self, context: &mut Context<'_>, now: Instant) -> Poll<()> {
         let Some(Inspection::Asking(asking)) = &mut self.inspection else { return Poll::Pending };
-        let Poll::Ready((inspector, durability)) = asking.as_mut().poll(context) else {
+        let Poll::Ready((inspector, answer)) = asking.as_mut().poll(context) else {
             return Poll::Pending;
         };
+        let flushes = inspector.flushes;
         self.inspection = Some(Inspection::Idle(Box::new(inspector)));
+        let durability = match answer {
+            Answer::Durability(durability) => durability,
+            Answer::Markers(look) => {
+                self.on_look(look, flushes, now);
+                return Poll::Ready(());
+            }
+        };
+        self.look_at = now + self.config.target_keepalive;
         match self.checkpointer.on_answer(durability, now) {
             Outcome::Nothing => {}
             Outcome::Store(position, marked) => self.store(position, &marked),
@@ -248,20 +309,26 @@ impl ClusterWriter {
 
     /// Says so when a node is gone for a while; if that is for too long, the run ends.
     fn check_gone(&mut self, now: Instant) {
-        let gone = self.pipeline.gone().min_by_key(|(_, since)| *since);
-        let Some((address, since)) = gone.map(|(address, since)| (address.clone(), since)) else {
-            if let Some(address) = self.notices.gone.take() {
+        let Some(gone) = self.pipeline.gone().min_by_key(|gone| gone.since) else {
+            if let Some(address) = self.notices.gone.take()
+                && self.notices.gone_told.end()
+            {
                 info!(flow = self.flow.0, node = %address, "the node of the target is back, or replaced");
             }
             return;
         };
-        let after = now.saturating_duration_since(since);
-        if after >= UNNOTICED && self.notices.gone.as_ref() != Some(&address) {
-            warn!(flow = self.flow.0, node = %address, "a node of the target is not reached; what is for its slots waits, the rest is written");
-            self.notices.gone = Some(address.clone());
+        let after = now.saturating_duration_since(gone.since);
+        if after >= UNNOTICED {
+            if self.notices.gone.as_ref() != Some(gone.address) {
+                self.notices.gone_told.end();
+                self.notices.gone = Some(gone.address.clone());
+            }
+            if self.notices.gone_told.is_due(now) {
+                warn!(flow = self.flow.0, node = %gone.address, why = gone.failure, "a node of the target is not reached; what is for its slots waits, the rest is written");
+            }
         }
         if self.config.reconnect.give_up_after.is_some_and(|limit| after >= limit) {
-            let last = format!("{address} is not reached");
+            let last = format!("{} is not reached: {}", gone.address, gone.failure);
             let error = Error::GaveUp { peer: "target", after, last };
             self.events.push_back(TargetEvent::Failed(FlowError::Target(Box::new(error))));
         }
@@ -269,11 +336,34 @@ impl ClusterWriter {
 }
 
 impl Inspector {
+    /// So many flushes have been waited for. Whoever carried the last one out has left other markers.
+    fn pass_flushes(&mut self, flushes: u64) {
+        if self.flushes != flushes {
+            (self.markers, self.flushes) = (None, flushes);
+        }
+    }
+
     fn ask(mut self: Box<Self>, flow: FlowId, next: Lsn) -> Asking {
         Box::pin(async move {
             let position = MarkedPosition { flow, next, sync: self.sync.clone() };
-            let durability = durability::check(&mut self.cluster, &mut self.safety, &position).await;
-            (*self, durability)
+            let before = self.markers.as_ref();
+            let durability = durability::check(&mut self.cluster, &mut self.safety, &position, before).await;
+            if let Durability::Safe(slots) = &durability {
+                self.markers = Some(Markers { position, slots: slots.clone() });
+            }
+            (*self, Answer::Durability(durability))
+        })
+    }
+
+    fn look(mut self: Box<Self>, flow: FlowId, next: Lsn) -> Asking {
+        Box::pin(async move {
+            let position = MarkedPosition { flow, next, sync: self.sync.clone() };
+            let known = self.markers.take();
+            let look = durability::look(&mut self.cluster, &self.checkpoint, &position, known).await;
+            if let Look::There(markers) = &look {
+                self.markers = Some(markers.clone());
+            }
+            (*self, Answer::Markers(look))
         })
     }
 }
@@ -328,6 +418,7 @@ impl TargetWriter for ClusterWriter {
 
     fn await_flush(&mut self, _at: Position) {
         self.checkpointer.pause();
+        self.flushes += 1;
     }
 
     /// A flush is no part of a transaction here, and can be done again until it is complete.
@@ -362,6 +453,7 @@ impl TargetWriter for ClusterWriter {
 
     fn on_deadline(&mut self, now: Instant) {
         self.ask_if_due(false, now);
+        self.look_if_due(now);
         if now >= self.notices.look_at {
             self.notices.look_at = now + LOOK_EVERY;
             self.check_gone(now);

@@ -9,7 +9,7 @@ use dfly_wire::DbIndex;
 use redis_resp::Reply;
 use redis_resp::connection::Connection;
 use tokio::time::{Instant, sleep};
-use tracing::{debug, warn};
+use tracing::{debug, info, warn};
 
 use crate::backoff::Backoff;
 use crate::checkpoint::{Checkpoint, Position, WriterIdentity};
@@ -84,7 +84,16 @@ impl Reconnect {
         let (started, mut notice) = (Instant::now(), Notice::default());
         loop {
             let error = match self.attempt().await {
-                Ok(regained) => return Ok(regained),
+                Ok(regained) => {
+                    if notice.end() {
+                        info!(
+                            flow = self.flow.0,
+                            after_s = started.elapsed().as_secs(),
+                            "the target answers again"
+                        );
+                    }
+                    return Ok(regained);
+                }
                 Err(error) if is_passing(&error) => error,
                 Err(error) => return Err(error),
             };

@@ -30,6 +30,7 @@ use crate::error::{Error, FlowError};
 use crate::keys::TargetKey;
 use crate::source::sharding::Sharding;
 use crate::target::retry_policy::{RetryPolicy, is_passing, retry_policy};
+use crate::target::trouble::TargetTrouble;
 use crate::target::writer::{BatchTag, FlushPlan, Held, TargetEvent, TargetWriter};
 
 /// What is in flight.
@@ -205,9 +206,9 @@ impl StandaloneWriter {
             && is_forgotten(&refusal.error)
         {
             // Whoever connects again finds out whether the data or the claim is gone.
-            return self.reconnect(Purpose::Journal, &error, Duration::ZERO);
+            return self.reconnect(Purpose::Journal, &TargetTrouble::lost_data(), Duration::ZERO);
         }
-        let policy = retry_policy(&error);
+        let (policy, trouble) = (retry_policy(&error), TargetTrouble::of_sink(&error));
         let broken = self.see_break(&error);
         if let Break::Last(times) = broken {
             return self.give_up(times, error);
@@ -224,10 +225,10 @@ impl StandaloneWriter {
             }
             (RetryPolicy::Reconnect | RetryPolicy::Wait, None) => {
                 let db = self.pipeline.in_flight().next().map_or(self.db, |first| CommandFacts::of(first).db);
-                self.reconnect(Purpose::Snapshot(self.incarnation.clone(), db), &error, pause);
+                self.reconnect(Purpose::Snapshot(self.incarnation.clone(), db), &trouble, pause);
             }
             (RetryPolicy::Reconnect | RetryPolicy::Wait, Some(_)) => {
-                self.reconnect(Purpose::Journal, &error, pause);
+                self.reconnect(Purpose::Journal, &trouble, pause);
             }
         }
     }
@@ -266,10 +267,10 @@ impl StandaloneWriter {
         }));
     }
 
-    fn reconnect(&mut self, purpose: Purpose, reason: &SinkError, pause: Duration) {
+    fn reconnect(&mut self, purpose: Purpose, trouble: &TargetTrouble, pause: Duration) {
         let (config, identity) = (Arc::clone(&self.config), self.guard.identity().clone());
         self.link = Link::Down(Reconnect { config, flow: self.flow, identity, purpose, pause }.begin());
-        self.events.push_back(TargetEvent::Stalled(reason.to_string()));
+        self.events.push_back(TargetEvent::Stalled(trouble.to_string()));
     }
 
     /// The connection works again: what the server has carried out is settled, the rest sent again (P4).

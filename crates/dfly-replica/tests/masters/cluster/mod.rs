@@ -20,7 +20,7 @@ use tokio::time::timeout;
 use crate::run::{LIMIT, comparing, config};
 use crate::workload::Keyspace;
 
-fn options() -> ClusterOptions {
+pub(crate) fn options() -> ClusterOptions {
     let program = std::env::var_os("DF2REDIS_CLUSTER_SERVER").unwrap_or("redis-server".into());
     ClusterOptions { program, ..ClusterOptions::default() }
 }
@@ -39,7 +39,7 @@ fn reshard(cluster: &Arc<RedisCluster>, keys: &[&str]) -> Resharding {
 }
 
 /// Everything that the primaries hold but this tool's own keys.
-fn user_keys(cluster: &RedisCluster) -> Keyspace {
+pub(crate) fn user_keys(cluster: &RedisCluster) -> Keyspace {
     let mut keys = cluster.keyspace().unwrap();
     keys.retain(|(_, key), _| !key.starts_with(b"df2redis:"));
     keys

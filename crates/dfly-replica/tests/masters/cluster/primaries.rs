@@ -19,6 +19,7 @@ fn configure(config: &mut EngineConfig) {
     patient(config);
     config.target.reply_timeout = std::time::Duration::from_secs(2);
     config.target.connect_timeout = std::time::Duration::from_secs(1);
+    config.target_keepalive = std::time::Duration::from_millis(100);
     config.rules = without_3(&config.rules);
 }
 
@@ -56,6 +57,104 @@ fn offset(cluster: &RedisCluster, primary: usize) -> u64 {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_replica_takes_over() {
     replicas_take_over(1, 0..3).await;
+}
+
+/// C26: the node that the target's address names dies for good, and so does the session. The run goes on by the other nodes.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_named_node_dies_for_good() {
+    let mut work = Workload { random: 5, model: Model::default() };
+    let mut run = start(Arc::new(with_replicas()), (1, &mut work)).await;
+    run.caught_up().await;
+    let keys = run.reports.borrow().keys();
+    let Run { master, redis, stop, reports, control, task } = run;
+    let mut cluster = Arc::into_inner(redis).unwrap();
+    cluster.kill(0).unwrap();
+    let cluster = tokio::task::spawn_blocking(move || {
+        cluster.wait_failover(0).unwrap();
+        cluster
+    });
+    let cluster = Arc::new(cluster.await.unwrap());
+    run = Run { master, redis: cluster, stop, reports, control, task };
+    for _round in 0..3 {
+        run.master.cut();
+        write(&run, &mut work, 100);
+        run.caught_up().await;
+    }
+    let report = run.ends_as(|mut model, cluster| {
+        model.retain(|(db, _), _| *db == 0);
+        assert_equal(&model, &user_keys(cluster));
+    });
+    assert_eq!(report.await.keys(), keys, "no other synchronisation");
+}
+
+/// C26: of several nodes that are named, one that is dead at the start is passed over.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_first_named_node_is_dead() {
+    let master = ScriptedMaster::start(Script::new(2).before("SET k v"), MasterOptions::default()).await;
+    let cluster = Arc::new(super::cluster());
+    let run = Run::go_on_with(master.unwrap(), Arc::clone(&cluster), |config| {
+        configure(config);
+        config.other_targets = vec![config.target.clone()];
+        config.target.port = 1;
+    });
+    run.master.apply("SET l v").unwrap();
+    run.ends_as(|model, cluster| assert_equal(&model, &user_keys(cluster))).await;
+}
+
+/// A single server is at one address.
+#[tokio::test(flavor = "multi_thread")]
+async fn several_addresses_of_a_single_server() {
+    let master = ScriptedMaster::start(Script::new(1), MasterOptions::default()).await.unwrap();
+    let run = Run::go_on_with(master, crate::run::redis(), |config| {
+        configure(config);
+        config.other_targets = vec![config.target.clone()];
+    });
+    let error = run.task.await.unwrap().unwrap_err();
+    assert!(
+        error.to_string().contains("is a single server; only a cluster has several addresses"),
+        "{error}"
+    );
+}
+
+/// C27: another client empties one primary, while nothing is written and while much is. It is noticed, and everything is
+/// synchronised again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_primary_is_emptied_by_another_client() {
+    let mut work = Workload { random: 3, model: Model::default() };
+    let cluster = Arc::new(super::cluster());
+    let checkpoint = cluster.owner(cluster.slot(b"df2redis:checkpoint").unwrap()).unwrap();
+    let mut run = start(cluster, (1, &mut work)).await;
+    run.caught_up().await;
+    run.settled().await;
+    for (round, primary) in (0..3).map(|nth| (checkpoint + nth) % 3).chain([0, 1, 2]).enumerate() {
+        let before = run.reports.borrow().keys();
+        run.redis.client(primary).unwrap().expect(&[b"FLUSHALL"]).unwrap();
+        let writes = round >= 3;
+        let noticed = async {
+            while run.reports.borrow_and_update().keys() == before {
+                if writes {
+                    write(&run, &mut work, 1);
+                }
+                run.reports.changed().await.unwrap();
+            }
+        };
+        assert!(timeout(LIMIT, noticed).await.is_ok(), "primary {primary}, writes: {writes}");
+        run.caught_up().await;
+        run.settled().await;
+    }
+    // A flush of the source is none of that kind.
+    let keys = run.reports.borrow().keys();
+    for _round in 0..3 {
+        run.master.apply("FLUSHALL").unwrap();
+        work.model = Model::default();
+        write(&run, &mut work, 50);
+        run.caught_up().await;
+    }
+    let report = run.ends_as(|mut model, cluster| {
+        model.retain(|(db, _), _| *db == 0);
+        assert_equal(&model, &user_keys(cluster));
+    });
+    assert_eq!(report.await.keys(), keys, "no synchronisation more");
 }
 
 /// What no replica had is found to be missing, and everything is synchronised again.

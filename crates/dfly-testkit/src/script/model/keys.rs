@@ -30,6 +30,14 @@ impl Model {
                 self.entries.clear();
                 Ok(Applied::Everywhere)
             }
+            (b"DFLYCLUSTER", [_flushslots, bounds @ ..]) => {
+                let bounds: Vec<i64> = bounds.iter().map(|slot| integer(slot)).collect::<Result<_, _>>()?;
+                let (ranges, _) = bounds.as_chunks::<2>();
+                let goes =
+                    |key: &[u8]| ranges.iter().any(|[first, last]| (*first..=*last).contains(&slot_of(key)));
+                self.entries.retain(|(_, key), _| !goes(key));
+                Ok(Applied::Everywhere)
+            }
             _ => Err(OpError::Unknown),
         }
     }
@@ -48,5 +56,33 @@ impl Model {
         let entry = self.entries.remove(&(db, from.clone())).ok_or(OpError::NotFound)?;
         self.entries.insert((db, to.clone()), entry);
         Ok(Applied::Renamed { from: from.clone(), to: to.clone() })
+    }
+}
+
+/// The hash slot of a key, as clusters compute it: CRC-16 (XMODEM) of the key, or of its hash tag.
+pub(crate) fn slot_of(key: &[u8]) -> i64 {
+    let open = key.iter().position(|byte| *byte == b'{').map(|at| at + 1);
+    let tag = open.and_then(|open| {
+        let rest = key.get(open..)?;
+        let end = rest.iter().position(|byte| *byte == b'}').filter(|end| *end > 0)?;
+        rest.get(..end)
+    });
+    let crc = tag.unwrap_or(key).iter().fold(0u16, |crc, byte| {
+        (0..8).fold(crc ^ (u16::from(*byte) << 8), |crc, _| {
+            (crc << 1) ^ if crc & 0x8000 == 0 { 0 } else { 0x1021 }
+        })
+    });
+    i64::from(crc % 16384)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slots() {
+        for (key, slot) in [("k1", 12706), ("k2", 449), ("k3", 4576), ("{k2}x", 449), ("123456789", 12739)] {
+            assert_eq!(slot_of(key.as_bytes()), slot, "{key}");
+        }
     }
 }

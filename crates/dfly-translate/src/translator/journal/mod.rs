@@ -21,7 +21,7 @@ use crate::policy::Loss;
 use crate::refetch::{Reason, RefetchRequest};
 use crate::script::{self, Script};
 use crate::table::{CommandSpec, Rule, lookup};
-use crate::translator::{Effect, Flush, Output, Place, Translator};
+use crate::translator::{Effect, Flush, Output, Place, Translator, flushed_slots};
 
 impl Translator {
     /// Writes the commands that carry out one record. [`Output::now`] is the time of its arrival.
@@ -100,6 +100,9 @@ impl Translator {
             Rule::Lost(loss) => self.lose(loss, &r.place()),
             Rule::FlushAll => Ok(Effect::Flush(Flush::All)),
             Rule::FlushDb => self.flush_db(r),
+            Rule::DflyCluster if self.rules.refetches && flushed_slots(r.args()).is_some() => {
+                Ok(Effect::FlushSlots)
+            }
             Rule::DflyCluster => self.lose(Loss::FlushSlots, &r.place()),
         }
     }

@@ -60,7 +60,7 @@ impl Rig {
                     session.acknowledged = lsn;
                     self.count("acknowledged");
                 }
-                Action::Tell(signal) => self.on_signal(signal, session),
+                Action::Tell(signal) => self.on_signal(&signal, session),
                 Action::Ask(question) => session.asked.push(Asked { question, before: None }),
                 Action::Relay(work) => {
                     assert!(session.work.is_none(), "one order at a time");
@@ -80,14 +80,14 @@ impl Rig {
         }
     }
 
-    fn on_signal(&mut self, signal: Signal, session: &mut Session) {
+    fn on_signal(&mut self, signal: &Signal, session: &mut Session) {
         match signal {
-            Signal::Cut | Signal::RelayFull => {}
+            Signal::Cut | Signal::RelayFull | Signal::SlotsGone(..) => {}
             Signal::Stable => session.scans = self.sweeps(),
             // The source does not say that it is still the master.
             Signal::AtFlush(..) if self.chance.once_in(6) => self.is_unconfirmed = true,
             Signal::AtFlush(_, at) => {
-                let flows = [(FlowId(0), at)].into();
+                let flows = [(FlowId(0), *at)].into();
                 let checkpoint = Checkpoint { source_id: "source".to_owned(), flows, is_demoted: false };
                 session.orders.push_back(Order::Execute(checkpoint, Box::default()));
             }
