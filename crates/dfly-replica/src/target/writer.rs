@@ -37,7 +37,7 @@ impl BatchTag {
     }
 }
 
-/// Whether the target has a record already, as the places where its keys lie tell.
+/// Whether the target has had a record already, as the places where its keys lie tell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Held {
     /// No place of its keys has it.

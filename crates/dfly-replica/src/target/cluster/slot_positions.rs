@@ -1,4 +1,4 @@
-//! Which records the slots of a cluster hold of a flow that resumes. Those are passed over.
+//! Which records the slots of a cluster have had of a flow that resumes: they were carried out, or refused unheard.
 
 use std::collections::HashMap;
 
