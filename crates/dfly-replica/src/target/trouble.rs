@@ -104,6 +104,11 @@ impl TargetTrouble {
         Self { kind, detail: detail.to_string() }
     }
 
+    /// It has no room for what is written to it.
+    pub(crate) fn is_out_of_memory(&self) -> bool {
+        self.kind == Kind::OutOfMemory
+    }
+
     /// It does not hold any more what it had answered.
     pub(crate) fn lost_data() -> Self {
         Self::bare(Kind::LostData)

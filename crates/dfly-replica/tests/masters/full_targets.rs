@@ -61,6 +61,27 @@ async fn out_of_memory_in_the_journal() {
     assert!(report.flows.iter().all(|flow| flow.stalled.is_none()), "{report:?}");
 }
 
+/// C31: what the source deletes further on makes room for what is written before it.
+#[tokio::test(flavor = "multi_thread")]
+async fn deletions_go_alone_where_memory_is_full() {
+    let script = (0..40).fold(Script::new(1), |script, n| {
+        script.before(format!("SET big{n} {}", "x".repeat(100_000)).as_str())
+    });
+    let mut run = Run::go_on_with(master(script.before("SET k v")).await, redis(), paced);
+    run.caught_up().await;
+    let mut client = run.redis.client().unwrap();
+    let used = client.expect(&[b"INFO", b"memory"]).unwrap().text().unwrap();
+    let used = used.lines().find_map(|line| line.strip_prefix("used_memory:")).unwrap().to_owned();
+    set(&mut client, "maxmemory", &used);
+    run.master.apply(format!("SET new {}", "y".repeat(100_000)).as_str()).unwrap();
+    run.master.apply("APPEND big39 z").unwrap();
+    for n in 0..40 {
+        run.master.apply(format!("DEL big{n}").as_str()).unwrap();
+    }
+    // Nobody makes room but the source.
+    run.ends_as_the_model().await;
+}
+
 /// A stop while the target takes nothing ends with why it takes nothing.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stop_while_the_target_is_full() {

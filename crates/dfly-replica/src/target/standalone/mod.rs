@@ -4,4 +4,5 @@ mod breaks;
 pub(crate) mod flush;
 pub(crate) mod guard;
 pub(crate) mod reconnect;
+mod relief;
 pub(crate) mod writer;

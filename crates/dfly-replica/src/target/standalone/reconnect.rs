@@ -15,11 +15,15 @@ use crate::backoff::Backoff;
 use crate::checkpoint::{Checkpoint, Position, WriterIdentity};
 use crate::config::EngineConfig;
 use crate::error::Error;
+use crate::keys::TargetKey;
 use crate::notice::Notice;
 use crate::target::connect::connect_target;
 use crate::target::questions::{TargetConnection, demand};
 use crate::target::replies::strange;
 use crate::target::retry_policy::is_passing;
+
+/// How many keys one DEL names.
+const KEYS_AT_ONCE: usize = 256;
 
 /// What a flow knows of its connection, so that it can be told from another.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,6 +70,16 @@ pub(crate) struct Reconnect {
     pub purpose: Purpose,
     /// Before the first attempt.
     pub pause: Duration,
+    /// What a server that is out of memory can be relieved of.
+    pub relief: Option<Relief>,
+}
+
+/// Keys that are to be removed from a server that is out of memory.
+#[derive(Debug, Clone)]
+pub(crate) struct Relief {
+    /// Where the flow has to stand: nothing of what waits is carried out then.
+    pub at: Position,
+    pub keys: Vec<TargetKey>,
 }
 
 /// A connection that is being opened.
@@ -115,7 +129,11 @@ impl Reconnect {
         let (mut target, _) = connect_target(&self.config).await?;
         let found = match &self.purpose {
             Purpose::Journal => {
-                Found::Position(Checkpoint::position(&mut target, &self.identity, self.flow).await?)
+                let position = Checkpoint::position(&mut target, &self.identity, self.flow).await?;
+                if let Some(relief) = self.relief.as_ref().filter(|relief| position == Some(relief.at)) {
+                    relief.carry_out(&mut target).await?;
+                }
+                Found::Position(position)
             }
             Purpose::Snapshot(None, _) => Found::Unknown,
             Purpose::Snapshot(Some(was), db) => {
@@ -148,6 +166,21 @@ impl Reconnect {
             Reply::Integer(_) => Ok(Found::Snapshot(is)),
             _ => Ok(Found::Unknown),
         }
+    }
+}
+
+impl Relief {
+    async fn carry_out(&self, target: &mut TargetConnection) -> Result<(), Error> {
+        for same_db in self.keys.chunk_by(|one, other| one.db == other.db) {
+            let Some(first) = same_db.first() else { continue };
+            target.select(first.db).await?;
+            for keys in same_db.chunks(KEYS_AT_ONCE) {
+                let names = keys.iter().map(|key| &key.name[..]);
+                let request: Vec<&[u8]> = [&b"DEL"[..]].into_iter().chain(names).collect();
+                demand(target, "DEL", &request).await?;
+            }
+        }
+        target.select(DbIndex(0)).await
     }
 }
 

@@ -21,7 +21,8 @@ use tracing::{info, warn};
 use super::breaks::{Break, Breaks};
 use super::flush::{self, FlushTask};
 use super::guard::{Guard, is_forgotten};
-use super::reconnect::{Found, Incarnation, Purpose, Reconnect, Reconnecting, Regained};
+use super::reconnect::{Found, Incarnation, Purpose, Reconnect, Reconnecting, Regained, Relief};
+use super::relief;
 use crate::backoff::Backoff;
 use crate::checkpoint::Position;
 use crate::checkpoint::fields::{self, SourceFields};
@@ -269,7 +270,12 @@ impl StandaloneWriter {
 
     fn reconnect(&mut self, purpose: Purpose, trouble: &TargetTrouble, pause: Duration) {
         let (config, identity) = (Arc::clone(&self.config), self.guard.identity().clone());
-        self.link = Link::Down(Reconnect { config, flow: self.flow, identity, purpose, pause }.begin());
+        let relief = self.durable.filter(|_| trouble.is_out_of_memory()).map(|at| {
+            let keys = relief::early_deletions(self.pipeline.in_flight());
+            Relief { at, keys }
+        });
+        self.link =
+            Link::Down(Reconnect { config, flow: self.flow, identity, purpose, pause, relief }.begin());
         self.events.push_back(TargetEvent::Stalled(trouble.to_string()));
     }
 
