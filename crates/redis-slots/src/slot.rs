@@ -22,14 +22,31 @@ impl Slot {
     }
 }
 
-/// A key that begins with `prefix`, contains `key`, and is in the same slot. The prefix must not contain braces.
+/// A key that begins with `prefix`, contains `key`, and is in the same slot. No other key has the same one beside it. The
+/// prefix must not contain braces.
 pub fn beside(prefix: &str, key: &[u8]) -> Vec<u8> {
     let has_tag = hash_tag(key).len() < key.len();
     match (has_tag, memchr::memchr(b'}', key)) {
+        (true, _) if resembles_a_tagged_one(key) => [prefix.as_bytes(), b":", key].concat(),
         (true, _) => [prefix.as_bytes(), key].concat(),
         (false, None) if !key.is_empty() => [prefix.as_bytes(), b"{", key, b"}"].concat(),
-        _ => [prefix.as_bytes(), b"{", tag_of(Slot::of(key)).to_string().as_bytes(), b"}", key].concat(),
+        _ => {
+            // Of the empty key, more than the tag has to be left, which a number has too.
+            let rest = if key.is_empty() { b"}" } else { key };
+            [prefix.as_bytes(), b"{", tag_of(Slot::of(key)).to_string().as_bytes(), b"}", rest].concat()
+        }
     }
+}
+
+/// Whether a key that has a tag of its own looks, behind colons, like one that [`beside`] has given a tag.
+fn resembles_a_tagged_one(key: &[u8]) -> bool {
+    let colons = key.iter().take_while(|byte| **byte == b':').count();
+    let Some(b"{") = key.get(colons..=colons) else { return false };
+    let tagged = key.get(colons + 1..).unwrap_or_default();
+    let Some(end) = memchr::memchr(b'}', tagged) else { return false };
+    let (tag, rest) = tagged.split_at(end);
+    let is_number = tag.iter().all(u8::is_ascii_digit);
+    rest.len() == 1 || (is_number && rest.get(1..).is_some_and(|rest| rest.contains(&b'}')))
 }
 
 /// For each slot, the smallest number whose decimal text is in it.
@@ -81,6 +98,33 @@ mod tests {
         }
         for slot in 0..SLOTS {
             assert_eq!(Slot::of(tag_of(Slot(slot)).to_string().as_bytes()), Slot(slot));
+        }
+    }
+
+    /// Neither short keys nor those that look like what lies beside them share it.
+    #[test]
+    fn beside_is_of_one_key() {
+        let mut keys = std::collections::BTreeSet::from([Vec::new()]);
+        for _ in 0..5 {
+            let longer = |key: &Vec<u8>| b"{}:a7".map(|byte| [key.as_slice(), &[byte]].concat());
+            keys.extend(keys.iter().flat_map(longer).collect::<Vec<_>>());
+        }
+        let lookalikes = |key: &Vec<u8>| {
+            let beside = beside("", key);
+            [[b":".as_slice(), &beside].concat(), beside]
+        };
+        keys.extend(keys.iter().flat_map(lookalikes).collect::<Vec<_>>());
+        let mut seen = std::collections::BTreeMap::new();
+        for key in &keys {
+            let other = beside("df2redis:tmp:", key);
+            assert_eq!(Slot::of(&other), Slot::of(key), "{}", key.escape_ascii());
+            let shared = seen.insert(other, key);
+            assert!(
+                shared.is_none(),
+                "{:?} and {}",
+                shared.map(|key| key.escape_ascii().to_string()),
+                key.escape_ascii()
+            );
         }
     }
 
