@@ -189,6 +189,9 @@ impl Intake {
             self.relay.begin(next, self.sizes.limits, now);
             self.needed = 0;
         }
+        if self.relay.is_active() {
+            self.relay.tell();
+        }
     }
 
     /// Whether something was sent that the log lacks.

@@ -92,6 +92,15 @@ impl Pending {
     }
 }
 
+/// What was told of the log. What merely waits for an answer is not worth a line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum Told {
+    #[default]
+    Nothing,
+    /// The target is behind.
+    Behind,
+}
+
 /// One flow's relay log, as far as it is decided about without a disk.
 #[derive(Debug)]
 pub(crate) struct Relay {
@@ -106,6 +115,7 @@ pub(crate) struct Relay {
     end: Option<Lsn>,
     /// The record behind the frame that is being appended.
     appending: Lsn,
+    told: Told,
     bytes: u64,
 }
 
@@ -122,6 +132,7 @@ impl Relay {
             released: Lsn(0),
             end: None,
             appending: Lsn(0),
+            told: Told::Nothing,
             bytes: 0,
         }
     }
@@ -168,11 +179,16 @@ impl Relay {
 
     /// From `next` on, records go through the log. What it holds was read, and stays if `next` follows it.
     pub(crate) fn begin(&mut self, next: Lsn, limits: Limits, now: UnixMillis) {
-        info!("the target is behind the source: the journal goes to disk meanwhile");
         self.mode = Mode::Active(Box::new(Active::at(next, limits, now)));
         if self.end != Some(next) {
             self.begin_anew();
         }
+    }
+
+    /// Tells, once, that the target is behind; and later, that it is not any more.
+    pub(crate) fn tell(&mut self) {
+        info!("the target is behind the source: the journal goes to disk meanwhile");
+        self.told = Told::Behind;
     }
 
     fn begin_anew(&mut self) {
@@ -324,7 +340,9 @@ impl Relay {
             }
             None => {
                 self.mode = Mode::Idle;
-                info!("the target has caught up");
+                if std::mem::take(&mut self.told) == Told::Behind {
+                    info!("the target has caught up");
+                }
                 Relayed::Ended
             }
         }

@@ -270,9 +270,9 @@ impl StandaloneWriter {
 
     fn reconnect(&mut self, purpose: Purpose, trouble: &TargetTrouble, pause: Duration) {
         let (config, identity) = (Arc::clone(&self.config), self.guard.identity().clone());
-        let relief = self.durable.filter(|_| trouble.is_out_of_memory()).map(|at| {
+        let relief = self.durable.filter(|_| trouble.is_out_of_memory()).and_then(|at| {
             let keys = relief::early_deletions(self.pipeline.in_flight());
-            Relief { at, keys }
+            (!keys.is_empty()).then_some(Relief { at, keys })
         });
         self.link =
             Link::Down(Reconnect { config, flow: self.flow, identity, purpose, pause, relief }.begin());
