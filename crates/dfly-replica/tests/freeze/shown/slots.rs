@@ -85,11 +85,14 @@ pub(super) fn distinct(commands: &[Command]) -> Vec<Command> {
     commands.iter().map(nameless).collect::<BTreeSet<_>>().into_iter().collect()
 }
 
-/// What the transactions hold, without their borders and positions.
+/// What the transactions hold, without their borders, positions and checks.
 pub(super) fn without_borders(commands: &[Command]) -> Vec<Command> {
     let is_border = |command: &Command| match &command[0][..] {
         b"WATCH" | b"MULTI" | b"EXEC" => true,
-        b"EVAL" => command.iter().any(|word| word.starts_with(b"df2redis:guard:")),
+        // Until when expiries are checked depends on when the scan for them ends, beside the disk.
+        b"EVAL" => command
+            .iter()
+            .any(|word| word.starts_with(b"df2redis:guard:") || word.starts_with(b"df2redis:reread:")),
         b"HSET" => command[1].starts_with(b"df2redis:{") || command[1] == "df2redis:checkpoint",
         // A value that is of use behind one transaction alone.
         b"SET" => command[1].starts_with(b"df2redis:expiries:"),
