@@ -255,15 +255,21 @@ async fn a_promoted_replica_knows_whom_it_followed() {
     }
     let old = master.repl_id();
     master.fail_over();
+    for i in 3..5 {
+        master.apply(Op::line(&format!("SET k{i} v"))).unwrap();
+    }
     let (new, stranger) = (master.repl_id(), "0".repeat(40));
     let mut wire = Wire::connect(master.address()).await;
     let sync_id = wire.ask_array("REPLCONF capa dragonfly").await[1].clone();
     let mut flow = Wire::connect(master.address()).await;
-    assert_eq!(flow.ask_array(&format!("DFLY FLOW {new} {sync_id} 0 {stranger} 2")).await[0], "FULL");
+    assert_eq!(flow.ask_array(&format!("DFLY FLOW {new} {sync_id} 0 {stranger} 4")).await[0], "FULL");
     let mut flow = Wire::connect(master.address()).await;
-    assert_eq!(flow.ask_array(&format!("DFLY FLOW {new} {sync_id} 0 {old} 2")).await[0], "PARTIAL");
+    let before = flow.ask_array(&format!("DFLY FLOW {new} {sync_id} 0 {old} 3")).await;
+    assert_eq!(before[0], "FULL", "its backlog begins with its promotion");
+    let mut flow = Wire::connect(master.address()).await;
+    assert_eq!(flow.ask_array(&format!("DFLY FLOW {new} {sync_id} 0 {old} 4")).await[0], "PARTIAL");
     assert_eq!(wire.ask(&format!("DFLY STARTSTABLE {sync_id}")).await, "+OK");
-    assert_eq!(flow.read_journal(2, 4).await.commands, [["SET", "k1", "v"], ["SET", "k2", "v"]]);
+    assert_eq!(flow.read_journal(4, 6).await.commands, [["SET", "k3", "v"], ["SET", "k4", "v"]]);
 }
 
 /// P19: an ACK is held against what was sent so far, not against what will be.
