@@ -2,8 +2,9 @@
 
 use bytes::Bytes;
 use dfly_journal::Command;
-use dfly_translate::{CommandSpec, ReservedNames, lookup};
+use dfly_translate::{CommandFacts, CommandSpec, ReservedNames, lookup};
 use dfly_wire::DbIndex;
+use redis_resp::EncodedCommand;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 /// A key of the source.
@@ -37,6 +38,13 @@ impl SourceKey {
 }
 
 impl TargetKey {
+    /// The keys of a command for the target, but for the tool's own.
+    pub(crate) fn of_command(command: EncodedCommand<'_>) -> impl Iterator<Item = Self> + '_ {
+        let db = CommandFacts::of(command).db;
+        let keys = command.keys().filter(|key| !ReservedNames::is_reserved(key));
+        keys.map(move |key| Self::new(db, Bytes::copy_from_slice(key)))
+    }
+
     /// The key `name` in `db`.
     pub fn new(db: DbIndex, name: impl Into<Bytes>) -> Self {
         Self { db, name: name.into() }

@@ -3,9 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Instant;
 
-use bytes::Bytes;
-use dfly_translate::{CommandFacts, Loss, Losses, Policy, Reason, ReservedNames};
-use dfly_wire::DbIndex;
+use dfly_translate::{Loss, Losses, Policy, Reason};
 use redis_resp::EncodedCommand;
 use tracing::{info, warn};
 
@@ -280,23 +278,17 @@ impl FlowCore {
             origins.any(|(db, name)| expiry.is_at_risk(&SourceKey::new(db, name)))
         };
         let mut found = BTreeSet::new();
-        target.for_each_in_flight(&mut |command| found.extend(data_keys(command).filter(is_at_risk)));
+        target.for_each_in_flight(&mut |command| {
+            found.extend(TargetKey::of_command(command).filter(is_at_risk));
+        });
         found
     }
 }
 
 /// Adds the keys of a command that names one of `keys` among others.
 pub(super) fn spread(command: EncodedCommand<'_>, keys: &mut BTreeSet<TargetKey>) {
-    let named: Vec<TargetKey> = data_keys(command).collect();
+    let named: Vec<TargetKey> = TargetKey::of_command(command).collect();
     if named.len() > 1 && named.iter().any(|key| keys.contains(key)) {
         keys.extend(named);
     }
-}
-
-/// The keys of a command for the target, but for the tool's own.
-pub(super) fn data_keys(command: EncodedCommand<'_>) -> impl Iterator<Item = TargetKey> + '_ {
-    let facts = CommandFacts::of(command);
-    let db: DbIndex = facts.db;
-    let keys = command.keys().filter(|key| !ReservedNames::is_reserved(key));
-    keys.map(move |key| TargetKey::new(db, Bytes::copy_from_slice(key)))
 }

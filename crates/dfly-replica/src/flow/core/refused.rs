@@ -59,7 +59,7 @@ impl FlowCore {
         if let Some(key) = self.refused_value(refusal, facts, target) {
             return self.on_refused_value(key, refusal, target, now);
         }
-        let mut keys: BTreeSet<TargetKey> = super::refetching::data_keys(refusal.command()).collect();
+        let mut keys: BTreeSet<TargetKey> = TargetKey::of_command(refusal.command()).collect();
         refusal.rest().for_each(|command| super::refetching::spread(command, &mut keys));
         if keys.is_empty() {
             return Err(FlowError::Refused(Box::new(refusal.clone())));
@@ -85,7 +85,7 @@ impl FlowCore {
         target: &dyn TargetWriter,
     ) -> Option<TargetKey> {
         match facts.kind {
-            CommandKind::Value => super::refetching::data_keys(refusal.command()).next(),
+            CommandKind::Value => TargetKey::of_command(refusal.command()).next(),
             CommandKind::SideKey => self.growing_key(refusal, facts, target),
             _ => None,
         }

@@ -1,5 +1,8 @@
 //! A connection that breaks again and again over the same commands: something that is sent breaks it. Pure.
 
+use dfly_translate::{CommandFacts, CommandKind};
+use redis_resp::EncodedCommand;
+
 use crate::checkpoint::Position;
 
 /// So many breaks in a row are told.
@@ -29,6 +32,26 @@ pub(super) enum Break {
     Told,
     /// The same commands break it for good.
     Last(u32),
+}
+
+/// The largest command with data of the source: it is the first to be suspected.
+#[derive(Debug, Default)]
+pub(super) struct Largest {
+    pub command: String,
+    pub bytes: usize,
+}
+
+impl Largest {
+    /// Of these; empty if there is none.
+    pub(super) fn of<'a>(in_flight: impl Iterator<Item = EncodedCommand<'a>>) -> Self {
+        let is_of_source = |command: &EncodedCommand<'_>| {
+            matches!(CommandFacts::of(*command).kind, CommandKind::Data | CommandKind::Value)
+        };
+        let largest = in_flight.filter(is_of_source).max_by_key(|command| command.wire().len());
+        let named =
+            |command: EncodedCommand<'_>| Self { command: command.describe(), bytes: command.wire().len() };
+        largest.map_or_else(Self::default, named)
+    }
 }
 
 impl Breaks {

@@ -2,8 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use bytes::Bytes;
-use dfly_translate::{CommandFacts, CommandKind, ReservedNames};
+use dfly_translate::{CommandFacts, CommandKind};
 use redis_resp::EncodedCommand;
 
 use crate::keys::TargetKey;
@@ -17,7 +16,7 @@ pub(super) fn early_deletions<'a>(in_flight: impl Iterator<Item = EncodedCommand
     let (mut named, mut found) = (BTreeSet::new(), Vec::new());
     for command in in_flight {
         let is_deletion = is_deletion(command);
-        for key in keys(command) {
+        for key in TargetKey::of_command(command) {
             let is_first = named.insert(key.clone());
             if is_deletion && is_first && found.len() < MOST {
                 found.push(key);
@@ -30,12 +29,6 @@ pub(super) fn early_deletions<'a>(in_flight: impl Iterator<Item = EncodedCommand
 fn is_deletion(command: EncodedCommand<'_>) -> bool {
     let is_named = matches!(command.arguments().next(), Some(b"DEL" | b"UNLINK"));
     is_named && CommandFacts::of(command).kind == CommandKind::Data
-}
-
-fn keys(command: EncodedCommand<'_>) -> impl Iterator<Item = TargetKey> + '_ {
-    let db = CommandFacts::of(command).db;
-    let keys = command.keys().filter(|key| !ReservedNames::is_reserved(key));
-    keys.map(move |key| TargetKey::new(db, Bytes::copy_from_slice(key)))
 }
 
 #[cfg(test)]

@@ -7,10 +7,9 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use dfly_client::FlowId;
 use dfly_journal::Lsn;
-use dfly_translate::{CommandFacts, CommandKind, ReservedNames};
+use dfly_translate::{CommandFacts, CommandKind};
 use dfly_wire::DbIndex;
 use redis_resp::connection::Connection;
 use redis_resp::{CommandBatch, EncodedCommand};
@@ -18,7 +17,7 @@ use redis_sink::{Pipeline, SinkError, WindowError};
 use redis_slots::Slot;
 use tracing::{info, warn};
 
-use super::breaks::{Break, Breaks};
+use super::breaks::{Break, Breaks, Largest};
 use super::flush::{self, FlushTask};
 use super::guard::{Guard, is_forgotten};
 use super::reconnect::{Found, Incarnation, Purpose, Reconnect, Reconnecting, Regained, Relief};
@@ -242,24 +241,14 @@ impl StandaloneWriter {
         }
         let broken = self.breaks.on_break(self.pipeline.answers());
         if broken == Break::Told {
-            let (command, bytes) = self.largest_in_flight();
+            let Largest { command, bytes } = Largest::of(self.pipeline.in_flight());
             warn!(flow = self.flow.0, %error, %command, bytes, "the target breaks the connection again and again without an answer; this is the largest command that it is sent");
         }
         broken
     }
 
-    /// The largest command with data of the source.
-    fn largest_in_flight(&self) -> (String, usize) {
-        let is_of_source = |command: &EncodedCommand<'_>| {
-            matches!(CommandFacts::of(*command).kind, CommandKind::Data | CommandKind::Value)
-        };
-        let of_source = self.pipeline.in_flight().filter(is_of_source);
-        let largest = of_source.max_by_key(|command| command.wire().len());
-        largest.map_or_else(Default::default, |command| (command.describe(), command.wire().len()))
-    }
-
     fn give_up(&mut self, times: u32, error: SinkError) {
-        let (command, bytes) = self.largest_in_flight();
+        let Largest { command, bytes } = Largest::of(self.pipeline.in_flight());
         self.events.push_back(TargetEvent::Failed(FlowError::BreaksConnection {
             command,
             bytes,
@@ -405,12 +394,7 @@ impl StandaloneWriter {
 
 /// The keys of commands that were carried out, or refused, which nobody has heard.
 fn unheard_keys<'a>(commands: impl Iterator<Item = EncodedCommand<'a>>) -> Vec<TargetKey> {
-    let keys = commands.flat_map(|command| {
-        let db = CommandFacts::of(command).db;
-        let is_data = |key: &&[u8]| !ReservedNames::is_reserved(key);
-        command.keys().filter(is_data).map(move |key| TargetKey::new(db, Bytes::copy_from_slice(key)))
-    });
-    keys.collect::<BTreeSet<_>>().into_iter().collect()
+    commands.flat_map(TargetKey::of_command).collect::<BTreeSet<_>>().into_iter().collect()
 }
 
 impl TargetWriter for StandaloneWriter {
