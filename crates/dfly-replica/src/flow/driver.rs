@@ -13,12 +13,11 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{sleep, sleep_until, timeout};
 use tracing::warn;
 
-use super::core::{Action, Course, FlowCore, FlowRequest, Order, RefetchOutcome, Signal, Want};
+use super::core::{Action, Course, FlowAnswer, FlowCore, FlowRequest, Order, Signal, Want};
 use super::relay_disk::RelayDisk;
 use super::scan_events::ScanEvent;
 use crate::clock::Clock;
 use crate::error::FlowError;
-use crate::keys::SourceKey;
 use crate::source::reader::{ReadAnswer, ReadLine};
 use crate::target::retry_policy::is_target_lost;
 use crate::target::writer::{TargetEvent, TargetWriter};
@@ -58,7 +57,7 @@ pub(crate) struct Lines {
     pub scans: mpsc::Receiver<ScanEvent>,
     pub scan_settled: mpsc::Sender<FlowId>,
     pub requests: mpsc::Receiver<FlowRequest>,
-    pub refetched: mpsc::Sender<(SourceKey, RefetchOutcome)>,
+    pub answers: mpsc::Sender<FlowAnswer>,
     pub stop: watch::Receiver<bool>,
 }
 
@@ -158,7 +157,7 @@ impl FlowDriver {
                 Action::Relay(work) => self.disk.begin(work),
                 // Who is gone has no use for it.
                 Action::ScanSettled => drop(self.lines.scan_settled.try_send(self.id)),
-                Action::Refetched(key, outcome) => drop(self.lines.refetched.send((key, outcome)).await),
+                Action::Answer(answer) => drop(self.lines.answers.send(answer).await),
             }
         }
         self.tell_of_slots()?;

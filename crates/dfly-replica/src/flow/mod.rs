@@ -12,4 +12,5 @@ pub(crate) mod positions;
 pub(crate) mod refetch;
 pub(crate) mod relay_disk;
 pub(crate) mod scan_events;
+pub(crate) mod watched_keys;
 pub(crate) mod writer;

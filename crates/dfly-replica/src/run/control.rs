@@ -1,5 +1,7 @@
-//! The one door for those who want something of a running replication: to refetch keys, to pause, to stop at given positions,
-//! to keep other limits.
+//! The one door for those who want something of a running replication: to refetch keys, to watch keys while they are compared,
+//! to pause, to stop at given positions, to keep other limits.
+
+mod watching;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,10 +13,14 @@ use thiserror::Error;
 use tokio::sync::{mpsc, oneshot};
 use tracing::debug;
 
-use crate::flow::core::{FlowRequest, Heard, RefetchOutcome};
+use crate::flow::core::{FlowAnswer, FlowRequest, Heard, RefetchOutcome};
+use crate::flow::watched_keys::{Settled, WatchId};
 use crate::keys::SourceKey;
 use crate::rate_limiter::RateLimiter;
 use crate::run::counters::Counters;
+use watching::{ReleasedSender, SettledSender, Watches};
+
+pub use watching::MOST_WATCHED;
 
 /// How many requests may wait.
 const WAITING: usize = 16;
@@ -33,8 +39,17 @@ pub enum ControlError {
     #[error("there is no session with the source now")]
     NoSession,
     /// Too many keys in one request.
-    #[error("at most {MOST_KEYS} keys can be refetched at a time")]
-    TooManyKeys,
+    #[error("at most {most} keys at a time")]
+    TooManyKeys {
+        /// How many there may be.
+        most: usize,
+    },
+    /// Others watch keys.
+    #[error("too many watches of keys are open")]
+    TooManyWatches,
+    /// The watch has ended, or there never was one.
+    #[error("the watch has lasted for too long, or a session has ended")]
+    WatchOver,
     /// It is not known which flow owns a key.
     #[error("it is not known yet how the source spreads its keys over its shards")]
     UnknownSharding,
@@ -69,7 +84,13 @@ enum Request {
     StopAt(Vec<Lsn>, oneshot::Sender<Result<(), ControlError>>),
     Limit(RateLimits),
     Answer(bool, oneshot::Sender<Result<(), ControlError>>),
+    Watch { keys: Vec<SourceKey>, holds: bool, answer: WatchSender },
+    Settle { id: WatchId, before: Vec<Lsn>, behind: Vec<Lsn>, answer: SettledSender },
+    Release(WatchId, ReleasedSender),
 }
+
+/// Tells the watch; what comes with it is ready once the last flow has heard of it.
+type WatchSender = oneshot::Sender<Result<(WatchId, oneshot::Receiver<()>), ControlError>>;
 
 /// A handle to a running replication.
 #[derive(Debug, Clone)]
@@ -84,10 +105,52 @@ impl Control {
     /// [`ControlError`].
     pub async fn refetch(&self, keys: Vec<SourceKey>) -> Result<Refetched, ControlError> {
         if keys.len() > MOST_KEYS {
-            return Err(ControlError::TooManyKeys);
+            return Err(ControlError::TooManyKeys { most: MOST_KEYS });
         }
         let (answer, answered) = oneshot::channel();
         self.ask(Request::Refetch(keys, answer)).await?;
+        answered.await.map_err(|_gone| ControlError::Ended)?
+    }
+
+    /// From now on it is noted which of these keys, at most [`MOST_WATCHED`], get a record. With `holds`, the flows of these keys
+    /// apply nothing between the reading of the source and that of the target, for a quarter of a second at the most.
+    ///
+    /// # Errors
+    /// [`ControlError`].
+    pub async fn watch(&self, keys: Vec<SourceKey>, holds: bool) -> Result<WatchId, ControlError> {
+        if keys.len() > MOST_WATCHED {
+            return Err(ControlError::TooManyKeys { most: MOST_WATCHED });
+        }
+        let (answer, answered) = oneshot::channel();
+        self.ask(Request::Watch { keys, holds, answer }).await?;
+        let (id, hears) = answered.await.map_err(|_gone| ControlError::Ended)??;
+        hears.await.map_err(|_gone| ControlError::Ended)?;
+        Ok(id)
+    }
+
+    /// The source was read between these positions of all flows (`DFLY REPLICAOFFSET`). Answers once the target has everything
+    /// before the second, and tells for each key of the watch whether it stands still.
+    ///
+    /// # Errors
+    /// [`ControlError`].
+    pub async fn settle(
+        &self,
+        id: WatchId,
+        before: Vec<Lsn>,
+        behind: Vec<Lsn>,
+    ) -> Result<Vec<Settled>, ControlError> {
+        let (answer, answered) = oneshot::channel();
+        self.ask(Request::Settle { id, before, behind, answer }).await?;
+        answered.await.map_err(|_gone| ControlError::Ended)?
+    }
+
+    /// The target was read: ends the watch, and tells which of its keys may have changed since the source was read.
+    ///
+    /// # Errors
+    /// [`ControlError`].
+    pub async fn release(&self, id: WatchId) -> Result<Vec<bool>, ControlError> {
+        let (answer, answered) = oneshot::channel();
+        self.ask(Request::Release(id, answer)).await?;
         answered.await.map_err(|_gone| ControlError::Ended)?
     }
 
@@ -164,10 +227,17 @@ type RefetchedSender = oneshot::Sender<Result<Refetched, ControlError>>;
 pub(crate) enum Instruction {
     Pause(bool),
     /// Keys are to be given to the flows that own them.
-    Refetch,
+    Route,
     /// Somebody has answered what the session has asked.
     Answer(bool),
     Nothing,
+}
+
+/// Keys whose flows are to be found.
+#[derive(Debug)]
+enum Unrouted {
+    Refetch(Vec<SourceKey>, RefetchedSender),
+    Watch(Vec<SourceKey>, bool, WatchSender),
 }
 
 /// Keys that somebody waits for.
@@ -196,7 +266,8 @@ pub(crate) struct ControlDesk {
     limits: Option<RateLimits>,
     /// The session has asked something.
     is_asked: bool,
-    unrouted: Vec<(Vec<SourceKey>, RefetchedSender)>,
+    unrouted: Vec<Unrouted>,
+    watches: Watches,
     awaited: Vec<Awaited>,
     drain: Option<Drain>,
 }
@@ -212,6 +283,7 @@ pub(crate) fn channel() -> (Control, ControlDesk) {
         limits: None,
         is_asked: false,
         unrouted: Vec::new(),
+        watches: Watches::default(),
         awaited: Vec::new(),
         drain: None,
     };
@@ -253,6 +325,7 @@ impl ControlDesk {
     pub(crate) fn end_session(&mut self) {
         self.flows.clear();
         self.is_asked = false;
+        self.watches.end_session();
         for awaited in self.awaited.drain(..) {
             reply(awaited.answer, Err(ControlError::NoSession));
         }
@@ -279,6 +352,7 @@ impl ControlDesk {
                     return accepts;
                 }
                 Some(Request::Refetch(_, answer)) => reply(answer, Err(ControlError::NoSession)),
+                Some(Request::Watch { answer, .. }) => reply(answer, Err(ControlError::NoSession)),
                 other => {
                     self.take(other);
                 }
@@ -298,8 +372,28 @@ impl ControlDesk {
                 Instruction::Nothing
             }
             Some(Request::Refetch(keys, answer)) => {
-                self.unrouted.push((keys, answer));
-                Instruction::Refetch
+                self.unrouted.push(Unrouted::Refetch(keys, answer));
+                Instruction::Route
+            }
+            Some(Request::Watch { keys, holds, answer }) => {
+                self.unrouted.push(Unrouted::Watch(keys, holds, answer));
+                Instruction::Route
+            }
+            Some(Request::Settle { id, before, behind, answer }) => {
+                for (flow, bounds) in self.watches.settle(id, (&before, &behind), answer) {
+                    if !self.tell(flow, FlowRequest::Settle(id, bounds)) {
+                        self.watches.settled(id, flow, None);
+                    }
+                }
+                Instruction::Nothing
+            }
+            Some(Request::Release(id, answer)) => {
+                for flow in self.watches.release(id, answer) {
+                    if !self.tell(flow, FlowRequest::Release(id)) {
+                        self.watches.released(id, flow, None);
+                    }
+                }
+                Instruction::Nothing
             }
             Some(Request::Pause(asker)) => {
                 self.is_paused = true;
@@ -337,29 +431,68 @@ impl ControlDesk {
     }
 
     /// Gives keys to the flows that own them.
-    pub(crate) fn route_refetches(&mut self, owner: impl Fn(&[u8]) -> Option<FlowId>) {
-        for (keys, answer) in std::mem::take(&mut self.unrouted) {
-            let owners: Option<Vec<FlowId>> = keys.iter().map(|key| owner(&key.name)).collect();
-            let Some(owners) = owners else {
-                reply(answer, Err(ControlError::UnknownSharding));
-                continue;
-            };
-            let mut by_flow: BTreeMap<FlowId, Vec<SourceKey>> = BTreeMap::new();
-            for (flow, key) in owners.into_iter().zip(&keys) {
-                by_flow.entry(flow).or_default().push(key.clone());
-            }
-            let are_told =
-                by_flow.into_iter().all(|(flow, keys)| self.tell(flow, FlowRequest::Refetch(keys)));
-            match are_told {
-                true if keys.is_empty() => reply(answer, Ok(Vec::new())),
-                true => self.awaited.push(Awaited { left: keys, done: Vec::new(), answer }),
-                false => reply(answer, Err(ControlError::NoSession)),
+    pub(crate) fn route(&mut self, owner: impl Fn(&[u8]) -> Option<FlowId>) {
+        for unrouted in std::mem::take(&mut self.unrouted) {
+            match unrouted {
+                Unrouted::Refetch(keys, answer) => self.route_refetch(keys, answer, &owner),
+                Unrouted::Watch(keys, holds, answer) => self.route_watch(&keys, holds, answer, &owner),
             }
         }
     }
 
+    fn route_refetch(
+        &mut self,
+        keys: Vec<SourceKey>,
+        answer: RefetchedSender,
+        owner: impl Fn(&[u8]) -> Option<FlowId>,
+    ) {
+        let owners: Option<Vec<FlowId>> = keys.iter().map(|key| owner(&key.name)).collect();
+        let Some(owners) = owners else {
+            return reply(answer, Err(ControlError::UnknownSharding));
+        };
+        let mut by_flow: BTreeMap<FlowId, Vec<SourceKey>> = BTreeMap::new();
+        for (flow, key) in owners.into_iter().zip(&keys) {
+            by_flow.entry(flow).or_default().push(key.clone());
+        }
+        let are_told = by_flow.into_iter().all(|(flow, keys)| self.tell(flow, FlowRequest::Refetch(keys)));
+        match are_told {
+            true if keys.is_empty() => reply(answer, Ok(Vec::new())),
+            true => self.awaited.push(Awaited { left: keys, done: Vec::new(), answer }),
+            false => reply(answer, Err(ControlError::NoSession)),
+        }
+    }
+
+    fn route_watch(
+        &mut self,
+        keys: &[SourceKey],
+        holds: bool,
+        answer: WatchSender,
+        owner: impl Fn(&[u8]) -> Option<FlowId>,
+    ) {
+        let flows = self.flows.keys().copied();
+        let (id, shares) = match self.watches.begin(keys, flows, owner) {
+            Ok(begun) => begun,
+            Err(error) => return reply(answer, Err(error)),
+        };
+        let (heard, hears) = oneshot::channel();
+        let heard = Arc::new(Heard(Some(heard)));
+        for (flow, keys) in shares {
+            self.tell(flow, FlowRequest::Watch { id, keys, holds, heard: Arc::clone(&heard) });
+        }
+        reply(answer, Ok((id, hears)));
+    }
+
+    /// A flow answers.
+    pub(crate) fn on_answer(&mut self, answer: FlowAnswer) {
+        match answer {
+            FlowAnswer::Refetched(key, outcome) => self.refetched(&key, outcome),
+            FlowAnswer::Settled(id, flow, said) => self.watches.settled(id, flow, said),
+            FlowAnswer::Released(id, flow, said) => self.watches.released(id, flow, said),
+        }
+    }
+
     /// A key was refetched.
-    pub(crate) fn refetched(&mut self, key: &SourceKey, outcome: RefetchOutcome) {
+    fn refetched(&mut self, key: &SourceKey, outcome: RefetchOutcome) {
         for awaited in &mut self.awaited {
             if let Some(at) = awaited.left.iter().position(|left| left == key) {
                 awaited.done.push((awaited.left.swap_remove(at), outcome));

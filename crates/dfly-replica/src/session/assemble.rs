@@ -234,14 +234,14 @@ fn assemble(
     let flows = usize::from(session.flows);
     let (signals_in, signals) = mpsc::channel(flows * 4);
     let (scan_settled_in, scan_settled) = mpsc::channel(flows.max(1));
-    let (refetched_in, refetched) = mpsc::channel(QUESTIONS);
+    let (answers_in, answers) = mpsc::channel(QUESTIONS);
     let (lsns_in, source_lsns) = mpsc::channel(1);
     let (stop_flows, stop) = watch::channel(false);
     let (reads, requested) = mpsc::channel(QUESTIONS);
     counters.set_removing_extra_keys(metadata.sweep);
     let is_over_data = metadata.sweep || metadata.keep;
     let incoming =
-        Incoming { signals, refetched, scan_settled: Arc::new(Mutex::new(scan_settled)), source_lsns };
+        Incoming { signals, answers, scan_settled: Arc::new(Mutex::new(scan_settled)), source_lsns };
     let parts =
         SessionParts { config: Arc::clone(&config), control, session, counters, incoming, stop_flows };
     let mut running = Running::new(parts);
@@ -266,7 +266,7 @@ fn assemble(
     let shared = Shared {
         signals: signals_in,
         scan_settled: scan_settled_in,
-        refetched: refetched_in,
+        answers: answers_in,
         stop,
         reads,
         target,

@@ -22,9 +22,8 @@ use super::progress::SnapshotProgress;
 use crate::checkpoint::{Checkpoint, SyncMetadata};
 use crate::config::{EngineConfig, OnRelayFull, OnStart};
 use crate::error::{Error, FlowError};
-use crate::flow::core::{FlowRequest, Order, RefetchOutcome, Signal};
+use crate::flow::core::{FlowAnswer, FlowRequest, Order, Signal};
 use crate::flow::driver::{FlowEnd, FlowStand};
-use crate::keys::SourceKey;
 use crate::maintenance::gone_slots::GoneKeys;
 use crate::maintenance::scan::ScanLines;
 use crate::run::control::{ControlDesk, Instruction};
@@ -51,7 +50,7 @@ pub(crate) struct FlowLines {
 #[derive(Debug)]
 pub(crate) struct Incoming {
     pub signals: mpsc::Receiver<(FlowId, Signal)>,
-    pub refetched: mpsc::Receiver<(SourceKey, RefetchOutcome)>,
+    pub answers: mpsc::Receiver<FlowAnswer>,
     /// For the scan for extra keys.
     pub scan_settled: Arc<Mutex<mpsc::Receiver<FlowId>>>,
     /// What the source has said of its positions.
@@ -182,7 +181,7 @@ impl Running {
                     None => return Ok(()),
                 },
                 Some(ended) = self.helpers.join_next() => self.on_helper(ended, desk),
-                Some((key, outcome)) = self.incoming.refetched.recv() => desk.refetched(&key, outcome),
+                Some(answer) = self.incoming.answers.recv() => desk.on_answer(answer),
                 Some(lsns) = self.incoming.source_lsns.recv() => self.counters.set_source(&lsns, Instant::now()),
                 instruction = desk.next_instruction() => self.on_instruction(instruction, desk),
                 _ = ping.tick(), if is_running && !self.ending.is_source_lost() => self.ping(stop).await,
@@ -209,10 +208,10 @@ impl Running {
     fn on_instruction(&mut self, instruction: Instruction, desk: &mut ControlDesk) {
         match instruction {
             Instruction::Pause(is_paused) => self.counters.set_paused(is_paused),
-            Instruction::Refetch => {
+            Instruction::Route => {
                 let owners = (self.metadata.sharding, self.counters.owners());
                 let flows = self.session.flows;
-                desk.route_refetches(|key| match owners.0 {
+                desk.route(|key| match owners.0 {
                     Some(sharding) => Some(sharding.owner(key, flows)),
                     None => owners.1.owner(key, flows),
                 });

@@ -16,7 +16,7 @@ use crate::config::OnRelayFull;
 use crate::error::Error;
 use crate::flow::admission::ttl_index::{TtlIndex, TtlLimits};
 use crate::flow::admission::{Admission, EarlyExpiry, OmittedDeletes, Ownership, UnsyncedKeys};
-use crate::flow::core::{FlowCore, FlowParts, FlowSettings, RefetchOutcome, Signal};
+use crate::flow::core::{FlowAnswer, FlowCore, FlowParts, FlowSettings, Signal};
 use crate::flow::driver::{FlowDriver, Lines};
 use crate::flow::intake::relay::Relay;
 use crate::flow::intake::snapshot::Stage;
@@ -25,7 +25,6 @@ use crate::flow::positions::FlowPositions;
 use crate::flow::refetch::Refetch;
 use crate::flow::relay_disk::RelayDisk;
 use crate::flow::writer::FlowWriter;
-use crate::keys::SourceKey;
 use crate::rate_limiter::RateLimiter;
 use crate::source::reader::{ReadLine, ReadRequest};
 use crate::target::clock::clock_ahead;
@@ -63,7 +62,7 @@ pub(super) enum StreamForm {
 pub(super) struct Shared {
     pub signals: mpsc::Sender<(FlowId, Signal)>,
     pub scan_settled: mpsc::Sender<FlowId>,
-    pub refetched: mpsc::Sender<(SourceKey, RefetchOutcome)>,
+    pub answers: mpsc::Sender<FlowAnswer>,
     pub stop: watch::Receiver<bool>,
     pub reads: mpsc::Sender<ReadRequest>,
     pub target: SessionTarget,
@@ -186,7 +185,7 @@ impl Running {
             scans,
             scan_settled: shared.scan_settled.clone(),
             requests,
-            refetched: shared.refetched.clone(),
+            answers: shared.answers.clone(),
             stop: shared.stop.clone(),
         }
     }

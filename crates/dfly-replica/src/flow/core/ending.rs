@@ -66,7 +66,8 @@ impl FlowCore {
         self.intake.relay().is_at_rest()
     }
 
-    /// The source is gone: what has arrived is applied as far as it goes.
+    /// The source is gone: what has arrived is applied as far as it goes. While the run is paused that is nowhere: the next
+    /// session asks for it again.
     ///
     /// # Errors
     /// [`FlowError`], when the run cannot survive what was found.
@@ -76,7 +77,11 @@ impl FlowCore {
         target: &mut dyn TargetWriter,
         now: Now,
     ) -> Result<Want, FlowError> {
-        let want = self.apply(buffer, target, now)?;
+        self.watched.end_holds();
+        let want = match self.is_held() {
+            true => Want::Bytes,
+            false => self.apply(buffer, target, now)?,
+        };
         self.commit(target, now);
         self.use_disk(now.instant);
         Ok(want)

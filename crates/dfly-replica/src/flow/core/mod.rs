@@ -15,6 +15,7 @@ mod relaying;
 mod requests;
 mod unknown;
 mod waiting;
+mod watching;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -29,7 +30,7 @@ use tracing::{debug, info, warn};
 pub(crate) use flushing::Order;
 pub(crate) use parts::{FlowParts, FlowSettings};
 pub use requests::RefetchOutcome;
-pub(crate) use requests::{FlowRequest, Heard};
+pub(crate) use requests::{FlowAnswer, FlowRequest, Heard};
 
 use refused::RefusedValues;
 use requests::Requests;
@@ -47,8 +48,8 @@ use crate::flow::intake::{Intake, Pulled};
 use crate::flow::positions::FlowPositions;
 use crate::flow::refetch::{Question, Refetch};
 use crate::flow::scan_events::{ScanEnd, ScanEvent};
+use crate::flow::watched_keys::{Batches, WatchedKeys};
 use crate::flow::writer::FlowWriter;
-use crate::keys::SourceKey;
 use crate::notice::Notice;
 use crate::rate_limiter::RateLimiter;
 use crate::run::counters::Counters;
@@ -95,8 +96,8 @@ pub(crate) enum Action {
     Relay(RelayWork),
     /// What the scan for extra keys found is durable on the target.
     ScanSettled,
-    /// A key that was asked for from outside was refetched.
-    Refetched(SourceKey, RefetchOutcome),
+    /// Something that was asked from outside is done.
+    Answer(FlowAnswer),
 }
 
 /// How a flow goes on after something has become of its batches.
@@ -146,6 +147,8 @@ pub(crate) struct FlowCore {
     full_since: Option<Instant>,
     /// What the flow was asked for from outside.
     requests: Requests,
+    watched: WatchedKeys,
+    batches: Batches,
     unknown: UnknownCommands,
     refused_values: RefusedValues,
     counters: Arc<Counters>,
@@ -174,6 +177,7 @@ impl FlowCore {
         self.relay(buffer, want, now)?;
         self.ask_source(now.instant);
         self.acknowledge(now.instant);
+        self.tell_watchers(now.instant);
         self.publish(now.instant);
         Ok(want)
     }
@@ -197,7 +201,7 @@ impl FlowCore {
         target: &mut dyn TargetWriter,
         now: Now,
     ) -> Result<Want, FlowError> {
-        if self.flush.is_reached() || self.requests.holds(self.positions.received()) {
+        if self.flush.is_reached() || self.is_held() {
             return Ok(Want::Room);
         }
         if !self.has_left_snapshot(target, now) {
@@ -221,7 +225,7 @@ impl FlowCore {
                     let received = received.unwrap_or(now.wall);
                     self.on_record(&record, next, target, Now { wall: received, ..now })?;
                     self.refuse_oversized(target, now)?;
-                    if self.flush.is_reached() || self.requests.holds(self.positions.received()) {
+                    if self.flush.is_reached() || self.is_held() {
                         return Ok(Want::Room);
                     }
                 }
@@ -302,6 +306,7 @@ impl FlowCore {
     fn hand_over(&mut self, tag: BatchTag, target: &mut dyn TargetWriter, now: Now) {
         self.admission.expiry.submitted(now.instant);
         self.committed.push_back(Committed { at: now.instant, position: tag.position() });
+        self.batches.committed += 1;
         self.count_in_flight();
         self.writer.commit(tag, target, now);
     }
@@ -397,6 +402,7 @@ impl FlowCore {
         self.on_taken();
         self.admission.expiry.settled();
         if let Some(committed) = self.committed.pop_front() {
+            self.batches.carried += 1;
             self.counters.latency.count(now.saturating_duration_since(committed.at));
             if let Some(Position { transaction, next, .. }) = committed.position {
                 self.positions.hear(next);

@@ -17,6 +17,7 @@ use crate::flow::intake::Intake;
 use crate::flow::intake::relay_level::RelayLevel;
 use crate::flow::positions::FlowPositions;
 use crate::flow::refetch::Refetch;
+use crate::flow::watched_keys::{Batches, WatchedKeys};
 use crate::flow::writer::FlowWriter;
 use crate::notice::Notice;
 use crate::rate_limiter::RateLimiter;
@@ -76,6 +77,8 @@ impl FlowCore {
             full_since: None,
             relay_level: RelayLevel::new(parts.settings.relay_max_bytes),
             requests: Requests::default(),
+            watched: WatchedKeys::default(),
+            batches: Batches::default(),
             unknown: UnknownCommands::default(),
             refused_values: Default::default(),
             counters: parts.counters,

@@ -85,6 +85,7 @@ impl FlowCore {
     /// The source has flushed something that this flow writes.
     fn on_flush(&mut self, flush: Flush, next: Option<Lsn>) -> Result<(), FlowError> {
         let next = next.ok_or(FlowError::FlushedInSync(flush))?;
+        self.watched.touch_all(next);
         self.flush.reach(flush, next);
         Ok(())
     }
@@ -102,6 +103,9 @@ impl FlowCore {
         let lsn = next.map(|next| Lsn(next.0.saturating_sub(1)));
         if lsn.is_none() {
             self.admission.omitted.on_record(&record);
+        }
+        if let (false, Some(lsn)) = (self.watched.is_empty(), lsn) {
+            self.watched.see(&record, lsn);
         }
         self.refetch_ambiguous(&record, now);
         let held = self.held(&record, lsn, target);
@@ -183,6 +187,7 @@ impl FlowCore {
     fn give_slots_away(&mut self, record: &RecordKeys<'_>, lsn: Option<Lsn>) {
         let slots = SlotSet::of_ranges(flushed_slots(&record.command.args).unwrap_or_default());
         if let Some(lsn) = lsn {
+            self.watched.touch_all(lsn);
             self.writer.note_gone_slots(lsn, &slots);
         }
         self.tell(Signal::SlotsGone(lsn, slots));

@@ -167,6 +167,8 @@ impl FlowCore {
         now: Now,
     ) -> Result<(), FlowError> {
         self.counters.removed(verdict.gone.len());
+        let received = self.positions.received().unwrap_or_default();
+        verdict.gone.iter().for_each(|key| self.watched.touch(key, received));
         for record in FlowWriter::deletions(&verdict.gone) {
             self.replay(&record, target, now)?;
             if self.writer.is_full() {
@@ -190,6 +192,7 @@ impl FlowCore {
         let expire_at = value.as_ref().and_then(|value| value.expire_at);
         self.admission.see_value(key.db, &key.name, expire_at);
         self.tell_refetched(key, value.as_ref());
+        self.watched.touch(key, self.positions.received().unwrap_or_default());
         match value {
             Some(value) => {
                 let effect = self.writer.value(key, value, now.wall)?;

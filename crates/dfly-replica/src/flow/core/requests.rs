@@ -1,14 +1,16 @@
-//! What is asked of a flow from outside: to refetch keys, to pause, to stop at a position, to keep other limits.
+//! What is asked of a flow from outside: to refetch keys, to watch keys, to pause, to stop at a position, to keep other limits.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Instant;
 
+use dfly_client::FlowId;
 use dfly_journal::Lsn;
 use tokio::sync::oneshot;
 
 use super::{Action, FlowCore};
 use crate::flow::refetch::Fetched;
+use crate::flow::watched_keys::{Bounds, Settled, WatchId};
 use crate::keys::SourceKey;
 use crate::rate_limiter::RateLimiter;
 use crate::target::writer::TargetWriter;
@@ -26,6 +28,23 @@ pub(crate) enum FlowRequest {
     StopAt(Lsn),
     /// Read the snapshot and write no faster than this.
     Limit { reading: RateLimiter, writing: RateLimiter },
+    /// Note which of these keys get a record, and drop `heard` then. With `holds`, apply nothing until the source was read.
+    Watch { id: WatchId, keys: Vec<SourceKey>, holds: bool, heard: Arc<Heard> },
+    /// The source was read: tell once the target has come so far.
+    Settle(WatchId, Bounds),
+    /// The target was read: tell which keys have changed since.
+    Release(WatchId),
+}
+
+/// What a flow answers.
+#[derive(Debug)]
+pub(crate) enum FlowAnswer {
+    /// A key was refetched.
+    Refetched(SourceKey, RefetchOutcome),
+    /// What is said of the keys of a watch; `None` if it has ended before.
+    Settled(WatchId, FlowId, Option<Vec<Settled>>),
+    /// Which keys of a watch have changed; `None` if it has ended before.
+    Released(WatchId, FlowId, Option<Vec<bool>>),
 }
 
 /// Tells whoever asked, once the last flow has dropped it.
@@ -90,6 +109,9 @@ impl FlowCore {
             FlowRequest::Resume => self.requests.is_paused = false,
             FlowRequest::StopAt(lsn) => self.requests.stop_at = Some(lsn),
             FlowRequest::Limit { reading, writing } => self.set_rates(reading, writing),
+            FlowRequest::Watch { id, keys, holds, heard: _heard } => self.watched.begin(id, keys, holds, now),
+            FlowRequest::Settle(id, bounds) => self.settle_watch(id, bounds),
+            FlowRequest::Release(id) => self.release_watch(id),
         }
     }
 
@@ -99,14 +121,14 @@ impl FlowCore {
             let at = self.positions.received().unwrap_or_default();
             let outcome =
                 if value.is_some() { RefetchOutcome::Written(at) } else { RefetchOutcome::Removed(at) };
-            self.actions.push_back(Action::Refetched(key.clone(), outcome));
+            self.actions.push_back(Action::Answer(FlowAnswer::Refetched(key.clone(), outcome)));
         }
     }
 
     /// A key is not refetched after all: tells whoever waits.
     pub(super) fn tell_not_refetched(&mut self, key: &SourceKey, outcome: RefetchOutcome) {
         if self.requests.take(key) {
-            self.actions.push_back(Action::Refetched(key.clone(), outcome));
+            self.actions.push_back(Action::Answer(FlowAnswer::Refetched(key.clone(), outcome)));
         }
     }
 }

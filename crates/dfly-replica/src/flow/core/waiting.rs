@@ -41,7 +41,8 @@ impl FlowCore {
         let relay = self.intake.relay().deadline();
         let far = now + self.settings.longest_rest;
         let unanswered = self.unanswered_at();
-        [ack, target.deadline(now), sweep, refetch, writing, reading, relay, unanswered]
+        let watched = self.watched.deadline();
+        [ack, target.deadline(now), sweep, refetch, writing, reading, relay, unanswered, watched]
             .into_iter()
             .flatten()
             .min()

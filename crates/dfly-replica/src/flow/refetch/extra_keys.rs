@@ -56,6 +56,11 @@ impl ExtraKeys {
         matches!(self.stage, Stage::Idle)
     }
 
+    /// Whether the source is asked for this key.
+    pub(crate) fn contains(&self, key: &SourceKey) -> bool {
+        self.keys.contains(key)
+    }
+
     /// How many keys are in the batch.
     pub(crate) fn len(&self) -> usize {
         self.keys.len()

@@ -84,6 +84,11 @@ impl Refetch {
         self.queue.contains(key)
     }
 
+    /// Whether what becomes of the key is not known before the source has answered.
+    pub(crate) fn is_undecided(&self, key: &SourceKey) -> bool {
+        self.queue.contains(key) || self.extra.contains(key)
+    }
+
     pub(crate) fn is_ambiguous(&self, key: &SourceKey) -> bool {
         self.origins.contains(key)
     }

@@ -5,6 +5,7 @@
 //! `PAIR_FIRST` where to begin.
 
 mod chance;
+mod checks;
 mod disk;
 mod pace;
 mod rig;
@@ -34,7 +35,7 @@ fn setting(name: &str, default: u64) -> u64 {
 }
 
 /// What has to have happened at least once, or the seeds show too little.
-const EXPECTED: [&str; 41] = [
+const EXPECTED: [&str; 48] = [
     "life: snapshot",
     "life: entering",
     "life: catching up",
@@ -76,6 +77,13 @@ const EXPECTED: [&str; 41] = [
     "asked from outside",
     "extra keys",
     "acknowledged",
+    "compared",
+    "compared while the flow was held",
+    "comparison broken off",
+    "a key compared",
+    "a key compared that waits",
+    "a key touched while the source was read",
+    "a key touched while the target was read",
 ];
 
 #[test]

@@ -3,7 +3,7 @@
 use dfly_client::FlowId;
 use dfly_wire::DbIndex;
 
-use super::super::{Action, Course, Order, RefetchOutcome, Signal, Want};
+use super::super::{Action, Course, FlowAnswer, Order, RefetchOutcome, Signal, Want};
 use super::rig::Rig;
 use super::session::{Asked, Session, Stepped};
 use crate::checkpoint::Checkpoint;
@@ -74,8 +74,11 @@ impl Rig {
                     assert!(waits || is_noted || !is_there, "an extra key is not removed yet");
                     server.now.sweeps = false;
                 }
-                Action::Refetched(_, RefetchOutcome::Superseded) => self.count("superseded by a record"),
-                Action::Refetched(..) => self.count("asked from outside"),
+                Action::Answer(FlowAnswer::Refetched(_, RefetchOutcome::Superseded)) => {
+                    self.count("superseded by a record");
+                }
+                Action::Answer(FlowAnswer::Refetched(..)) => self.count("asked from outside"),
+                Action::Answer(answer) => self.on_check(answer, session),
             }
         }
     }

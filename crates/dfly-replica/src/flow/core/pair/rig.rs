@@ -8,6 +8,7 @@ use dfly_wire::{DbIndex, UnixMillis};
 
 use super::super::FlowRequest;
 use super::chance::Chance;
+use super::checks::Checks;
 use super::disk::Disk;
 use super::session::{Begin, Session, Stepped};
 use super::source::Source;
@@ -25,7 +26,7 @@ const PATIENCE: usize = 2_000;
 /// The world of one run.
 #[derive(Debug)]
 pub(super) struct Rig {
-    plan: Plan,
+    pub plan: Plan,
     pub chance: Chance,
     pub source: Source,
     pub server: SharedServer,
@@ -205,7 +206,7 @@ impl Rig {
     }
 
     pub(super) fn step(&mut self, session: &mut Session) -> Stepped {
-        let stepped = match self.chance.below(14) {
+        let stepped = match self.chance.below(16) {
             0..3 => {
                 self.arrive(session);
                 Stepped::On
@@ -236,7 +237,11 @@ impl Rig {
                 session.disk(&mut self.disk, self.now.instant);
                 Stepped::On
             }
-            12 => {
+            12..14 => {
+                self.check(session);
+                Stepped::On
+            }
+            14 => {
                 self.order(session);
                 self.scan(session);
                 Stepped::On
@@ -302,6 +307,8 @@ impl Rig {
             Accident::Restart if session.core.positions.has_entered() => {
                 self.count("restart");
                 lock(&self.server).restart();
+                // Whoever reads from it is cut off too.
+                session.checks = Checks::default();
                 session.writer.forget();
                 Some(self.hear(session))
             }

@@ -11,6 +11,7 @@ use dfly_wire::Limits;
 
 use super::super::in_memory::{FLOW, parts};
 use super::super::{FlowCore, FlowParts, Want};
+use super::checks::Checks;
 use super::disk::Disk;
 use super::source::TOKEN;
 use super::watch::Watch;
@@ -69,6 +70,7 @@ pub(super) struct Session {
     pub scans: bool,
     pub scanned: bool,
     pub watch: Watch,
+    pub checks: Checks,
     /// What was acknowledged last, or where the session began.
     pub acknowledged: Lsn,
 }
@@ -96,6 +98,7 @@ impl Session {
             scans: false,
             scanned: false,
             watch: Watch::default(),
+            checks: Checks::default(),
             acknowledged: position.map_or(Lsn(u64::MAX), |at| at.next),
         }
     }
