@@ -51,9 +51,9 @@ pub use error::{Error, FlowError};
 pub use flow::core::RefetchOutcome;
 #[cfg(feature = "in-memory")]
 pub use flow::core::in_memory::FlowInMemory;
+pub use flow::watched_keys::{Settled, WatchId};
 pub use keys::{SourceKey, TargetKey};
 pub use maintenance::cleanup::{Cleanup, Found, Owned};
-pub use flow::watched_keys::{Settled, WatchId};
 pub use run::control::{Control, ControlError, MOST_WATCHED, RateLimits};
 pub use run::engine::Engine;
 pub use run::events::Event;

@@ -45,9 +45,14 @@ pub(crate) struct Bounds {
 enum Hold {
     Free,
     /// Nothing is applied until the source was read.
-    Reading { until: Instant },
+    Reading {
+        until: Instant,
+    },
     /// Nothing is applied behind this record until the target was read.
-    Behind { lsn: Lsn, until: Instant },
+    Behind {
+        lsn: Lsn,
+        until: Instant,
+    },
 }
 
 #[derive(Debug)]
@@ -194,11 +199,7 @@ impl WatchedKeys {
     }
 
     /// Ends a watch: which of its keys changed since the source was read. `None` if there is no such watch any more.
-    pub(crate) fn release(
-        &mut self,
-        id: WatchId,
-        waits: impl Fn(&SourceKey) -> bool,
-    ) -> Option<Vec<bool>> {
+    pub(crate) fn release(&mut self, id: WatchId, waits: impl Fn(&SourceKey) -> bool) -> Option<Vec<bool>> {
         let watch = self.watches.remove(&id)?;
         let before = watch.progress.bounds().map(|bounds| bounds.before);
         let is_touched = |key: &SourceKey| {

@@ -469,8 +469,8 @@ impl ControlDesk {
         answer: WatchSender,
         owner: impl Fn(&[u8]) -> Option<FlowId>,
     ) {
-        let flows = self.flows.keys().copied();
-        let (id, shares) = match self.watches.begin(keys, flows, owner) {
+        let flows: Vec<FlowId> = self.flows.keys().copied().collect();
+        let (id, shares) = match self.watches.begin(keys, &flows, owner) {
             Ok(begun) => begun,
             Err(error) => return reply(answer, Err(error)),
         };

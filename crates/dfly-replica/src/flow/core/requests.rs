@@ -109,6 +109,8 @@ impl FlowCore {
             FlowRequest::Resume => self.requests.is_paused = false,
             FlowRequest::StopAt(lsn) => self.requests.stop_at = Some(lsn),
             FlowRequest::Limit { reading, writing } => self.set_rates(reading, writing),
+            // A record inside the snapshot has no LSN, so nothing can be said about when it came.
+            FlowRequest::Watch { .. } if !self.positions.has_entered() => {}
             FlowRequest::Watch { id, keys, holds, heard: _heard } => self.watched.begin(id, keys, holds, now),
             FlowRequest::Settle(id, bounds) => self.settle_watch(id, bounds),
             FlowRequest::Release(id) => self.release_watch(id),

@@ -18,9 +18,9 @@ impl FlowCore {
         self.admission.unsynced.is_some() || self.refetch.is_undecided(key)
     }
 
-    /// The source was read for a watch. Before the target holds a position there is nothing to compare.
+    /// The source was read for a watch.
     pub(super) fn settle_watch(&mut self, id: WatchId, bounds: Bounds) {
-        if !self.positions.has_entered() || !self.watched.settle(id, bounds) {
+        if !self.watched.settle(id, bounds) {
             self.actions.push_back(Action::Answer(FlowAnswer::Settled(id, self.id, None)));
         }
     }

@@ -48,7 +48,7 @@ impl Watches {
     pub(super) fn begin(
         &mut self,
         keys: &[SourceKey],
-        flows: impl Iterator<Item = FlowId> + Clone,
+        flows: &[FlowId],
         owner: impl Fn(&[u8]) -> Option<FlowId>,
     ) -> Result<(WatchId, BTreeMap<FlowId, Vec<SourceKey>>), ControlError> {
         if self.open.len() >= MOST_WATCHES {
@@ -57,7 +57,7 @@ impl Watches {
         let (mut routes, mut shares) = (BTreeMap::<_, Vec<_>>::new(), BTreeMap::<_, Vec<_>>::new());
         for (place, key) in keys.iter().enumerate() {
             let owner = owner(&key.name);
-            for flow in flows.clone().filter(|flow| owner.is_none_or(|owner| owner == *flow)) {
+            for flow in flows.iter().copied().filter(|flow| owner.is_none_or(|owner| owner == *flow)) {
                 routes.entry(flow).or_default().push(place);
                 shares.entry(flow).or_default().push(key.clone());
             }
@@ -143,8 +143,7 @@ impl Watches {
         }
         *flows -= 1;
         if (*flows == 0 || is_over)
-            && let Some(Watch { awaited: Awaited::Released { keys, answer, .. }, .. }) =
-                self.open.remove(&id)
+            && let Some(Watch { awaited: Awaited::Released { keys, answer, .. }, .. }) = self.open.remove(&id)
         {
             reply(answer, if is_over { Err(ControlError::WatchOver) } else { Ok(keys) });
         }
@@ -162,9 +161,6 @@ impl Watches {
     }
 }
 
-fn places(
-    routes: &BTreeMap<FlowId, Vec<usize>>,
-    flow: FlowId,
-) -> impl Iterator<Item = usize> + use<'_> {
+fn places(routes: &BTreeMap<FlowId, Vec<usize>>, flow: FlowId) -> impl Iterator<Item = usize> + use<'_> {
     routes.get(&flow).into_iter().flatten().copied()
 }

@@ -28,7 +28,11 @@ pub(super) enum Check {
     Read(Lsn, Values),
     Settling(Values),
     Settled(Values, Vec<Settled>),
-    Compared { source: Values, settled: Vec<Settled>, target: Values },
+    Compared {
+        source: Values,
+        settled: Vec<Settled>,
+        target: Values,
+    },
 }
 
 /// One comparison after the other.
@@ -81,9 +85,7 @@ impl Rig {
     pub(super) fn on_check(&mut self, answer: FlowAnswer, session: &mut Session) {
         let checks = &mut session.checks;
         match (answer, std::mem::take(&mut checks.stage)) {
-            (FlowAnswer::Settled(id, _, Some(settled)), Check::Settling(source))
-                if id.0 == checks.last =>
-            {
+            (FlowAnswer::Settled(id, _, Some(settled)), Check::Settling(source)) if id.0 == checks.last => {
                 checks.stage = Check::Settled(source, settled);
             }
             (FlowAnswer::Released(_, _, Some(touched)), Check::Compared { source, settled, target }) => {

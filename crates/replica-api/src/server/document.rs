@@ -1,0 +1,34 @@
+//! The API as an OpenAPI document.
+
+use utoipa::OpenApi;
+use utoipa::openapi;
+
+use super::routes;
+
+#[derive(OpenApi)]
+#[openapi(
+    info(title = "df2redis", description = "What a running replication answers and can be asked for."),
+    paths(
+        routes::status,
+        routes::flows,
+        routes::history,
+        routes::events,
+        routes::config,
+        routes::pause,
+        routes::resume,
+        routes::limits,
+        routes::accept,
+        routes::refuse,
+        routes::stop,
+        routes::repair,
+        routes::watch,
+        routes::settle,
+        routes::release,
+    )
+)]
+struct Document;
+
+/// The document.
+pub fn document() -> openapi::OpenApi {
+    Document::openapi()
+}

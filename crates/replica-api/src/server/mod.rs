@@ -1,0 +1,62 @@
+//! The server: routes, who may use them, and where it listens.
+
+mod document;
+mod guard;
+mod history;
+mod listen;
+mod problems;
+mod routes;
+
+use std::sync::Arc;
+
+use dfly_replica::{Control, Report, Stop};
+use tokio::sync::watch;
+
+pub use document::document;
+pub use guard::{Access, Token};
+pub use history::{History, sample};
+pub use listen::{ListenError, SocketFile, serve};
+pub use problems::Refusal;
+pub use routes::routes;
+
+use crate::wire::Status;
+
+/// The run that a server speaks for. Copies speak for the same one.
+#[derive(Debug, Clone)]
+pub struct Replication {
+    /// What it can be asked for.
+    pub control: Control,
+    /// What it is doing.
+    pub reports: watch::Receiver<Report>,
+    /// Ends it, if the API may.
+    pub stop: Option<watch::Sender<Stop>>,
+    /// What does not change: addresses, release, process.
+    pub about: Arc<Status>,
+    /// Its settings, without secrets.
+    pub config: Arc<serde_json::Value>,
+    /// The last hour.
+    pub history: History,
+    /// The clock of the host, in milliseconds since 1970.
+    pub clock: fn() -> i64,
+}
+
+impl Replication {
+    /// A run of which only this is known.
+    pub fn new(control: Control, reports: watch::Receiver<Report>) -> Self {
+        Self {
+            control,
+            reports,
+            stop: None,
+            about: Arc::default(),
+            config: Arc::default(),
+            history: History::default(),
+            clock: || dfly_replica::Clock::system().host().0,
+        }
+    }
+
+    /// What it is doing now.
+    pub fn status(&self) -> Status {
+        let now = (self.clock)();
+        Status { now, ..Status::clone(&self.about) }.with_report(&self.reports.borrow())
+    }
+}

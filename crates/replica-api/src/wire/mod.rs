@@ -1,0 +1,14 @@
+//! What the API takes and answers, in JSON. Names are stable; fields are added, never renamed.
+
+mod keys;
+mod problem;
+mod requests;
+mod status;
+
+pub use keys::{KeyName, KeyNameError};
+pub use problem::{Problem, ProblemBody};
+pub use requests::{
+    Accepted, KeyOutcome, Limits, Outcome, Refetch, Refetched, Release, Released, Settle, Settled, State,
+    Watch, Watched,
+};
+pub use status::{Flow, Lag, OneEvent, Sample, Side, Status};
