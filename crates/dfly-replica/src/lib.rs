@@ -53,6 +53,8 @@ pub use flow::core::RefetchOutcome;
 pub use flow::core::in_memory::FlowInMemory;
 pub use keys::{SourceKey, TargetKey};
 pub use maintenance::cleanup::{Cleanup, Found, Owned};
+pub use maintenance::protected_keys::load as protected_keys;
+pub use rate_limiter::RateLimiter;
 pub use run::control::{Control, ControlError, RateLimits};
 pub use run::engine::Engine;
 pub use run::events::Event;
@@ -64,8 +66,11 @@ pub use session::barriers::{CutBarrier, FlushBarrier, Mismatch};
 pub use source::backlog::Backlog;
 pub use source::history::NewSource;
 pub use source::sharding::{OwnerCheck, Sharding};
+pub use target::connect::connect_target;
+pub use target::databases::databases;
+pub use target::keyspace_scan::KeyspaceScan;
 pub use target::probe::needs::Lack;
-pub use target::questions::TargetConnection;
+pub use target::questions::{Question, TargetConnection};
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

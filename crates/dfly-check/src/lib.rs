@@ -1,0 +1,43 @@
+//! x
+#![allow(dead_code)]
+mod by_commands;
+mod compare;
+mod comparer;
+mod config;
+mod document;
+mod error;
+mod extra;
+mod key_sums;
+mod plan;
+mod progress;
+mod report;
+mod rounds;
+mod scan;
+mod tally;
+mod workers;
+mod elements;
+mod held;
+mod link;
+mod mode;
+mod observe;
+mod pieces;
+mod policy;
+mod sample;
+mod store;
+mod stream_state;
+mod summary;
+mod throttle;
+mod verdict;
+
+pub use config::CheckConfig;
+pub use error::CheckError;
+pub use mode::Mode;
+pub use observe::ReadLimits;
+pub use progress::{Progress, Stage};
+pub use report::{About, Report, ReportError, line};
+pub use rounds::Rounds;
+pub use sample::{Sample, at_most};
+pub use store::{Finding, Store, StoreError};
+pub use summary::{Outcome, Summary};
+pub use verdict::{Certainty, Different, Outline, Pair, Verdict, What};
+pub use link::SideError;
