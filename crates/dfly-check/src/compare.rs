@@ -146,7 +146,7 @@ const LAST_SHARED: u8 = 21;
 const FOOTER: usize = 10;
 
 fn is_same_payload(one: &[u8], other: &[u8]) -> bool {
-    let body = |payload: &[u8]| payload.len().checked_sub(FOOTER).unwrap_or_default();
+    let body = |payload: &[u8]| payload.len().saturating_sub(FOOTER);
     let bodies = one.get(..body(one)).zip(other.get(..body(other)));
     bodies.is_some_and(|(one, other)| one == other && one.first().is_some_and(|id| *id <= LAST_SHARED))
 }
@@ -224,11 +224,7 @@ fn apart<K: Ord, V>(one: &BTreeMap<K, V>, other: &BTreeMap<K, V>, is_same: impl 
 }
 
 /// The elements that have not expired, each with when it does.
-fn live(
-    named: &BTreeMap<u128, Named>,
-    due: Option<&DueTimes>,
-    now: UnixMillis,
-) -> BTreeMap<u128, Named> {
+fn live(named: &BTreeMap<u128, Named>, due: Option<&DueTimes>, now: UnixMillis) -> BTreeMap<u128, Named> {
     let with_due = |(name, element): (&u128, &Named)| {
         let expires_at = element.expires_at.or_else(|| due?.get(name).copied());
         (*name, Named { expires_at, ..*element })

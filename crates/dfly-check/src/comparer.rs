@@ -23,7 +23,7 @@ use crate::verdict::{Different, Outline, Pair, Verdict, What};
 
 /// Compares keys over a connection to each side.
 #[derive(Debug)]
-pub struct Comparer {
+pub(crate) struct Comparer {
     config: Arc<CheckConfig>,
     policy: Arc<Policy>,
     selection: Arc<Selection>,
@@ -45,7 +45,7 @@ pub(crate) struct Judged {
 
 impl Comparer {
     /// Connects when it is first used.
-    pub fn new(
+    pub(crate) fn new(
         config: &Arc<CheckConfig>,
         (policy, selection): (&Arc<Policy>, &Arc<Selection>),
         throttle: &Arc<Throttle>,

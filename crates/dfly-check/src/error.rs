@@ -3,6 +3,7 @@
 use thiserror::Error;
 
 use crate::link::SideError;
+use crate::step::StepError;
 use crate::store::StoreError;
 
 /// Why a comparison cannot be made at all. What cannot be compared of it is no error: [`crate::Summary`] tells it.
@@ -12,6 +13,9 @@ pub enum CheckError {
     /// A side cannot be reached or asked at the start.
     #[error(transparent)]
     Side(#[from] SideError),
+    /// The replication that is compared in step with.
+    #[error(transparent)]
+    Step(#[from] StepError),
     /// The report file.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -19,8 +23,26 @@ pub enum CheckError {
     #[error("the report file has no comparison that was stopped: start it without resuming")]
     NothingToResume,
     /// The comparison in the file had other settings.
-    #[error("the report file is of a comparison with other settings or of other servers: start it without resuming")]
+    #[error(
+        "the report file is of a comparison with other settings or of other servers: start it without resuming"
+    )]
     OtherSettings,
+    /// The program of another engine cannot be run.
+    #[error(
+        "{program} cannot be run: {error}; install redis-full-check, name its program (--engine-binary), or leave --engine out"
+    )]
+    NoEngine {
+        /// The program.
+        program: String,
+        /// The system's reason.
+        error: std::io::Error,
+    },
+    /// Another engine cannot compare what is asked for.
+    #[error("redis-full-check {0}; leave --engine out")]
+    Engine(&'static str),
+    /// A temporary folder cannot be made.
+    #[error("a temporary folder cannot be made: {0}")]
+    Folder(std::io::Error),
     /// A task of the comparison has died.
     #[error("a part of the comparison ended without a result: {0}")]
     Task(#[from] tokio::task::JoinError),

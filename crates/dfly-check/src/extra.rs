@@ -137,7 +137,7 @@ impl Search<'_> {
 }
 
 /// Whether it says something that the walk through the source has not.
-fn is_told(verdict: &Verdict) -> bool {
+pub(crate) fn is_told(verdict: &Verdict) -> bool {
     match verdict {
         Verdict::Different(different) => different.what == [What::Extra],
         Verdict::NotCompared(_) => true,

@@ -11,7 +11,7 @@ use crate::verdict::Outline;
 
 /// What one side holds under a key.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Held {
+pub(crate) enum Held {
     /// Nothing.
     Absent,
     /// A value.
@@ -22,7 +22,7 @@ pub enum Held {
 
 /// A value, as far as it was read.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Value {
+pub(crate) struct Value {
     /// The type, as TYPE names it.
     pub kind: String,
     /// When the key expires.
@@ -35,7 +35,7 @@ pub struct Value {
 
 /// What was read of a value.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Content {
+pub(crate) enum Content {
     /// Nothing.
     Unread,
     /// The bytes of a string.
@@ -54,7 +54,7 @@ pub enum Content {
 
 /// The elements of a value. Names and values are represented by their 128-bit XXH3.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Elements {
+pub(crate) enum Elements {
     /// The items of a list, in order.
     List(Vec<u128>),
     /// The members of a set or the fields of a hash.
@@ -69,7 +69,7 @@ pub enum Elements {
 
 /// A member of a set or a field of a hash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Named {
+pub(crate) struct Named {
     /// The digest of the field's value; 0 in a set.
     pub value: u128,
     /// When it expires.
@@ -78,7 +78,7 @@ pub struct Named {
 
 impl Elements {
     /// How many there are.
-    pub fn len(&self) -> u64 {
+    pub(crate) fn len(&self) -> u64 {
         let len = match self {
             Self::List(items) => items.len(),
             Self::Named(named) => named.len(),
@@ -90,19 +90,19 @@ impl Elements {
     }
 
     /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.len() == 0
     }
 }
 
 /// What stands for a name or a value.
-pub fn digest(bytes: &[u8]) -> u128 {
+pub(crate) fn digest(bytes: &[u8]) -> u128 {
     xxh3_128(bytes)
 }
 
 impl Value {
     /// The value without its content.
-    pub fn outline(&self) -> Outline {
+    pub(crate) fn outline(&self) -> Outline {
         Outline {
             kind: Some(self.kind.clone()),
             length: self.length.or(match &self.content {
@@ -122,7 +122,7 @@ impl Value {
 
 impl Held {
     /// The outline; of what could not be read there is none.
-    pub fn outline(&self) -> Outline {
+    pub(crate) fn outline(&self) -> Outline {
         match self {
             Self::Value(value) => value.outline(),
             Self::Absent | Self::Unreadable(_) => Outline::absent(),

@@ -53,7 +53,7 @@ pub enum SideError {
 
 /// The connection to one side.
 #[derive(Debug)]
-pub struct Link {
+pub(crate) struct Link {
     config: Arc<EngineConfig>,
     throttle: Arc<Throttle>,
     end: End,
@@ -67,17 +67,17 @@ enum End {
 
 impl Link {
     /// A link to the source. It connects when it is first used.
-    pub fn to_source(config: &Arc<EngineConfig>, throttle: &Arc<Throttle>) -> Self {
+    pub(crate) fn to_source(config: &Arc<EngineConfig>, throttle: &Arc<Throttle>) -> Self {
         Self { config: Arc::clone(config), throttle: Arc::clone(throttle), end: End::Source(None) }
     }
 
     /// A link to the target. It connects when it is first used.
-    pub fn to_target(config: &Arc<EngineConfig>, throttle: &Arc<Throttle>) -> Self {
+    pub(crate) fn to_target(config: &Arc<EngineConfig>, throttle: &Arc<Throttle>) -> Self {
         Self { config: Arc::clone(config), throttle: Arc::clone(throttle), end: End::Target(None) }
     }
 
     /// Which side it leads to.
-    pub fn side(&self) -> &'static str {
+    pub(crate) fn side(&self) -> &'static str {
         match self.end {
             End::Source(_) => "source",
             End::Target(_) => "target",
@@ -88,7 +88,7 @@ impl Link {
     ///
     /// # Errors
     /// The side stays away. A refusal is a reply.
-    pub async fn ask(&mut self, db: DbIndex, questions: &[Question]) -> Result<Vec<Reply>, SideError> {
+    pub(crate) async fn ask(&mut self, db: DbIndex, questions: &[Question]) -> Result<Vec<Reply>, SideError> {
         let mut replies = Vec::with_capacity(questions.len());
         for questions in questions.chunks(AT_ONCE) {
             self.throttle.wait(Instant::now()).await;
@@ -104,17 +104,13 @@ impl Link {
     ///
     /// # Errors
     /// As [`Self::ask`].
-    pub async fn ask_one(&mut self, db: DbIndex, words: &[&[u8]]) -> Result<Reply, SideError> {
+    pub(crate) async fn ask_one(&mut self, db: DbIndex, words: &[&[u8]]) -> Result<Reply, SideError> {
         let side = self.side();
         let mut replies = self.ask(db, &[Question::new(words)]).await?;
         replies.pop().ok_or(SideError::Strange { side, request: "a request" })
     }
 
-    async fn ask_patiently(
-        &mut self,
-        db: DbIndex,
-        questions: &[Question],
-    ) -> Result<Vec<Reply>, SideError> {
+    async fn ask_patiently(&mut self, db: DbIndex, questions: &[Question]) -> Result<Vec<Reply>, SideError> {
         let mut attempt = 0;
         loop {
             let error = match self.ask_once(db, questions).await {
@@ -163,7 +159,7 @@ impl Link {
     ///
     /// # Errors
     /// As [`Self::ask`].
-    pub async fn ahead(&mut self, host: impl Fn() -> UnixMillis) -> Result<i64, SideError> {
+    pub(crate) async fn ahead(&mut self, host: impl Fn() -> UnixMillis) -> Result<i64, SideError> {
         let before = host();
         // In a cluster it goes to the node that owns the empty name's slot: their clocks are taken for one.
         let reply = self.ask_one(DbIndex(0), &[b"TIME"]).await?;

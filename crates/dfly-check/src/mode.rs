@@ -37,9 +37,9 @@ impl FromStr for Mode {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let found = Self::ALL.into_iter().find(|(name, _)| *name == text);
-        found.map(|(_, mode)| mode).ok_or_else(|| {
-            format!("\"{text}\" is not one of {}", Self::ALL.map(|(name, _)| name).join(", "))
-        })
+        found
+            .map(|(_, mode)| mode)
+            .ok_or_else(|| format!("\"{text}\" is not one of {}", Self::ALL.map(|(name, _)| name).join(", ")))
     }
 }
 

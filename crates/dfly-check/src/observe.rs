@@ -39,7 +39,7 @@ const LARGEST_DOCUMENT: u64 = 32 << 20;
 
 /// Reads keys of one side.
 #[derive(Debug)]
-pub struct Observer {
+pub(crate) struct Observer {
     /// The connection.
     pub(crate) link: Link,
     limits: ReadLimits,
@@ -73,7 +73,7 @@ struct Reading {
 
 impl Observer {
     /// Reads by this connection. `host` is the time of this host.
-    pub fn new(link: Link, limits: ReadLimits, host: fn() -> UnixMillis) -> Self {
+    pub(crate) fn new(link: Link, limits: ReadLimits, host: fn() -> UnixMillis) -> Self {
         Self {
             link,
             limits,
@@ -89,13 +89,13 @@ impl Observer {
     ///
     /// # Errors
     /// The side stays away.
-    pub async fn hear_clock(&mut self) -> Result<(), SideError> {
+    pub(crate) async fn hear_clock(&mut self) -> Result<(), SideError> {
         self.ahead = self.link.ahead(self.host).await?;
         Ok(())
     }
 
     /// The side's time.
-    pub fn now(&self) -> UnixMillis {
+    pub(crate) fn now(&self) -> UnixMillis {
         UnixMillis((self.host)().0.saturating_add(self.ahead))
     }
 
@@ -103,7 +103,12 @@ impl Observer {
     ///
     /// # Errors
     /// The side stays away. What is refused for a key is said of the key.
-    pub async fn observe(&mut self, db: DbIndex, keys: &[Bytes], mode: Mode) -> Result<Vec<Held>, SideError> {
+    pub(crate) async fn observe(
+        &mut self,
+        db: DbIndex,
+        keys: &[Bytes],
+        mode: Mode,
+    ) -> Result<Vec<Held>, SideError> {
         if mode.reads_content() {
             self.with_content(db, keys).await
         } else {
@@ -288,7 +293,8 @@ impl Observer {
         }
         if !again.is_empty() {
             let wanted = others.iter().filter(|(nth, _)| again.contains(nth));
-            let wanted: Vec<(usize, Reading)> = wanted.map(|(nth, reading)| (*nth, reading.again())).collect();
+            let wanted: Vec<(usize, Reading)> =
+                wanted.map(|(nth, reading)| (*nth, reading.again())).collect();
             return Box::pin(self.add_values(db, key, (&wanted, held))).await;
         }
         Ok(())
@@ -446,9 +452,8 @@ impl Way {
 
     fn held(self, reading: &Reading, replies: &[Reply]) -> Held {
         let kind = reading.kind.clone().unwrap_or_default();
-        let value = |content| {
-            Held::Value(Value { kind, expires_at: reading.expires_at, length: None, content })
-        };
+        let value =
+            |content| Held::Value(Value { kind, expires_at: reading.expires_at, length: None, content });
         match (self, replies) {
             (Self::Gone, _) | (Self::Dump | Self::Document, [Reply::Nil]) => Held::Absent,
             (Self::Dump, [Reply::Bulk(payload)]) => value(Content::Dump(payload.clone())),

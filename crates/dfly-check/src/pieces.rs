@@ -20,7 +20,7 @@ use crate::verdict::{Pair, What};
 
 /// How large values are compared.
 #[derive(Debug, Clone, Copy)]
-pub struct PieceRules<'a> {
+pub(crate) struct PieceRules<'a> {
     /// How many bytes a piece has, roughly: an element is never split.
     pub piece: usize,
     /// Values with more elements, or strings with more bytes, are compared by their lengths and samples; `None`: none are.

@@ -104,10 +104,10 @@ pub(crate) enum Place {
     Unsampled,
 }
 
-type Databases = Vec<(DbIndex, u64)>;
+pub(crate) type Databases = Vec<(DbIndex, u64)>;
 
 /// The source's databases with how many keys each holds, and what could not be found out.
-async fn source_databases(
+pub(crate) async fn source_databases(
     config: &Arc<EngineConfig>,
     throttle: &Arc<Throttle>,
 ) -> Result<(Databases, Option<String>), SideError> {

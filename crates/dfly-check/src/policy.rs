@@ -9,7 +9,7 @@ use crate::verdict::{Verdict, What};
 
 /// The policies of the replication, beside what the target can do.
 #[derive(Debug, Clone)]
-pub struct Policy {
+pub(crate) struct Policy {
     policies: Policies,
     has_json: bool,
     has_field_ttl: bool,
@@ -36,7 +36,7 @@ pub(crate) fn kind_named(name: &str) -> Option<ValueKind> {
 
 impl Policy {
     /// The policies of a replication into this target.
-    pub fn new(policies: Policies, target: &Target) -> Self {
+    pub(crate) fn new(policies: Policies, target: &Target) -> Self {
         let (has_json, has_field_ttl) = (target.has(Ability::Json), target.has(Ability::FieldTtl));
         Self { policies, has_json, has_field_ttl }
     }

@@ -99,6 +99,18 @@ impl<'a> Rounds<'a> {
         self.go_on(tally, reached).await
     }
 
+    /// Compares what the file of an ended comparison holds once more, and counts anew.
+    ///
+    /// # Errors
+    /// As [`Self::run`].
+    pub async fn verify(&self) -> Result<Summary, CheckError> {
+        let summary: Summary = self.store.fact(facts::COUNTED)?.unwrap_or_default();
+        let mut tally = Tally::new(summary, KeySums::default(), Reached::Rounds(1), Instant::now());
+        let plan = Plan::make(&self.config, &self.throttle).await?;
+        self.one_round(&plan, &mut tally).await?;
+        self.end(tally)
+    }
+
     fn is_stopped(&self) -> bool {
         *self.stop.borrow()
     }
@@ -126,8 +138,7 @@ impl<'a> Rounds<'a> {
     }
 
     async fn comparer(&self, plan: &Plan) -> Result<Comparer, CheckError> {
-        let mut comparer =
-            Comparer::new(&self.config, (&plan.policy, &plan.selection), &self.throttle);
+        let mut comparer = Comparer::new(&self.config, (&plan.policy, &plan.selection), &self.throttle);
         comparer.hear_clocks().await?;
         Ok(comparer)
     }
@@ -294,24 +305,8 @@ impl<'a> Rounds<'a> {
         Ok(())
     }
 
-    fn end(&self, mut tally: Tally) -> Result<Summary, CheckError> {
-        let mut after: Option<Pair> = None;
-        let is_stopped = self.is_stopped();
-        let mut summary = Summary { is_stopped, ..tally.summary.clone() };
-        loop {
-            let found = self.store.findings(after.as_ref(), PAGE)?;
-            let Some((last, _)) = found.last() else { break };
-            after = Some(last.clone());
-            found.iter().for_each(|(_, finding)| summary.count(finding));
-        }
-        summary.compared = summary.equal + summary.different;
-        if !is_stopped {
-            tally.reach_round(Reached::End);
-        }
-        tally.write(self.store, Instant::now())?;
-        let mut changes = crate::store::Changes::default();
-        changes.fact(facts::SUMMARY, &summary)?;
-        self.store.commit(changes)?;
+    fn end(&self, tally: Tally) -> Result<Summary, CheckError> {
+        let summary = tally.end(self.store, self.is_stopped())?;
         let (different, not_compared) = (summary.different, summary.not_compared);
         self.tell(|progress| {
             progress.stage = Stage::Done;
@@ -322,11 +317,7 @@ impl<'a> Rounds<'a> {
 }
 
 /// What a later round says about a key with a finding.
-fn settle(
-    tally: &mut Tally,
-    (pair, before): (&Pair, &Finding),
-    judged: Judged,
-) -> Result<(), CheckError> {
+fn settle(tally: &mut Tally, (pair, before): (&Pair, &Finding), judged: Judged) -> Result<(), CheckError> {
     match judged.verdict {
         Verdict::Equal => {
             tally.summary.equal += 1;
@@ -346,8 +337,7 @@ fn settle(
                 before,
                 Finding::Different { different: old, .. } if old.print == different.print
             );
-            let certainty =
-                if is_unchanged { Certainty::Differs } else { Certainty::DiffersOrChanges };
+            let certainty = if is_unchanged { Certainty::Differs } else { Certainty::DiffersOrChanges };
             tally.put(pair, &Finding::Different { different, certainty })?;
         }
     }

@@ -91,7 +91,8 @@ impl Walk {
     }
 
     fn page(&mut self, db: DbIndex, keys: &[Bytes]) -> Page {
-        let (mut pairs, mut unselected, mut reserved, mut unsampled) = (Vec::with_capacity(keys.len()), 0, 0, 0);
+        let (mut pairs, mut unselected, mut reserved, mut unsampled) =
+            (Vec::with_capacity(keys.len()), 0, 0, 0);
         for name in keys {
             match self.plan.place(db, name) {
                 Place::Compared(pair) => pairs.push(pair),

@@ -9,7 +9,7 @@ use crate::verdict::What;
 
 /// Everything in a stream except its entries. What a server does not tell is `None`, and is not compared.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct StreamState {
+pub(crate) struct StreamState {
     /// The last id that was assigned.
     pub last_id: StreamId,
     /// The largest id that was deleted.
@@ -22,7 +22,7 @@ pub struct StreamState {
 
 /// A consumer group.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Group {
+pub(crate) struct Group {
     /// The last id that was delivered.
     pub last_id: StreamId,
     /// How many entries it has read.
@@ -35,7 +35,7 @@ pub struct Group {
 
 /// A delivered entry that is not acknowledged.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Pending {
+pub(crate) struct Pending {
     /// The name of its consumer.
     pub consumer: Bytes,
     /// When it was delivered last.
@@ -55,13 +55,12 @@ impl From<&StreamTail> for StreamState {
                 let (delivered_at, deliveries) = (pending.delivered_at, pending.deliveries);
                 (pending.id, Pending { consumer, delivered_at, deliveries })
             });
-            let group = Group {
+            Group {
                 last_id: group.last_id,
                 entries_read: group.entries_read,
                 consumers: group.consumers.iter().map(|consumer| consumer.name.clone()).collect(),
                 pending: pending.collect(),
-            };
-            group
+            }
         });
         let names = tail.groups.iter().map(|group| group.name.clone());
         Self {
@@ -81,7 +80,7 @@ fn unlike<T: PartialEq>(one: Option<&T>, other: Option<&T>) -> bool {
 impl StreamState {
     /// Where this state of the source and that of the target differ. Times of delivery within `tolerance_ms` are equal; when
     /// consumers were seen is not compared, because no journal tells it.
-    pub fn differences(&self, target: &Self, tolerance_ms: i64) -> Vec<What> {
+    pub(crate) fn differences(&self, target: &Self, tolerance_ms: i64) -> Vec<What> {
         let mut what = Vec::new();
         if self.last_id != target.last_id
             || unlike(self.max_deleted_id.as_ref(), target.max_deleted_id.as_ref())

@@ -7,8 +7,10 @@ use dfly_translate::Loss;
 use serde::{Deserialize, Serialize};
 
 use crate::comparer::Judged;
+use crate::error::CheckError;
 use crate::key_sums::{self, KeySums};
 use crate::scan::{Page, Position};
+use crate::step::ExactVerdict;
 use crate::store::{Changes, Finding, Store, StoreError};
 use crate::summary::Summary;
 use crate::verdict::{Certainty, Pair, Verdict};
@@ -105,9 +107,7 @@ impl Tally {
     }
 
     fn count(&mut self, ComparedPage { page, judged }: ComparedPage) -> Result<(), StoreError> {
-        self.summary.unselected += page.unselected;
-        self.summary.unsampled += page.unsampled;
-        (0..page.reserved).for_each(|_| self.summary.leave_out(Loss::Reserved));
+        self.pass(&page);
         match judged {
             Ok(judged) => {
                 for (pair, judged) in page.pairs.iter().zip(judged) {
@@ -125,6 +125,13 @@ impl Tally {
         }
         self.reached = Reached::Source(page.behind);
         Ok(())
+    }
+
+    /// Counts what of a page is not compared.
+    pub(crate) fn pass(&mut self, page: &Page) {
+        self.summary.unselected += page.unselected;
+        self.summary.unsampled += page.unsampled;
+        (0..page.reserved).for_each(|_| self.summary.leave_out(Loss::Reserved));
     }
 
     /// Counts a verdict of the first round.
@@ -146,7 +153,22 @@ impl Tally {
         Ok(())
     }
 
-    /// Notes a finding of a later round, or one that is exact.
+    /// Counts a verdict that is exact.
+    pub(crate) fn exact(&mut self, verdict: ExactVerdict) -> Result<(), StoreError> {
+        if verdict.is_on_target {
+            self.sums.add(key_sums::digest(&verdict.pair.target));
+        }
+        match (verdict.verdict, verdict.lsn) {
+            (Verdict::Different(different), Some(lsn)) => {
+                self.found.0 += 1;
+                let certainty = Certainty::Exact { lsn: lsn.0 };
+                self.changes.put(&verdict.pair, &Finding::Different { different, certainty })
+            }
+            (other, _) => self.verdict(&verdict.pair, other),
+        }
+    }
+
+    /// Notes a finding of a later round.
     pub(crate) fn put(&mut self, pair: &Pair, finding: &Finding) -> Result<(), StoreError> {
         self.changes.put(pair, finding)
     }
@@ -166,6 +188,27 @@ impl Tally {
         if !matches!(self.reached, Reached::Source(_) | Reached::Extra) {
             self.reached = reached;
         }
+    }
+
+    /// Writes everything down, and sums up all findings.
+    pub(crate) fn end(mut self, store: &Store, is_stopped: bool) -> Result<Summary, CheckError> {
+        if !is_stopped {
+            self.reach_round(Reached::End);
+        }
+        self.write(store, Instant::now())?;
+        let mut summary = Summary { is_stopped, ..self.summary };
+        let mut after: Option<Pair> = None;
+        loop {
+            let found = store.findings(after.as_ref(), TOGETHER)?;
+            let Some((last, _)) = found.last() else { break };
+            after = Some(last.clone());
+            found.iter().for_each(|(_, finding)| summary.count(finding));
+        }
+        summary.compared = summary.equal + summary.different;
+        let mut changes = Changes::default();
+        changes.fact(facts::SUMMARY, &summary)?;
+        store.commit(changes)?;
+        Ok(summary)
     }
 
     /// Writes everything down that is not written yet.

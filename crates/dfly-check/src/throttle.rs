@@ -7,14 +7,14 @@ use dfly_replica::RateLimiter;
 
 /// Keeps the requests and the bytes of replies, over both sides, within a rate.
 #[derive(Debug)]
-pub struct Throttle {
+pub(crate) struct Throttle {
     requests: Mutex<RateLimiter>,
     bytes: Mutex<RateLimiter>,
 }
 
 impl Throttle {
     /// Limits a second; `None`: no limit.
-    pub fn new(requests: Option<u64>, bytes: Option<u64>, now: Instant) -> Self {
+    pub(crate) fn new(requests: Option<u64>, bytes: Option<u64>, now: Instant) -> Self {
         let limiter = |rate| Mutex::new(RateLimiter::new(rate, 1, now));
         Self { requests: limiter(requests), bytes: limiter(bytes) }
     }

@@ -48,7 +48,8 @@ async fn walk(
     (scope, counts): (Scope, &mut Counts),
 ) -> Result<(), PieceError> {
     let count = both.elements_of_a_piece(scope.lengths.0).await?.to_string();
-    let has_expiries = kind != ValueKind::SortedSet && from == From::Source && has_expiries(both, kind).await?;
+    let has_expiries =
+        kind != ValueKind::SortedSet && from == From::Source && has_expiries(both, kind).await?;
     let mut cursor = Bytes::from_static(b"0");
     loop {
         let (next, page) = page(kind, (both, from), (&cursor, &count)).await?;
@@ -163,7 +164,8 @@ async fn compare_expiries(
     let now = source.now();
     let is_expired = |at: &Option<UnixMillis>| at.is_some_and(|at| at <= now);
     let expired: Vec<bool> = left.iter().map(is_expired).collect();
-    let mut right = target.expiries_of(other.db, &other.name, (is_set, &names)).await?.map_err(named("target"))?;
+    let mut right =
+        target.expiries_of(other.db, &other.name, (is_set, &names)).await?.map_err(named("target"))?;
     let noted = Bytes::from(rules.names.expiry(&other.name));
     let mut asked = question(&[b"ZMSCORE"], &noted, &[]);
     asked.0.extend(names);

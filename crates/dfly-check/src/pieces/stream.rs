@@ -107,7 +107,8 @@ async fn pending(
         let page = array(first(side.link.ask(db, &[asked]).await?), name)?;
         let now = side.now();
         let read: Option<Vec<_>> = page.iter().map(|told| of_pending(told, now)).collect();
-        let read = read.ok_or_else(|| PieceError::Key(format!("on the {name}: a pending entry has another form")))?;
+        let read =
+            read.ok_or_else(|| PieceError::Key(format!("on the {name}: a pending entry has another form")))?;
         let Some((last, _)) = read.last() else { return Ok(found) };
         from = format!("({last}");
         found.extend(read);

@@ -36,22 +36,70 @@ const ROWS: &[Row] = &[
     ("extra", &[], &["SET extra v"], &[What::Extra], Mode::Outline),
     ("type", &["SET type v"], &["RPUSH type v"], &[What::Type], Mode::Outline),
     ("expiry", &["SET expiry v"], &["SET expiry v EX 1000"], &[What::Expiry], Mode::Outline),
-    ("expiry2", &["SET expiry2 v PXAT 99999999990000"], &["SET expiry2 v PXAT 99999999995000"], &[What::Expiry], Mode::Outline),
+    (
+        "expiry2",
+        &["SET expiry2 v PXAT 99999999990000"],
+        &["SET expiry2 v PXAT 99999999995000"],
+        &[What::Expiry],
+        Mode::Outline,
+    ),
     ("longer", &["SET longer abc"], &["SET longer abcd"], &[What::Length, What::Value], Mode::Length),
     ("value", &["SET value abc"], &["SET value abd"], &[What::Value], Mode::Smart),
     ("item", &["RPUSH item a b c"], &["RPUSH item a x c"], &[What::Elements { differ: 1 }], Mode::Smart),
     ("order", &["RPUSH order a b c"], &["RPUSH order a c b"], &[What::Elements { differ: 2 }], Mode::Smart),
-    ("fewer", &["RPUSH fewer a b c"], &["RPUSH fewer a b"], &[What::Length, What::Elements { differ: 1 }], Mode::Length),
+    (
+        "fewer",
+        &["RPUSH fewer a b c"],
+        &["RPUSH fewer a b"],
+        &[What::Length, What::Elements { differ: 1 }],
+        Mode::Length,
+    ),
     ("member", &["SADD member a b"], &["SADD member a c"], &[What::Elements { differ: 2 }], Mode::Smart),
     ("number", &["SADD number 1 2"], &["SADD number 1 3"], &[What::Elements { differ: 2 }], Mode::Smart),
     ("field", &["HSET field a 1 b 2"], &["HSET field a 1 b 3"], &[What::Elements { differ: 1 }], Mode::Smart),
-    ("fields", &["HSET fields a 1 b 2"], &["HSET fields a 1"], &[What::Length, What::Elements { differ: 1 }], Mode::Length),
-    ("score", &["ZADD score 1 a 2 b"], &["ZADD score 1 a 2.0000000000000004 b"], &[What::Elements { differ: 1 }], Mode::Smart),
+    (
+        "fields",
+        &["HSET fields a 1 b 2"],
+        &["HSET fields a 1"],
+        &[What::Length, What::Elements { differ: 1 }],
+        Mode::Length,
+    ),
+    (
+        "score",
+        &["ZADD score 1 a 2 b"],
+        &["ZADD score 1 a 2.0000000000000004 b"],
+        &[What::Elements { differ: 1 }],
+        Mode::Smart,
+    ),
     ("entry", &["XADD entry 1-1 f v"], &["XADD entry 1-1 f w"], &[What::Elements { differ: 1 }], Mode::Smart),
-    ("added", &["XADD added 1-1 f v", "XADD added 2-1 f v", "XDEL added 2-1"], &["XADD added 1-1 f v"], &[What::StreamState], Mode::Smart),
-    ("group", &["XADD group 1-1 f v", "XGROUP CREATE group g 0"], &["XADD group 1-1 f v"], &[What::Groups { differ: 1 }], Mode::Smart),
-    ("group2", &["XADD group2 1-1 f v", "XGROUP CREATE group2 g 0"], &["XADD group2 1-1 f v", "XGROUP CREATE group2 g 1-1"], &[What::Groups { differ: 1 }], Mode::Smart),
-    ("consumer", &["XADD consumer 1-1 f v", "XGROUP CREATE consumer g 0", "XGROUP CREATECONSUMER consumer g a"], &["XADD consumer 1-1 f v", "XGROUP CREATE consumer g 0", "XGROUP CREATECONSUMER consumer g b"], &[What::Consumers { differ: 2 }], Mode::Smart),
+    (
+        "added",
+        &["XADD added 1-1 f v", "XADD added 2-1 f v", "XDEL added 2-1"],
+        &["XADD added 1-1 f v"],
+        &[What::StreamState],
+        Mode::Smart,
+    ),
+    (
+        "group",
+        &["XADD group 1-1 f v", "XGROUP CREATE group g 0"],
+        &["XADD group 1-1 f v"],
+        &[What::Groups { differ: 1 }],
+        Mode::Smart,
+    ),
+    (
+        "group2",
+        &["XADD group2 1-1 f v", "XGROUP CREATE group2 g 0"],
+        &["XADD group2 1-1 f v", "XGROUP CREATE group2 g 1-1"],
+        &[What::Groups { differ: 1 }],
+        Mode::Smart,
+    ),
+    (
+        "consumer",
+        &["XADD consumer 1-1 f v", "XGROUP CREATE consumer g 0", "XGROUP CREATECONSUMER consumer g a"],
+        &["XADD consumer 1-1 f v", "XGROUP CREATE consumer g 0", "XGROUP CREATECONSUMER consumer g b"],
+        &[What::Consumers { differ: 2 }],
+        Mode::Smart,
+    ),
 ];
 
 fn plant(sides: &Sides, db: u32) {
@@ -78,7 +126,8 @@ fn expected(dbs: &[u32], mode: Mode) -> Vec<(u32, String, Vec<What>)> {
     let mut all = Vec::new();
     for db in dbs {
         for (key, what, _) in &rows {
-            let told = |what: &What| mode >= Mode::Smart || !matches!(what, What::Value | What::Elements { .. });
+            let told =
+                |what: &What| mode >= Mode::Smart || !matches!(what, What::Value | What::Elements { .. });
             all.push((*db, (*key).to_owned(), what.iter().copied().filter(told).collect()));
         }
     }
@@ -93,7 +142,7 @@ async fn every_mode(sides: &Sides, dbs: &[u32]) {
     for mode in [Mode::Outline, Mode::Length, Mode::Smart, Mode::Full] {
         let checked = check(dfly_check::CheckConfig { mode, ..sides.config() }).await;
         assert_eq!(checked.summary.outcome(), Outcome::Equal, "{mode:?} {:?}", checked.findings);
-        assert_eq!(checked.summary.equal, 53 * dbs.len() as u64);
+        assert_eq!(checked.summary.equal, 50 * dbs.len() as u64);
     }
     for db in dbs {
         plant(sides, *db);

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use dfly_check::{CheckConfig, Certainty, Finding, Pair, Progress, Rounds, Store, Summary, What};
+use dfly_check::{Certainty, CheckConfig, Finding, Pair, Progress, Rounds, Store, Summary, What};
 use dfly_replica::EngineConfig;
 use dfly_testkit::{ClusterOptions, RedisClient, RedisCluster, RedisOptions, RedisServer};
 use redis_resp::connection::{Endpoint, Peer};
@@ -58,7 +58,10 @@ impl Sides {
     }
 
     pub(crate) fn cluster() -> Self {
-        Self { source: server(), target: Side::Cluster(RedisCluster::start(&ClusterOptions::default()).unwrap()) }
+        Self {
+            source: server(),
+            target: Side::Cluster(RedisCluster::start(&ClusterOptions::default()).unwrap()),
+        }
     }
 
     pub(crate) fn source(&self) -> RedisClient {
@@ -85,9 +88,7 @@ impl Sides {
 
 /// The settings of a comparison between two addresses, without pauses.
 pub(crate) fn config(source: SocketAddr, target: SocketAddr) -> CheckConfig {
-    let endpoint = |peer, address: SocketAddr| {
-        Endpoint::new(peer, address.ip().to_string(), address.port())
-    };
+    let endpoint = |peer, address: SocketAddr| Endpoint::new(peer, address.ip().to_string(), address.port());
     let engine = EngineConfig::new(endpoint(Peer::Source, source), endpoint(Peer::Target, target));
     CheckConfig { rounds: 2, pause: Duration::from_millis(10), connections: 2, ..CheckConfig::new(engine) }
 }

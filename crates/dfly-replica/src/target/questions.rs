@@ -124,10 +124,7 @@ impl TargetConnection {
     ///
     /// # Errors
     /// The connection's, or a node's that is away.
-    pub async fn ask_all<A: AsRef<[u8]> + Sync>(
-        &mut self,
-        request: &[A],
-    ) -> Result<Vec<Reply>, Error> {
+    pub async fn ask_all<A: AsRef<[u8]> + Sync>(&mut self, request: &[A]) -> Result<Vec<Reply>, Error> {
         match &mut self.link {
             Link::Server(connection) => Ok(vec![connection.ask(request).await.map_err(of_server)?]),
             Link::Cluster(cluster) => {
