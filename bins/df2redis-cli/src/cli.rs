@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use serde::Deserialize;
 
+use crate::commands::check::flags::CheckFlags;
 use crate::commands::inspect::flags::InspectFlags;
 use crate::tls::{TargetTlsFlags, TlsFlags};
 
@@ -26,13 +27,16 @@ pub(crate) struct Cli {
 const EXIT_CODES: &str = "Exit codes: 0 done, or stopped with everything that was read on the target; 1 failed; \
 2 wrong flags or configuration; 3 the comparison found differences; 4 cannot resume from the stored checkpoint: another source, \
 other settings, or a refused command; --force-resync synchronises fully; 5 the target is unreachable, refused something, cannot hold a key, or holds keys and \
-no setting says what to do with them; 6 a key is on both sides, and --on-conflict is panic; 7 stopped before the target had everything that was read; 130 a second signal arrived";
+no setting says what to do with them; 6 a key is on both sides, and --on-conflict is panic; 7 stopped before the target had everything that was read; \
+8 not everything could be compared, and what was is equal; 130 a second signal arrived";
 
 /// The subcommands.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Copy a running Dragonfly into a Redis and follow its writes until you stop the run.
     Replicate(Box<ReplicateFlags>),
+    /// Compare the Dragonfly with the Redis that it is replicated into, key by key.
+    Check(Box<CheckFlags>),
     /// Remove the keys that df2redis keeps beside the data on a target, once the replication has ended for good.
     Cleanup(CleanupFlags),
     /// Replicate a recorded Dragonfly session into a temporary Redis and compare every key.

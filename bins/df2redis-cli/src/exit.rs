@@ -20,6 +20,8 @@ pub(crate) enum Failure {
     Replication(Box<Error>),
     /// The comparison found differences.
     Different(String),
+    /// Nothing was found that differs, but not everything could be compared.
+    Incomplete(String),
     /// The target cannot hold something, and the policy is to fail.
     Unsupported(String),
     /// The reader of the output has closed it.
@@ -56,6 +58,7 @@ pub(crate) fn code(done: Result<(), Failure>, console: &Console) -> ExitCode {
     let (code, line) = match failure {
         Failure::Usage(line) => (2, line),
         Failure::Different(line) => (3, line),
+        Failure::Incomplete(line) => (8, line),
         Failure::Unsupported(line) => (5, line),
         Failure::OutputClosed => return ExitCode::SUCCESS,
         Failure::Other(error) => (1, format!("{error:#}")),

@@ -21,6 +21,7 @@ fn main() -> std::process::ExitCode {
     console.install_logs(cli.log_format, cli.log_level);
     let done = match cli.command {
         Command::Replicate(flags) => commands::replicate::run(&flags, &console),
+        Command::Check(flags) => commands::check::run(&flags, &console),
         Command::Cleanup(flags) => commands::cleanup::run(&flags),
         Command::Demo(flags) => commands::demo::run(&flags, &console),
         Command::Inspect(flags) => commands::inspect::run(&flags, &console),

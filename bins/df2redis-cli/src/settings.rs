@@ -281,7 +281,7 @@ fn memory_limit(text: &str) -> Result<usize, String> {
 }
 
 /// Parses a size such as `500MiB`, `8GiB` or `1000`, into bytes.
-fn size(flag: &str, text: &str) -> Result<u64, String> {
+pub(crate) fn size(flag: &str, text: &str) -> Result<u64, String> {
     let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
     let (number, unit) = text.split_at(digits);
     let shift = match unit.trim().to_ascii_lowercase().as_str() {

@@ -55,6 +55,8 @@ pub use flow::watched_keys::{Settled, WatchId};
 pub use keys::{SourceKey, TargetKey};
 pub use maintenance::cleanup::{Cleanup, Found, Owned};
 pub use run::control::{Control, ControlError, MOST_WATCHED, RateLimits};
+pub use maintenance::protected_keys::load as protected_keys;
+pub use rate_limiter::RateLimiter;
 pub use run::engine::Engine;
 pub use run::events::Event;
 pub use run::latency::Latency;
@@ -65,8 +67,11 @@ pub use session::barriers::{CutBarrier, FlushBarrier, Mismatch};
 pub use source::backlog::Backlog;
 pub use source::history::NewSource;
 pub use source::sharding::{OwnerCheck, Sharding};
+pub use target::connect::connect_target;
+pub use target::databases::databases;
+pub use target::keyspace_scan::KeyspaceScan;
 pub use target::probe::needs::Lack;
-pub use target::questions::TargetConnection;
+pub use target::questions::{Question, TargetConnection};
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

@@ -7,7 +7,7 @@ const LONGEST: Duration = Duration::from_millis(500);
 
 /// Spreads an amount over time: what was taken beyond the rate is owed, and paid by waiting.
 #[derive(Debug, Clone)]
-pub(crate) struct RateLimiter {
+pub struct RateLimiter {
     per_second: Option<u64>,
     /// Until when what was taken so far is enough.
     paid_until: Instant,
@@ -15,12 +15,12 @@ pub(crate) struct RateLimiter {
 
 impl RateLimiter {
     /// One of `parts` parts of a rate; without a rate nothing ever waits.
-    pub(crate) fn new(per_second: Option<u64>, parts: u16, now: Instant) -> Self {
+    pub fn new(per_second: Option<u64>, parts: u16, now: Instant) -> Self {
         Self { per_second: per_second.map(|rate| (rate / u64::from(parts.max(1))).max(1)), paid_until: now }
     }
 
     /// Something was taken.
-    pub(crate) fn take(&mut self, amount: u64, now: Instant) {
+    pub fn take(&mut self, amount: u64, now: Instant) {
         if let Some(rate) = self.per_second {
             let nanos = u128::from(amount) * 1_000_000_000 / u128::from(rate);
             let time = Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX));
@@ -29,7 +29,7 @@ impl RateLimiter {
     }
 
     /// When more may be taken; `None`: now.
-    pub(crate) fn wait_until(&self, now: Instant) -> Option<Instant> {
+    pub fn wait_until(&self, now: Instant) -> Option<Instant> {
         (self.per_second.is_some() && self.paid_until > now).then(|| self.paid_until.min(now + LONGEST))
     }
 }

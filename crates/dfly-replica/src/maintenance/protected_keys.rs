@@ -32,8 +32,11 @@ pub(crate) async fn note(target: &mut TargetConnection, config: &EngineConfig) -
     Ok(kept)
 }
 
-/// Those that a run before has noted.
-pub(crate) async fn load(target: &mut TargetConnection, config: &EngineConfig) -> Result<Kept, Error> {
+/// The keys that a first start has found on the target and protects, as it has noted them there.
+///
+/// # Errors
+/// The connection's.
+pub async fn load(target: &mut TargetConnection, config: &EngineConfig) -> Result<Kept, Error> {
     let (mut kept, set) = (Kept::new(config.on_conflict == OnConflict::Panic), config.rules.names.kept());
     for db in databases(target).await? {
         target.select(db).await?;

@@ -28,7 +28,10 @@ const UNSAID: &str =
     "does not say whether it is a single server or a cluster (is it a proxy?); name the target mode";
 
 /// Connects to the target, checks that it can be written to, and asks what it can do.
-pub(crate) async fn connect_target(config: &EngineConfig) -> Result<(TargetConnection, Target), Error> {
+///
+/// # Errors
+/// The connection's, or the target is none that can be written to.
+pub async fn connect_target(config: &EngineConfig) -> Result<(TargetConnection, Target), Error> {
     let Reached { mut connection, info, is_cluster } = reach(config).await?;
     let (known, names) = (known_abilities(&mut connection).await?, config.rules.names.clone());
     if is_cluster {

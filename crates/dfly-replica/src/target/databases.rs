@@ -7,8 +7,11 @@ use super::questions::TargetConnection;
 use super::replies::strange;
 use crate::error::Error;
 
-/// The databases that hold keys. A cluster has database 0 alone.
-pub(crate) async fn databases(target: &mut TargetConnection) -> Result<Vec<DbIndex>, Error> {
+/// The target's databases that hold keys. A cluster has database 0 alone.
+///
+/// # Errors
+/// The connection's, or the target does not say.
+pub async fn databases(target: &mut TargetConnection) -> Result<Vec<DbIndex>, Error> {
     if target.has_slots() {
         let holds_any = target.sizes().await?.iter().any(|size| *size > 0);
         return Ok(holds_any.then_some(DbIndex(0)).into_iter().collect());

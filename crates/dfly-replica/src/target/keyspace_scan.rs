@@ -40,7 +40,8 @@ enum Wanted {
 
 /// Walks through the keys of one database. In a cluster keys may be on their way from one node to another: those of such
 /// slots are looked for again at the end.
-pub(crate) struct KeyspaceScan {
+#[derive(Debug)]
+pub struct KeyspaceScan {
     target: TargetConnection,
     /// What is still to be walked through. The walk is in the first.
     parts: VecDeque<Part>,
@@ -53,7 +54,10 @@ pub(crate) struct KeyspaceScan {
 
 impl KeyspaceScan {
     /// All keys but the tool's own.
-    pub(crate) async fn of(config: &EngineConfig, db: DbIndex) -> Result<Self, Error> {
+    ///
+    /// # Errors
+    /// The connection's.
+    pub async fn of(config: &EngineConfig, db: DbIndex) -> Result<Self, Error> {
         Self::begin(config, db, Wanted::Others).await
     }
 
@@ -83,8 +87,11 @@ impl KeyspaceScan {
         }
     }
 
-    /// The next keys; `None` behind the last. In a cluster keys may come twice.
-    pub(crate) async fn next(&mut self) -> Result<Option<Vec<Bytes>>, Error> {
+    /// The next keys; `None` behind the last. Keys may come twice.
+    ///
+    /// # Errors
+    /// The connection's, or a SCAN that is refused.
+    pub async fn next(&mut self) -> Result<Option<Vec<Bytes>>, Error> {
         if self.parts.is_empty() {
             self.look_for_missed().await?;
         }

@@ -37,12 +37,13 @@ impl From<Connection> for TargetConnection {
     }
 }
 
-/// A request with one key, as a list of words.
-#[derive(Debug)]
-pub(crate) struct Question(pub Vec<Bytes>);
+/// A request with one key, as a list of words: its name, its key, the rest.
+#[derive(Debug, Clone)]
+pub struct Question(pub Vec<Bytes>);
 
 impl Question {
-    pub(crate) fn new(words: &[&[u8]]) -> Self {
+    /// A request of copies of these words.
+    pub fn new(words: &[&[u8]]) -> Self {
         Self(words.iter().map(|word| Bytes::copy_from_slice(word)).collect())
     }
 }
@@ -57,10 +58,15 @@ impl Request for Question {
     }
 }
 
-/// The key of a request that has one: every request of this tool has it in one of two places.
+/// The key of a request that has one: every request of this tool has it behind its name, but for scripts and commands of two
+/// words.
 fn key_of<A: AsRef<[u8]>>(request: &[A]) -> &[u8] {
-    let is_script = request.first().is_some_and(|name| name.as_ref() == b"EVAL");
-    request.get(if is_script { 3 } else { 1 }).map(AsRef::as_ref).unwrap_or_default()
+    let at = match request.first().map(AsRef::as_ref) {
+        Some(b"EVAL") => 3,
+        Some(b"MEMORY" | b"XINFO") => 2,
+        _ => 1,
+    };
+    request.get(at).map(AsRef::as_ref).unwrap_or_default()
 }
 
 impl TargetConnection {
@@ -73,7 +79,7 @@ impl TargetConnection {
     }
 
     /// The names of the tool's own keys.
-    pub(crate) fn names(&self) -> &ReservedNames {
+    pub fn names(&self) -> &ReservedNames {
         &self.names
     }
 
@@ -101,8 +107,8 @@ impl TargetConnection {
         }
     }
 
-    /// Whether the tool's own keys lie in the slots of what they are about.
-    pub(crate) fn has_slots(&self) -> bool {
+    /// Whether the target is a cluster, so that the tool's own keys lie in the slots of what they are about.
+    pub fn has_slots(&self) -> bool {
         matches!(self.link, Link::Cluster(_))
     }
 
@@ -115,10 +121,10 @@ impl TargetConnection {
     }
 
     /// Sends a request without a key to the server, or to every primary.
-    pub(crate) async fn ask_all<A: AsRef<[u8]> + Sync>(
-        &mut self,
-        request: &[A],
-    ) -> Result<Vec<Reply>, Error> {
+    ///
+    /// # Errors
+    /// The connection's, or a node's that is away.
+    pub async fn ask_all<A: AsRef<[u8]> + Sync>(&mut self, request: &[A]) -> Result<Vec<Reply>, Error> {
         match &mut self.link {
             Link::Server(connection) => Ok(vec![connection.ask(request).await.map_err(of_server)?]),
             Link::Cluster(cluster) => {
@@ -128,8 +134,12 @@ impl TargetConnection {
         }
     }
 
-    /// Sends many requests with one key each, and gives the replies in their order.
-    pub(crate) async fn ask_many(&mut self, questions: &[Question]) -> Result<Vec<Reply>, Error> {
+    /// Sends many requests with one key each, and gives the replies in their order. In a cluster a request may be carried
+    /// out more than once.
+    ///
+    /// # Errors
+    /// The connection's, and a node's that stays away. A refusal is a reply.
+    pub async fn ask_many(&mut self, questions: &[Question]) -> Result<Vec<Reply>, Error> {
         match &mut self.link {
             Link::Server(connection) => {
                 let mut replies = Vec::with_capacity(questions.len());
@@ -145,7 +155,10 @@ impl TargetConnection {
     }
 
     /// Goes over to another database; a cluster has database 0 alone.
-    pub(crate) async fn select(&mut self, db: DbIndex) -> Result<(), Error> {
+    ///
+    /// # Errors
+    /// The connection's, or the target has no such database.
+    pub async fn select(&mut self, db: DbIndex) -> Result<(), Error> {
         let Link::Server(connection) = &mut self.link else { return Ok(()) };
         let reply = connection.ask(&["SELECT", &db.to_string()]).await.map_err(of_server)?;
         answered("SELECT", reply).map(drop)

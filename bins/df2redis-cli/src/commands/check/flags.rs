@@ -1,0 +1,157 @@
+//! Arguments of `check`.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Subcommand, ValueEnum};
+use dfly_check::{Mode, Sample};
+
+use crate::cli::Settings;
+
+/// Heading of the flags that `check` has beside those of `replicate`.
+const OF_CHECK: &str = "Options of the comparison";
+
+const CODES: &str = "Exit codes: 0 both sides are equal (what a policy leaves out is counted, and changes nothing); \
+3 they differ; 8 not everything could be compared, and what was is equal.";
+
+/// Flags of `check`.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = CODES, args_conflicts_with_subcommands = true)]
+pub(crate) struct CheckFlags {
+    /// What to do instead of comparing.
+    #[command(subcommand)]
+    pub action: Option<CheckAction>,
+    #[command(flatten)]
+    pub settings: Settings,
+    /// TOML file with the settings of the replication; a flag overrides the file [default: no file].
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    #[command(flatten)]
+    pub compared: ComparedFlags,
+}
+
+/// The flags that `check` has beside those of `replicate`.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = OF_CHECK)]
+pub(crate) struct ComparedFlags {
+    /// How much of each key is compared: outline (existence, type, expiry), length (also how many elements or bytes), full
+    /// (everything) or smart (everything, but of large values the length and samples).
+    #[arg(long, value_name = "MODE", default_value = "full")]
+    pub mode: Mode,
+    /// Expiries this close to each other are equal, such as 1s or 500ms.
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = time)]
+    pub expiry_tolerance: Duration,
+    /// With --mode smart: strings of more bytes and collections of more elements are large.
+    #[arg(long, value_name = "COUNT", default_value_t = 16384)]
+    pub big_key_threshold: u64,
+    /// How many times what differs is compared: writes that were under way pass meanwhile.
+    #[arg(long, value_name = "COUNT", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
+    pub rounds: u32,
+    /// The pause before what differs is compared again, such as 5s.
+    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = time)]
+    pub round_pause: Duration,
+    /// How many connections there are to each side.
+    #[arg(long, value_name = "COUNT", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub connections: u16,
+    /// Compare only this share of the keys, such as 1%, and say what it tells about all [default: all keys].
+    #[arg(long, value_name = "SHARE")]
+    pub sample: Option<Sample>,
+    /// Which keys a sample has: another number chooses others.
+    #[arg(long, value_name = "NUMBER", default_value_t = 0)]
+    pub sample_seed: u64,
+    /// Maximum requests in a second, over both sides [default: no limit].
+    #[arg(long, value_name = "REQUESTS")]
+    pub qps: Option<u64>,
+    /// Maximum size of all replies in a second, over both sides, in bytes or as 50MiB [default: no limit].
+    #[arg(long, value_name = "SIZE")]
+    pub bandwidth: Option<String>,
+    /// File for what was found, which `check report` opens later [default: none, nothing is kept].
+    #[arg(long, value_name = "FILE")]
+    pub report: Option<PathBuf>,
+    /// Go on with the comparison in the file of --report that was stopped.
+    #[arg(long, requires = "report")]
+    pub resume: bool,
+    /// Format of the results.
+    #[arg(long, value_enum, default_value = "text")]
+    pub format: ReportFormat,
+    /// How many differences the text lists; JSON lists all.
+    #[arg(long, value_name = "COUNT", default_value_t = 100)]
+    pub list: usize,
+    /// Make the target equal where it differs. It needs a running replication, or --offline.
+    #[arg(long)]
+    pub repair: bool,
+    /// Nobody writes to the source, so that values can be copied without a replication.
+    #[arg(long, requires = "repair")]
+    pub offline: bool,
+    /// Say what --repair would do, and change nothing.
+    #[arg(long, requires = "repair")]
+    pub dry_run: bool,
+    /// Who compares: this tool, or redis-full-check if it is installed.
+    #[arg(long, value_enum, default_value = "df2redis")]
+    pub engine: EngineKind,
+    /// The program of --engine redis-full-check [default: redis-full-check, looked up in PATH].
+    #[arg(long, value_name = "FILE")]
+    pub engine_binary: Option<PathBuf>,
+}
+
+/// What `check` does instead of comparing.
+#[derive(Debug, Clone, Subcommand)]
+pub(crate) enum CheckAction {
+    /// Show what an earlier comparison has found.
+    Report(ReportFlags),
+}
+
+/// Flags of `check report`.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct ReportFlags {
+    /// The file that --report named.
+    pub file: PathBuf,
+    /// Format of the results.
+    #[arg(long, value_enum, default_value = "text")]
+    pub format: ReportFormat,
+    /// How many differences the text lists; JSON lists all.
+    #[arg(long, value_name = "COUNT", default_value_t = 100)]
+    pub list: usize,
+}
+
+/// Format of the results.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ReportFormat {
+    /// Lines for people, and the result behind them.
+    Text,
+    /// One JSON object a line, the result last.
+    Json,
+}
+
+/// Who compares.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum EngineKind {
+    /// This tool.
+    Df2redis,
+    /// redis-full-check, which must be installed.
+    RedisFullCheck,
+}
+
+/// Parses a time such as `1s`, `500ms` or `2`, in seconds.
+fn time(text: &str) -> Result<Duration, String> {
+    let wrong = || format!("\"{text}\" is not a time; write 1s or 500ms");
+    if let Some(millis) = text.strip_suffix("ms") {
+        return millis.trim().parse().map(Duration::from_millis).map_err(|_not_a_number| wrong());
+    }
+    let seconds = text.strip_suffix('s').unwrap_or(text);
+    seconds.trim().parse().map(Duration::from_secs).map_err(|_not_a_number| wrong())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times() {
+        assert_eq!((time("1s"), time("500ms")), (Ok(Duration::from_secs(1)), Ok(Duration::from_millis(500))));
+        assert_eq!(time("2"), Ok(Duration::from_secs(2)));
+        for text in ["", "s", "1m", "-1s", "1.5s"] {
+            assert!(time(text).is_err(), "{text}");
+        }
+    }
+}

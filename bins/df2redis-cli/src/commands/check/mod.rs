@@ -1,0 +1,117 @@
+//! `check`: compares the source with the target, and makes the target equal.
+
+mod bar;
+pub(crate) mod flags;
+mod shown;
+
+use anyhow::Context;
+use dfly_check::{CheckConfig, CheckError, Outcome, Progress, Rounds, SideError, Store, Summary};
+use dfly_replica::{EngineConfig, Stop};
+use tokio::sync::watch;
+use tracing::info;
+
+use crate::cli::ReplicateFlags;
+use crate::console::Console;
+use crate::exit::Failure;
+use crate::settings::{engine_config, size};
+use crate::stop;
+
+use flags::{CheckAction, CheckFlags, ComparedFlags, EngineKind, ReportFlags};
+use shown::show;
+
+pub(crate) fn run(flags: &CheckFlags, console: &Console) -> Result<(), Failure> {
+    if let Some(CheckAction::Report(flags)) = &flags.action {
+        return report(flags);
+    }
+    let of_replication = ReplicateFlags {
+        settings: flags.settings.clone(),
+        config: flags.config.clone(),
+        ..ReplicateFlags::default()
+    };
+    let engine = engine_config(&of_replication).map_err(Failure::Usage)?;
+    let compared = &flags.compared;
+    if compared.repair && !compared.offline {
+        return Err(Failure::Usage(
+            "--repair refetches keys through a running replication, and none was found: start it, or give --offline if nobody writes to the source".to_owned(),
+        ));
+    }
+    let config = config(engine, compared).map_err(Failure::Usage)?;
+    let store = store(compared)?;
+    let runtime = tokio::runtime::Runtime::new().context("cannot start the runtime")?;
+    let summary = runtime.block_on(compare(config, (&store, compared), console))?;
+    show(&store, (compared.format, compared.list))?;
+    result(&summary)
+}
+
+fn store(flags: &ComparedFlags) -> Result<Store, Failure> {
+    let store = match &flags.report {
+        Some(path) => Store::create(path),
+        None => Store::temporary(),
+    };
+    store.map_err(|error| Failure::Other(error.into()))
+}
+
+/// The settings of the comparison.
+fn config(engine: EngineConfig, flags: &ComparedFlags) -> Result<CheckConfig, String> {
+    let bandwidth = flags.bandwidth.as_deref().map(|text| size("--bandwidth", text)).transpose()?;
+    if flags.qps == Some(0) || bandwidth == Some(0) {
+        return Err("--qps and --bandwidth: the minimum is 1".to_owned());
+    }
+    Ok(CheckConfig {
+        mode: flags.mode,
+        expiry_tolerance: flags.expiry_tolerance,
+        big_key_threshold: flags.big_key_threshold,
+        rounds: flags.rounds,
+        pause: flags.round_pause,
+        connections: flags.connections,
+        sample: flags.sample.map(|sample| dfly_check::Sample { seed: flags.sample_seed, ..sample }),
+        requests_per_second: flags.qps,
+        bytes_per_second: bandwidth,
+        ..CheckConfig::new(engine)
+    })
+}
+
+async fn compare(
+    config: CheckConfig,
+    (store, flags): (&Store, &ComparedFlags),
+    console: &Console,
+) -> Result<Summary, Failure> {
+    let (_signals, mut signalled) = stop::on_signals()?;
+    let (stop, stopped) = watch::channel(false);
+    tokio::spawn(async move {
+        if signalled.wait_for(|told| *told != Stop::Running).await.is_ok() {
+            stop.send_replace(true);
+        }
+    });
+    info!(source = %config.engine.source, target = %config.engine.target, mode = config.mode.name(), "comparing");
+    let (progress, shown) = watch::channel(Progress::default());
+    let display = tokio::spawn(bar::show(shown, console.clone()));
+    let rounds = Rounds::new(config, store, (progress, stopped));
+    let done = if flags.resume { rounds.resume().await } else { rounds.run().await };
+    drop(rounds);
+    display.await.context("the progress display failed")?;
+    done.map_err(failure)
+}
+
+/// A comparison that could not be made at all.
+fn failure(error: CheckError) -> Failure {
+    match error {
+        CheckError::Side(SideError::Target(error)) => error.into(),
+        CheckError::NothingToResume | CheckError::OtherSettings => Failure::Usage(error.to_string()),
+        error => Failure::Other(error.into()),
+    }
+}
+
+fn report(flags: &ReportFlags) -> Result<(), Failure> {
+    let store = Store::open(&flags.file).map_err(|error| Failure::Other(error.into()))?;
+    let summary = show(&store, (flags.format, flags.list))?;
+    result(&summary)
+}
+
+fn result(summary: &Summary) -> Result<(), Failure> {
+    match summary.outcome() {
+        Outcome::Equal => Ok(()),
+        Outcome::Different => Err(Failure::Different(summary.sentence().to_owned())),
+        Outcome::Incomplete => Err(Failure::Incomplete(summary.sentence().to_owned())),
+    }
+}

@@ -1,0 +1,82 @@
+//! Compares a Dragonfly with the Redis, Valkey or cluster that it is replicated into.
+//!
+//! What it is: [`Rounds`] compares all keys of both sides, and then again what differed, until nothing does or the rounds are
+//! over. [`StepRun`] and [`InStep`] compare in step with a running replication, which they reach by the trait [`Step`]: each
+//! verdict is exact and holds at an LSN. [`Store`] keeps what was found in an embedded database file, [`Report`] shows it, and
+//! [`Summary`] says as a whole whether both sides are equal, differ, or could not be compared. [`Repair`] makes the target
+//! equal while nobody writes to the source. [`FullCheck`] has redis-full-check compare.
+//!
+//! What it is not: it follows no source and applies no journal (`dfly-replica`), and reads no flag or file of the user. No
+//! value is ever reported: a difference is a key, what differs, and the outline of both sides.
+//!
+//! ```no_run
+//! use dfly_check::{CheckConfig, Outcome, Progress, Rounds, Store};
+//! use dfly_replica::EngineConfig;
+//! use redis_resp::connection::{Endpoint, Peer};
+//! use tokio::sync::watch;
+//!
+//! # async fn example() -> Result<(), dfly_check::CheckError> {
+//! let endpoint = |peer, port| Endpoint::new(peer, "127.0.0.1", port);
+//! let engine = EngineConfig::new(endpoint(Peer::Source, 6379), endpoint(Peer::Target, 6380));
+//! let store = Store::temporary()?;
+//! let (progress, _shown) = watch::channel(Progress::default());
+//! let (_stop, stopped) = watch::channel(false);
+//! let summary = Rounds::new(CheckConfig::new(engine), &store, (progress, stopped)).run().await?;
+//! assert_eq!(summary.outcome(), Outcome::Equal);
+//! # Ok(())
+//! # }
+//! ```
+
+mod by_commands;
+mod compare;
+mod comparer;
+mod config;
+mod document;
+mod elements;
+mod error;
+mod extra;
+mod full_check;
+mod held;
+mod key_sums;
+mod link;
+mod mode;
+mod observe;
+mod pieces;
+mod plan;
+mod policy;
+mod progress;
+mod repair;
+mod report;
+mod rounds;
+mod sample;
+mod scan;
+mod step;
+mod step_run;
+mod store;
+mod stream_state;
+mod summary;
+mod tally;
+mod throttle;
+mod verdict;
+mod workers;
+
+pub use config::CheckConfig;
+pub use error::CheckError;
+pub use full_check::FullCheck;
+pub use link::SideError;
+pub use mode::Mode;
+pub use observe::ReadLimits;
+pub use progress::{Progress, Stage};
+pub use repair::{Repair, Repaired};
+pub use report::{About, Report, ReportError, line};
+pub use rounds::Rounds;
+pub use sample::{Sample, at_most};
+pub use step::{ExactVerdict, InStep, MOST_WATCHED, Settled, Step, StepError, WatchId};
+pub use step_run::StepRun;
+pub use store::{Finding, Store, StoreError};
+pub use summary::{Outcome, Summary};
+pub use verdict::{Certainty, Different, Outline, Pair, Verdict, What};
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct ReadmeExamples;

@@ -1,0 +1,578 @@
+//! Reads what one side holds under many keys, with few requests a key and bounded replies.
+//!
+//! A string and its expiry take two requests, which tell an absent key too. What is no string is asked for its type and its
+//! size, and then for its payload. What is too large for that is left to be compared in pieces.
+
+use std::ops::Range;
+
+use bytes::Bytes;
+use dfly_rdb::{UnixMillis, ValueKind};
+use dfly_replica::Question;
+use dfly_wire::DbIndex;
+use redis_resp::{ErrorCode, Reply, ServerError};
+
+use crate::by_commands;
+use crate::held::{Content, Elements, Held, Value};
+use crate::link::{Link, SideError, bytes_of, number_of};
+use crate::mode::Mode;
+use crate::policy::kind_named;
+
+/// How much of a value is read at once, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ReadLimits {
+    /// The longest string that is read whole.
+    pub text: usize,
+    /// The most memory that a value of another type may take on its server to be read whole.
+    pub value: u64,
+    /// The most memory of all values that are read together.
+    pub together: u64,
+}
+
+impl Default for ReadLimits {
+    fn default() -> Self {
+        Self { text: 16 << 10, value: 256 << 10, together: 2 << 20 }
+    }
+}
+
+/// The largest document that is read, in bytes of memory on its server: it cannot be read in pieces.
+const LARGEST_DOCUMENT: u64 = 32 << 20;
+
+/// Reads keys of one side.
+#[derive(Debug)]
+pub(crate) struct Observer {
+    /// The connection.
+    pub(crate) link: Link,
+    limits: ReadLimits,
+    /// How far the side's clock is ahead of the host's, in milliseconds.
+    ahead: i64,
+    host: fn() -> UnixMillis,
+    lacks_pexpiretime: bool,
+    forbids_dump: bool,
+    field_expiries: FieldExpiries,
+}
+
+/// How the side tells when a field or a member expires.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum FieldExpiries {
+    Unasked,
+    /// HPEXPIRETIME, for fields of hashes.
+    OfFields,
+    /// FIELDTTL, for fields and members, one at a time and in seconds.
+    OfEach,
+    /// It has no such expiries.
+    Lacking,
+}
+
+/// A key that is being read.
+#[derive(Debug, Default)]
+struct Reading {
+    expires_at: Option<UnixMillis>,
+    kind: Option<String>,
+    size: Option<u64>,
+}
+
+impl Observer {
+    /// Reads by this connection. `host` is the time of this host.
+    pub(crate) fn new(link: Link, limits: ReadLimits, host: fn() -> UnixMillis) -> Self {
+        Self {
+            link,
+            limits,
+            ahead: 0,
+            host,
+            lacks_pexpiretime: false,
+            forbids_dump: false,
+            field_expiries: FieldExpiries::Unasked,
+        }
+    }
+
+    /// Finds out how far the side's clock is ahead.
+    ///
+    /// # Errors
+    /// The side stays away.
+    pub(crate) async fn hear_clock(&mut self) -> Result<(), SideError> {
+        self.ahead = self.link.ahead(self.host).await?;
+        Ok(())
+    }
+
+    /// The side's time.
+    pub(crate) fn now(&self) -> UnixMillis {
+        UnixMillis((self.host)().0.saturating_add(self.ahead))
+    }
+
+    /// Reads what is held under these keys, as much as the mode needs.
+    ///
+    /// # Errors
+    /// The side stays away. What is refused for a key is said of the key.
+    pub(crate) async fn observe(
+        &mut self,
+        db: DbIndex,
+        keys: &[Bytes],
+        mode: Mode,
+    ) -> Result<Vec<Held>, SideError> {
+        if mode.reads_content() {
+            self.with_content(db, keys).await
+        } else {
+            self.without_content(db, keys, mode).await
+        }
+    }
+
+    fn expiry_request(&self) -> &'static [u8] {
+        if self.lacks_pexpiretime { b"PTTL" } else { b"PEXPIRETIME" }
+    }
+
+    /// Two requests for each key: that of `ask`, and that for its expiry. A side that does not know the latter is asked in
+    /// another way.
+    async fn with_expiry(
+        &mut self,
+        db: DbIndex,
+        keys: &[Bytes],
+        ask: impl Fn(&Bytes) -> Question,
+    ) -> Result<Vec<(Reply, Result<Expiry, String>)>, SideError> {
+        loop {
+            let expiry = Bytes::from_static(self.expiry_request());
+            let pair = |key: &Bytes| [ask(key), Question(vec![expiry.clone(), key.clone()])];
+            let questions: Vec<Question> = keys.iter().flat_map(pair).collect();
+            let before = self.now();
+            let replies = self.link.ask(db, &questions).await?;
+            if !self.lacks_pexpiretime && replies.iter().skip(1).step_by(2).any(is_unknown) {
+                self.lacks_pexpiretime = true;
+                continue;
+            }
+            let now = UnixMillis(before.0.midpoint(self.now().0));
+            let start = if self.lacks_pexpiretime { now } else { UnixMillis(0) };
+            let mut replies = replies.into_iter();
+            let mut found = Vec::with_capacity(keys.len());
+            while let (Some(first), Some(expiry)) = (replies.next(), replies.next()) {
+                found.push((first, expiry_of(&expiry, start)));
+            }
+            return Ok(found);
+        }
+    }
+
+    async fn without_content(
+        &mut self,
+        db: DbIndex,
+        keys: &[Bytes],
+        mode: Mode,
+    ) -> Result<Vec<Held>, SideError> {
+        let found = self.with_expiry(db, keys, |key| question(&[b"TYPE"], key, &[])).await?;
+        let mut held: Vec<Held> = found.into_iter().map(|(kind, expiry)| outlined(&kind, expiry)).collect();
+        if mode == Mode::Length {
+            self.add_lengths(db, keys, &mut held).await?;
+        }
+        Ok(held)
+    }
+
+    /// Asks for the lengths of the values.
+    async fn add_lengths(&mut self, db: DbIndex, keys: &[Bytes], held: &mut [Held]) -> Result<(), SideError> {
+        let mut asked: Vec<(&mut Held, Question)> = Vec::new();
+        for (key, held) in keys.iter().zip(held) {
+            if let Held::Value(value) = &*held
+                && let Some(name) = length_command(&value.kind)
+            {
+                asked.push((held, question(&[name], key, &[])));
+            }
+        }
+        let questions: Vec<Question> = asked.iter().map(|(_, question)| question.clone()).collect();
+        let replies = self.link.ask(db, &questions).await?;
+        for ((held, _), reply) in asked.into_iter().zip(replies) {
+            match (number_of(&reply), reply) {
+                (Some(length), _) => {
+                    if let Held::Value(value) = held {
+                        value.length = Some(length.unsigned_abs());
+                    }
+                }
+                (None, reply) => *held = Held::Unreadable(refusal(&reply, "its length")),
+            }
+        }
+        Ok(())
+    }
+
+    async fn with_content(&mut self, db: DbIndex, keys: &[Bytes]) -> Result<Vec<Held>, SideError> {
+        let end = self.limits.text.to_string();
+        let range: [&[u8]; 2] = [b"0", end.as_bytes()];
+        let found = self.with_expiry(db, keys, |key| question(&[b"GETRANGE"], key, &range)).await?;
+        let mut held = Vec::with_capacity(keys.len());
+        let mut others = Vec::new();
+        for (nth, (text, expiry)) in found.into_iter().enumerate() {
+            held.push(match (text, expiry) {
+                (_, Err(reason)) => Held::Unreadable(reason),
+                (_, Ok(Expiry::NoKey)) => Held::Absent,
+                (Reply::Bulk(text), Ok(Expiry::At(at))) if text.len() <= self.limits.text => {
+                    string(at, Content::Text(text))
+                }
+                (Reply::Bulk(_), Ok(Expiry::At(at))) => string(at, Content::Large),
+                (_, Ok(Expiry::At(expires_at))) => {
+                    others.push((nth, Reading { expires_at, ..Reading::default() }));
+                    Held::Absent
+                }
+            });
+        }
+        if !others.is_empty() {
+            self.add_others(db, keys, (others, &mut held)).await?;
+        }
+        Ok(held)
+    }
+
+    /// Reads what is no string, or may not be read as one.
+    async fn add_others(
+        &mut self,
+        db: DbIndex,
+        keys: &[Bytes],
+        (mut others, held): (Vec<(usize, Reading)>, &mut [Held]),
+    ) -> Result<(), SideError> {
+        let key = |nth: &usize| keys.get(*nth).cloned().unwrap_or_default();
+        let questions = others.iter().flat_map(|(nth, _)| {
+            [question(&[b"TYPE"], &key(nth), &[]), question(&[b"MEMORY", b"USAGE"], &key(nth), &[])]
+        });
+        let replies = self.link.ask(db, &questions.collect::<Vec<_>>()).await?;
+        for ((_, reading), replies) in others.iter_mut().zip(replies.as_chunks::<2>().0) {
+            reading.kind = bytes_of(&replies[0]).map(|kind| String::from_utf8_lossy(&kind).into_owned());
+            reading.size = number_of(&replies[1]).map(i64::unsigned_abs);
+        }
+        self.add_sizes(db, &key, &mut others).await?;
+        for part in parts(&others, self.limits) {
+            let wanted = others.get(part).unwrap_or_default();
+            self.add_values(db, &key, (wanted, held)).await?;
+        }
+        Ok(())
+    }
+
+    /// A side that does not tell how much memory a value takes is asked how many elements it has.
+    async fn add_sizes(
+        &mut self,
+        db: DbIndex,
+        key: &impl Fn(&usize) -> Bytes,
+        others: &mut [(usize, Reading)],
+    ) -> Result<(), SideError> {
+        let mut unsized_ = Vec::new();
+        for (nth, reading) in others.iter_mut().filter(|(_, reading)| reading.size.is_none()) {
+            if let Some(name) = reading.kind.as_deref().and_then(length_command) {
+                unsized_.push((question(&[name], &key(nth), &[]), reading));
+            }
+        }
+        if unsized_.is_empty() {
+            return Ok(());
+        }
+        let questions: Vec<Question> = unsized_.iter().map(|(question, _)| question.clone()).collect();
+        let replies = self.link.ask(db, &questions).await?;
+        for ((_, reading), reply) in unsized_.into_iter().zip(replies) {
+            let is_string = reading.kind.as_deref() == Some("string");
+            let each = if is_string { 1 } else { ELEMENT };
+            reading.size = number_of(&reply).map(|length| length.unsigned_abs().saturating_mul(each));
+        }
+        Ok(())
+    }
+
+    async fn add_values(
+        &mut self,
+        db: DbIndex,
+        key: &impl Fn(&usize) -> Bytes,
+        (others, held): (&[(usize, Reading)], &mut [Held]),
+    ) -> Result<(), SideError> {
+        let ways: Vec<Way> = others.iter().map(|(_, reading)| self.way(reading)).collect();
+        let mut questions = Vec::new();
+        let mut places = Vec::new();
+        for ((nth, _), way) in others.iter().zip(&ways) {
+            let asked = way.questions(&key(nth));
+            places.push(questions.len()..questions.len() + asked.len());
+            questions.extend(asked);
+        }
+        let replies = self.link.ask(db, &questions).await?;
+        let mut again = Vec::new();
+        for (((nth, reading), way), place) in others.iter().zip(&ways).zip(places) {
+            let replies = replies.get(place).unwrap_or_default();
+            let Some(slot) = held.get_mut(*nth) else { continue };
+            *slot = way.held(reading, replies);
+            if way == &Way::Dump && replies.first().is_some_and(is_forbidden) {
+                self.forbids_dump = true;
+                again.push(*nth);
+            } else if let Way::Commands(ValueKind::Hash | ValueKind::Set) = way {
+                self.add_field_expiries(db, &key(nth), (replies, slot)).await?;
+            }
+        }
+        if !again.is_empty() {
+            let wanted = others.iter().filter(|(nth, _)| again.contains(nth));
+            let wanted: Vec<(usize, Reading)> =
+                wanted.map(|(nth, reading)| (*nth, reading.again())).collect();
+            return Box::pin(self.add_values(db, key, (&wanted, held))).await;
+        }
+        Ok(())
+    }
+
+    /// How a value is read.
+    fn way(&self, reading: &Reading) -> Way {
+        let Some(name) = reading.kind.as_deref() else { return Way::Unknown };
+        if name == "none" {
+            return Way::Gone;
+        }
+        let kind = kind_named(name);
+        match (kind, reading.size) {
+            (Some(ValueKind::Json), Some(size)) if size > LARGEST_DOCUMENT => Way::TooLarge,
+            (Some(ValueKind::Json), _) => Way::Document,
+            (Some(kind), _) if !kind.is_core() => Way::Foreign,
+            (None, _) => Way::Foreign,
+            (Some(_), Some(size)) if size > self.limits.value => Way::Large,
+            (Some(ValueKind::String), _) if self.forbids_dump => Way::Forbidden,
+            (Some(kind), _) if self.forbids_dump => Way::Commands(kind),
+            _ => Way::Dump,
+        }
+    }
+
+    /// Asks when the fields or members of a value expire that was read by commands.
+    async fn add_field_expiries(
+        &mut self,
+        db: DbIndex,
+        key: &Bytes,
+        (replies, held): (&[Reply], &mut Held),
+    ) -> Result<(), SideError> {
+        let Held::Value(Value { kind, content: Content::Elements(Elements::Named(named)), .. }) = held else {
+            return Ok(());
+        };
+        let is_set = kind == "set";
+        let step = if is_set { 1 } else { 2 };
+        let words = replies.first().and_then(by_commands::array).unwrap_or_default();
+        let names: Vec<Bytes> = words.iter().step_by(step).filter_map(bytes_of).collect();
+        match self.expiries_of(db, key, (is_set, &names)).await? {
+            Ok(expiries) => {
+                for (name, at) in names.iter().zip(expiries) {
+                    if let Some(named) = named.get_mut(&crate::held::digest(name)) {
+                        named.expires_at = at;
+                    }
+                }
+            }
+            Err(reason) => *held = Held::Unreadable(reason),
+        }
+        Ok(())
+    }
+
+    /// When these fields of a hash, or members of a set, expire; why it is not told, in words.
+    ///
+    /// # Errors
+    /// The side stays away.
+    pub(crate) async fn expiries_of(
+        &mut self,
+        db: DbIndex,
+        key: &Bytes,
+        (is_set, names): (bool, &[Bytes]),
+    ) -> Result<Result<Vec<Option<UnixMillis>>, String>, SideError> {
+        if names.is_empty() {
+            return Ok(Ok(Vec::new()));
+        }
+        if self.field_expiries == FieldExpiries::Unasked {
+            self.field_expiries = self.find_field_expiries(db, key).await?;
+        }
+        Ok(match self.field_expiries {
+            FieldExpiries::OfFields if !is_set => {
+                let count = names.len().to_string();
+                let mut words = question(&[b"HPEXPIRETIME"], key, &[b"FIELDS", count.as_bytes()]);
+                words.0.extend(names.iter().cloned());
+                let replies = self.link.ask(db, &[words]).await?;
+                let Some(Reply::Array(times)) = replies.first() else {
+                    return Ok(Err("it does not tell when its fields expire".to_owned()));
+                };
+                let at = |reply: &Reply| number_of(reply).filter(|at| *at >= 0).map(UnixMillis);
+                Ok(times.iter().map(at).collect())
+            }
+            FieldExpiries::OfEach => {
+                let ask = |name: &Bytes| question(&[b"FIELDTTL"], key, &[name]);
+                let questions: Vec<Question> = names.iter().map(ask).collect();
+                let replies = self.link.ask(db, &questions).await?;
+                if let Some(refused @ Reply::Error(_)) = replies.first() {
+                    return Ok(Err(refusal(refused, "when its fields expire")));
+                }
+                let now = self.now();
+                let at = |reply: &Reply| number_of(reply).filter(|left| *left >= 0);
+                let at = |reply| at(reply).map(|left| UnixMillis(now.0.saturating_add(left * 1000)));
+                Ok(replies.iter().map(at).collect())
+            }
+            FieldExpiries::OfFields | FieldExpiries::Lacking | FieldExpiries::Unasked => {
+                Ok(vec![None; names.len()])
+            }
+        })
+    }
+
+    async fn find_field_expiries(&mut self, db: DbIndex, key: &Bytes) -> Result<FieldExpiries, SideError> {
+        let of_each = question(&[b"FIELDTTL"], key, &[b"f"]);
+        let of_fields = question(&[b"HPEXPIRETIME"], key, &[b"FIELDS", b"1", b"f"]);
+        let replies = self.link.ask(db, &[of_each, of_fields]).await?;
+        let knows = |nth: usize| replies.get(nth).is_some_and(|reply| !is_unknown(reply));
+        Ok(match (knows(0), knows(1)) {
+            (true, _) => FieldExpiries::OfEach,
+            (false, true) => FieldExpiries::OfFields,
+            (false, false) => FieldExpiries::Lacking,
+        })
+    }
+
+    /// Whether elements of this type may have expiries of their own here.
+    pub(crate) async fn has_field_expiries(
+        &mut self,
+        db: DbIndex,
+        key: &Bytes,
+        is_set: bool,
+    ) -> Result<bool, SideError> {
+        if self.field_expiries == FieldExpiries::Unasked {
+            self.field_expiries = self.find_field_expiries(db, key).await?;
+        }
+        Ok(match self.field_expiries {
+            FieldExpiries::OfEach => true,
+            FieldExpiries::OfFields => !is_set,
+            FieldExpiries::Lacking | FieldExpiries::Unasked => false,
+        })
+    }
+}
+
+/// How much memory an element is taken for where the side does not tell, in bytes.
+const ELEMENT: u64 = 256;
+
+/// How one value is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    Dump,
+    Commands(ValueKind),
+    Document,
+    /// It is not read: its form is known to its own server alone.
+    Foreign,
+    Forbidden,
+    Large,
+    TooLarge,
+    Gone,
+    Unknown,
+}
+
+impl Way {
+    fn questions(self, key: &Bytes) -> Vec<Question> {
+        match self {
+            Self::Dump => vec![question(&[b"DUMP"], key, &[])],
+            Self::Commands(kind) => by_commands::requests(kind, key),
+            Self::Document => vec![question(&[b"JSON.GET"], key, &[])],
+            _ => Vec::new(),
+        }
+    }
+
+    fn held(self, reading: &Reading, replies: &[Reply]) -> Held {
+        let kind = reading.kind.clone().unwrap_or_default();
+        let value =
+            |content| Held::Value(Value { kind, expires_at: reading.expires_at, length: None, content });
+        match (self, replies) {
+            (Self::Gone, _) | (Self::Dump | Self::Document, [Reply::Nil]) => Held::Absent,
+            (Self::Dump, [Reply::Bulk(payload)]) => value(Content::Dump(payload.clone())),
+            (Self::Document, [Reply::Bulk(text)]) => value(Content::Json(text.clone())),
+            (Self::Commands(kind), replies) => match by_commands::elements(kind, replies) {
+                Some(elements) if elements.is_empty() && kind != ValueKind::Stream => Held::Absent,
+                Some(elements) => value(Content::Elements(elements)),
+                None => Held::Unreadable(refused_by(replies, "its elements")),
+            },
+            (Self::Large, _) => value(Content::Large),
+            (Self::Foreign, _) => value(Content::Foreign),
+            (Self::TooLarge, _) => {
+                let most = LARGEST_DOCUMENT >> 20;
+                Held::Unreadable(format!("the document takes more than {most} MiB, and has no pieces"))
+            }
+            (Self::Forbidden, _) => Held::Unreadable("GETRANGE and DUMP are refused".to_owned()),
+            (Self::Unknown, _) => Held::Unreadable("it does not tell its type".to_owned()),
+            (Self::Dump | Self::Document, replies) => Held::Unreadable(refused_by(replies, "its value")),
+        }
+    }
+}
+
+impl Reading {
+    fn again(&self) -> Self {
+        Self { expires_at: self.expires_at, kind: self.kind.clone(), size: self.size }
+    }
+}
+
+/// The ranges of keys whose values are read together.
+fn parts(others: &[(usize, Reading)], limits: ReadLimits) -> Vec<Range<usize>> {
+    let (mut parts, mut start, mut bytes) = (Vec::new(), 0, 0u64);
+    for (at, (_, reading)) in others.iter().enumerate() {
+        let size = reading.size.unwrap_or(limits.value);
+        if bytes > 0 && bytes.saturating_add(size) > limits.together {
+            parts.push(start..at);
+            (start, bytes) = (at, 0);
+        }
+        bytes = bytes.saturating_add(size);
+    }
+    parts.push(start..others.len());
+    parts
+}
+
+/// A request: its name, of one word or two, the key, and the rest.
+pub(crate) fn question(name: &[&'static [u8]], key: &Bytes, rest: &[&[u8]]) -> Question {
+    let name = name.iter().map(|word| Bytes::from_static(word));
+    let rest = rest.iter().map(|word| Bytes::copy_from_slice(word));
+    Question(name.chain([key.clone()]).chain(rest).collect())
+}
+
+/// The command that tells how long a value of this type is.
+pub(crate) fn length_command(kind: &str) -> Option<&'static [u8]> {
+    Some(match kind_named(kind)? {
+        ValueKind::String => b"STRLEN",
+        ValueKind::List => b"LLEN",
+        ValueKind::Set => b"SCARD",
+        ValueKind::Hash => b"HLEN",
+        ValueKind::SortedSet => b"ZCARD",
+        ValueKind::Stream => b"XLEN",
+        _ => return None,
+    })
+}
+
+/// When a key expires.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Expiry {
+    NoKey,
+    At(Option<UnixMillis>),
+}
+
+fn expiry_of(reply: &Reply, start: UnixMillis) -> Result<Expiry, String> {
+    match reply {
+        Reply::Integer(-2) => Ok(Expiry::NoKey),
+        Reply::Integer(at) if *at >= 0 => Ok(Expiry::At(Some(UnixMillis(start.0.saturating_add(*at))))),
+        Reply::Integer(_) => Ok(Expiry::At(None)),
+        other => Err(refusal(other, "its expiry")),
+    }
+}
+
+fn string(expires_at: Option<UnixMillis>, content: Content) -> Held {
+    let length = if let Content::Text(text) = &content { Some(text.len() as u64) } else { None };
+    Held::Value(Value { kind: "string".to_owned(), expires_at, length, content })
+}
+
+fn outlined(kind: &Reply, expiry: Result<Expiry, String>) -> Held {
+    let name = bytes_of(kind).map(|kind| String::from_utf8_lossy(&kind).into_owned());
+    match (name, expiry) {
+        (_, Err(reason)) => Held::Unreadable(reason),
+        (None, _) => Held::Unreadable(refusal(kind, "its type")),
+        (_, Ok(Expiry::NoKey)) => Held::Absent,
+        (Some(name), _) if name == "none" => Held::Absent,
+        (Some(kind), Ok(Expiry::At(expires_at))) => {
+            Held::Value(Value { kind, expires_at, length: None, content: Content::Unread })
+        }
+    }
+}
+
+/// Why something was not told, in words. Replies that are values are not shown.
+pub(crate) fn refusal(reply: &Reply, what: &str) -> String {
+    match reply {
+        Reply::Error(error) => format!("{what} is refused: {}", shortened(error)),
+        _ => format!("the answer about {what} has another form than expected"),
+    }
+}
+
+fn refused_by(replies: &[Reply], what: &str) -> String {
+    let refused = replies.iter().find(|reply| matches!(reply, Reply::Error(_)));
+    refusal(refused.unwrap_or(&Reply::Nil), what)
+}
+
+fn shortened(error: &ServerError) -> String {
+    error.line.chars().take(120).collect()
+}
+
+pub(crate) fn is_unknown(reply: &Reply) -> bool {
+    matches!(reply, Reply::Error(error) if error.line.to_ascii_lowercase().contains("unknown command"))
+}
+
+/// Whether a command may not be used, or does not exist.
+fn is_forbidden(reply: &Reply) -> bool {
+    matches!(reply, Reply::Error(error) if error.code == ErrorCode::NoPermission) || is_unknown(reply)
+}

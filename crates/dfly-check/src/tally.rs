@@ -1,0 +1,225 @@
+//! Counts what was found, page by page in their order, and writes it down together with how far that is.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use dfly_translate::Loss;
+use serde::{Deserialize, Serialize};
+
+use crate::comparer::Judged;
+use crate::error::CheckError;
+use crate::key_sums::{self, KeySums};
+use crate::scan::{Page, Position};
+use crate::step::ExactVerdict;
+use crate::store::{Changes, Finding, Store, StoreError};
+use crate::summary::Summary;
+use crate::verdict::{Certainty, Pair, Verdict};
+
+/// The most findings that are written down together.
+const TOGETHER: usize = 1024;
+
+/// How often it is written down how far the comparison has come.
+const EVERY: Duration = Duration::from_secs(1);
+
+/// How far a comparison has come, for one that goes on after a stop.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Reached {
+    /// Keys of the source up to here were compared.
+    Source(Position),
+    /// All keys of the source were.
+    Extra,
+    /// This many rounds were made.
+    Rounds(u32),
+    /// Everything was done.
+    End,
+}
+
+/// The names of the facts in the file.
+pub(crate) mod facts {
+    /// The settings, in one text.
+    pub(crate) const SETTINGS: &str = "settings";
+    /// What was compared: [`crate::report::About`].
+    pub(crate) const ABOUT: &str = "about";
+    /// [`super::Reached`].
+    pub(crate) const REACHED: &str = "reached";
+    /// What was counted until then.
+    pub(crate) const COUNTED: &str = "counted";
+    /// The sums of the keys that were seen until then.
+    pub(crate) const SUMS: &str = "sums";
+    /// The result.
+    pub(crate) const SUMMARY: &str = "summary";
+}
+
+/// A page whose keys were compared.
+#[derive(Debug)]
+pub(crate) struct ComparedPage {
+    pub page: Page,
+    /// A verdict for each key of the page; why there are none, in words.
+    pub judged: Result<Vec<Judged>, String>,
+}
+
+/// What was counted so far.
+#[derive(Debug)]
+pub(crate) struct Tally {
+    pub summary: Summary,
+    /// The keys that were found on the target.
+    pub sums: KeySums,
+    /// Findings so far: how many differ, and how many could not be compared.
+    pub found: (u64, u64),
+    changes: Changes,
+    /// Pages that came before their turn. There are no more than pages on their way.
+    early: BTreeMap<u64, ComparedPage>,
+    next: u64,
+    reached: Reached,
+    written: Instant,
+}
+
+impl Tally {
+    pub(crate) fn new(summary: Summary, sums: KeySums, reached: Reached, now: Instant) -> Self {
+        Self {
+            summary,
+            sums,
+            found: (0, 0),
+            changes: Changes::default(),
+            early: BTreeMap::new(),
+            next: 0,
+            reached,
+            written: now,
+        }
+    }
+
+    /// Counts a page, once those before it are counted.
+    pub(crate) fn add(&mut self, page: ComparedPage, store: &Store, now: Instant) -> Result<(), StoreError> {
+        self.early.insert(page.page.number, page);
+        while let Some(page) = self.early.remove(&self.next) {
+            self.next += 1;
+            self.count(page)?;
+        }
+        self.write_if_due(store, now)
+    }
+
+    /// Writes down what is not written yet, if it is much or was long ago.
+    pub(crate) fn write_if_due(&mut self, store: &Store, now: Instant) -> Result<(), StoreError> {
+        if self.changes.len() >= TOGETHER || now.duration_since(self.written) >= EVERY {
+            self.write(store, now)?;
+        }
+        Ok(())
+    }
+
+    fn count(&mut self, ComparedPage { page, judged }: ComparedPage) -> Result<(), StoreError> {
+        self.pass(&page);
+        match judged {
+            Ok(judged) => {
+                for (pair, judged) in page.pairs.iter().zip(judged) {
+                    if judged.is_on_target {
+                        self.sums.add(key_sums::digest(&pair.target));
+                    }
+                    self.verdict(pair, judged.verdict)?;
+                }
+            }
+            Err(reason) => {
+                for pair in &page.pairs {
+                    self.verdict(pair, Verdict::NotCompared(reason.clone()))?;
+                }
+            }
+        }
+        self.reached = Reached::Source(page.behind);
+        Ok(())
+    }
+
+    /// Counts what of a page is not compared.
+    pub(crate) fn pass(&mut self, page: &Page) {
+        self.summary.unselected += page.unselected;
+        self.summary.unsampled += page.unsampled;
+        (0..page.reserved).for_each(|_| self.summary.leave_out(Loss::Reserved));
+    }
+
+    /// Counts a verdict of the first round.
+    pub(crate) fn verdict(&mut self, pair: &Pair, verdict: Verdict) -> Result<(), StoreError> {
+        match verdict {
+            Verdict::Equal => self.summary.equal += 1,
+            Verdict::LeftOut(loss) => self.summary.leave_out(loss),
+            Verdict::Unselected => self.summary.unselected += 1,
+            Verdict::Different(different) => {
+                self.found.0 += 1;
+                let certainty = Certainty::DiffersOrChanges;
+                self.changes.put(pair, &Finding::Different { different, certainty })?;
+            }
+            Verdict::NotCompared(reason) => {
+                self.found.1 += 1;
+                self.changes.put(pair, &Finding::NotCompared { reason })?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Counts a verdict that is exact.
+    pub(crate) fn exact(&mut self, verdict: ExactVerdict) -> Result<(), StoreError> {
+        if verdict.is_on_target {
+            self.sums.add(key_sums::digest(&verdict.pair.target));
+        }
+        match (verdict.verdict, verdict.lsn) {
+            (Verdict::Different(different), Some(lsn)) => {
+                self.found.0 += 1;
+                let certainty = Certainty::Exact { lsn: lsn.0 };
+                self.changes.put(&verdict.pair, &Finding::Different { different, certainty })
+            }
+            (other, _) => self.verdict(&verdict.pair, other),
+        }
+    }
+
+    /// Notes a finding of a later round.
+    pub(crate) fn put(&mut self, pair: &Pair, finding: &Finding) -> Result<(), StoreError> {
+        self.changes.put(pair, finding)
+    }
+
+    /// A key has no finding any more.
+    pub(crate) fn remove(&mut self, pair: &Pair) {
+        self.changes.remove(pair);
+    }
+
+    /// How far the comparison has come, from now on.
+    pub(crate) fn reach(&mut self, reached: Reached) {
+        self.reached = reached;
+    }
+
+    /// A round is over. It counts only once all keys were compared: what was left of them is compared first by whoever goes on.
+    pub(crate) fn reach_round(&mut self, reached: Reached) {
+        if !matches!(self.reached, Reached::Source(_) | Reached::Extra) {
+            self.reached = reached;
+        }
+    }
+
+    /// Writes everything down, and sums up all findings.
+    pub(crate) fn end(mut self, store: &Store, is_stopped: bool) -> Result<Summary, CheckError> {
+        if !is_stopped {
+            self.reach_round(Reached::End);
+        }
+        self.write(store, Instant::now())?;
+        let mut summary = Summary { is_stopped, ..self.summary };
+        let mut after: Option<Pair> = None;
+        loop {
+            let found = store.findings(after.as_ref(), TOGETHER)?;
+            let Some((last, _)) = found.last() else { break };
+            after = Some(last.clone());
+            found.iter().for_each(|(_, finding)| summary.count(finding));
+        }
+        summary.compared = summary.equal + summary.different;
+        let mut changes = Changes::default();
+        changes.fact(facts::SUMMARY, &summary)?;
+        store.commit(changes)?;
+        Ok(summary)
+    }
+
+    /// Writes everything down that is not written yet.
+    pub(crate) fn write(&mut self, store: &Store, now: Instant) -> Result<(), StoreError> {
+        let mut changes = std::mem::take(&mut self.changes);
+        changes.fact(facts::REACHED, &self.reached)?;
+        changes.fact(facts::COUNTED, &self.summary)?;
+        if matches!(self.reached, Reached::Source(_) | Reached::Extra) {
+            changes.bytes(facts::SUMS, self.sums.to_bytes());
+        }
+        self.written = now;
+        store.commit(changes)
+    }
+}
