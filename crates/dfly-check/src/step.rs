@@ -107,6 +107,25 @@ pub trait Step: Send {
     /// # Errors
     /// [`StepError`].
     fn release(&mut self, watch: WatchId) -> impl Future<Output = Result<Vec<bool>, StepError>> + Send;
+
+    /// Reads these keys again from the source, in step with the journal, and answers once the target has them. Gives those
+    /// that the source refuses to tell.
+    ///
+    /// # Errors
+    /// [`StepError`].
+    fn refetch(
+        &mut self,
+        keys: &[SourceKey],
+    ) -> impl Future<Output = Result<Vec<SourceKey>, StepError>> + Send;
+}
+
+/// What became of keys that differed.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Mended {
+    /// Each verdict, behind the repair.
+    pub verdicts: Vec<ExactVerdict>,
+    /// How many of them differed before, and are equal now.
+    pub repaired: u64,
 }
 
 /// What came of a comparison in step.
@@ -222,6 +241,22 @@ impl<S: Step> InStep<S> {
             last = told;
         }
         Ok(last)
+    }
+
+    /// Has keys that differ refetched, and compares them again.
+    pub(crate) async fn mend(&mut self, verdicts: Vec<ExactVerdict>) -> Result<Mended, CheckError> {
+        let is_different = |told: &ExactVerdict| matches!(told.verdict, Verdict::Different(_));
+        let (different, mut done): (Vec<_>, Vec<_>) = verdicts.into_iter().partition(is_different);
+        let mut repaired = 0;
+        for told in different.chunks(MOST_WATCHED) {
+            let pairs: Vec<Pair> = told.iter().map(|told| told.pair.clone()).collect();
+            let keys: Vec<SourceKey> = pairs.iter().map(|pair| pair.source.clone()).collect();
+            self.step.refetch(&keys).await?;
+            let again = self.compare(pairs).await?;
+            repaired += again.iter().filter(|told| told.verdict == Verdict::Equal).count() as u64;
+            done.extend(again);
+        }
+        Ok(Mended { verdicts: done, repaired })
     }
 
     pub(crate) fn comparer(&mut self) -> &mut Comparer {

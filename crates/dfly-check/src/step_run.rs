@@ -1,9 +1,10 @@
 //! Compares every key in step with a replication, once: there is nothing to be compared again.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
+use tokio::time::sleep_until;
 
 use crate::config::CheckConfig;
 use crate::error::CheckError;
@@ -14,7 +15,7 @@ use crate::plan::Plan;
 use crate::progress::{Progress, Stage};
 use crate::report::About;
 use crate::scan::{Position, Walk};
-use crate::step::{InStep, Step};
+use crate::step::{ExactVerdict, InStep, Step};
 use crate::store::Store;
 use crate::summary::Summary;
 use crate::tally::{Reached, Tally, facts};
@@ -29,6 +30,19 @@ pub struct StepRun<'a> {
     throttle: Arc<Throttle>,
     progress: watch::Sender<Progress>,
     stop: watch::Receiver<bool>,
+    repairs: bool,
+    pace: Option<KeyPace>,
+}
+
+/// How many keys are compared in a second.
+#[derive(Debug, Clone, Copy)]
+struct KeyPace(u64);
+
+impl KeyPace {
+    /// How long so many keys are to take.
+    fn time_of(self, keys: u64) -> Duration {
+        Duration::from_micros(keys.saturating_mul(1_000_000) / self.0.max(1))
+    }
 }
 
 impl<'a> StepRun<'a> {
@@ -40,7 +54,19 @@ impl<'a> StepRun<'a> {
     ) -> Self {
         let (requests, bytes) = (config.requests_per_second, config.bytes_per_second);
         let throttle = Arc::new(Throttle::new(requests, bytes, Instant::now()));
-        Self { config: Arc::new(config), store, throttle, progress, stop }
+        Self { config: Arc::new(config), store, throttle, progress, stop, repairs: false, pace: None }
+    }
+
+    /// Has what differs refetched by the replication, and compares it again.
+    #[must_use]
+    pub fn repairing(self) -> Self {
+        Self { repairs: true, ..self }
+    }
+
+    /// Compares so many keys in a second at the most.
+    #[must_use]
+    pub fn paced(self, keys_per_second: u64) -> Self {
+        Self { pace: Some(KeyPace(keys_per_second)), ..self }
     }
 
     /// Compares all keys of both sides. What the file held before is removed.
@@ -93,16 +119,45 @@ impl<'a> StepRun<'a> {
         in_step: &mut InStep<impl Step>,
         tally: &mut Tally,
     ) -> Result<(), CheckError> {
-        let keys = pairs.len() as u64;
-        for verdict in in_step.compare(pairs).await? {
-            tally.exact(verdict)?;
-        }
+        let (keys, began) = (pairs.len() as u64, Instant::now());
+        let told = in_step.compare(pairs).await?;
+        self.note(told, in_step, tally).await?;
         let (different, not_compared) = tally.found;
         self.progress.send_modify(|progress| {
             progress.keys += keys;
             (progress.different, progress.not_compared) = (different, not_compared);
         });
-        Ok(tally.write_if_due(self.store, Instant::now())?)
+        tally.write_if_due(self.store, Instant::now())?;
+        self.rest(keys, began).await;
+        Ok(())
+    }
+
+    /// Counts verdicts, behind a repair of what differs if that is wanted.
+    async fn note(
+        &self,
+        told: Vec<ExactVerdict>,
+        in_step: &mut InStep<impl Step>,
+        tally: &mut Tally,
+    ) -> Result<(), CheckError> {
+        let told = match self.repairs {
+            true => {
+                let mended = in_step.mend(told).await?;
+                tally.summary.repaired += mended.repaired;
+                mended.verdicts
+            }
+            false => told,
+        };
+        Ok(told.into_iter().try_for_each(|verdict| tally.exact(verdict))?)
+    }
+
+    /// Rests until so many keys may have been compared since `began`, or until it is told to stop.
+    async fn rest(&self, keys: u64, began: Instant) {
+        let Some(pace) = self.pace else { return };
+        let mut stop = self.stop.clone();
+        tokio::select! {
+            () = sleep_until((began + pace.time_of(keys)).into()) => {}
+            _told = stop.wait_for(|told| *told) => {}
+        }
     }
 
     /// Compares keys that only the target has, as it seems.
@@ -123,16 +178,15 @@ impl<'a> StepRun<'a> {
             let suspects = Search { plan, parts: &parts, comparer: in_step.comparer() }.suspects(db, keys);
             let (single, several): (Vec<_>, Vec<_>) =
                 suspects.into_iter().partition(|pairs: &Vec<Pair>| pairs.len() == 1);
-            for verdict in in_step.compare(single.concat()).await? {
-                if is_told(&verdict.verdict) {
-                    tally.exact(verdict)?;
-                }
-            }
+            let (single, began) = (single.concat(), Instant::now());
+            let keys = single.len() as u64;
+            let told = in_step.compare(single).await?;
+            let mut told: Vec<_> = told.into_iter().filter(|told| is_told(&told.verdict)).collect();
             for pairs in several {
-                if let Some(verdict) = in_step.extra(pairs).await? {
-                    tally.exact(verdict)?;
-                }
+                told.extend(in_step.extra(pairs).await?);
             }
+            self.note(told, in_step, tally).await?;
+            self.rest(keys, began).await;
             tally.write_if_due(self.store, Instant::now())?;
         }
         Ok(())

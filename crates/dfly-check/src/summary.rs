@@ -32,6 +32,8 @@ pub struct Summary {
     pub compared: u64,
     /// Keys that were equal when they were compared last.
     pub equal: u64,
+    /// Keys that differed, were refetched, and are equal now.
+    pub repaired: u64,
     /// Keys that differ.
     pub different: u64,
     /// Those of them that have not changed over two rounds, or for which it is exact.
@@ -109,6 +111,9 @@ impl Summary {
         };
         line(format_args!("compared      {} (mode {})", self.compared, self.mode));
         line(format_args!("equal         {}", self.equal));
+        if self.repaired > 0 {
+            line(format_args!("repaired      {}", self.repaired));
+        }
         line(format_args!("different     {}{}", self.different, self.certainty()));
         for (kind, count) in &self.kinds {
             line(format_args!("  {kind:<12}{count}"));

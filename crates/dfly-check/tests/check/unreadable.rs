@@ -99,7 +99,11 @@ async fn a_scan_that_is_refused_is_a_gap() {
     target.answer([Answer::error("SCAN", "NOPERM no SCAN")]);
     let checked = check(config).await;
     assert_eq!((checked.summary.outcome(), checked.summary.equal), (Outcome::Incomplete, 6));
-    assert!(checked.summary.gaps.iter().any(|gap| gap.contains("only the target")), "{:?}", checked.summary.gaps);
+    assert!(
+        checked.summary.gaps.iter().any(|gap| gap.contains("only the target")),
+        "{:?}",
+        checked.summary.gaps
+    );
 }
 
 /// Two databases of the source have no place in a cluster.

@@ -9,7 +9,7 @@ use dfly_journal::Lsn;
 use crate::keys::{RecordKeys, SourceKey};
 
 /// How long a watch lasts at the most, so that nobody who is gone leaves one behind.
-const LONGEST_WATCH: Duration = Duration::from_secs(30);
+const LONGEST_WATCH: Duration = Duration::from_secs(300);
 
 /// How long a flow is held at the most for those who read a key.
 const LONGEST_HOLD: Duration = Duration::from_millis(250);

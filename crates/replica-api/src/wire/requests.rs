@@ -77,7 +77,7 @@ pub struct Watch {
     pub holds: bool,
 }
 
-/// The watch that has begun. It ends by itself after 30 seconds.
+/// The watch that has begun. It ends by itself after five minutes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Watched {
     /// Its number.
