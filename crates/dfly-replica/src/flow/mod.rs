@@ -13,3 +13,4 @@ pub(crate) mod refetch;
 pub(crate) mod relay_disk;
 pub(crate) mod scan_events;
 pub(crate) mod writer;
+pub(crate) mod written_notes;
