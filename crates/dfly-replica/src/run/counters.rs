@@ -270,6 +270,7 @@ impl Counters {
         Report {
             phase,
             source_id,
+            source_keys: self.source_keys(),
             flows: self.flows.iter().map(|flow| flow.report(now)).collect(),
             losses: lock(&self.losses).clone(),
             is_removing_extra_keys: self.is_removing_extra_keys.load(Relaxed),
