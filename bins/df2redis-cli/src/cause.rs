@@ -8,8 +8,8 @@ use dfly_client::driver::OpenError;
 use dfly_replica::{Error, FlowError};
 use dfly_translate::TranslateError;
 use redis_resp::connection::ConnectionError;
-use redis_sink::TargetError;
 use redis_sink::cluster::ClusterError;
+use redis_sink::{SinkError, TargetError, WindowError};
 
 /// A cause.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -153,7 +153,7 @@ fn of_cluster(error: &ClusterError) -> Cause {
     match error {
         ClusterError::Connection(_) | ClusterError::Node { .. } => TARGET_CONNECTION,
         ClusterError::Login(_) => TARGET_LOGIN,
-        ClusterError::Refused { .. } => TARGET_REFUSES,
+        ClusterError::Refused { .. } | ClusterError::Window(WindowError::Refused(_)) => TARGET_REFUSES,
         ClusterError::Overtaken => TARGET_OVERTAKEN,
         ClusterError::Answer(_) | ClusterError::Reply(_) => TARGET_ANSWER,
         _ => TARGET_CLUSTER,
@@ -165,6 +165,8 @@ fn of_flow(error: &FlowError) -> Cause {
         FlowError::Source(_) => SOURCE_CONNECTION,
         FlowError::TooLarge { .. } => SOURCE_TOO_LARGE,
         FlowError::Translate(_) | FlowError::Record { .. } => of_translation(error),
+        FlowError::Sink(SinkError::Window(WindowError::Refused(_))) => TARGET_REFUSES,
+        FlowError::Sink(SinkError::Reply(_) | SinkError::Window(WindowError::Unasked)) => TARGET_ANSWER,
         FlowError::Sink(_) | FlowError::TargetForgot => TARGET_CONNECTION,
         FlowError::Cluster(error) => of_cluster(error),
         FlowError::Refused(_) | FlowError::BreaksConnection { .. } => TARGET_REFUSES,

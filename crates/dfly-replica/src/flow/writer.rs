@@ -88,6 +88,12 @@ impl FlowWriter {
         }
     }
 
+    /// Whether a command with these keys is one of the notes.
+    pub(crate) fn is_of_notes<'k>(&self, keys: impl Iterator<Item = &'k [u8]>) -> bool {
+        let list = self.rules.names.written(self.flow);
+        keys.take(1).any(|key| key == list.as_bytes())
+    }
+
     /// Takes out of the batch what the target does not take.
     #[inline]
     pub(crate) fn set_oversized_aside(&mut self) -> Vec<Refusal> {
