@@ -25,9 +25,44 @@ pub(crate) struct Access {
     pub sentinel_password: Option<PathBuf>,
 }
 
+/// An address without its password, and without what may be one.
+pub(crate) fn redacted(text: &str) -> String {
+    let (scheme, place) = match text.split_once("://") {
+        Some((scheme, place)) => (format!("{}://", shown(scheme)), place),
+        None => (String::new(), text),
+    };
+    let (place, query) = match place.split_once("?sentinel-") {
+        Some((place, query)) => (place, format!("?{}", redacted_query(&format!("sentinel-{query}")))),
+        None => (place, String::new()),
+    };
+    let Some((login, place)) = place.rsplit_once('@') else { return scheme + place + &query };
+    let login = match login.split_once(':') {
+        Some((user, password)) if is_variable(password) => format!("{user}:{password}"),
+        Some((user, _)) => format!("{user}:***"),
+        None if is_variable(login) => login.to_owned(),
+        None => "***".to_owned(),
+    };
+    format!("{scheme}{login}@{place}{query}")
+}
+
+/// Whether the text is a variable and nothing else.
+fn is_variable(text: &str) -> bool {
+    text.strip_prefix("${").and_then(|rest| rest.strip_suffix('}')).is_some_and(|name| !name.contains('}'))
+}
+
+fn redacted_query(query: &str) -> String {
+    let pair = |pair: &str| match pair.split_once('=') {
+        Some(("sentinel-user", _)) => pair.to_owned(),
+        Some((_, value)) if is_variable(value) => pair.to_owned(),
+        Some((name, _)) => format!("{name}=***"),
+        None => "***".to_owned(),
+    };
+    query.split('&').map(pair).collect::<Vec<_>>().join("&")
+}
+
 /// Parses the address of a server. The text never appears in an error, because it may contain a password.
 pub(crate) fn parse(peer: Peer, text: &str, access: &Access) -> Result<Endpoint, String> {
-    let Some((scheme, place)) = text.split_once("://") else {
+    let Some((scheme, place)) = with_scheme(peer, text) else {
         return Err(format!("the {peer}'s address is not a URL; {}", form(peer)));
     };
     let scheme = scheme.to_ascii_lowercase();
@@ -51,11 +86,21 @@ pub(crate) fn parse(peer: Peer, text: &str, access: &Access) -> Result<Endpoint,
     Ok(Endpoint { tls: tls(peer, with_tls, &access.tls)?, ..endpoint })
 }
 
+/// The scheme, and what follows it. `host:port` alone is without TLS and without a login.
+fn with_scheme(peer: Peer, text: &str) -> Option<(&str, &str)> {
+    let bare = match peer {
+        Peer::Source => "dragonfly",
+        Peer::Target => "redis",
+    };
+    let is_bare = !text.is_empty() && !text.contains(['/', '@', '?', '#', '%']);
+    text.split_once("://").or_else(|| is_bare.then_some((bare, text)))
+}
+
 /// Parses the addresses of a source, or of nodes of a cluster: one URL with several hosts. All have the same login and the
 /// same TLS.
 pub(crate) fn parse_all(peer: Peer, text: &str, access: &Access) -> Result<Vec<Endpoint>, String> {
     let parts =
-        text.split_once("://").filter(|(scheme, _)| !scheme.to_ascii_lowercase().ends_with("+sentinel"));
+        with_scheme(peer, text).filter(|(scheme, _)| !scheme.to_ascii_lowercase().ends_with("+sentinel"));
     let Some((scheme, place)) = parts.filter(|(_, place)| place.contains(',')) else {
         return Ok(vec![parse(peer, text, access)?]);
     };
@@ -63,7 +108,9 @@ pub(crate) fn parse_all(peer: Peer, text: &str, access: &Access) -> Result<Vec<E
         Some((login, hosts)) => (format!("{login}@"), hosts),
         None => (String::new(), place),
     };
-    hosts.split(',').map(|host| parse(peer, &format!("{scheme}://{login}{host}"), access)).collect()
+    let (hosts, database) = hosts.split_once('/').map_or((hosts, ""), |(hosts, database)| (hosts, database));
+    let database = if database.is_empty() { String::new() } else { format!("/{database}") };
+    hosts.split(',').map(|host| parse(peer, &format!("{scheme}://{login}{host}{database}"), access)).collect()
 }
 
 /// The text before `://` if it is a scheme, otherwise a description that shows nothing of it.
@@ -107,7 +154,8 @@ fn unencoded(peer: Peer, place: &str, is_watched: bool) -> Option<String> {
 fn straight(peer: Peer, place: &str, access: &Access) -> Result<Endpoint, String> {
     let url =
         url(place).map_err(|error| format!("the {peer}'s address is not a URL: {error}; {}", form(peer)))?;
-    if !matches!(url.path(), "" | "/") || url.query().is_some() || url.fragment().is_some() {
+    // Database 0 is where all databases begin.
+    if !matches!(url.path(), "" | "/" | "/0") || url.query().is_some() || url.fragment().is_some() {
         return Err(format!(
             "the {peer}'s address has text after the port; it cannot name a database, because all databases are copied; {}",
             form(peer)
@@ -237,6 +285,35 @@ mod tests {
         assert_eq!(full.credentials, password(Some("ann"), "p@ss:"));
         let only = clear(Peer::Target, "valkey://:pw@h").unwrap();
         assert_eq!(only.credentials, password(None, "pw"));
+        for text in ["h", "h:6379", "redis://h/0", "valkey://h:6379/"] {
+            assert_eq!(clear(Peer::Target, text).unwrap().to_string(), "h:6379", "{text}");
+        }
+        assert_eq!(clear(Peer::Source, "[::1]:7000").unwrap().to_string(), "::1:7000");
+        let all = parse_all(Peer::Target, "a,b:7001", &Access::default()).unwrap();
+        assert_eq!((all.len(), all[1].to_string()), (2, "b:7001".to_owned()));
+        let all = parse_all(Peer::Target, "redis://a,b/0", &Access::default()).unwrap();
+        assert_eq!(all.len(), 2);
+        assert!(clear(Peer::Target, "redis://h/1").unwrap_err().contains("cannot name a database"));
+    }
+
+    /// What may be a secret is not shown, also in an address that is wrong.
+    #[test]
+    fn without_passwords() {
+        for (text, shown) in [
+            ("redis://h:1,i/0", "redis://h:1,i/0"),
+            ("redis://ann:secret@h", "redis://ann:***@h"),
+            ("redis://:sec?ret@h", "redis://:***@h"),
+            ("redis://:${PW}@h", "redis://:${PW}@h"),
+            ("redis://:a${PW}@h", "redis://:***@h"),
+            ("secret@h", "***@h"),
+            (
+                "redis+sentinel://:a@h/s?sentinel-user=bob&sentinel-password=secret",
+                "redis+sentinel://:***@h/s?sentinel-user=bob&sentinel-password=***",
+            ),
+            ("redis+sentinel://h/s?sentinel-password=sec@ret", "redis+sentinel://h/s?sentinel-password=***"),
+        ] {
+            assert_eq!(redacted(text), shown);
+        }
     }
 
     #[test]
@@ -358,7 +435,7 @@ mod tests {
     #[test]
     fn what_is_refused_names_the_form_and_no_password() {
         for text in [
-            "localhost:6379",
+            "localhost/6379",
             "http://:secret@h",
             ":secret@h://",
             "redis://:secret@h/3",

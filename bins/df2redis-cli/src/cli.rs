@@ -3,32 +3,24 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use serde::Deserialize;
+use clap_complete::Shell;
+use serde::{Deserialize, Serialize};
 
 use crate::commands::check::flags::CheckFlags;
 use crate::commands::inspect::flags::InspectFlags;
+use crate::logs::flags::LogFlags;
 use crate::tls::{TargetTlsFlags, TlsFlags};
 
 /// Leave Dragonfly for Redis: replicate a running Dragonfly into a Redis.
 #[derive(Debug, Parser)]
-#[command(name = "df2redis-cli", version, after_help = EXIT_CODES)]
+#[command(name = "df2redis-cli", version)]
 pub(crate) struct Cli {
     /// The subcommand.
     #[command(subcommand)]
     pub command: Command,
-    /// Format of the log lines.
-    #[arg(long, global = true, value_enum, default_value = "text")]
-    pub log_format: LogFormat,
-    /// Lowest level of the log lines to show; keys appear only at debug and trace, values never.
-    #[arg(long, global = true, value_enum, default_value = "info")]
-    pub log_level: LogLevel,
+    #[command(flatten)]
+    pub log: LogFlags,
 }
-
-const EXIT_CODES: &str = "Exit codes: 0 done, or stopped with everything that was read on the target; 1 failed; \
-2 wrong flags or configuration; 3 the comparison found differences; 4 cannot resume from the stored checkpoint: another source, \
-other settings, or a refused command; --force-resync synchronises fully; 5 the target is unreachable, refused something, cannot hold a key, or holds keys and \
-no setting says what to do with them; 6 a key is on both sides, and --on-conflict is panic; 7 stopped before the target had everything that was read; \
-8 not everything could be compared, and what was is equal; 130 a second signal arrived";
 
 /// The subcommands.
 #[derive(Debug, Subcommand)]
@@ -43,6 +35,14 @@ pub(crate) enum Command {
     Demo(DemoFlags),
     /// Report on, compare and convert snapshot files of Dragonfly, Redis and Valkey.
     Inspect(InspectFlags),
+    /// Show or check the settings of a run, without starting it.
+    Config(ConfigFlags),
+    /// Print a script that completes commands and flags in a shell.
+    Completions(CompletionsFlags),
+    /// Print the manual, in the format of man pages.
+    Man,
+    /// Print the version, the range of the protocol, and the servers that it was tried with.
+    Version(VersionFlags),
 }
 
 /// Flags of `replicate`.
@@ -50,7 +50,7 @@ pub(crate) enum Command {
 pub(crate) struct ReplicateFlags {
     #[command(flatten)]
     pub settings: Settings,
-    /// TOML file with the same settings; a flag overrides the file [default: no file].
+    /// File with the same settings, in TOML, or in YAML as the Go tool has it; a flag overrides the file [default: no file].
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// Synchronise fully, even if the target holds a checkpoint to resume from [default: resume].
@@ -91,7 +91,7 @@ pub(crate) struct CleanupFlags {
 }
 
 /// The settings that the configuration file can hold too, under the same names. A flag overrides the file.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Args, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Args, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", default)]
 pub(crate) struct Settings {
     /// URL of the Dragonfly to replicate.
@@ -221,6 +221,10 @@ pub(crate) struct Settings {
     #[command(flatten)]
     #[serde(flatten)]
     pub tls: TlsFlags,
+    /// They are flags of every command.
+    #[arg(skip)]
+    #[serde(flatten)]
+    pub log: LogFlags,
 }
 
 /// Flags of `demo`.
@@ -231,26 +235,58 @@ pub(crate) struct DemoFlags {
     pub redis_server: PathBuf,
 }
 
-/// Format of the log lines.
+/// Flags of `config`.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct ConfigFlags {
+    #[command(subcommand)]
+    pub command: ConfigCommand,
+}
+
+/// What is done with the settings.
+#[derive(Debug, Clone, Subcommand)]
+pub(crate) enum ConfigCommand {
+    /// Print the settings that are in effect, as a configuration file; passwords are not shown.
+    Print(Box<PrintFlags>),
+    /// Check the settings and say what is wrong with them, or what has no meaning.
+    Check(Box<ReplicateFlags>),
+}
+
+/// Flags of `config print`.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct PrintFlags {
+    #[command(flatten)]
+    pub run: ReplicateFlags,
+    /// Show which file, variable or flag each value is from [default: values alone].
+    #[arg(long)]
+    pub origin: bool,
+    /// Show the settings that have their default too [default: only those that are given].
+    #[arg(long)]
+    pub all: bool,
+    /// Format of the output: toml or json [default: toml].
+    #[arg(long, value_name = "FORMAT")]
+    pub format: Option<String>,
+}
+
+/// Flags of `version`.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct VersionFlags {
+    /// Format of the output.
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub format: VersionFormat,
+}
+
+/// Formats of `version`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum LogFormat {
-    /// Plain text.
+pub(crate) enum VersionFormat {
+    /// Lines for people.
     Text,
-    /// One JSON object per line.
+    /// One JSON object.
     Json,
 }
 
-/// Lowest level of the log lines to show.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum LogLevel {
-    /// Only errors that stop the run.
-    Error,
-    /// Also problems that the run survives.
-    Warn,
-    /// Also changes of phase.
-    Info,
-    /// Also unusual events that are handled; keys may appear.
-    Debug,
-    /// Everything.
-    Trace,
+/// Flags of `completions`.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct CompletionsFlags {
+    /// The shell that they are for.
+    pub shell: Shell,
 }

@@ -3,21 +3,28 @@
 use std::io::{self, IsTerminal, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use rustix::termios::tcgetwinsize;
-use tracing::level_filters::LevelFilter;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tracing_subscriber::fmt::MakeWriter;
 
-use crate::cli::{LogFormat, LogLevel};
+/// The progress line where it is not known how much there is.
+const LINE: &str = "{wide_msg}";
 
-/// Erases the line of the cursor.
-const ERASE: &str = "\r\x1b[2K";
+/// The same where it is.
+const BAR: &str = "{bar:24} {percent:>3} %  {wide_msg}";
 
 /// Standard error, which logs and the progress line share.
 #[derive(Clone)]
 pub(crate) struct Console {
     terminal: bool,
-    /// The progress line on the screen; empty if there is none.
-    progress: Arc<Mutex<String>>,
+    /// The progress line on the screen, if there is one.
+    progress: Arc<Mutex<Option<ProgressBar>>>,
+}
+
+/// How far something has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Share {
+    pub done: u64,
+    pub of: u64,
 }
 
 impl Console {
@@ -29,32 +36,30 @@ impl Console {
         self.terminal
     }
 
-    /// Sends all log lines to this console.
-    pub(crate) fn install_logs(&self, format: LogFormat, level: LogLevel) {
-        let level = match level {
-            LogLevel::Error => LevelFilter::ERROR,
-            LogLevel::Warn => LevelFilter::WARN,
-            LogLevel::Info => LevelFilter::INFO,
-            LogLevel::Debug => LevelFilter::DEBUG,
-            LogLevel::Trace => LevelFilter::TRACE,
-        };
-        let logs =
-            tracing_subscriber::fmt().with_max_level(level).with_writer(self.clone()).with_target(false);
-        match format {
-            LogFormat::Text => logs.with_ansi(self.terminal).init(),
-            LogFormat::Json => logs.json().init(),
-        }
-    }
-
     /// Replaces the progress line, cut to the width of the terminal. Does nothing without a terminal.
     pub(crate) fn show_progress(&self, line: &str) {
-        if self.terminal {
-            let columns = tcgetwinsize(io::stderr()).map_or(80, |size| usize::from(size.ws_col.max(20)));
-            let line: String = line.chars().take(columns - 1).collect();
-            let mut progress = self.lock();
-            line.clone_into(&mut progress);
-            write_all(&format!("{ERASE}{line}"));
+        self.show(line, None);
+    }
+
+    /// The same, with a bar if it is known how much there is.
+    pub(crate) fn show(&self, line: &str, share: Option<Share>) {
+        if !self.terminal {
+            return;
         }
+        let mut progress = self.lock();
+        let bar = progress.get_or_insert_with(|| {
+            ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(5))
+        });
+        let template = if share.is_some() { BAR } else { LINE };
+        if let Ok(style) = ProgressStyle::with_template(template) {
+            bar.set_style(style);
+        }
+        if let Some(Share { done, of }) = share {
+            bar.set_length(of);
+            bar.set_position(done.min(of));
+        }
+        bar.set_message(line.to_owned());
+        bar.tick();
     }
 
     /// Writes one line above the progress line.
@@ -63,33 +68,27 @@ impl Console {
     }
 
     fn write(&self, text: &str) {
-        let progress = self.lock();
-        if progress.is_empty() {
-            write_all(text);
-        } else {
-            write_all(&format!("{ERASE}{text}{progress}"));
+        match &*self.lock() {
+            Some(bar) => bar.suspend(|| write_all(text)),
+            None => write_all(text),
         }
     }
 
     /// Ends the progress line, so that the next output is below it.
     pub(crate) fn end_progress(&self) {
-        let mut progress = self.lock();
-        if !progress.is_empty() {
-            progress.clear();
-            write_all("\n");
+        if let Some(bar) = self.lock().take() {
+            bar.abandon();
         }
     }
 
     /// Removes the progress line.
     pub(crate) fn clear_progress(&self) {
-        let mut progress = self.lock();
-        if !progress.is_empty() {
-            progress.clear();
-            write_all(ERASE);
+        if let Some(bar) = self.lock().take() {
+            bar.finish_and_clear();
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, String> {
+    fn lock(&self) -> MutexGuard<'_, Option<ProgressBar>> {
         self.progress.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

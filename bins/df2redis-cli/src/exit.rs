@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use dfly_replica::{Blame, Error};
 
+use crate::cause::{self, Cause};
 use crate::console::Console;
 use crate::hints;
 
@@ -52,33 +53,65 @@ impl From<Error> for Failure {
     }
 }
 
+/// The exit codes, and what each means.
+pub(crate) const CODES: [(u8, &str); 10] = [
+    (0, "Done, or stopped with everything that was read on the target."),
+    (1, "Failed: the source, the system or the program."),
+    (2, "Wrong flags, variables or configuration file."),
+    (3, "The comparison found differences."),
+    (
+        4,
+        "Cannot resume from the stored positions: another source, other settings, or a refused command. `--force-resync` synchronises fully.",
+    ),
+    (
+        5,
+        "The target is unreachable, refused something, cannot hold a key, or holds keys and no setting says what to do with them.",
+    ),
+    (6, "A key is on both sides, and `--on-conflict` is panic."),
+    (UNFINISHED, "Stopped before the target had everything that was read. The next run goes on."),
+    (8, "Not everything could be compared, and what was is equal."),
+    (130, "A second signal arrived: the run was ended at once."),
+];
+
+/// The exit codes for the help.
+pub(crate) fn codes_in_words() -> String {
+    let line = |(code, meaning): &(u8, &str)| format!("\n  {code:>3}  {}", meaning.replace('`', ""));
+    CODES.iter().map(line).fold("Exit codes:".to_owned(), |text, line| text + &line)
+}
+
+impl Failure {
+    /// The exit code, the cause and the line; `None`: nothing is said, and the code is 0.
+    fn told(self) -> Option<(u8, Cause, String)> {
+        match self {
+            Self::Usage(line) => Some((2, cause::USAGE, line)),
+            Self::Different(line) => Some((3, cause::DIFFERENT, line)),
+            Self::Incomplete(line) => Some((8, cause::INCOMPLETE, line)),
+            Self::Unsupported(line) => Some((5, cause::LOSS, line)),
+            Self::OutputClosed => None,
+            Self::Other(error) => Some((1, cause::SYSTEM, format!("{error:#}"))),
+            Self::Replication(error) => {
+                let code = match error.blame() {
+                    Blame::Source => 1,
+                    Blame::Resume => 4,
+                    Blame::Target => 5,
+                    Blame::Conflict => 6,
+                    Blame::Unfinished => UNFINISHED,
+                };
+                let line = with_hint(&error, hints::hint(&error).as_deref());
+                Some((code, cause::of(&error), line))
+            }
+        }
+    }
+}
+
 /// Prints what went wrong in one line, and returns the exit code.
 pub(crate) fn code(done: Result<(), Failure>, console: &Console) -> ExitCode {
-    let Err(failure) = done else { return ExitCode::SUCCESS };
-    let (code, line) = match failure {
-        Failure::Usage(line) => (2, line),
-        Failure::Different(line) => (3, line),
-        Failure::Incomplete(line) => (8, line),
-        Failure::Unsupported(line) => (5, line),
-        Failure::OutputClosed => return ExitCode::SUCCESS,
-        Failure::Other(error) => (1, format!("{error:#}")),
+    let Some((code, cause, line)) = done.err().and_then(Failure::told) else { return ExitCode::SUCCESS };
+    match code {
         // Nothing went wrong: what is left is said.
-        Failure::Replication(error) if error.blame() == Blame::Unfinished => {
-            console.line(&error.to_string());
-            return ExitCode::from(UNFINISHED);
-        }
-        Failure::Replication(error) => {
-            let code = match error.blame() {
-                Blame::Source => 1,
-                Blame::Resume => 4,
-                Blame::Target => 5,
-                Blame::Conflict => 6,
-                Blame::Unfinished => UNFINISHED,
-            };
-            (code, with_hint(&error, hints::hint(&error).as_deref()))
-        }
-    };
-    console.line(&format!("error: {line}"));
+        UNFINISHED => console.line(&line),
+        _ => console.line(&format!("error: {line} [{cause}]")),
+    }
     ExitCode::from(code)
 }
 

@@ -25,6 +25,9 @@ fn fixed(error: &Error) -> Option<&'static str> {
         Error::NotEmpty { .. } => Some(
             "--on-start merge keeps those that the source does not have, mirror removes them when the snapshot is complete, flush empties the target first",
         ),
+        Error::KeysOfOthers { .. } => {
+            Some("move them elsewhere, or let them go: --on-start mirror, or --max-removals 100")
+        }
         Error::OtherSource { .. } | Error::OtherSettings { .. } | Error::RefusedBefore { .. } => {
             Some("--force-resync synchronises fully")
         }

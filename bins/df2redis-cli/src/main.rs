@@ -1,30 +1,66 @@
 //! The command line of df2redis: it reads flags and files and ends with an exit code.
 
 mod address;
+mod cause;
 mod cli;
 mod commands;
 mod config;
 mod console;
 mod exit;
+mod help;
 mod hints;
+mod logs;
+mod reload;
+mod service;
 mod settings;
 mod stop;
 mod tls;
 
-use clap::Parser;
+use clap::FromArgMatches;
 
 use crate::cli::{Cli, Command};
+use crate::config::Environment;
+use crate::console::Console;
+use crate::exit::Failure;
+use crate::logs::LogSettings;
+use crate::logs::flags::LogFlags;
 
 fn main() -> std::process::ExitCode {
-    let cli = Cli::parse();
-    let console = console::Console::on_stderr();
-    console.install_logs(cli.log_format, cli.log_level);
-    let done = match cli.command {
-        Command::Replicate(flags) => commands::replicate::run(&flags, &console),
-        Command::Check(flags) => commands::check::run(&flags, &console),
-        Command::Cleanup(flags) => commands::cleanup::run(&flags),
-        Command::Demo(flags) => commands::demo::run(&flags, &console),
-        Command::Inspect(flags) => commands::inspect::run(&flags, &console),
-    };
-    exit::code(done, &console)
+    let console = Console::on_stderr();
+    let matches = help::command().get_matches();
+    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    let variables = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    exit::code(run(cli, &variables.collect(), &console), &console)
+}
+
+fn run(cli: Cli, environment: &Environment, console: &Console) -> Result<(), Failure> {
+    let Cli { command, log } = cli;
+    let with_logs = || begin_logs(&log, environment, console);
+    match command {
+        Command::Replicate(mut flags) => {
+            flags.settings.log = log;
+            commands::replicate::run(&flags, environment, console)
+        }
+        Command::Check(mut flags) => {
+            flags.settings.log = log;
+            commands::check::run(&flags, environment, console)
+        }
+        Command::Cleanup(flags) => with_logs().and_then(|()| commands::cleanup::run(&flags)),
+        Command::Demo(flags) => with_logs().and_then(|()| commands::demo::run(&flags, console)),
+        Command::Inspect(flags) => with_logs().and_then(|()| commands::inspect::run(&flags, console)),
+        Command::Config(flags) => commands::config::run(&flags, &log, environment),
+        Command::Completions(flags) => commands::about::completions(&flags),
+        Command::Man => commands::about::man(),
+        Command::Version(flags) => commands::about::show_version(&flags),
+    }
+}
+
+/// Begins the logs of a command that has no configuration file.
+fn begin_logs(flags: &LogFlags, environment: &Environment, console: &Console) -> Result<(), Failure> {
+    let flags = config::log_flags(flags, environment).map_err(Failure::Usage)?;
+    let settings = LogSettings::new(&flags, None).map_err(Failure::Usage)?;
+    logs::install(&settings.plain_if(config::is_plain(environment)), console)
+        .map(drop)
+        .map_err(Failure::Usage)
 }

@@ -1,4 +1,4 @@
-//! Combines flags and file into the configuration of the engine.
+//! Settings as the configuration of the engine.
 
 use std::collections::BTreeSet;
 use std::str::FromStr;
@@ -11,19 +11,16 @@ use redis_resp::connection::Peer;
 use redis_sink::cluster::AddressMap;
 
 use crate::address::{self, Access};
-use crate::cli::{ReplicateFlags, Settings};
-use crate::config;
+use crate::cli::Settings;
 
-/// The settings of a run: a flag overrides the file, and the file overrides the default.
-pub(crate) fn engine_config(flags: &ReplicateFlags) -> Result<EngineConfig, String> {
-    let file = flags.config.as_deref().map_or_else(|| Ok(Settings::default()), config::load)?;
-    let settings = merge(flags.settings.clone(), file);
+/// The configuration that these settings stand for.
+pub(crate) fn engine_config(settings: &Settings, force_resync: bool) -> Result<EngineConfig, String> {
     let source =
         settings.source.as_ref().ok_or("the source is missing: give --source dragonfly://host:port")?;
     let target = settings.target.as_ref().ok_or("the target is missing: give --target redis://host:port")?;
-    let mut sources = address::parse_all(Peer::Source, source, &access(&settings, Peer::Source))?.into_iter();
+    let mut sources = address::parse_all(Peer::Source, source, &access(settings, Peer::Source))?.into_iter();
     let source = sources.next().ok_or("the source is missing: give --source dragonfly://host:port")?;
-    let mut targets = address::parse_all(Peer::Target, target, &access(&settings, Peer::Target))?.into_iter();
+    let mut targets = address::parse_all(Peer::Target, target, &access(settings, Peer::Target))?.into_iter();
     let target = targets.next().ok_or("the target is missing: give --target redis://host:port")?;
     let mut config = EngineConfig::new(source, target);
     config.other_sources = sources.collect();
@@ -37,7 +34,7 @@ pub(crate) fn engine_config(flags: &ReplicateFlags) -> Result<EngineConfig, Stri
     }
     config.target_addresses = target_addresses(&settings.target_address_map, config.target_mode)?;
     config.wait_replicas = settings.wait_replicas.unwrap_or(config.wait_replicas);
-    config.rules = rules(&settings)?.into();
+    config.rules = rules(settings)?.into();
     config.on_start = on_start(settings.on_start.as_deref().unwrap_or("require-empty"))?;
     config.on_conflict = on_conflict(settings.on_conflict.as_deref().unwrap_or("overwrite"))?;
     if config.on_conflict != OnConflict::Overwrite && config.on_start != OnStart::Merge {
@@ -51,7 +48,7 @@ pub(crate) fn engine_config(flags: &ReplicateFlags) -> Result<EngineConfig, Stri
     config.new_source_share =
         percent("--new-source-share", settings.new_source_share, config.new_source_share)?;
     config.max_removals = percent("--max-removals", settings.max_removals, config.max_removals)?;
-    config.force_resync = flags.force_resync;
+    config.force_resync = force_resync;
     config.state_dir.clone_from(&settings.state_dir);
     if let Some(text) = &settings.relay_max_bytes {
         config.relay_max_bytes = size("--relay-max-bytes", text)?;
@@ -79,45 +76,6 @@ fn access(settings: &Settings, peer: Peer) -> Access {
         Peer::Target => (settings.target_password_file.clone(), settings.sentinel_password_file.clone()),
     };
     Access { tls: settings.tls.of(peer), password, sentinel_password }
-}
-
-fn merge(flags: Settings, file: Settings) -> Settings {
-    let list = |flag: Vec<String>, file: Vec<String>| if flag.is_empty() { file } else { flag };
-    Settings {
-        source: flags.source.or(file.source),
-        target: flags.target.or(file.target),
-        source_password_file: flags.source_password_file.or(file.source_password_file),
-        target_password_file: flags.target_password_file.or(file.target_password_file),
-        sentinel_password_file: flags.sentinel_password_file.or(file.sentinel_password_file),
-        target_mode: flags.target_mode.or(file.target_mode),
-        target_address_map: list(flags.target_address_map, file.target_address_map),
-        task_name: flags.task_name.or(file.task_name),
-        wait_replicas: flags.wait_replicas.or(file.wait_replicas),
-        state_dir: flags.state_dir.or(file.state_dir),
-        relay_max_bytes: flags.relay_max_bytes.or(file.relay_max_bytes),
-        on_eviction: flags.on_eviction.or(file.on_eviction),
-        on_relay_full: flags.on_relay_full.or(file.on_relay_full),
-        memory_limit: flags.memory_limit.or(file.memory_limit),
-        on_unsupported: flags.on_unsupported.or(file.on_unsupported),
-        on_start: flags.on_start.or(file.on_start),
-        on_new_source: flags.on_new_source.or(file.on_new_source),
-        new_source_share: flags.new_source_share.or(file.new_source_share),
-        max_removals: flags.max_removals.or(file.max_removals),
-        on_conflict: flags.on_conflict.or(file.on_conflict),
-        map_db: flags.map_db.or(file.map_db),
-        allow_keys: list(flags.allow_keys, file.allow_keys),
-        block_keys: list(flags.block_keys, file.block_keys),
-        allow_types: list(flags.allow_types, file.allow_types),
-        block_types: list(flags.block_types, file.block_types),
-        allow_commands: list(flags.allow_commands, file.allow_commands),
-        block_commands: list(flags.block_commands, file.block_commands),
-        command_alias: list(flags.command_alias, file.command_alias),
-        rename_keys: list(flags.rename_keys, file.rename_keys),
-        give_up_after: flags.give_up_after.or(file.give_up_after),
-        snapshot_bytes_per_second: flags.snapshot_bytes_per_second.or(file.snapshot_bytes_per_second),
-        target_ops_per_second: flags.target_ops_per_second.or(file.target_ops_per_second),
-        tls: flags.tls.or(file.tls),
-    }
 }
 
 fn rules(settings: &Settings) -> Result<Rules, String> {
@@ -159,7 +117,7 @@ pub(crate) fn task_name(name: Option<&str>) -> Result<TaskName, String> {
 }
 
 /// The value that one of these words stands for.
-fn one_of<T: Copy>(flag: &str, text: &str, words: &[(&str, T)]) -> Result<T, String> {
+pub(crate) fn one_of<T: Copy>(flag: &str, text: &str, words: &[(&str, T)]) -> Result<T, String> {
     let found = words.iter().find(|(word, _)| *word == text);
     found.map(|(_, value)| *value).ok_or_else(|| {
         let words = words.iter().map(|(word, _)| *word).collect::<Vec<_>>().join(", ");
@@ -302,37 +260,31 @@ mod tests {
 
     use super::*;
 
-    fn flags(settings: Settings) -> ReplicateFlags {
-        let servers =
-            Settings { source: Some("dragonfly://a".into()), target: Some("redis://b".into()), ..settings };
-        ReplicateFlags { settings: servers, ..ReplicateFlags::default() }
+    fn with_servers(settings: Settings) -> Settings {
+        Settings { source: Some("dragonfly://a".into()), target: Some("redis://b".into()), ..settings }
+    }
+
+    fn of(settings: Settings) -> Result<EngineConfig, String> {
+        engine_config(&with_servers(settings), false)
     }
 
     #[test]
-    fn flags_go_before_the_file() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("c.toml");
-        std::fs::write(
-            &path,
-            "source = 'dragonfly://file:1'\ntarget = 'redis://file:2'\non-unsupported = 'skip'\n",
-        )
-        .unwrap();
-        let settings = Settings { source: Some("dragonfly://flag:9".into()), ..Settings::default() };
-        let flags = ReplicateFlags { config: Some(path), settings, ..ReplicateFlags::default() };
-        let config = engine_config(&flags).unwrap();
+    fn what_is_given_is_in_effect() {
+        let settings = Settings { on_unsupported: Some("skip".into()), ..Settings::default() };
+        let config = of(settings).unwrap();
         assert_eq!(
             (config.source.to_string(), config.target.to_string()),
-            ("flag:9".into(), "file:2".into())
+            ("a:6379".into(), "b:6379".into())
         );
         assert_eq!(config.rules.policies.of_loss(Loss::Bloom), Policy::Skip);
     }
 
     #[test]
     fn what_is_missing_is_named() {
-        assert!(engine_config(&ReplicateFlags::default()).unwrap_err().contains("--source"));
+        let of = |settings| engine_config(&settings, false).unwrap_err();
+        assert!(of(Settings::default()).contains("--source"));
         let settings = Settings { source: Some("dragonfly://a".into()), ..Settings::default() };
-        let flags = ReplicateFlags { settings, ..ReplicateFlags::default() };
-        assert!(engine_config(&flags).unwrap_err().contains("--target"));
+        assert!(of(settings).contains("--target"));
     }
 
     #[test]
@@ -353,7 +305,7 @@ mod tests {
             (Settings { rename_keys: list("a"), ..Settings::default() }, "--rename-keys"),
             (Settings { task_name: some("a:b"), ..Settings::default() }, "--task-name"),
         ] {
-            let error = engine_config(&flags(settings)).unwrap_err();
+            let error = of(settings).unwrap_err();
             assert!(error.contains(flag), "{error}");
         }
     }
@@ -363,20 +315,19 @@ mod tests {
     fn addresses_of_nodes() {
         let rules = || vec!["a:1=b:2".to_owned(), "c=d".to_owned()];
         let cluster = Settings { target_address_map: rules(), ..Settings::default() };
-        let map = engine_config(&flags(cluster.clone())).unwrap().target_addresses;
+        let map = of(cluster.clone()).unwrap().target_addresses;
         assert_eq!(map, AddressMap::parse(["a:1=b:2", "c=d"]).unwrap());
         let single = Settings { target_mode: Some("standalone".into()), ..cluster };
-        assert!(engine_config(&flags(single)).unwrap_err().contains("--target-mode is standalone"));
+        assert!(of(single).unwrap_err().contains("--target-mode is standalone"));
     }
 
     /// C26: several hosts are nodes of a cluster.
     #[test]
     fn several_targets() {
-        let of = |mode: &str| Settings { target_mode: Some(mode.to_owned()), ..Settings::default() };
-        let several = |mode| {
-            let mut flags = flags(of(mode));
-            flags.settings.target = Some("redis://a,b:7001".into());
-            engine_config(&flags)
+        let several = |mode: &str| {
+            let of_mode = Settings { target_mode: Some(mode.to_owned()), ..Settings::default() };
+            let target = Some("redis://a,b:7001".into());
+            engine_config(&Settings { target, ..with_servers(of_mode) }, false)
         };
         let config = several("auto").unwrap();
         let others: Vec<String> = config.other_targets.iter().map(ToString::to_string).collect();

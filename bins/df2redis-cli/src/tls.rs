@@ -4,10 +4,10 @@ use std::path::PathBuf;
 
 use clap::Args;
 use redis_resp::connection::{Peer, Tls, TlsSettings};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// What is required of the servers' certificates, and which certificates they get. Only for an address that uses TLS.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Args, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Args, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", default)]
 pub(crate) struct TlsFlags {
     #[command(flatten)]
@@ -19,7 +19,7 @@ pub(crate) struct TlsFlags {
 }
 
 /// TLS flags of the source.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Args, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Args, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", default)]
 pub(crate) struct SourceTlsFlags {
     /// PEM file with the CA certificates to trust for the source [default: those of the system].
@@ -41,7 +41,7 @@ pub(crate) struct SourceTlsFlags {
 }
 
 /// TLS flags of the target.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Args, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Args, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", default)]
 pub(crate) struct TargetTlsFlags {
     /// PEM file with the CA certificates to trust for the target [default: those of the system].
@@ -64,27 +64,6 @@ pub(crate) struct TargetTlsFlags {
 }
 
 impl TlsFlags {
-    /// These flags, with missing ones taken from `file`.
-    pub(crate) fn or(self, file: Self) -> Self {
-        let (source, other) = (self.source, file.source);
-        let source = SourceTlsFlags {
-            source_tls_ca: source.source_tls_ca.or(other.source_tls_ca),
-            source_tls_cert: source.source_tls_cert.or(other.source_tls_cert),
-            source_tls_key: source.source_tls_key.or(other.source_tls_key),
-            source_tls_server_name: source.source_tls_server_name.or(other.source_tls_server_name),
-            source_tls_insecure: source.source_tls_insecure || other.source_tls_insecure,
-        };
-        let (target, other) = (self.target, file.target);
-        let target = TargetTlsFlags {
-            target_tls_ca: target.target_tls_ca.or(other.target_tls_ca),
-            target_tls_cert: target.target_tls_cert.or(other.target_tls_cert),
-            target_tls_key: target.target_tls_key.or(other.target_tls_key),
-            target_tls_server_name: target.target_tls_server_name.or(other.target_tls_server_name),
-            target_tls_insecure: target.target_tls_insecure || other.target_tls_insecure,
-        };
-        Self { source, target }
-    }
-
     /// The settings of one side.
     pub(crate) fn of(&self, peer: Peer) -> TlsSettings {
         match peer {

@@ -39,6 +39,7 @@ impl Error {
             | Self::Checkpoint { .. }
             | Self::TargetAnswer { .. }
             | Self::NotEmpty { .. }
+            | Self::KeysOfOthers { .. }
             | Self::NoDatabase { .. }
             | Self::InUse { .. }
             | Self::OtherTask { .. }

@@ -225,6 +225,18 @@ pub enum Error {
         /// A few of those that the source does not have.
         sample: String,
     },
+    /// An unfinished first synchronisation goes on where keys have come that it has not written, and was not told what to do
+    /// with them.
+    #[error(
+        "somebody else has written {} into the target since its first synchronisation began (such as {sample}): the source has none of them, and nothing is removed",
+        in_words(*keys)
+    )]
+    KeysOfOthers {
+        /// How many.
+        keys: u64,
+        /// A few of them.
+        sample: String,
+    },
     /// A first start finds keys, and was not told what to do with them.
     #[error("the target holds {} and no positions of a run before; say what becomes of them", in_words(*keys))]
     NotEmpty {

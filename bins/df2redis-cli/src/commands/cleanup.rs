@@ -61,6 +61,7 @@ fn what(owned: Owned) -> &'static str {
         Owned::LeftOut => "lists of keys that were left out",
         Owned::Protected => "lists of protected keys",
         Owned::Expiries => "stored TTL indexes",
+        Owned::Written => "digests of keys that an unfinished synchronisation has written",
         Owned::Growing => "incomplete values",
         Owned::Other => "other keys with the prefix df2redis:",
     }

@@ -1,7 +1,9 @@
 //! The commands, one file each.
 
+pub(crate) mod about;
 pub(crate) mod check;
 pub(crate) mod cleanup;
+pub(crate) mod config;
 pub(crate) mod demo;
 pub(crate) mod inspect;
 mod progress;

@@ -1,37 +1,84 @@
 //! `replicate`: copies a running Dragonfly and follows it until it is stopped.
 
 use anyhow::Context;
-use dfly_replica::{Engine, EngineConfig, Report};
+use dfly_replica::{Engine, Report, Stop};
 use redis_resp::connection::Tls;
+use tokio::sync::watch;
 use tracing::{info, warn};
 
-use super::progress::{show, size};
+use super::progress::{left, show, size};
 use crate::cli::ReplicateFlags;
+use crate::config::{self, Environment};
 use crate::console::Console;
 use crate::exit::Failure;
+use crate::logs::{self, LevelHandle, LogSettings};
+use crate::reload::{self, Reload};
+use crate::service::Service;
 use crate::settings::engine_config;
 use crate::stop;
 
-pub(crate) fn run(flags: &ReplicateFlags, console: &Console) -> Result<(), Failure> {
-    let config = engine_config(flags).map_err(Failure::Usage)?;
+pub(crate) fn run(
+    flags: &ReplicateFlags,
+    environment: &Environment,
+    console: &Console,
+) -> Result<(), Failure> {
+    let resolved = config::resolve(flags, environment).map_err(Failure::Usage)?;
+    let settings = &resolved.settings;
+    let logs = LogSettings::new(&settings.log, settings.task_name.as_deref()).map_err(Failure::Usage)?;
+    let level =
+        logs::install(&logs.plain_if(config::is_plain(environment)), console).map_err(Failure::Usage)?;
+    resolved.notices.iter().for_each(|notice| warn!("{notice}"));
     let runtime = tokio::runtime::Runtime::new().context("cannot start the runtime")?;
-    let report = runtime.block_on(replicate(config, console))?;
+    let start = Start { flags, environment, settings, level };
+    let report = runtime.block_on(replicate(start, console))?;
     summarise(&report);
     Ok(())
 }
 
-async fn replicate(config: EngineConfig, console: &Console) -> Result<Report, Failure> {
+/// What a run begins with.
+struct Start<'a> {
+    flags: &'a ReplicateFlags,
+    environment: &'a Environment,
+    settings: &'a crate::cli::Settings,
+    level: LevelHandle,
+}
+
+async fn replicate(start: Start<'_>, console: &Console) -> Result<Report, Failure> {
+    let Start { flags, environment, settings, level } = start;
+    let config = engine_config(settings, flags.force_resync).map_err(Failure::Usage)?;
     let (_stop, stopped) = stop::on_signals()?;
+    let hangups = reload::on_hangups()?;
     info!(source = %config.source, target = %config.target, on_unsupported = %config.rules.policies, "starting");
     warn_of_trust(&config);
     let (engine, reports) = Engine::new(config);
-    let progress = tokio::spawn(show(reports, console.clone()));
+    let reload = Reload {
+        flags: flags.clone(),
+        environment: environment.clone(),
+        in_effect: settings.clone(),
+        level,
+        control: engine.control(),
+    };
+    let beside = [
+        tokio::spawn(reload.at_each(hangups)),
+        tokio::spawn(say_what_is_left(stopped.clone(), reports.clone())),
+    ];
+    let progress = tokio::spawn(show(reports, console.clone(), Service::of_environment()));
     let done = engine.run(stopped).await;
+    beside.iter().for_each(tokio::task::JoinHandle::abort);
     progress.await.context("the progress display failed")?;
     Ok(done?)
 }
 
-fn warn_of_trust(config: &EngineConfig) {
+/// Once the run is told to stop.
+async fn say_what_is_left(mut stopped: watch::Receiver<Stop>, reports: watch::Receiver<Report>) {
+    if stopped.wait_for(|stop| *stop != Stop::Running).await.is_ok() {
+        let left = left(&reports.borrow());
+        info!("stopping: {left}; another signal ends the run at once");
+        Service::stopping(&format!("stopping: {left}"));
+    }
+}
+
+fn warn_of_trust(config: &dfly_replica::EngineConfig) {
     for endpoint in [&config.source, &config.target] {
         if endpoint.tls.as_ref().is_some_and(Tls::is_insecure) {
             warn!(

@@ -123,6 +123,7 @@ async fn target_refuses(phase: Phase, answers: Vec<Answer>, end: End) -> Result<
     let mut run = Running::start(&source, &target, &[]);
     if matches!(phase, Journal | Flush) {
         assert!(timeout(LIMIT, master.caught_up()).await.is_ok(), "{shown}");
+        assert!(timeout(LIMIT, whole(&redis)).await.is_ok(), "{shown}");
         proxy.answer(answers);
         match phase {
             Flush => master.apply("FLUSHALL").unwrap(),
@@ -149,6 +150,17 @@ async fn target_refuses(phase: Phase, answers: Vec<Answer>, end: End) -> Result<
         }
     };
     as_expected.then_some(()).ok_or_else(|| format!("{shown}: {end:?} was expected, not {:#?}", run.log))
+}
+
+/// Waits until the first synchronisation is complete: nothing of what it has written is noted any more.
+async fn whole(redis: &RedisServer) {
+    let notes = || {
+        let keys = dfly_testkit::keyspace(&mut redis.client().unwrap()).unwrap();
+        keys.keys().any(|(_, key)| key.starts_with(b"df2redis:written:"))
+    };
+    while notes() {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
 }
 
 async fn table(rows: Vec<(Phase, Vec<Answer>, End)>) {

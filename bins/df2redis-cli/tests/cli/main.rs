@@ -6,6 +6,7 @@ mod bad_input;
 mod binary;
 mod causes;
 mod cluster;
+mod config;
 mod crash;
 mod crash_cluster;
 mod crash_live;

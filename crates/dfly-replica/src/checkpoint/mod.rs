@@ -10,6 +10,7 @@ pub(crate) mod fields;
 pub(crate) mod position;
 mod stored;
 mod sync_metadata;
+pub(crate) mod written_keys;
 
 pub(crate) use fields::SETS_FIELDS;
 pub use position::{Position, WriterIdentity};

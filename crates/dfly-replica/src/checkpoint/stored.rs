@@ -1,5 +1,6 @@
 //! What a target says of the run before, and what is said to it when a session begins.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use dfly_client::FlowId;
@@ -143,7 +144,8 @@ impl Checkpoint {
     ) -> Result<(), Error> {
         let key = key(target);
         let mut fields = vec!["HSET", &key, "owner", &identity.owner, "syncing", &identity.source_id];
-        fields.extend(metadata.fields().into_iter().flatten());
+        let of_metadata = metadata.fields();
+        fields.extend(of_metadata.iter().flatten().map(AsRef::as_ref));
         for request in [&["DEL", &key][..], &fields] {
             if let Reply::Error(error) = ask(target, request).await? {
                 return Err(refused(&key, error));
@@ -172,8 +174,20 @@ impl Checkpoint {
     /// # Errors
     /// As [`Self::load`].
     pub async fn extra_keys_removed(target: &mut TargetConnection) -> Result<(), Error> {
+        Self::unset(target, sync_metadata::SWEEP).await
+    }
+
+    /// The lists of what was written are gone.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub(crate) async fn written_forgotten(target: &mut TargetConnection) -> Result<(), Error> {
+        Self::unset(target, sync_metadata::WRITTEN).await
+    }
+
+    async fn unset(target: &mut TargetConnection, field: &str) -> Result<(), Error> {
         let key = key(target);
-        match ask(target, &["HDEL", &key, sync_metadata::SWEEP]).await? {
+        match ask(target, &["HDEL", &key, field]).await? {
             Reply::Error(error) => Err(refused(&key, error)),
             _ => Ok(()),
         }
@@ -246,7 +260,7 @@ impl Checkpoint {
     /// Fields of the hash and their values, for a target that was just flushed.
     pub(crate) fn request(&self, owner: &str, metadata: &SyncMetadata) -> Vec<Vec<u8>> {
         let mut words: Vec<String> = ["owner", owner].map(str::to_owned).into();
-        words.extend(metadata.fields().into_iter().flatten().map(str::to_owned));
+        words.extend(metadata.fields().into_iter().flatten().map(Cow::into_owned));
         let count = self.flows.len().to_string();
         words.extend(["source", &self.source_id, "flows", &count].map(str::to_owned));
         for (flow, at) in &self.flows {

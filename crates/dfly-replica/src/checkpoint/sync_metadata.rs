@@ -1,5 +1,7 @@
 //! What holds for all sessions of one full synchronisation and of what follows it. It is stored beside the positions.
 
+use std::borrow::Cow;
+
 use redis_resp::Reply;
 
 use super::fields::SHARDING;
@@ -10,6 +12,7 @@ use crate::target::questions::{TargetConnection, demand};
 use crate::target::replies::strange;
 
 pub(crate) const SWEEP: &str = "sweep";
+pub(crate) const WRITTEN: &str = "written";
 const KEEP: &str = "keep";
 const SETTINGS: &str = "settings";
 const RELEASE: &str = "version";
@@ -24,6 +27,9 @@ pub enum ExtraKeys {
     Keep,
     /// They are removed when the snapshot is complete (P17).
     Remove,
+    /// So are those that a first synchronisation has written before it was broken off, which so many lists tell; others must
+    /// not be there.
+    RemoveWritten(u16),
 }
 
 /// Fields of the hash that holds the positions.
@@ -33,6 +39,8 @@ pub(crate) struct SyncMetadata {
     pub sweep: bool,
     /// Such keys stay, in later synchronisations too.
     pub keep: bool,
+    /// How many lists name what was written since the target was empty, while that matters; 0: it is not known.
+    pub written: u16,
     /// How the source spreads its keys, once that is certain.
     pub sharding: Option<Sharding>,
     /// Those that change what is written, as [`settings`] has them; `None`: a run of an older version did not say.
@@ -47,13 +55,24 @@ impl SyncMetadata {
     /// At the start of a full synchronisation that the session `owner` begins.
     pub(crate) fn begin(keys: ExtraKeys, config: &EngineConfig, release: String, owner: &str) -> Self {
         Self {
-            sweep: keys == ExtraKeys::Remove,
+            sweep: matches!(keys, ExtraKeys::Remove | ExtraKeys::RemoveWritten(_)),
             keep: keys == ExtraKeys::Keep,
+            written: 0,
             sharding: None,
             settings: Some(settings(config)),
             sync: owner.to_owned(),
             release,
         }
+    }
+
+    /// With the lists of what is written by this many flows.
+    pub(crate) fn noting(self, keys: ExtraKeys, flows: u16) -> Self {
+        let written = match keys {
+            ExtraKeys::None => flows,
+            ExtraKeys::RemoveWritten(lists) => lists.max(flows),
+            ExtraKeys::Keep | ExtraKeys::Remove => 0,
+        };
+        Self { written, ..self }
     }
 
     /// As a session before has left it.
@@ -62,7 +81,7 @@ impl SyncMetadata {
     /// The target's refusal: what is not known is not taken for unset.
     pub(crate) async fn load(target: &mut TargetConnection) -> Result<Self, Error> {
         let key = target.names().checkpoint().to_owned();
-        let request = ["HMGET", &key, SWEEP, KEEP, SHARDING, SETTINGS, RELEASE, SYNC];
+        let request = ["HMGET", &key, SWEEP, KEEP, SHARDING, SETTINGS, RELEASE, SYNC, WRITTEN];
         let found = match demand(target, "HMGET", &request).await? {
             Reply::Array(found) => found,
             other => return Err(strange("HMGET", &other)),
@@ -79,20 +98,22 @@ impl SyncMetadata {
             settings: text(3),
             release: text(4).unwrap_or_default(),
             sync: text(5).unwrap_or_default(),
+            written: text(6).and_then(|lists| lists.parse().ok()).unwrap_or_default(),
         })
     }
 
     /// Each with its name.
-    pub(crate) fn fields(&self) -> Vec<[&str; 2]> {
+    pub(crate) fn fields(&self) -> Vec<[Cow<'_, str>; 2]> {
         let flag = |set: bool| if set { "1" } else { "0" };
         let mut fields = vec![
-            [SWEEP, flag(self.sweep)],
-            [KEEP, flag(self.keep)],
-            [RELEASE, &self.release],
-            [SYNC, &self.sync],
+            [SWEEP.into(), flag(self.sweep).into()],
+            [KEEP.into(), flag(self.keep).into()],
+            [RELEASE.into(), self.release.as_str().into()],
+            [SYNC.into(), self.sync.as_str().into()],
         ];
-        fields.extend(self.sharding.map(|sharding| [SHARDING, sharding.name()]));
-        fields.extend(self.settings.as_deref().map(|settings| [SETTINGS, settings]));
+        fields.extend(self.sharding.map(|sharding| [SHARDING.into(), sharding.name().into()]));
+        fields.extend(self.settings.as_deref().map(|settings| [SETTINGS.into(), settings.into()]));
+        fields.extend((self.written > 0).then(|| [WRITTEN.into(), self.written.to_string().into()]));
         fields
     }
 

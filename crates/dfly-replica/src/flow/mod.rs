@@ -14,3 +14,4 @@ pub(crate) mod relay_disk;
 pub(crate) mod scan_events;
 pub(crate) mod watched_keys;
 pub(crate) mod writer;
+pub(crate) mod written_notes;

@@ -16,9 +16,11 @@ use redis_resp::CommandBatch;
 use redis_sink::Refusal;
 
 use crate::checkpoint::fields;
+use crate::checkpoint::written_keys::WrittenKeys;
 use crate::clock::Now;
 use crate::flow::oversized::set_aside;
 use crate::flow::refetch::{Change, Fetched, Noted, Refetch};
+use crate::flow::written_notes::WrittenNotes;
 use crate::keys::{SourceKey, TargetKey};
 use crate::rate_limiter::RateLimiter;
 use crate::slot_set::SlotSet;
@@ -54,18 +56,42 @@ pub(crate) struct FlowWriter {
     largest_argument: usize,
     /// When what is written now arrived.
     arrived: UnixMillis,
+    /// While a first synchronisation is not complete.
+    notes: Option<WrittenNotes>,
 }
 
 impl FlowWriter {
     /// For the flow that `translator` was made for. No more commands are committed than `rate` allows.
     pub(crate) fn new(flow: u16, rules: Arc<Rules>, translator: Translator, rate: RateLimiter) -> Self {
         let (batch, largest_argument) = (CommandBatch::default(), usize::MAX);
-        Self { flow, rules, translator, batch, rate, largest_argument, arrived: UnixMillis(0) }
+        let arrived = UnixMillis(0);
+        Self { flow, rules, translator, batch, rate, largest_argument, arrived, notes: None }
     }
 
     /// The same for a target that takes arguments of so many bytes at the most.
     pub(crate) fn with_largest_argument(self, largest_argument: usize) -> Self {
         Self { largest_argument, ..self }
+    }
+
+    /// Notes the keys that are written, if the first synchronisation asks for it.
+    pub(crate) fn noting(self, known: Option<&Arc<WrittenKeys>>) -> Self {
+        let notes = known.map(|known| WrittenNotes::new(&self.rules.names, self.flow, Arc::clone(known)));
+        Self { notes, ..self }
+    }
+
+    /// The keys that are written from here on are not noted. `forgets`: nor are those that were.
+    pub(crate) fn end_notes(&mut self, forgets: bool) {
+        self.notes = None;
+        if forgets {
+            self.translator.select(DbIndex(0), &mut self.batch);
+            WrittenNotes::forget(&self.rules.names, self.flow, &mut self.batch);
+        }
+    }
+
+    /// Whether a command with these keys is one of the notes.
+    pub(crate) fn is_of_notes<'k>(&self, keys: impl Iterator<Item = &'k [u8]>) -> bool {
+        let list = self.rules.names.written(self.flow);
+        keys.take(1).any(|key| key == list.as_bytes())
     }
 
     /// Takes out of the batch what the target does not take.
@@ -212,6 +238,9 @@ impl FlowWriter {
     pub(crate) fn commit(&mut self, tag: BatchTag, target: &mut dyn TargetWriter, now: Now) {
         if !matches!(tag, BatchTag::Baseline) {
             self.translator.select(DbIndex(0), &mut self.batch);
+        }
+        if let Some(notes) = &mut self.notes {
+            notes.precede(&mut self.batch);
         }
         self.rate.take(self.batch.len() as u64, now.instant);
         target.commit(&mut self.batch, tag, now.instant);

@@ -52,6 +52,8 @@ pub enum Owned {
     Protected,
     /// The expiries that a session has left for the next one.
     Expiries,
+    /// Digests of keys that a first synchronisation has written.
+    Written,
     /// A large value that was not complete.
     Growing,
     /// Anything else that has such a name.
@@ -74,6 +76,7 @@ impl Owned {
             b"left-out" => Self::LeftOut,
             b"kept" => Self::Protected,
             b"expiries" => Self::Expiries,
+            b"written" => Self::Written,
             b"growing" | b"rebuilt" => Self::Growing,
             _ => Self::Other,
         }
@@ -141,6 +144,7 @@ mod tests {
             ("df2redis:left-out:0", Owned::LeftOut),
             ("df2redis:kept", Owned::Protected),
             ("df2redis:expiries:3", Owned::Expiries),
+            ("df2redis:written:3", Owned::Written),
             ("df2redis:growing:{k}", Owned::Growing),
             ("df2redis:rebuilt:{k}", Owned::Growing),
             ("df2redis:what", Owned::Other),

@@ -6,32 +6,43 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use dfly_client::FlowId;
 use dfly_journal::Lsn;
 use dfly_wire::DbIndex;
+use redis_resp::Reply;
 use tokio::sync::{Mutex, mpsc};
+use tokio::time::sleep;
 use tracing::info;
 
 use super::scan::{self, ScanLines, flow_is_gone};
+use crate::checkpoint::written_keys::WrittenKeys;
 use crate::checkpoint::{Checkpoint, SyncMetadata};
 use crate::config::EngineConfig;
 use crate::error::Error;
 use crate::flow::scan_events::ScanEvent;
-use crate::keys::SourceKey;
+use crate::keys::{SourceKey, TargetKey};
 use crate::run::counters::Counters;
 use crate::source::reader::SourceReader;
 use crate::source::sharding::Sharding;
 use crate::target::connect::connect_target;
 use crate::target::databases::{count_keys, databases};
 use crate::target::keyspace_scan::KeyspaceScan;
+use crate::target::questions::{Question, TargetConnection};
 
 /// How many keys are asked about in one go. A flow holds at most so many names at a time.
 const KEYS_AT_ONCE: usize = 4096;
 
 /// How many keys are named that would be removed.
 const SAMPLE: usize = 3;
+
+/// How many keys that this tool has not written are counted. More of them are not told apart.
+const MOST_STRANGERS: usize = 10_000;
+
+/// How often it is looked whether the target has taken what the source has written.
+const ASK_AGAIN: Duration = Duration::from_millis(50);
 
 /// The scan for extra keys.
 pub(crate) struct ExtraKeysScan {
@@ -40,8 +51,28 @@ pub(crate) struct ExtraKeysScan {
     /// Flows say here that what the scan has found is durable on the target.
     pub settled: Arc<Mutex<mpsc::Receiver<FlowId>>>,
     pub counters: Arc<Counters>,
-    /// The share of the target's keys, in percent, that may be removed; `None`: any.
-    pub most: Option<u8>,
+    pub removals: Removals,
+}
+
+/// Which keys may be removed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Removals {
+    Any,
+    /// This share of the target's keys, in percent.
+    Share(u8),
+    /// The same, of those that so many lists say were written (`checkpoint/written_keys.rs`): others must not be there.
+    Written {
+        most: u8,
+        lists: u16,
+    },
+}
+
+/// A key of the target that the source does not have.
+#[derive(Debug, Clone)]
+struct MissingKey {
+    key: TargetKey,
+    /// The first of the names under which the source may have it.
+    origin: SourceKey,
 }
 
 /// Keys of the target that the source does not have, before one of them is removed.
@@ -51,14 +82,20 @@ struct Counted {
     missing: u64,
     /// A few of the missing.
     sample: Vec<SourceKey>,
+    /// Those that this tool has not written, up to [`MOST_STRANGERS`].
+    strangers: Vec<TargetKey>,
 }
 
 impl Counted {
-    fn add(&mut self, keys: usize, missing: Vec<SourceKey>) {
+    fn add(&mut self, keys: usize, missing: Vec<MissingKey>, written: Option<&WrittenKeys>) {
         self.keys += keys as u64;
         self.missing += missing.len() as u64;
         let room = SAMPLE.saturating_sub(self.sample.len());
-        self.sample.extend(missing.into_iter().take(room));
+        self.sample.extend(missing.iter().take(room).map(|missing| missing.origin.clone()));
+        let Some(written) = written else { return };
+        let room = MOST_STRANGERS.saturating_sub(self.strangers.len());
+        let strangers = missing.into_iter().map(|missing| missing.key);
+        self.strangers.extend(strangers.filter(|key| !written.has(key.db, &key.name)).take(room));
     }
 
     /// Whether no more than this share is missing, in percent.
@@ -67,10 +104,35 @@ impl Counted {
     }
 
     fn error(&self) -> Error {
-        let name = |key: &SourceKey| format!("\"{}\"", key.name.escape_ascii());
-        let sample = self.sample.iter().map(name).collect::<Vec<_>>().join(", ");
+        let sample = named(self.sample.iter().map(|key| &key.name));
         Error::TooManyRemovals { missing: self.missing, keys: self.keys, sample }
     }
+}
+
+/// The first of these names, as people read them.
+fn named<'a>(names: impl Iterator<Item = &'a Bytes>) -> String {
+    let name = |name: &Bytes| format!("\"{}\"", name.escape_ascii());
+    names.take(SAMPLE).map(name).collect::<Vec<_>>().join(", ")
+}
+
+/// It is known what becomes of every key of the target: what was written matters no longer. Each flow removes its list behind
+/// what it has in flight; if this is broken off, the next session does it again.
+pub(crate) async fn forget_written(
+    config: &Arc<EngineConfig>,
+    lines: &ScanLines,
+    lists: u16,
+) -> Result<(), Error> {
+    let flows = u16::try_from(lines.len()).unwrap_or(u16::MAX);
+    scan::tell_all(lines, || ScanEvent::NothingInQuestion).await?;
+    scan::until_done(config, || async {
+        let (mut target, _) = connect_target(config).await?;
+        WrittenKeys::remove(&mut target, flows..lists).await?;
+        while WrittenKeys::is_any(&mut target, lists).await? {
+            sleep(ASK_AGAIN).await;
+        }
+        Checkpoint::written_forgotten(&mut target).await
+    })
+    .await
 }
 
 /// Who owns which key.
@@ -95,15 +157,9 @@ impl ExtraKeysScan {
         let owners = Owners { sharding, flows };
         let mut reader = SourceReader::new(Arc::clone(&self.config));
         let dbs = databases(&mut target).await?;
-        let most = self.most.filter(|most| *most < 100);
         let keys = count_keys(&mut target).await?;
-        self.counters.begin_extra_keys(if most.is_some() { 2 * keys } else { keys });
-        if let Some(most) = most {
-            let counted = self.count(&mut reader, &dbs).await?;
-            if !counted.is_within(most) {
-                return Err(counted.error());
-            }
-        }
+        self.counters.begin_extra_keys(if self.removals == Removals::Any { keys } else { 2 * keys });
+        self.check(&mut target, &mut reader, &dbs).await?;
         let mut extra = 0;
         for db in dbs {
             let mut scan = KeyspaceScan::of(&self.config, db).await?;
@@ -117,16 +173,71 @@ impl ExtraKeysScan {
         Ok(())
     }
 
-    async fn count(&self, reader: &mut SourceReader, dbs: &[DbIndex]) -> Result<Counted, Error> {
+    /// Whether what is missing may be removed.
+    async fn check(
+        &self,
+        target: &mut TargetConnection,
+        reader: &mut SourceReader,
+        dbs: &[DbIndex],
+    ) -> Result<(), Error> {
+        let (most, written) = match self.removals {
+            Removals::Any => return Ok(()),
+            Removals::Share(most) => (most, None),
+            Removals::Written { most, lists } => (most, WrittenKeys::load(target, lists).await?),
+        };
+        let counted = self.count(reader, dbs, written.as_ref()).await?;
+        let strangers = self.still_there(target, reader, counted.strangers.clone()).await?;
+        if !strangers.is_empty() {
+            let sample = named(strangers.iter().map(|key| &key.name));
+            return Err(Error::KeysOfOthers { keys: strangers.len() as u64, sample });
+        }
+        if counted.is_within(most) { Ok(()) } else { Err(counted.error()) }
+    }
+
+    async fn count(
+        &self,
+        reader: &mut SourceReader,
+        dbs: &[DbIndex],
+        written: Option<&WrittenKeys>,
+    ) -> Result<Counted, Error> {
         let mut counted = Counted::default();
         for db in dbs {
             let mut scan = KeyspaceScan::of(&self.config, *db).await?;
             while let Some(names) = next_names(&mut scan).await? {
                 let missing = self.missing(reader, *db, &names).await?;
-                counted.add(names.len(), missing);
+                counted.add(names.len(), missing, written);
             }
         }
         Ok(counted)
+    }
+
+    /// Those of the keys that are on the target when it has taken all that the source has written so far. A key that the
+    /// source has made and deleted meanwhile is not.
+    async fn still_there(
+        &self,
+        target: &mut TargetConnection,
+        reader: &mut SourceReader,
+        keys: Vec<TargetKey>,
+    ) -> Result<Vec<TargetKey>, Error> {
+        if keys.is_empty() {
+            return Ok(keys);
+        }
+        let behind = reader.lsns().await?;
+        while !self.counters.have_come_to(&behind) {
+            sleep(ASK_AGAIN).await;
+        }
+        let mut still = Vec::new();
+        for keys in keys.chunk_by(|one, other| one.db == other.db) {
+            let Some(first) = keys.first() else { continue };
+            target.select(first.db).await?;
+            let questions: Vec<Question> =
+                keys.iter().map(|key| Question::new(&[b"EXISTS", &key.name])).collect();
+            let replies = target.ask_many(&questions).await?;
+            let there = keys.iter().zip(replies).filter(|(_, reply)| matches!(reply, Reply::Integer(1)));
+            still.extend(there.map(|(key, _)| key.clone()));
+        }
+        target.select(DbIndex(0)).await?;
+        Ok(still)
     }
 
     /// Gives the number of keys that the source may not have.
@@ -140,8 +251,8 @@ impl ExtraKeysScan {
         let missing = self.missing(reader, db, names).await?;
         let count = missing.len();
         let mut by_flow: BTreeMap<FlowId, Vec<SourceKey>> = BTreeMap::new();
-        for key in missing {
-            by_flow.entry(owners.sharding.owner(&key.name, owners.flows)).or_default().push(key);
+        for MissingKey { origin, .. } in missing {
+            by_flow.entry(owners.sharding.owner(&origin.name, owners.flows)).or_default().push(origin);
         }
         for (flow, keys) in by_flow {
             if let Some(line) = self.lines.get(&flow) {
@@ -151,14 +262,13 @@ impl ExtraKeysScan {
         Ok(count)
     }
 
-    /// For each of these keys of the target that the source has under none of the names that it may come from, the first of
-    /// those names.
+    /// Those of these keys of the target that the source has under none of the names that they may come from.
     async fn missing(
         &self,
         reader: &mut SourceReader,
         db: DbIndex,
         names: &[Bytes],
-    ) -> Result<Vec<SourceKey>, Error> {
+    ) -> Result<Vec<MissingKey>, Error> {
         let mut origins: Vec<(usize, SourceKey)> = Vec::with_capacity(names.len());
         for (nth, name) in names.iter().enumerate() {
             let of_name = self.config.rules.selection.origins(db, name).into_iter();
@@ -175,7 +285,10 @@ impl ExtraKeysScan {
                 *entry = None;
             }
         }
-        Ok(missing.into_values().flatten().collect())
+        let of_target = |(nth, origin): (usize, Option<SourceKey>)| {
+            Some(MissingKey { key: TargetKey::new(db, names.get(nth)?.clone()), origin: origin? })
+        };
+        Ok(missing.into_iter().filter_map(of_target).collect())
     }
 
     /// A run that is killed behind this finds nothing left of what the scan has found.
@@ -213,11 +326,14 @@ mod tests {
 
     #[test]
     fn the_share_that_is_removed_is_known_before_the_first_goes() {
-        let key = |name: &'static str| SourceKey::new(DbIndex(0), name);
+        let key = |name: &'static str| {
+            let origin = SourceKey::new(DbIndex(0), name);
+            MissingKey { key: TargetKey::new(DbIndex(0), name), origin }
+        };
         let mut counted = Counted::default();
         assert!(counted.is_within(0), "an empty target loses nothing");
-        counted.add(6, ["a", "b"].map(key).into());
-        counted.add(4, ["c", "d", "e"].map(key).into());
+        counted.add(6, ["a", "b"].map(key).into(), None);
+        counted.add(4, ["c", "d", "e"].map(key).into(), None);
         assert_eq!(
             (counted.is_within(50), counted.is_within(49), counted.is_within(100)),
             (true, false, true)

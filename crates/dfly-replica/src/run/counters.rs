@@ -232,6 +232,12 @@ impl Counters {
         lock(&self.owners).clone()
     }
 
+    /// Whether the target has taken everything of each flow before its record there.
+    pub(crate) fn have_come_to(&self, lsns: &[Lsn]) -> bool {
+        let durable = self.flows.iter().map(|counters| counters.durable());
+        durable.zip(lsns).all(|(durable, lsn)| durable >= *lsn)
+    }
+
     pub(crate) fn set_removing_extra_keys(&self, is_removing: bool) {
         self.is_removing_extra_keys.store(is_removing, Relaxed);
     }
@@ -264,6 +270,7 @@ impl Counters {
         Report {
             phase,
             source_id,
+            source_keys: self.source_keys(),
             flows: self.flows.iter().map(|flow| flow.report(now)).collect(),
             losses: lock(&self.losses).clone(),
             is_removing_extra_keys: self.is_removing_extra_keys.load(Relaxed),

@@ -47,6 +47,8 @@ pub struct Report {
     pub phase: Phase,
     /// The source's replication id, once known.
     pub source_id: Option<String>,
+    /// Keys that the source said it has, when it was asked last.
+    pub source_keys: Option<u64>,
     /// Each flow.
     pub flows: Vec<FlowReport>,
     /// What was left out, over all flows and sessions.

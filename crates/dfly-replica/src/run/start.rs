@@ -125,6 +125,13 @@ async fn foreign_keys(target: &mut TargetConnection, config: &EngineConfig) -> R
 
 /// A full synchronisation over what one before has left.
 pub(crate) async fn anew(target: &mut TargetConnection) -> Result<Opening, Error> {
-    let keeps = SyncMetadata::load(target).await?.keep;
-    Ok(Opening::Full(if keeps { ExtraKeys::Keep } else { ExtraKeys::Remove }))
+    let SyncMetadata { keep, sweep, written, .. } = SyncMetadata::load(target).await?;
+    let is_whole = matches!(Checkpoint::load(target).await?, Stored::Whole(_));
+    Ok(Opening::Full(match written {
+        _ if keep => ExtraKeys::Keep,
+        0 => ExtraKeys::Remove,
+        // Nothing was in question any more, and the notes were on their way out.
+        _ if is_whole && !sweep => ExtraKeys::Remove,
+        lists => ExtraKeys::RemoveWritten(lists),
+    }))
 }

@@ -20,6 +20,7 @@ use super::ending::SourceLoss;
 use super::flow_setup::{OpenFlow, Shared, StreamForm};
 use super::promotion;
 use super::resume::{self, Known, Resumed};
+use crate::checkpoint::written_keys::WrittenKeys;
 use crate::checkpoint::{Checkpoint, ExtraKeys, SyncMetadata, WriterIdentity};
 use crate::config::EngineConfig;
 use crate::error::Error;
@@ -117,7 +118,7 @@ pub(crate) async fn open(
     let metadata = match opening {
         Opening::Full(extra) => {
             tasks::check_others(&mut target, &session.replication_id.to_string()).await?;
-            SyncMetadata::begin(*extra, config, agreed.release, opener.owner)
+            SyncMetadata::begin(*extra, config, agreed.release, opener.owner).noting(*extra, session.flows)
         }
         Opening::Partial(_) => SyncMetadata::load(&mut target).await?,
     };
@@ -137,9 +138,10 @@ pub(crate) async fn open(
         .as_ref()
         .map(|known| Resumption { at: known.checkpoint(), is_of_another_master: known.is_of_another() });
     let session_target = session_target.meet(&mut target, resumption).await?;
-    let (mut running, shared) = assemble(control, session, counters, session_target, metadata);
+    let (mut running, mut shared) = assemble(control, session, counters, session_target, metadata);
     match (agreed.plan, opening, agreed.known) {
-        (Plan::Full(plan), Opening::Full(_), None) => {
+        (Plan::Full(plan), Opening::Full(extra), None) => {
+            shared.written = running.begin_notes(&mut target, *extra).await?;
             // Nothing may resume from before this synchronisation, however it ends.
             Checkpoint::begin(&mut target, &shared.target.identity, &running.metadata).await?;
             tasks::register(&mut target).await?;
@@ -271,6 +273,7 @@ fn assemble(
         reads,
         target,
         is_over_data,
+        written: None,
     };
     (running, shared)
 }
@@ -307,6 +310,27 @@ async fn open_flows(
 }
 
 impl Running {
+    /// What was written since the target was empty, if that matters and is known. Lists of before that are of no use.
+    async fn begin_notes(
+        &mut self,
+        target: &mut TargetConnection,
+        extra: ExtraKeys,
+    ) -> Result<Option<Arc<WrittenKeys>>, Error> {
+        let known = match extra {
+            ExtraKeys::None => {
+                WrittenKeys::remove(target, 0..self.metadata.written).await?;
+                Some(WrittenKeys::default())
+            }
+            ExtraKeys::RemoveWritten(lists) => WrittenKeys::load(target, lists).await?,
+            ExtraKeys::Keep | ExtraKeys::Remove => None,
+        };
+        match &known {
+            Some(_) => WrittenKeys::begin(target, self.metadata.written).await?,
+            None => self.metadata.written = 0,
+        }
+        Ok(known.map(Arc::new))
+    }
+
     /// Asks for the snapshot. A session that is lost by then has flows that run, so it ends as any other.
     async fn begin_sync(&mut self, plan: FullPlan) -> Result<(), Error> {
         match self.ask_sync(plan).await {

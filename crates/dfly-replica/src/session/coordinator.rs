@@ -24,6 +24,7 @@ use crate::config::{EngineConfig, OnRelayFull, OnStart};
 use crate::error::{Error, FlowError};
 use crate::flow::core::{FlowAnswer, FlowRequest, Order, Signal};
 use crate::flow::driver::{FlowEnd, FlowStand};
+use crate::maintenance::extra_keys::Removals;
 use crate::maintenance::gone_slots::GoneKeys;
 use crate::maintenance::scan::ScanLines;
 use crate::run::control::{ControlDesk, Instruction};
@@ -180,7 +181,7 @@ impl Running {
                     Some(Err(error)) => return Err(Error::Internal(error.to_string())),
                     None => return Ok(()),
                 },
-                Some(ended) = self.helpers.join_next() => self.on_helper(ended, desk),
+                Some(ended) = self.helpers.join_next() => self.on_helper(ended, desk)?,
                 Some(answer) = self.incoming.answers.recv() => desk.on_answer(answer),
                 Some(lsns) = self.incoming.source_lsns.recv() => self.counters.set_source(&lsns, Instant::now()),
                 instruction = desk.next_instruction() => self.on_instruction(instruction, desk),
@@ -225,7 +226,7 @@ impl Running {
     fn on_answer(&mut self, accepts: bool) {
         self.counters.set_question(None);
         match accepts {
-            true => self.scan_for_extra_keys(None),
+            true => self.scan_for_extra_keys(Removals::Any),
             false => self.tell("keys that the source does not have are left on the target"),
         }
     }
@@ -323,8 +324,14 @@ impl Running {
         if self.metadata.sweep {
             let is_wanted = matches!(self.config.on_start, OnStart::Mirror | OnStart::Flush);
             let is_asked_for = is_wanted || self.config.force_resync;
-            self.scan_for_extra_keys((!is_asked_for).then_some(self.config.max_removals));
+            let most = self.config.max_removals;
+            self.scan_for_extra_keys(match self.metadata.written {
+                _ if is_asked_for || most >= 100 => Removals::Any,
+                0 => Removals::Share(most),
+                lists => Removals::Written { most, lists },
+            });
         }
+        self.end_notes();
         self.remove_gone_slots();
     }
 

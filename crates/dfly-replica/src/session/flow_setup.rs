@@ -12,6 +12,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::coordinator::{FlowLines, Running};
 use super::resume::{self, LogOwner, Resumed};
+use crate::checkpoint::written_keys::WrittenKeys;
 use crate::config::OnRelayFull;
 use crate::error::Error;
 use crate::flow::admission::ttl_index::{TtlIndex, TtlLimits};
@@ -68,6 +69,8 @@ pub(super) struct Shared {
     pub target: SessionTarget,
     /// Whether the target may hold other values when the session begins.
     pub is_over_data: bool,
+    /// What was written since the target was empty, if flows are to note what they write.
+    pub written: Option<Arc<WrittenKeys>>,
 }
 
 /// A flow's intake, and the log that belongs to it.
@@ -151,7 +154,8 @@ impl Running {
                 translator,
                 rate(config.target_ops_per_second),
             )
-            .with_largest_argument(config.largest_argument),
+            .with_largest_argument(config.largest_argument)
+            .noting(shared.written.as_ref()),
             reading: rate(config.snapshot_bytes_per_second),
             counters: Arc::clone(&self.counters),
         };

@@ -42,5 +42,6 @@ mod sources;
 mod tasks;
 mod terms;
 mod unanswered;
+mod unfinished;
 mod unknown;
 mod workload;

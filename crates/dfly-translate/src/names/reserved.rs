@@ -94,6 +94,11 @@ impl ReservedNames {
         self.of_flow("expiries", flow, None)
     }
 
+    /// The list that names, by digest, the keys that a flow of an unfinished first synchronisation has written.
+    pub fn written(&self, flow: u16) -> String {
+        self.of_flow("written", flow, None)
+    }
+
     /// The set of keys that the target already had and that are kept.
     pub fn kept(&self) -> String {
         format!("{}kept", self.prefix)

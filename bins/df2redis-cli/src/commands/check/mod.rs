@@ -8,18 +8,24 @@ use anyhow::Context;
 use dfly_check::{CheckConfig, CheckError, Outcome, Progress, Rounds, SideError, Store, Summary};
 use dfly_replica::{EngineConfig, Stop};
 use tokio::sync::watch;
-use tracing::info;
+use tracing::{info, warn};
 
 use crate::cli::ReplicateFlags;
+use crate::config::{self, Environment};
 use crate::console::Console;
 use crate::exit::Failure;
+use crate::logs::{self, LogSettings};
 use crate::settings::{engine_config, size};
 use crate::stop;
 
 use flags::{CheckAction, CheckFlags, ComparedFlags, EngineKind, ReportFlags};
 use shown::show;
 
-pub(crate) fn run(flags: &CheckFlags, console: &Console) -> Result<(), Failure> {
+pub(crate) fn run(
+    flags: &CheckFlags,
+    environment: &Environment,
+    console: &Console,
+) -> Result<(), Failure> {
     if let Some(CheckAction::Report(flags)) = &flags.action {
         return report(flags);
     }
@@ -28,14 +34,19 @@ pub(crate) fn run(flags: &CheckFlags, console: &Console) -> Result<(), Failure> 
         config: flags.config.clone(),
         ..ReplicateFlags::default()
     };
-    let engine = engine_config(&of_replication).map_err(Failure::Usage)?;
+    let resolved = config::resolve(&of_replication, environment).map_err(Failure::Usage)?;
+    let settings = &resolved.settings;
+    let logs = LogSettings::new(&settings.log, settings.task_name.as_deref()).map_err(Failure::Usage)?;
+    logs::install(&logs.plain_if(config::is_plain(environment)), console).map_err(Failure::Usage)?;
+    resolved.notices.iter().for_each(|notice| warn!("{notice}"));
+    let engine = engine_config(settings, false).map_err(Failure::Usage)?;
     let compared = &flags.compared;
     if compared.repair && !compared.offline {
         return Err(Failure::Usage(
             "--repair refetches keys through a running replication, and none was found: start it, or give --offline if nobody writes to the source".to_owned(),
         ));
     }
-    let config = config(engine, compared).map_err(Failure::Usage)?;
+    let config = comparison(engine, compared).map_err(Failure::Usage)?;
     let store = store(compared)?;
     let runtime = tokio::runtime::Runtime::new().context("cannot start the runtime")?;
     let summary = runtime.block_on(compare(config, (&store, compared), console))?;
@@ -52,7 +63,7 @@ fn store(flags: &ComparedFlags) -> Result<Store, Failure> {
 }
 
 /// The settings of the comparison.
-fn config(engine: EngineConfig, flags: &ComparedFlags) -> Result<CheckConfig, String> {
+fn comparison(engine: EngineConfig, flags: &ComparedFlags) -> Result<CheckConfig, String> {
     let bandwidth = flags.bandwidth.as_deref().map(|text| size("--bandwidth", text)).transpose()?;
     if flags.qps == Some(0) || bandwidth == Some(0) {
         return Err("--qps and --bandwidth: the minimum is 1".to_owned());

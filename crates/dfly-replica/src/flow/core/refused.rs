@@ -51,6 +51,10 @@ impl FlowCore {
         now: Now,
     ) -> Result<(), FlowError> {
         let facts = CommandFacts::from_tag(refusal.tag());
+        if self.writer.is_of_notes(refusal.keys()) {
+            self.on_refused_note(refusal);
+            return Ok(());
+        }
         // The next sweep comes.
         if facts.kind == CommandKind::Sweep {
             debug!(flow = self.id.0, error = %refusal.error, "a sweep was refused");
@@ -67,6 +71,12 @@ impl FlowCore {
         self.refetch_with_followers(keys, target, now);
         self.count_refusal(refusal, facts.kind);
         Ok(())
+    }
+
+    /// Without its list, nothing that was written is told apart from what others have written.
+    fn on_refused_note(&mut self, refusal: &Refusal) {
+        warn!(flow = self.id.0, error = %refusal.error, "the target refuses notes of what is written: if this synchronisation is broken off, the next start does not know what others have written meanwhile");
+        self.writer.end_notes(true);
     }
 
     /// What the target does not take is not sent, and dealt with as if the target had refused it.

@@ -3,27 +3,53 @@
 use std::sync::Arc;
 
 use tokio::task::JoinError;
-use tracing::warn;
+use tracing::{debug, warn};
 
 use super::{HelperEnd, Running};
 use crate::error::Error;
-use crate::maintenance::extra_keys::ExtraKeysScan;
+use crate::flow::scan_events::ScanEvent;
+use crate::maintenance::extra_keys::{self, ExtraKeysScan, Removals};
 use crate::maintenance::gone_slots::{GoneKeys, GoneSlotsScan};
+use crate::maintenance::scan;
 use crate::run::control::ControlDesk;
 use crate::run::report::Phase;
 use crate::slot_set::SlotSet;
 
 impl Running {
-    /// Looks for keys that the source does not have, and removes no more than `most` percent of the target's keys.
-    pub(super) fn scan_for_extra_keys(&mut self, most: Option<u8>) {
+    /// Looks for keys that the source does not have, and removes those that may be.
+    pub(super) fn scan_for_extra_keys(&mut self, removals: Removals) {
         let scan = ExtraKeysScan {
             config: Arc::clone(&self.config),
             lines: self.scans.clone(),
             settled: Arc::clone(&self.incoming.scan_settled),
             counters: Arc::clone(&self.counters),
-            most,
+            removals,
         };
         self.helpers.spawn(async move { HelperEnd::ExtraKeys(scan.run().await) });
+    }
+
+    /// Behind a first synchronisation nothing more is noted of what is written; what was noted goes too unless keys of the
+    /// target are in question.
+    pub(super) fn end_notes(&mut self) {
+        let lists = match self.metadata.sweep {
+            true => self.metadata.written,
+            false => std::mem::take(&mut self.metadata.written),
+        };
+        if lists == 0 {
+            return;
+        }
+        let is_in_question = self.metadata.sweep;
+        let (config, lines) = (Arc::clone(&self.config), self.scans.clone());
+        self.helpers.spawn(async move {
+            let ended = match is_in_question {
+                true => scan::tell_all(&lines, || ScanEvent::WholeNow).await,
+                false => extra_keys::forget_written(&config, &lines, lists).await,
+            };
+            if let Err(error) = ended {
+                debug!(%error, "the notes of what was written stay on the target");
+            }
+            HelperEnd::Other
+        });
     }
 
     /// The keys go of slots that every flow has seen given away. One scan at a time looks for them.
@@ -66,14 +92,24 @@ impl Running {
         self.remove_gone_slots();
     }
 
-    pub(super) fn on_helper(&mut self, ended: Result<HelperEnd, JoinError>, desk: &mut ControlDesk) {
+    pub(super) fn on_helper(
+        &mut self,
+        ended: Result<HelperEnd, JoinError>,
+        desk: &mut ControlDesk,
+    ) -> Result<(), Error> {
         match ended {
             Ok(HelperEnd::ExtraKeys(Ok(()))) => {
                 self.metadata.sweep = false;
+                self.end_notes();
                 self.counters.set_removing_extra_keys(self.is_removing_slots);
                 self.tell("keys that the source does not have are removed");
             }
-            Ok(HelperEnd::ExtraKeys(Err(error @ Error::TooManyRemovals { .. }))) => {
+            Ok(HelperEnd::ExtraKeys(Err(error @ Error::KeysOfOthers { .. }))) if !self.config.asks => {
+                return Err(error);
+            }
+            Ok(HelperEnd::ExtraKeys(Err(
+                error @ (Error::TooManyRemovals { .. } | Error::KeysOfOthers { .. }),
+            ))) => {
                 warn!(%error, "the target keeps them until a person says otherwise");
                 self.tell(error.to_string());
                 self.counters.set_question(Some(format!("{error}; remove them?")));
@@ -87,5 +123,6 @@ impl Running {
             Ok(HelperEnd::Other) => {}
             Err(error) => warn!(%error, "a task beside the flows has failed"),
         }
+        Ok(())
     }
 }

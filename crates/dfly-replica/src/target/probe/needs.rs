@@ -96,6 +96,7 @@ const NEEDS: &[Need] = &[
     any("ZADD KEY 1 m", VALUES),
     any("ZRANGE KEY 0 1", OWN),
     any("RPUSH KEY v", VALUES),
+    any("LRANGE KEY 0 1", OWN),
     any("APPEND KEY v", VALUES),
     any("XADD KEY * f v", VALUES),
     any("XGROUP CREATE KEY g 0", VALUES),
