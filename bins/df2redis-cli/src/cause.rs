@@ -42,6 +42,7 @@ causes! {
     LOSS = 3, "The target cannot hold something, and the settings say to fail.", "Set `--on-unsupported`.";
     SYSTEM = 4, "The system refused something, such as a file or a thread.", "Do as the line says.";
     INCOMPLETE = 6, "Not everything could be compared.", "Do as the report says, and compare again.";
+    LAGGING = 7, "The run is behind, or waits for the target.", "Look at the target and at what the line says.";
     INTERNAL = 5, "A part of the program stopped unexpectedly.", "Start it again, and report it with the log.";
     SOURCE_CONNECTION = 101, "The source cannot be reached, or its connection broke.", "Check address, network and TLS of the source.";
     SOURCE_LOGIN = 102, "The source refuses the login.", "Give user and password in its address, or `--source-password-file`.";

@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::commands::check::flags::CheckFlags;
 use crate::commands::inspect::flags::InspectFlags;
+use crate::commands::status::StatusFlags;
+use crate::control::flags::ControlFlags;
 use crate::logs::flags::LogFlags;
 use crate::tls::{TargetTlsFlags, TlsFlags};
 
@@ -29,6 +31,8 @@ pub(crate) enum Command {
     Replicate(Box<ReplicateFlags>),
     /// Compare the Dragonfly with the Redis that it is replicated into, key by key.
     Check(Box<CheckFlags>),
+    /// Show what a run is doing.
+    Status(Box<StatusFlags>),
     /// Remove the keys that df2redis keeps beside the data on a target, once the replication has ended for good.
     Cleanup(CleanupFlags),
     /// Replicate a recorded Dragonfly session into a temporary Redis and compare every key.
@@ -218,6 +222,9 @@ pub(crate) struct Settings {
     /// Maximum rate of commands to the target, over all flows, in commands per second [default: no limit].
     #[arg(long, value_name = "COMMANDS")]
     pub target_ops_per_second: Option<u64>,
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub control: ControlFlags,
     #[command(flatten)]
     #[serde(flatten)]
     pub tls: TlsFlags,

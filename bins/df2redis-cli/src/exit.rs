@@ -23,6 +23,8 @@ pub(crate) enum Failure {
     Different(String),
     /// Nothing was found that differs, but not everything could be compared.
     Incomplete(String),
+    /// The run is behind.
+    Lagging(String),
     /// The target cannot hold something, and the policy is to fail.
     Unsupported(String),
     /// The reader of the output has closed it.
@@ -54,7 +56,7 @@ impl From<Error> for Failure {
 }
 
 /// The exit codes, and what each means.
-pub(crate) const CODES: [(u8, &str); 10] = [
+pub(crate) const CODES: [(u8, &str); 11] = [
     (0, "Done, or stopped with everything that was read on the target."),
     (1, "Failed: the source, the system or the program."),
     (2, "Wrong flags, variables or configuration file."),
@@ -70,6 +72,7 @@ pub(crate) const CODES: [(u8, &str); 10] = [
     (6, "A key is on both sides, and `--on-conflict` is panic."),
     (UNFINISHED, "Stopped before the target had everything that was read. The next run goes on."),
     (8, "Not everything could be compared, and what was is equal."),
+    (9, "The run is behind, or waits for the target (`status`)."),
     (130, "A second signal arrived: the run was ended at once."),
 ];
 
@@ -85,6 +88,7 @@ impl Failure {
         match self {
             Self::Usage(line) => Some((2, cause::USAGE, line)),
             Self::Different(line) => Some((3, cause::DIFFERENT, line)),
+            Self::Lagging(line) => Some((9, cause::LAGGING, line)),
             Self::Incomplete(line) => Some((8, cause::INCOMPLETE, line)),
             Self::Unsupported(line) => Some((5, cause::LOSS, line)),
             Self::OutputClosed => None,

@@ -95,6 +95,11 @@ pub(crate) const HEADINGS: &[Heading] = &[
         ],
     },
     Heading {
+        title: "Talking to a run",
+        table: "control",
+        flags: &["control", "control-addr", "control-token-file", "verify-continuously"],
+    },
+    Heading {
         title: "Logs",
         table: "log",
         flags: &["log-level", "log-format", "log-dir", "log-name", "log-max-size", "log-files", "no-emoji"],
@@ -117,7 +122,7 @@ const FIRST: &[(&str, &str)] = &[
 ];
 
 /// The commands whose flags are those of `replicate`.
-const WITH_SETTINGS: [&str; 2] = ["replicate", "config"];
+const WITH_SETTINGS: [&str; 4] = ["replicate", "check", "status", "config"];
 
 const EXAMPLES: &str = "\
 Examples:
@@ -138,7 +143,8 @@ pub(crate) fn command() -> Command {
             true if name == "config" => {
                 command.mut_subcommand("print", arranged).mut_subcommand("check", arranged)
             }
-            true => arranged(command).after_long_help(EXAMPLES),
+            true if name == "replicate" => arranged(command).after_long_help(EXAMPLES),
+            true => arranged(command),
             false => command,
         }
     };

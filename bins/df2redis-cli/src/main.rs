@@ -6,6 +6,7 @@ mod cli;
 mod commands;
 mod config;
 mod console;
+mod control;
 mod exit;
 mod help;
 mod hints;
@@ -46,6 +47,7 @@ fn run(cli: Cli, environment: &Environment, console: &Console) -> Result<(), Fai
             flags.settings.log = log;
             commands::check::run(&flags, environment, console)
         }
+        Command::Status(flags) => with_logs().and_then(|()| commands::status::run(&flags, environment)),
         Command::Cleanup(flags) => with_logs().and_then(|()| commands::cleanup::run(&flags)),
         Command::Demo(flags) => with_logs().and_then(|()| commands::demo::run(&flags, console)),
         Command::Inspect(flags) => with_logs().and_then(|()| commands::inspect::run(&flags, console)),

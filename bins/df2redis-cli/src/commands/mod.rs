@@ -8,3 +8,5 @@ pub(crate) mod demo;
 pub(crate) mod inspect;
 mod progress;
 pub(crate) mod replicate;
+pub(crate) mod status;
+mod verify;

@@ -7,9 +7,11 @@ use tokio::sync::watch;
 use tracing::{info, warn};
 
 use super::progress::{left, show, size};
+use super::verify::Verification;
 use crate::cli::ReplicateFlags;
-use crate::config::{self, Environment};
+use crate::config::{self, Environment, Resolved};
 use crate::console::Console;
+use crate::control;
 use crate::exit::Failure;
 use crate::logs::{self, LevelHandle, LogSettings};
 use crate::reload::{self, Reload};
@@ -29,7 +31,7 @@ pub(crate) fn run(
         logs::install(&logs.plain_if(config::is_plain(environment)), console).map_err(Failure::Usage)?;
     resolved.notices.iter().for_each(|notice| warn!("{notice}"));
     let runtime = tokio::runtime::Runtime::new().context("cannot start the runtime")?;
-    let start = Start { flags, environment, settings, level };
+    let start = Start { flags, environment, resolved: &resolved, level };
     let report = runtime.block_on(replicate(start, console))?;
     summarise(&report);
     Ok(())
@@ -39,18 +41,31 @@ pub(crate) fn run(
 struct Start<'a> {
     flags: &'a ReplicateFlags,
     environment: &'a Environment,
-    settings: &'a crate::cli::Settings,
+    resolved: &'a Resolved,
     level: LevelHandle,
 }
 
 async fn replicate(start: Start<'_>, console: &Console) -> Result<Report, Failure> {
-    let Start { flags, environment, settings, level } = start;
+    let Start { flags, environment, resolved, level } = start;
+    let settings = &resolved.settings;
     let config = engine_config(settings, flags.force_resync).map_err(Failure::Usage)?;
-    let (_stop, stopped) = stop::on_signals()?;
+    let (stop, stopped) = stop::on_signals()?;
     let hangups = reload::on_hangups()?;
     info!(source = %config.source, target = %config.target, on_unsupported = %config.rules.policies, "starting");
     warn_of_trust(&config);
+    let about = control::about(&config, settings.task_name.as_deref());
+    let verified = config.clone();
     let (engine, reports) = Engine::new(config);
+    let verification = Verification::begin(settings, verified, &engine, &reports);
+    let run = control::Run {
+        control: engine.control(),
+        reports: reports.clone(),
+        stop,
+        verified: verification.verified.clone(),
+        about,
+        config: config::shown_json(resolved),
+    };
+    let _serving = control::listen(settings, run).await?;
     let reload = Reload {
         flags: flags.clone(),
         environment: environment.clone(),
@@ -65,6 +80,7 @@ async fn replicate(start: Start<'_>, console: &Console) -> Result<Report, Failur
     let progress = tokio::spawn(show(reports, console.clone(), Service::of_environment()));
     let done = engine.run(stopped).await;
     beside.iter().for_each(tokio::task::JoinHandle::abort);
+    drop(verification);
     progress.await.context("the progress display failed")?;
     Ok(done?)
 }

@@ -16,7 +16,7 @@ use toml::{Table, Value};
 use crate::cli::{ReplicateFlags, Settings};
 use crate::logs::flags::LogFlags;
 
-pub(crate) use print::{Shown, shown};
+pub(crate) use print::{Shown, shown, shown_json};
 pub(crate) use variables::{Environment, is_plain};
 
 /// Where a value is from.

@@ -26,6 +26,15 @@ pub(crate) fn shown(resolved: &Resolved, all: bool) -> Vec<Shown> {
     settings.collect()
 }
 
+/// The settings that are given, each with where it is from, for the API.
+pub(crate) fn shown_json(resolved: &Resolved) -> serde_json::Value {
+    let given = shown(resolved, false).into_iter();
+    let object = given.map(|Shown { key, value, origin, .. }| {
+        (key, serde_json::json!({ "value": value, "origin": origin }))
+    });
+    serde_json::Value::Object(object.collect())
+}
+
 fn of_given(resolved: &Resolved, key: String, given: &Given) -> Shown {
     let value = match &given.value {
         Value::String(text) if matches!(key.as_str(), "source" | "target") => {

@@ -19,7 +19,7 @@ pub use listen::{ListenError, SocketFile, serve};
 pub use problems::Refusal;
 pub use routes::routes;
 
-use crate::wire::Status;
+use crate::wire::{Status, Verified};
 
 /// The run that a server speaks for. Copies speak for the same one.
 #[derive(Debug, Clone)]
@@ -34,6 +34,8 @@ pub struct Replication {
     pub about: Arc<Status>,
     /// Its settings, without secrets.
     pub config: Arc<serde_json::Value>,
+    /// What is verified beside it.
+    pub verified: Option<watch::Receiver<Verified>>,
     /// The last hour.
     pub history: History,
     /// The clock of the host, in milliseconds since 1970.
@@ -49,6 +51,7 @@ impl Replication {
             stop: None,
             about: Arc::default(),
             config: Arc::default(),
+            verified: None,
             history: History::default(),
             clock: || dfly_replica::Clock::system().host().0,
         }
@@ -57,6 +60,7 @@ impl Replication {
     /// What it is doing now.
     pub fn status(&self) -> Status {
         let now = (self.clock)();
-        Status { now, ..Status::clone(&self.about) }.with_report(&self.reports.borrow())
+        let verified = self.verified.as_ref().map(|verified| verified.borrow().clone());
+        Status { now, verified, ..Status::clone(&self.about) }.with_report(&self.reports.borrow())
     }
 }

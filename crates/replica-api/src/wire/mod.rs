@@ -11,4 +11,4 @@ pub use requests::{
     Accepted, KeyOutcome, Limits, Outcome, Refetch, Refetched, Release, Released, Settle, Settled, State,
     Watch, Watched,
 };
-pub use status::{Flow, Lag, OneEvent, Sample, Side, Status};
+pub use status::{Flow, Lag, OneEvent, Sample, Side, Status, Verified};

@@ -104,8 +104,26 @@ pub struct Status {
     /// Why the target takes nothing, if it does not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stalled: Option<String>,
+    /// What was compared with the source and repaired beside the run; absent if nothing is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verified: Option<Verified>,
     /// Each flow.
     pub flows: Vec<Flow>,
+}
+
+/// What was compared with the source beside the run, since it began.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Verified {
+    /// How many times the whole key space was compared.
+    pub passes: u64,
+    /// Keys that were compared.
+    pub compared: u64,
+    /// Keys that differed, and are equal since.
+    pub repaired: u64,
+    /// Keys that still differed behind their repair, by what differed.
+    pub different: BTreeMap<String, u64>,
+    /// Keys that could not be compared.
+    pub not_compared: u64,
 }
 
 /// One flow: what one shard of the source sends.

@@ -41,7 +41,8 @@ pub(crate) fn run(
     resolved.notices.iter().for_each(|notice| warn!("{notice}"));
     let engine = engine_config(settings, false).map_err(Failure::Usage)?;
     let compared = &flags.compared;
-    if compared.repair && !compared.offline {
+    let running = control::find(settings)?;
+    if compared.repair && !compared.offline && running.is_none() {
         return Err(Failure::Usage(
             "--repair refetches keys through a running replication, and none was found: start it, or give --offline if nobody writes to the source".to_owned(),
         ));
