@@ -63,7 +63,10 @@ async fn its_result_is_read() {
             ("d", "string", "type", 0, 6, 3),
         ],
     );
-    database(&folder.path().join("back.db.2"), &[("e", "list", "lack_target", 3, 9, 0), ("a", "string", "value", 1, 6, 6)]);
+    database(
+        &folder.path().join("back.db.2"),
+        &[("e", "list", "lack_target", 3, 9, 0), ("a", "string", "value", 1, 6, 6)],
+    );
     let program = stand_in(folder.path(), 0);
     let store = Store::temporary().unwrap();
     let config = CheckConfig { mode: Mode::Full, ..sides.config() };

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use dfly_check::{
-    CheckConfig, Certainty, Finding, InStep, Outcome, Progress, Settled, Step, StepError, StepRun, Store, Verdict,
-    WatchId, What,
+    Certainty, CheckConfig, Finding, InStep, Outcome, Progress, Settled, Step, StepError, StepRun, Store,
+    Verdict, WatchId, What,
 };
 use dfly_journal::Lsn;
 use dfly_replica::SourceKey;
@@ -53,9 +53,17 @@ impl Step for Played {
         Ok(WatchId(u64::from(script.watches)))
     }
 
-    async fn settle(&mut self, watch: WatchId, before: &[Lsn], behind: &[Lsn]) -> Result<Vec<Settled>, StepError> {
+    async fn settle(
+        &mut self,
+        watch: WatchId,
+        before: &[Lsn],
+        behind: &[Lsn],
+    ) -> Result<Vec<Settled>, StepError> {
         let mut script = self.0.lock().unwrap();
-        assert_eq!((watch, before, behind), (WatchId(u64::from(script.watches)), &[Lsn(100)][..], &[Lsn(100)][..]));
+        assert_eq!(
+            (watch, before, behind),
+            (WatchId(u64::from(script.watches)), &[Lsn(100)][..], &[Lsn(100)][..])
+        );
         for (address, words) in script.while_settling.drain(..) {
             let mut client = dfly_testkit::RedisClient::connect(address).unwrap();
             client.expect(&words.iter().map(|word| word.as_bytes()).collect::<Vec<_>>()).unwrap();
@@ -91,7 +99,10 @@ async fn telling(sides: &Sides) -> (RefusingProxy, CheckConfig) {
     (source, config)
 }
 
-async fn run(config: CheckConfig, played: &Played) -> (dfly_check::Summary, Vec<(dfly_check::Pair, Finding)>) {
+async fn run(
+    config: CheckConfig,
+    played: &Played,
+) -> (dfly_check::Summary, Vec<(dfly_check::Pair, Finding)>) {
     let store = Store::temporary().unwrap();
     let (progress, _shown) = watch::channel(Progress::default());
     let (_stop, stopped) = watch::channel(false);
@@ -214,5 +225,8 @@ async fn pieces_in_step() {
     let (summary, findings) = run(config, &played).await;
     assert_eq!(summary.certain, 1);
     let Finding::Different { different, certainty } = &findings[0].1 else { panic!() };
-    assert_eq!((&different.what[..], *certainty), (&[What::Elements { differ: 1 }][..], Certainty::Exact { lsn: 100 }));
+    assert_eq!(
+        (&different.what[..], *certainty),
+        (&[What::Elements { differ: 1 }][..], Certainty::Exact { lsn: 100 })
+    );
 }

@@ -56,7 +56,8 @@ the sides differ
     Report::of(&store).unwrap().write_json(&mut json).unwrap();
     let json = String::from_utf8(json).unwrap();
     assert!(!json.contains("secret"), "{json}");
-    let lines: Vec<serde_json::Value> = json.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let lines: Vec<serde_json::Value> =
+        json.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(lines.len(), 4);
     assert_eq!(lines[0]["source_key"], "missing");
     assert_eq!(lines[0]["different"]["what"][0], "missing");

@@ -4,8 +4,12 @@ mod bar;
 pub(crate) mod flags;
 mod shown;
 
+use std::path::PathBuf;
+
 use anyhow::Context;
-use dfly_check::{CheckConfig, CheckError, Outcome, Progress, Rounds, SideError, Store, Summary};
+use dfly_check::{
+    CheckConfig, CheckError, FullCheck, Outcome, Progress, Repair, Rounds, SideError, Store, Summary,
+};
 use dfly_replica::{EngineConfig, Stop};
 use tokio::sync::watch;
 use tracing::info;
@@ -30,10 +34,13 @@ pub(crate) fn run(flags: &CheckFlags, console: &Console) -> Result<(), Failure> 
     };
     let engine = engine_config(&of_replication).map_err(Failure::Usage)?;
     let compared = &flags.compared;
-    if compared.repair && !compared.offline {
+    if compared.repairs.repair && !compared.repairs.offline {
         return Err(Failure::Usage(
             "--repair refetches keys through a running replication, and none was found: start it, or give --offline if nobody writes to the source".to_owned(),
         ));
+    }
+    if compared.engine == EngineKind::RedisFullCheck && (compared.repairs.repair || compared.resume) {
+        return Err(Failure::Usage("--repair and --resume are of this tool's own engine".to_owned()));
     }
     let config = config(engine, compared).map_err(Failure::Usage)?;
     let store = store(compared)?;
@@ -76,6 +83,23 @@ async fn compare(
     (store, flags): (&Store, &ComparedFlags),
     console: &Console,
 ) -> Result<Summary, Failure> {
+    info!(source = %config.engine.source, target = %config.engine.target, mode = config.mode.name(), "comparing");
+    match flags.engine {
+        EngineKind::Df2redis => Box::pin(in_rounds(config, (store, flags), console)).await,
+        EngineKind::RedisFullCheck => {
+            let program = flags.engine_binary.clone().unwrap_or_else(|| PathBuf::from("redis-full-check"));
+            let full_check = FullCheck::new(program, config);
+            full_check.run(store, |line| console.line(line)).await.map_err(failure)
+        }
+    }
+}
+
+/// Compares in rounds, and repairs what differs if that was asked for.
+async fn in_rounds(
+    config: CheckConfig,
+    (store, flags): (&Store, &ComparedFlags),
+    console: &Console,
+) -> Result<Summary, Failure> {
     let (_signals, mut signalled) = stop::on_signals()?;
     let (stop, stopped) = watch::channel(false);
     tokio::spawn(async move {
@@ -83,21 +107,46 @@ async fn compare(
             stop.send_replace(true);
         }
     });
-    info!(source = %config.engine.source, target = %config.engine.target, mode = config.mode.name(), "comparing");
     let (progress, shown) = watch::channel(Progress::default());
     let display = tokio::spawn(bar::show(shown, console.clone()));
-    let rounds = Rounds::new(config, store, (progress, stopped));
+    let rounds = Rounds::new(config.clone(), store, (progress, stopped));
     let done = if flags.resume { rounds.resume().await } else { rounds.run().await };
+    let done = match done {
+        Ok(summary) if flags.repairs.repair && !summary.is_stopped => {
+            repair(&config, (store, flags), (&rounds, console)).await
+        }
+        done => done,
+    };
     drop(rounds);
     display.await.context("the progress display failed")?;
     done.map_err(failure)
+}
+
+/// Makes the target equal where it differs, and compares that again.
+async fn repair(
+    config: &CheckConfig,
+    (store, flags): (&Store, &ComparedFlags),
+    (rounds, console): (&Rounds<'_>, &Console),
+) -> Result<Summary, CheckError> {
+    let done = Repair::begin(config, store, flags.repairs.dry_run).await?.run().await?;
+    let (copied, removed) = (done.copied, done.removed);
+    match flags.repairs.dry_run {
+        true => info!(copied, removed, "would be repaired; nothing was changed"),
+        false => info!(copied, removed, "repaired; comparing again"),
+    }
+    for failure in &done.failed {
+        console.line(&format!("not repaired: {failure}"));
+    }
+    rounds.verify().await
 }
 
 /// A comparison that could not be made at all.
 fn failure(error: CheckError) -> Failure {
     match error {
         CheckError::Side(SideError::Target(error)) => error.into(),
-        CheckError::NothingToResume | CheckError::OtherSettings => Failure::Usage(error.to_string()),
+        CheckError::NothingToResume | CheckError::OtherSettings | CheckError::Engine(_) => {
+            Failure::Usage(error.to_string())
+        }
         error => Failure::Other(error.into()),
     }
 }
