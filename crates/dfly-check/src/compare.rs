@@ -250,3 +250,128 @@ fn of_named(
     what.extend((differ > 0).then_some(What::FieldExpiries { differ }));
     what
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::held::digest;
+
+    const NOW: UnixMillis = UnixMillis(1_000_000);
+
+    fn value(kind: &str, content: Content) -> Held {
+        Held::Value(Value { kind: kind.to_owned(), expires_at: None, length: None, content })
+    }
+
+    fn expiring(kind: &str, at: i64) -> Held {
+        let text = Content::Text("v".into());
+        Held::Value(Value {
+            kind: kind.to_owned(),
+            expires_at: Some(UnixMillis(at)),
+            length: None,
+            content: text,
+        })
+    }
+
+    /// A set whose members expire at these times.
+    fn set(members: &[(&str, Option<i64>)]) -> Held {
+        let named = |(name, at): &(&str, Option<i64>)| {
+            (digest(name.as_bytes()), Named { value: 0, expires_at: at.map(UnixMillis) })
+        };
+        value("set", Content::Elements(Elements::Named(members.iter().map(named).collect())))
+    }
+
+    fn verdict(policy: &str, one: &Held, other: &Held, due: Option<&DueTimes>) -> Verdict {
+        let policy = policy.parse().unwrap();
+        compare(
+            one,
+            other,
+            due,
+            Terms { source_now: NOW, target_now: NOW, tolerance_ms: 1000, policy: &policy },
+        )
+    }
+
+    fn what(verdict: Verdict) -> Vec<What> {
+        match verdict {
+            Verdict::Different(different) => different.what,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn expiries() {
+        let (near, far) = (NOW.0 + 10_000, NOW.0 + 20_000);
+        for (one, other, equal) in [
+            (near, near + 1000, true),
+            (near, near + 1001, false),
+            (near, far, false),
+            (NOW.0, far, true),
+            (far, NOW.0 - 5, true),
+        ] {
+            let found = verdict("fail", &expiring("string", one), &expiring("string", other), None);
+            assert_eq!(found == Verdict::Equal, equal, "{one} {other}");
+        }
+        let gone = verdict("fail", &expiring("string", NOW.0), &Held::Absent, None);
+        assert_eq!(gone, Verdict::Equal, "its time has come on the source");
+        let left = verdict("fail", &Held::Absent, &expiring("string", NOW.0), None);
+        assert_eq!(left, Verdict::Equal, "its time has come on the target");
+        assert_eq!(what(verdict("fail", &expiring("string", far), &Held::Absent, None)), [What::Missing]);
+    }
+
+    /// The tool has noted beside the key when its members are due.
+    #[test]
+    fn members_that_expire() {
+        let due = |times: &[(&str, i64)]| -> DueTimes {
+            times.iter().map(|(name, at)| (digest(name.as_bytes()), UnixMillis(*at))).collect()
+        };
+        let (soon, past) = (NOW.0 + 5000, NOW.0 - 1);
+        let source = set(&[("a", Some(soon)), ("b", None), ("gone", Some(past))]);
+        let target = set(&[("a", None), ("b", None)]);
+        let noted = due(&[("a", soon + 500)]);
+        assert_eq!(verdict("fail", &source, &target, Some(&noted)), Verdict::Equal);
+        assert_eq!(what(verdict("fail", &source, &target, None)), [What::FieldExpiries { differ: 1 }]);
+        let late = due(&[("a", soon + 5000)]);
+        assert_eq!(what(verdict("fail", &source, &target, Some(&late))), [What::FieldExpiries { differ: 1 }]);
+        // What is due on the target and not removed yet is none of its members.
+        let unswept = set(&[("a", None), ("b", None), ("gone", None)]);
+        let noted = due(&[("a", soon), ("gone", past)]);
+        assert_eq!(verdict("fail", &source, &unswept, Some(&noted)), Verdict::Equal);
+        assert_eq!(
+            verdict("member-ttl=drop", &source, &target, None),
+            Verdict::LeftOut(dfly_translate::Loss::MemberTtl)
+        );
+        let empty = set(&[("gone", Some(past))]);
+        assert_eq!(verdict("fail", &empty, &Held::Absent, None), Verdict::Equal);
+    }
+
+    #[test]
+    fn what_the_target_cannot_hold() {
+        let document = value("ReJSON-RL", Content::Json(r#"{"a":1,"b":2}"#.into()));
+        let text = value("string", Content::Text(r#"{"b":2,"a":1.0}"#.into()));
+        let other = value("string", Content::Text(r#"{"b":2,"a":7}"#.into()));
+        use dfly_translate::Loss;
+        assert_eq!(verdict("skip", &document, &Held::Absent, None), Verdict::LeftOut(Loss::Json));
+        assert_eq!(what(verdict("fail", &document, &Held::Absent, None)), [What::Missing]);
+        assert_eq!(verdict("json=string", &document, &text, None), Verdict::Equal);
+        assert_eq!(what(verdict("json=string", &document, &other, None)), [What::Value]);
+        assert_eq!(what(verdict("skip", &document, &text, None)), [What::Type]);
+        assert_eq!(what(verdict("json=string", &document, &Held::Absent, None)), [What::Missing]);
+        let filter = value("MBbloom--", Content::Foreign);
+        assert_eq!(verdict("warn", &filter, &Held::Absent, None), Verdict::LeftOut(Loss::Bloom));
+        assert!(matches!(verdict("warn", &filter, &filter, None), Verdict::NotCompared(_)));
+    }
+
+    #[test]
+    fn payloads() {
+        let dump = |bytes: &'static [u8]| value("string", Content::Dump(bytes.into()));
+        // "v", by a footer of version 9 and by one of version 10, whose checksums are not looked at if the rest is the same.
+        let (nine, ten) = (b"\x00\x01v\x09\x00........", b"\x00\x01v\x0a\x00........");
+        assert_eq!(verdict("fail", &dump(nine), &dump(ten), None), Verdict::Equal);
+        assert!(matches!(
+            verdict("fail", &dump(nine), &dump(b"\x00\x01w\x09\x00........"), None),
+            Verdict::NotCompared(_)
+        ));
+        let unread = Held::Unreadable("NOPERM".to_owned());
+        let told = verdict("fail", &unread, &Held::Absent, None);
+        assert_eq!(told, Verdict::NotCompared("on the source: NOPERM".to_owned()));
+    }
+}

@@ -14,10 +14,11 @@ use crate::config::CheckConfig;
 use crate::held::{Content, Held, Value, digest};
 use crate::link::{Link, SideError, bytes_of};
 use crate::mode::Mode;
-use crate::observe::{Observer, question};
+use crate::observe::Observer;
 use crate::pieces::named::millis;
 use crate::pieces::{self, Both, PieceRules};
 use crate::policy::{Policy, kind_named};
+use crate::requests::question;
 use crate::throttle::Throttle;
 use crate::verdict::{Different, Outline, Pair, Verdict, What};
 

@@ -6,8 +6,8 @@ use std::time::Duration;
 use dfly_replica::EngineConfig;
 
 use crate::mode::Mode;
-use crate::observe::ReadLimits;
 use crate::sample::Sample;
+use crate::way::ReadLimits;
 
 /// Settings of one comparison.
 #[derive(Debug, Clone)]

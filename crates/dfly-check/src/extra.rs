@@ -123,16 +123,16 @@ impl Search<'_> {
 
     /// Several names of the source may stand for one key of the target: it is extra if none of them is there.
     async fn look_up_names(&mut self, pairs: &[Pair]) -> Result<Option<(Pair, Verdict)>, CheckError> {
-        let mut last = None;
+        let mut first = None;
         for pair in pairs {
             let judged = self.comparer.compare(std::slice::from_ref(pair)).await?;
             let verdict = judged.into_iter().next().map(|judged| judged.verdict);
             match verdict.filter(is_told) {
-                Some(verdict) => last = Some((pair.clone(), verdict)),
+                Some(verdict) => first = first.or_else(|| Some((pair.clone(), verdict))),
                 None => return Ok(None),
             }
         }
-        Ok(last)
+        Ok(first)
     }
 }
 

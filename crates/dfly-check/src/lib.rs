@@ -38,6 +38,7 @@ mod error;
 mod extra;
 mod full_check;
 mod held;
+mod in_step;
 mod key_sums;
 mod link;
 mod mode;
@@ -48,6 +49,7 @@ mod policy;
 mod progress;
 mod repair;
 mod report;
+mod requests;
 mod rounds;
 mod sample;
 mod scan;
@@ -60,25 +62,27 @@ mod summary;
 mod tally;
 mod throttle;
 mod verdict;
+mod way;
 mod workers;
 
 pub use config::CheckConfig;
 pub use continuous::{Continuous, Verified};
 pub use error::CheckError;
 pub use full_check::FullCheck;
+pub use in_step::InStep;
 pub use link::SideError;
 pub use mode::Mode;
-pub use observe::ReadLimits;
 pub use progress::{Progress, Stage};
 pub use repair::{Repair, Repaired};
 pub use report::{About, Report, ReportError, line};
 pub use rounds::Rounds;
 pub use sample::{Sample, at_most};
-pub use step::{ExactVerdict, InStep, MOST_WATCHED, Settled, Step, StepError, WatchId};
+pub use step::{MOST_WATCHED, Settled, Step, StepError, WatchId};
 pub use step_run::StepRun;
 pub use store::{Finding, Store, StoreError};
 pub use summary::{Outcome, Summary};
-pub use verdict::{Certainty, Different, Outline, Pair, Verdict, What};
+pub use verdict::{Certainty, Different, ExactVerdict, Outline, Pair, Verdict, What};
+pub use way::ReadLimits;
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

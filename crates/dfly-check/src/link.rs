@@ -91,10 +91,10 @@ impl Link {
     pub(crate) async fn ask(&mut self, db: DbIndex, questions: &[Question]) -> Result<Vec<Reply>, SideError> {
         let mut replies = Vec::with_capacity(questions.len());
         for questions in questions.chunks(AT_ONCE) {
-            self.throttle.wait(Instant::now()).await;
+            self.throttle.ask(questions.len() as u64, Instant::now()).await;
             let found = self.ask_patiently(db, questions).await?;
             let bytes = found.iter().map(size_of).sum();
-            self.throttle.took(questions.len() as u64, bytes, Instant::now());
+            self.throttle.answered(bytes, Instant::now());
             replies.extend(found);
         }
         Ok(replies)

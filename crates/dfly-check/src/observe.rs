@@ -3,39 +3,18 @@
 //! A string and its expiry take two requests, which tell an absent key too. What is no string is asked for its type and its
 //! size, and then for its payload. What is too large for that is left to be compared in pieces.
 
-use std::ops::Range;
-
 use bytes::Bytes;
 use dfly_rdb::{UnixMillis, ValueKind};
 use dfly_replica::Question;
 use dfly_wire::DbIndex;
-use redis_resp::{ErrorCode, Reply, ServerError};
+use redis_resp::Reply;
 
 use crate::by_commands;
 use crate::held::{Content, Elements, Held, Value};
 use crate::link::{Link, SideError, bytes_of, number_of};
 use crate::mode::Mode;
-use crate::policy::kind_named;
-
-/// How much of a value is read at once, in bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ReadLimits {
-    /// The longest string that is read whole.
-    pub text: usize,
-    /// The most memory that a value of another type may take on its server to be read whole.
-    pub value: u64,
-    /// The most memory of all values that are read together.
-    pub together: u64,
-}
-
-impl Default for ReadLimits {
-    fn default() -> Self {
-        Self { text: 16 << 10, value: 256 << 10, together: 2 << 20 }
-    }
-}
-
-/// The largest document that is read, in bytes of memory on its server: it cannot be read in pieces.
-const LARGEST_DOCUMENT: u64 = 32 << 20;
+use crate::requests::{is_forbidden, is_unknown, length_command, question, refusal};
+use crate::way::{ReadLimits, Reading, Way, parts};
 
 /// Reads keys of one side.
 #[derive(Debug)]
@@ -61,14 +40,6 @@ enum FieldExpiries {
     OfEach,
     /// It has no such expiries.
     Lacking,
-}
-
-/// A key that is being read.
-#[derive(Debug, Default)]
-struct Reading {
-    expires_at: Option<UnixMillis>,
-    kind: Option<String>,
-    size: Option<u64>,
 }
 
 impl Observer {
@@ -270,7 +241,8 @@ impl Observer {
         key: &impl Fn(&usize) -> Bytes,
         (others, held): (&[(usize, Reading)], &mut [Held]),
     ) -> Result<(), SideError> {
-        let ways: Vec<Way> = others.iter().map(|(_, reading)| self.way(reading)).collect();
+        let ways: Vec<Way> =
+            others.iter().map(|(_, reading)| Way::of(reading, self.limits, self.forbids_dump)).collect();
         let mut questions = Vec::new();
         let mut places = Vec::new();
         for ((nth, _), way) in others.iter().zip(&ways) {
@@ -298,25 +270,6 @@ impl Observer {
             return Box::pin(self.add_values(db, key, (&wanted, held))).await;
         }
         Ok(())
-    }
-
-    /// How a value is read.
-    fn way(&self, reading: &Reading) -> Way {
-        let Some(name) = reading.kind.as_deref() else { return Way::Unknown };
-        if name == "none" {
-            return Way::Gone;
-        }
-        let kind = kind_named(name);
-        match (kind, reading.size) {
-            (Some(ValueKind::Json), Some(size)) if size > LARGEST_DOCUMENT => Way::TooLarge,
-            (Some(ValueKind::Json), _) => Way::Document,
-            (Some(kind), _) if !kind.is_core() => Way::Foreign,
-            (None, _) => Way::Foreign,
-            (Some(_), Some(size)) if size > self.limits.value => Way::Large,
-            (Some(ValueKind::String), _) if self.forbids_dump => Way::Forbidden,
-            (Some(kind), _) if self.forbids_dump => Way::Commands(kind),
-            _ => Way::Dump,
-        }
     }
 
     /// Asks when the fields or members of a value expire that was read by commands.
@@ -425,98 +378,6 @@ impl Observer {
 /// How much memory an element is taken for where the side does not tell, in bytes.
 const ELEMENT: u64 = 256;
 
-/// How one value is read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Way {
-    Dump,
-    Commands(ValueKind),
-    Document,
-    /// It is not read: its form is known to its own server alone.
-    Foreign,
-    Forbidden,
-    Large,
-    TooLarge,
-    Gone,
-    Unknown,
-}
-
-impl Way {
-    fn questions(self, key: &Bytes) -> Vec<Question> {
-        match self {
-            Self::Dump => vec![question(&[b"DUMP"], key, &[])],
-            Self::Commands(kind) => by_commands::requests(kind, key),
-            Self::Document => vec![question(&[b"JSON.GET"], key, &[])],
-            _ => Vec::new(),
-        }
-    }
-
-    fn held(self, reading: &Reading, replies: &[Reply]) -> Held {
-        let kind = reading.kind.clone().unwrap_or_default();
-        let value =
-            |content| Held::Value(Value { kind, expires_at: reading.expires_at, length: None, content });
-        match (self, replies) {
-            (Self::Gone, _) | (Self::Dump | Self::Document, [Reply::Nil]) => Held::Absent,
-            (Self::Dump, [Reply::Bulk(payload)]) => value(Content::Dump(payload.clone())),
-            (Self::Document, [Reply::Bulk(text)]) => value(Content::Json(text.clone())),
-            (Self::Commands(kind), replies) => match by_commands::elements(kind, replies) {
-                Some(elements) if elements.is_empty() && kind != ValueKind::Stream => Held::Absent,
-                Some(elements) => value(Content::Elements(elements)),
-                None => Held::Unreadable(refused_by(replies, "its elements")),
-            },
-            (Self::Large, _) => value(Content::Large),
-            (Self::Foreign, _) => value(Content::Foreign),
-            (Self::TooLarge, _) => {
-                let most = LARGEST_DOCUMENT >> 20;
-                Held::Unreadable(format!("the document takes more than {most} MiB, and has no pieces"))
-            }
-            (Self::Forbidden, _) => Held::Unreadable("GETRANGE and DUMP are refused".to_owned()),
-            (Self::Unknown, _) => Held::Unreadable("it does not tell its type".to_owned()),
-            (Self::Dump | Self::Document, replies) => Held::Unreadable(refused_by(replies, "its value")),
-        }
-    }
-}
-
-impl Reading {
-    fn again(&self) -> Self {
-        Self { expires_at: self.expires_at, kind: self.kind.clone(), size: self.size }
-    }
-}
-
-/// The ranges of keys whose values are read together.
-fn parts(others: &[(usize, Reading)], limits: ReadLimits) -> Vec<Range<usize>> {
-    let (mut parts, mut start, mut bytes) = (Vec::new(), 0, 0u64);
-    for (at, (_, reading)) in others.iter().enumerate() {
-        let size = reading.size.unwrap_or(limits.value);
-        if bytes > 0 && bytes.saturating_add(size) > limits.together {
-            parts.push(start..at);
-            (start, bytes) = (at, 0);
-        }
-        bytes = bytes.saturating_add(size);
-    }
-    parts.push(start..others.len());
-    parts
-}
-
-/// A request: its name, of one word or two, the key, and the rest.
-pub(crate) fn question(name: &[&'static [u8]], key: &Bytes, rest: &[&[u8]]) -> Question {
-    let name = name.iter().map(|word| Bytes::from_static(word));
-    let rest = rest.iter().map(|word| Bytes::copy_from_slice(word));
-    Question(name.chain([key.clone()]).chain(rest).collect())
-}
-
-/// The command that tells how long a value of this type is.
-pub(crate) fn length_command(kind: &str) -> Option<&'static [u8]> {
-    Some(match kind_named(kind)? {
-        ValueKind::String => b"STRLEN",
-        ValueKind::List => b"LLEN",
-        ValueKind::Set => b"SCARD",
-        ValueKind::Hash => b"HLEN",
-        ValueKind::SortedSet => b"ZCARD",
-        ValueKind::Stream => b"XLEN",
-        _ => return None,
-    })
-}
-
 /// When a key expires.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Expiry {
@@ -549,30 +410,4 @@ fn outlined(kind: &Reply, expiry: Result<Expiry, String>) -> Held {
             Held::Value(Value { kind, expires_at, length: None, content: Content::Unread })
         }
     }
-}
-
-/// Why something was not told, in words. Replies that are values are not shown.
-pub(crate) fn refusal(reply: &Reply, what: &str) -> String {
-    match reply {
-        Reply::Error(error) => format!("{what} is refused: {}", shortened(error)),
-        _ => format!("the answer about {what} has another form than expected"),
-    }
-}
-
-fn refused_by(replies: &[Reply], what: &str) -> String {
-    let refused = replies.iter().find(|reply| matches!(reply, Reply::Error(_)));
-    refusal(refused.unwrap_or(&Reply::Nil), what)
-}
-
-fn shortened(error: &ServerError) -> String {
-    error.line.chars().take(120).collect()
-}
-
-pub(crate) fn is_unknown(reply: &Reply) -> bool {
-    matches!(reply, Reply::Error(error) if error.line.to_ascii_lowercase().contains("unknown command"))
-}
-
-/// Whether a command may not be used, or does not exist.
-fn is_forbidden(reply: &Reply) -> bool {
-    matches!(reply, Reply::Error(error) if error.code == ErrorCode::NoPermission) || is_unknown(reply)
 }

@@ -14,8 +14,9 @@ use dfly_translate::ReservedNames;
 use redis_resp::Reply;
 
 use crate::link::{SideError, number_of};
-use crate::observe::{Observer, length_command, question, refusal};
+use crate::observe::Observer;
 use crate::policy::kind_named;
+use crate::requests::{length_command, question, refusal};
 use crate::verdict::{Pair, What};
 
 /// How large values are compared.

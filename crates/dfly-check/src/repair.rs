@@ -15,7 +15,7 @@ use redis_resp::{CommandBatch, Reply};
 use crate::config::CheckConfig;
 use crate::error::CheckError;
 use crate::link::{Link, number_of};
-use crate::observe::question;
+use crate::requests::question;
 use crate::store::{Finding, Store};
 use crate::throttle::Throttle;
 use crate::verdict::{Pair, What, shown_key};

@@ -9,17 +9,19 @@ use tokio::time::sleep_until;
 use crate::config::CheckConfig;
 use crate::error::CheckError;
 use crate::extra::{Search, TargetWalk, is_told};
+use crate::in_step::InStep;
 use crate::key_sums::KeySums;
 use crate::link::Link;
 use crate::plan::Plan;
 use crate::progress::{Progress, Stage};
 use crate::report::About;
 use crate::scan::{Position, Walk};
-use crate::step::{ExactVerdict, InStep, Step};
+use crate::step::Step;
 use crate::store::Store;
 use crate::summary::Summary;
 use crate::tally::{Reached, Tally, facts};
 use crate::throttle::Throttle;
+use crate::verdict::ExactVerdict;
 use crate::verdict::Pair;
 
 /// A comparison of all keys in step.

@@ -209,15 +209,15 @@ impl Store {
     }
 }
 
-/// The databases and names of both sides: each length behind the databases, so that keys of one database are together.
+/// The databases and names of both sides, and how long the first name is: keys are in the order of their databases and names.
 fn name_of(pair: &Pair) -> Vec<u8> {
     let length = u32::try_from(pair.source.name.len()).unwrap_or(u32::MAX);
     [
         &pair.source.db.0.to_be_bytes()[..],
         &pair.target.db.0.to_be_bytes(),
-        &length.to_be_bytes(),
         &pair.source.name,
         &pair.target.name,
+        &length.to_be_bytes(),
     ]
     .concat()
 }
@@ -225,7 +225,7 @@ fn name_of(pair: &Pair) -> Vec<u8> {
 fn pair_of(name: &[u8]) -> Option<Pair> {
     let (source_db, rest) = name.split_first_chunk::<4>()?;
     let (target_db, rest) = rest.split_first_chunk::<4>()?;
-    let (length, rest) = rest.split_first_chunk::<4>()?;
+    let (rest, length) = rest.split_last_chunk::<4>()?;
     let (source, target) = rest.split_at_checked(usize::try_from(u32::from_be_bytes(*length)).ok()?)?;
     Some(Pair {
         source: SourceKey::new(DbIndex(u32::from_be_bytes(*source_db)), source.to_vec()),

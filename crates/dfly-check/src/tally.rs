@@ -10,10 +10,9 @@ use crate::comparer::Judged;
 use crate::error::CheckError;
 use crate::key_sums::{self, KeySums};
 use crate::scan::{Page, Position};
-use crate::step::ExactVerdict;
 use crate::store::{Changes, Finding, Store, StoreError};
 use crate::summary::Summary;
-use crate::verdict::{Certainty, Pair, Verdict};
+use crate::verdict::{Certainty, ExactVerdict, Pair, Verdict};
 
 /// The most findings that are written down together.
 const TOGETHER: usize = 1024;

@@ -19,13 +19,14 @@ impl Throttle {
         Self { requests: limiter(requests), bytes: limiter(bytes) }
     }
 
-    /// Waits until more may be asked.
-    pub(crate) async fn wait(&self, now: Instant) {
+    /// Waits until more may be asked. So many requests are asked then.
+    pub(crate) async fn ask(&self, requests: u64, now: Instant) {
         let mut now = now;
         while let Some(until) = self.wait_until(now) {
             tokio::time::sleep_until(until.into()).await;
             now = Instant::now();
         }
+        lock(&self.requests).take(requests, now);
     }
 
     fn wait_until(&self, now: Instant) -> Option<Instant> {
@@ -33,9 +34,8 @@ impl Throttle {
         requests.max(bytes)
     }
 
-    /// So much was asked and answered.
-    pub(crate) fn took(&self, requests: u64, bytes: u64, now: Instant) {
-        lock(&self.requests).take(requests, now);
+    /// The replies had so many bytes.
+    pub(crate) fn answered(&self, bytes: u64, now: Instant) {
         lock(&self.bytes).take(bytes, now);
     }
 }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use dfly_journal::Lsn;
 use dfly_replica::{SourceKey, TargetKey};
 use dfly_translate::Loss;
 use dfly_wire::{DbIndex, UnixMillis};
@@ -29,6 +30,19 @@ pub enum Verdict {
     Unselected,
     /// It could not be compared; the reason in words.
     NotCompared(String),
+}
+
+/// What came of a comparison in step.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExactVerdict {
+    /// The key.
+    pub pair: Pair,
+    /// The verdict.
+    pub verdict: Verdict,
+    /// Whether the target has the key.
+    pub is_on_target: bool,
+    /// Before which record of the key's flow it holds; `None` if there is no verdict about its value.
+    pub lsn: Option<Lsn>,
 }
 
 /// A key that differs.

@@ -175,7 +175,10 @@ fn saved_screen(state: &SavedState, now: i64) -> String {
     line("phase", format!("{}, when it was saved {} ago", state.phase, time(age)));
     for (nth, flow) in state.flows.iter().enumerate() {
         let stored = flow.durable_lsn.map_or("none".to_owned(), |lsn| lsn.to_string());
-        line(&format!("flow {nth}"), format!("position {stored}, {} keys, {} records", flow.keys, flow.records));
+        line(
+            &format!("flow {nth}"),
+            format!("position {stored}, {} keys, {} records", flow.keys, flow.records),
+        );
     }
     out
 }
@@ -205,8 +208,16 @@ fn screen(status: &Status, last: Option<&Sample>, health: &Health) -> String {
         line("verified", &verification(verified));
     }
     for (condition, name, value) in [
-        (status.is_removing_extra_keys, "removing", "keys that the source does not have are looked for".to_owned()),
-        (status.extra_keys_removed > 0, "removed", format!("{} keys that the source did not have", status.extra_keys_removed)),
+        (
+            status.is_removing_extra_keys,
+            "removing",
+            "keys that the source does not have are looked for".to_owned(),
+        ),
+        (
+            status.extra_keys_removed > 0,
+            "removed",
+            format!("{} keys that the source did not have", status.extra_keys_removed),
+        ),
         (status.evicted_keys > 0, "evicted", format!("{} keys, by the target", status.evicted_keys)),
     ] {
         if condition {
@@ -221,7 +232,8 @@ fn flows(flows: &[Flow], out: &mut String) {
     let shown = |lsn: Option<u64>| lsn.map_or("-".to_owned(), |lsn| lsn.to_string());
     let mut row = |cells: [&str; 6]| {
         let [flow, source, received, stored, lag, keys] = cells;
-        let cells = format_args!("{flow:>4}  {source:>14}  {received:>14}  {stored:>14}  {lag:>9}  {keys:>10}\n");
+        let cells =
+            format_args!("{flow:>4}  {source:>14}  {received:>14}  {stored:>14}  {lag:>9}  {keys:>10}\n");
         out.write_fmt(cells).unwrap_or_default();
     };
     if !flows.is_empty() {
@@ -265,7 +277,8 @@ fn relay(status: &Status) -> String {
 }
 
 fn refetching(status: &Status) -> String {
-    let oldest = status.oldest_refetch.map_or(String::new(), |oldest| format!(", the oldest for {}", time(oldest)));
+    let oldest =
+        status.oldest_refetch.map_or(String::new(), |oldest| format!(", the oldest for {}", time(oldest)));
     format!("{} keys wait{oldest}; {} done", status.refetching, status.refetched)
 }
 

@@ -80,7 +80,8 @@ pub(crate) async fn listen(settings: &Settings, run: Run) -> Result<JoinSet<()>,
     }
     if let Some(address) = &settings.control.control_addr {
         let listener = TcpListener::bind(address).await;
-        let listener = listener.map_err(|error| Failure::Usage(format!("--control-addr {address}: {error}")))?;
+        let listener =
+            listener.map_err(|error| Failure::Usage(format!("--control-addr {address}: {error}")))?;
         let access = Access::of_address(&listener, token(settings)?);
         info!(%address, "listening for commands");
         let routes = routes(replication);

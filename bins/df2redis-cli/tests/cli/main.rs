@@ -5,6 +5,7 @@
 mod bad_input;
 mod binary;
 mod causes;
+mod check;
 mod cluster;
 mod config;
 mod crash;

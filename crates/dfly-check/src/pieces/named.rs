@@ -7,7 +7,7 @@ use redis_resp::Reply;
 use super::{Both, PieceError, Scope, array, first};
 use crate::by_commands::score_of;
 use crate::link::{bytes_of, number_of};
-use crate::observe::question;
+use crate::requests::question;
 use crate::verdict::What;
 
 /// Which side's elements are read; they are looked up on the other.

@@ -3,7 +3,7 @@
 use redis_resp::Reply;
 
 use super::{Both, PieceError, Scope, array, starts};
-use crate::observe::{question, refusal};
+use crate::requests::{question, refusal};
 use crate::verdict::What;
 
 /// Strings of one length. The first window that differs is enough.

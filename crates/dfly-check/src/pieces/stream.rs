@@ -10,7 +10,8 @@ use redis_resp::Reply;
 use super::{Both, PieceError, Scope, array, first};
 use crate::by_commands::{count, entry, field, id_of};
 use crate::link::{bytes_of, number_of};
-use crate::observe::{Observer, question};
+use crate::observe::Observer;
+use crate::requests::question;
 use crate::stream_state::{Group, Pending, StreamState};
 use crate::verdict::What;
 

@@ -42,10 +42,6 @@ impl Side {
         }
         client.expect(&words).unwrap();
     }
-
-    pub(crate) fn is_cluster(&self) -> bool {
-        matches!(self, Self::Cluster(_))
-    }
 }
 
 pub(crate) fn server() -> RedisServer {

@@ -116,3 +116,30 @@ async fn a_database_without_a_place_is_a_gap() {
     assert_eq!((checked.summary.outcome(), checked.summary.equal), (Outcome::Incomplete, 1));
     assert!(checked.summary.gaps[0].contains("--map-db 3=skip"), "{:?}", checked.summary.gaps);
 }
+
+/// A source that tells when members expire, and a target beside whose key the tool has noted it.
+#[tokio::test(flavor = "multi_thread")]
+async fn members_that_expire_are_compared_with_the_notes_beside_the_key() {
+    let sides = Sides::standalone();
+    sides.on_both(0, "SADD {k}set a b");
+    let (source, _target, config) = proxies(&sides).await;
+    let of_each = Answer { command: "FIELDTTL".into(), argument: None, reply: ":100\r\n".into() };
+    source.answer([Answer::error("DUMP", "NOPERM"), of_each]);
+    let config = CheckConfig { expiry_tolerance: std::time::Duration::from_secs(20), ..config };
+    let checked = check(config.clone()).await;
+    assert_eq!(checked.findings.len(), 1, "{:?}", checked.findings);
+    let due =
+        std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_millis() + 100_000;
+    let due = due.to_string();
+    sides.target.run(0, &["ZADD", "df2redis:expiry:{k}set", &due, "a", &due, "b"]);
+    let checked = check(config.clone()).await;
+    assert_eq!(checked.summary.outcome(), Outcome::Equal, "{:?}", checked.findings);
+    // The same in pieces.
+    let limits = dfly_check::ReadLimits { text: 1, value: 1, together: 1 };
+    let in_pieces = CheckConfig { limits, ..config };
+    let checked = check(in_pieces.clone()).await;
+    assert_eq!(checked.summary.outcome(), Outcome::Equal, "{:?}", checked.findings);
+    sides.target.run(0, &["ZREM", "df2redis:expiry:{k}set", "b"]);
+    let found = check(in_pieces).await.different();
+    assert_eq!(found[0].2, [dfly_check::What::FieldExpiries { differ: 1 }]);
+}

@@ -77,6 +77,20 @@ pub(crate) struct ComparedFlags {
     /// How many differences the text lists; JSON lists all.
     #[arg(long, value_name = "COUNT", default_value_t = 100)]
     pub list: usize,
+    #[command(flatten)]
+    pub repairs: RepairFlags,
+    /// Who compares: this tool, or redis-full-check if it is installed.
+    #[arg(long, value_enum, default_value = "df2redis")]
+    pub engine: EngineKind,
+    /// The program of --engine redis-full-check [default: redis-full-check, looked up in PATH].
+    #[arg(long, value_name = "FILE")]
+    pub engine_binary: Option<PathBuf>,
+}
+
+/// The flags of a repair.
+#[derive(Debug, Clone, Copy, Args)]
+#[command(next_help_heading = OF_CHECK)]
+pub(crate) struct RepairFlags {
     /// Make the target equal where it differs. It needs a running replication, or --offline.
     #[arg(long)]
     pub repair: bool,
@@ -86,12 +100,6 @@ pub(crate) struct ComparedFlags {
     /// Say what --repair would do, and change nothing.
     #[arg(long, requires = "repair")]
     pub dry_run: bool,
-    /// Who compares: this tool, or redis-full-check if it is installed.
-    #[arg(long, value_enum, default_value = "df2redis")]
-    pub engine: EngineKind,
-    /// The program of --engine redis-full-check [default: redis-full-check, looked up in PATH].
-    #[arg(long, value_name = "FILE")]
-    pub engine_binary: Option<PathBuf>,
 }
 
 /// What `check` does instead of comparing.

@@ -4,15 +4,21 @@ mod bar;
 pub(crate) mod flags;
 mod shown;
 
+use std::path::PathBuf;
+
 use anyhow::Context;
-use dfly_check::{CheckConfig, CheckError, Outcome, Progress, Rounds, SideError, Store, Summary};
+use dfly_check::{
+    CheckConfig, CheckError, FullCheck, Outcome, Progress, Repair, Rounds, SideError, StepRun, Store, Summary,
+};
 use dfly_replica::{EngineConfig, Stop};
+use replica_api::client::Client;
 use tokio::sync::watch;
 use tracing::{info, warn};
 
 use crate::cli::ReplicateFlags;
 use crate::config::{self, Environment};
 use crate::console::Console;
+use crate::control::{self, Remote};
 use crate::exit::Failure;
 use crate::logs::{self, LogSettings};
 use crate::settings::{engine_config, size};
@@ -21,11 +27,7 @@ use crate::stop;
 use flags::{CheckAction, CheckFlags, ComparedFlags, EngineKind, ReportFlags};
 use shown::show;
 
-pub(crate) fn run(
-    flags: &CheckFlags,
-    environment: &Environment,
-    console: &Console,
-) -> Result<(), Failure> {
+pub(crate) fn run(flags: &CheckFlags, environment: &Environment, console: &Console) -> Result<(), Failure> {
     if let Some(CheckAction::Report(flags)) = &flags.action {
         return report(flags);
     }
@@ -42,15 +44,19 @@ pub(crate) fn run(
     let engine = engine_config(settings, false).map_err(Failure::Usage)?;
     let compared = &flags.compared;
     let running = control::find(settings)?;
-    if compared.repair && !compared.offline && running.is_none() {
+    if compared.repairs.repair && !compared.repairs.offline && running.is_none() {
         return Err(Failure::Usage(
             "--repair refetches keys through a running replication, and none was found: start it, or give --offline if nobody writes to the source".to_owned(),
         ));
     }
+    if compared.engine == EngineKind::RedisFullCheck && (compared.repairs.repair || compared.resume) {
+        return Err(Failure::Usage("--repair and --resume are of this tool's own engine".to_owned()));
+    }
     let config = comparison(engine, compared).map_err(Failure::Usage)?;
     let store = store(compared)?;
     let runtime = tokio::runtime::Runtime::new().context("cannot start the runtime")?;
-    let summary = runtime.block_on(compare(config, (&store, compared), console))?;
+    let running = running.filter(|_| !compared.repairs.offline);
+    let summary = runtime.block_on(compare(config, (&store, compared), (running, console)))?;
     show(&store, (compared.format, compared.list))?;
     result(&summary)
 }
@@ -86,8 +92,14 @@ fn comparison(engine: EngineConfig, flags: &ComparedFlags) -> Result<CheckConfig
 async fn compare(
     config: CheckConfig,
     (store, flags): (&Store, &ComparedFlags),
-    console: &Console,
+    (running, console): (Option<Client>, &Console),
 ) -> Result<Summary, Failure> {
+    info!(source = %config.engine.source, target = %config.engine.target, mode = config.mode.name(), "comparing");
+    if let EngineKind::RedisFullCheck = flags.engine {
+        let program = flags.engine_binary.clone().unwrap_or_else(|| PathBuf::from("redis-full-check"));
+        let full_check = FullCheck::new(program, config);
+        return full_check.run(store, |line| console.line(line)).await.map_err(failure);
+    }
     let (_signals, mut signalled) = stop::on_signals()?;
     let (stop, stopped) = watch::channel(false);
     tokio::spawn(async move {
@@ -95,21 +107,77 @@ async fn compare(
             stop.send_replace(true);
         }
     });
-    info!(source = %config.engine.source, target = %config.engine.target, mode = config.mode.name(), "comparing");
     let (progress, shown) = watch::channel(Progress::default());
     let display = tokio::spawn(bar::show(shown, console.clone()));
-    let rounds = Rounds::new(config, store, (progress, stopped));
-    let done = if flags.resume { rounds.resume().await } else { rounds.run().await };
-    drop(rounds);
+    let lines = (progress, stopped);
+    let done = match running {
+        Some(client) => Box::pin(in_step(config, (store, flags), client, lines)).await,
+        None => Box::pin(in_rounds(config, (store, flags), console, lines)).await,
+    };
     display.await.context("the progress display failed")?;
     done.map_err(failure)
+}
+
+/// Where the progress is told, and what ends the comparison.
+type Lines = (watch::Sender<Progress>, watch::Receiver<bool>);
+
+/// Compares in step with the running replication, which refetches what differs if that was asked for.
+async fn in_step(
+    config: CheckConfig,
+    (store, flags): (&Store, &ComparedFlags),
+    client: Client,
+    lines: Lines,
+) -> Result<Summary, CheckError> {
+    info!("a replication runs: comparing in step with it");
+    let run = StepRun::new(config, store, lines);
+    match flags.repairs.repair && !flags.repairs.dry_run {
+        true => run.repairing().run(Remote(client)).await,
+        false => run.run(Remote(client)).await,
+    }
+}
+
+/// Compares in rounds, and repairs what differs if that was asked for.
+async fn in_rounds(
+    config: CheckConfig,
+    (store, flags): (&Store, &ComparedFlags),
+    console: &Console,
+    lines: Lines,
+) -> Result<Summary, CheckError> {
+    let rounds = Rounds::new(config.clone(), store, lines);
+    let done = if flags.resume { rounds.resume().await } else { rounds.run().await };
+    match done {
+        Ok(summary) if flags.repairs.repair && !summary.is_stopped => {
+            repair(&config, (store, flags), (&rounds, console)).await
+        }
+        done => done,
+    }
+}
+
+/// Makes the target equal where it differs, and compares that again.
+async fn repair(
+    config: &CheckConfig,
+    (store, flags): (&Store, &ComparedFlags),
+    (rounds, console): (&Rounds<'_>, &Console),
+) -> Result<Summary, CheckError> {
+    let done = Repair::begin(config, store, flags.repairs.dry_run).await?.run().await?;
+    let (copied, removed) = (done.copied, done.removed);
+    match flags.repairs.dry_run {
+        true => info!(copied, removed, "would be repaired; nothing was changed"),
+        false => info!(copied, removed, "repaired; comparing again"),
+    }
+    for failure in &done.failed {
+        console.line(&format!("not repaired: {failure}"));
+    }
+    rounds.verify().await
 }
 
 /// A comparison that could not be made at all.
 fn failure(error: CheckError) -> Failure {
     match error {
         CheckError::Side(SideError::Target(error)) => error.into(),
-        CheckError::NothingToResume | CheckError::OtherSettings => Failure::Usage(error.to_string()),
+        CheckError::NothingToResume | CheckError::OtherSettings | CheckError::Engine(_) => {
+            Failure::Usage(error.to_string())
+        }
         error => Failure::Other(error.into()),
     }
 }

@@ -1,0 +1,273 @@
+//! The comparison in step with a running replication: every verdict is exact, under any load, and holds at an LSN.
+//!
+//! For a batch of keys the replication notes from some moment on which of them get a record. The source is read between two
+//! looks at its LSNs; the target when it has everything before the second. A key without a record from the first look to the end
+//! was the same on the source all the while, and the target held what the source did. A key with one is compared again: a few
+//! times among others, then alone, while its flow waits.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use dfly_journal::Lsn;
+use dfly_replica::SourceKey;
+use dfly_wire::DbIndex;
+use redis_resp::Reply;
+use tokio::time::sleep;
+
+use crate::comparer::{Comparer, Judged};
+use crate::config::CheckConfig;
+use crate::error::CheckError;
+use crate::extra::is_told;
+use crate::link::SideError;
+use crate::plan::{Place, Plan};
+use crate::step::{MOST_WATCHED, Settled, Step, WatchId};
+use crate::throttle::Throttle;
+use crate::verdict::{ExactVerdict, Pair, Verdict};
+
+/// How many times a key is compared among others.
+const TOGETHER: u32 = 3;
+
+/// How many times it is then compared alone.
+const ALONE: u32 = 5;
+
+/// The pause behind an attempt that has given no verdict: a slot is moving, or keys are being refetched.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// What became of keys that differed.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Mended {
+    /// Each verdict, behind the repair.
+    pub verdicts: Vec<ExactVerdict>,
+    /// How many of them differed before, and are equal now.
+    pub repaired: u64,
+}
+
+/// Compares keys in step with a replication.
+#[derive(Debug)]
+pub struct InStep<S> {
+    step: S,
+    comparer: Comparer,
+    pub(crate) plan: Arc<Plan>,
+}
+
+/// A key that is still to be compared, and how many times it was tried.
+#[derive(Debug)]
+struct Waiting {
+    pair: Pair,
+    tries: u32,
+}
+
+/// What one attempt has given for a key.
+enum Attempt {
+    Exact(Judged, Lsn),
+    /// It was written to, or is not at its place: why it has no verdict yet.
+    Again(&'static str),
+}
+
+impl<S: Step> InStep<S> {
+    /// Compares with what these settings name, in step with `step`.
+    ///
+    /// # Errors
+    /// A side cannot be reached.
+    pub async fn connect(config: CheckConfig, step: S) -> Result<Self, CheckError> {
+        let (requests, bytes) = (config.requests_per_second, config.bytes_per_second);
+        let (config, throttle) = (Arc::new(config), Arc::new(Throttle::new(requests, bytes, Instant::now())));
+        let plan = Plan::make(&config, &throttle).await?;
+        Self::with(&config, (Arc::new(plan), &throttle), step).await
+    }
+
+    pub(crate) async fn with(
+        config: &Arc<CheckConfig>,
+        (plan, throttle): (Arc<Plan>, &Arc<Throttle>),
+        step: S,
+    ) -> Result<Self, CheckError> {
+        let mut comparer = Comparer::new(config, (&plan.policy, &plan.selection), throttle);
+        comparer.hear_clocks().await?;
+        Ok(Self { step, comparer, plan })
+    }
+
+    /// The pair of a key of the source; `None` if it is not compared.
+    pub fn pair(&self, key: &SourceKey) -> Option<Pair> {
+        match self.plan.place(key.db, &key.name) {
+            Place::Compared(pair) => Some(pair),
+            _ => None,
+        }
+    }
+
+    /// Compares keys, of which all with the same database on the source have the same on the target. Gives a verdict for each,
+    /// in any order: a key that never stands still, or whose slot is moving, is not compared, and says so.
+    ///
+    /// # Errors
+    /// [`CheckError::Side`] if a side stays away, [`CheckError::Step`] if the replication does.
+    pub async fn compare(&mut self, pairs: Vec<Pair>) -> Result<Vec<ExactVerdict>, CheckError> {
+        let mut done = Vec::with_capacity(pairs.len());
+        let mut waiting: VecDeque<Waiting> =
+            pairs.into_iter().map(|pair| Waiting { pair, tries: 0 }).collect();
+        while let Some(first) = waiting.front() {
+            let (db, is_alone) = (first.pair.source.db, first.tries >= TOGETHER);
+            let most = if is_alone { 1 } else { MOST_WATCHED };
+            let is_like = |key: &Waiting| key.pair.source.db == db && key.tries < TOGETHER;
+            let batch = take(&mut waiting, |key| is_alone || is_like(key), most);
+            let pairs: Vec<Pair> = batch.iter().map(|key| key.pair.clone()).collect();
+            let attempts = self.attempt(&pairs, is_alone).await?;
+            if attempts.iter().all(|attempt| matches!(attempt, Attempt::Again(_))) {
+                sleep(PAUSE).await;
+            }
+            for (mut key, attempt) in batch.into_iter().zip(attempts) {
+                key.tries += 1;
+                match attempt {
+                    Attempt::Exact(Judged { verdict, is_on_target, .. }, lsn) => {
+                        done.push(ExactVerdict { pair: key.pair, verdict, is_on_target, lsn: Some(lsn) });
+                    }
+                    Attempt::Again(why) if key.tries >= TOGETHER + ALONE => {
+                        let verdict = Verdict::NotCompared(why.to_owned());
+                        done.push(ExactVerdict { pair: key.pair, verdict, is_on_target: false, lsn: None });
+                    }
+                    Attempt::Again(_) => waiting.push_back(key),
+                }
+            }
+        }
+        Ok(done)
+    }
+
+    /// Compares a key of the target with each of the names that it may have on the source. Gives a verdict if it is extra for
+    /// all of them, or could not be compared with one.
+    pub(crate) async fn extra(&mut self, pairs: Vec<Pair>) -> Result<Option<ExactVerdict>, CheckError> {
+        let mut first = None;
+        for pair in pairs {
+            let told = self.compare(vec![pair]).await?.into_iter().find(|told| is_told(&told.verdict));
+            if told.is_none() {
+                return Ok(None);
+            }
+            first = first.or(told);
+        }
+        Ok(first)
+    }
+
+    /// Has keys that differ refetched, and compares them again.
+    pub(crate) async fn mend(&mut self, verdicts: Vec<ExactVerdict>) -> Result<Mended, CheckError> {
+        let is_different = |told: &ExactVerdict| matches!(told.verdict, Verdict::Different(_));
+        let (different, mut done): (Vec<_>, Vec<_>) = verdicts.into_iter().partition(is_different);
+        let mut repaired = 0;
+        for told in different.chunks(MOST_WATCHED) {
+            let pairs: Vec<Pair> = told.iter().map(|told| told.pair.clone()).collect();
+            let keys: Vec<SourceKey> = pairs.iter().map(|pair| pair.source.clone()).collect();
+            self.step.refetch(&keys).await?;
+            let again = self.compare(pairs).await?;
+            repaired += again.iter().filter(|told| told.verdict == Verdict::Equal).count() as u64;
+            done.extend(again);
+        }
+        Ok(Mended { verdicts: done, repaired })
+    }
+
+    pub(crate) fn comparer(&mut self) -> &mut Comparer {
+        &mut self.comparer
+    }
+
+    /// One attempt at keys of one database. The watch ends in any case.
+    async fn attempt(&mut self, pairs: &[Pair], hold: bool) -> Result<Vec<Attempt>, CheckError> {
+        let keys: Vec<SourceKey> = pairs.iter().map(|pair| pair.source.clone()).collect();
+        let watch = self.step.watch(&keys, hold).await?;
+        let judged = self.judged(pairs, watch).await;
+        let touched = self.step.release(watch).await;
+        let (judged, touched) = (judged?, touched?);
+        let attempt = |(judged, is_touched): (Result<(Judged, Lsn), &'static str>, bool)| match judged {
+            _ if is_touched => Attempt::Again("it changes all the time"),
+            Ok((judged, lsn)) => Attempt::Exact(judged, lsn),
+            Err(why) => Attempt::Again(why),
+        };
+        let touched = touched.into_iter().chain(std::iter::repeat(true));
+        Ok(judged.into_iter().zip(touched).map(attempt).collect())
+    }
+
+    /// What is decided about each key, and before which record of its flow; why not, in words.
+    async fn judged(
+        &mut self,
+        pairs: &[Pair],
+        watch: WatchId,
+    ) -> Result<Vec<Result<(Judged, Lsn), &'static str>>, CheckError> {
+        let before = self.lsns().await?;
+        let source = self.comparer.observe_source(pairs).await?;
+        let behind = self.lsns().await?;
+        let settled = self.step.settle(watch, &before, &behind).await?;
+        let stands = |nth: usize| settled.get(nth).copied().unwrap_or(Settled::Touched);
+        let standing: Vec<usize> =
+            (0..pairs.len()).filter(|nth| matches!(stands(*nth), Settled::Stands { .. })).collect();
+        let (chosen, held): (Vec<Pair>, Vec<_>) = standing
+            .iter()
+            .filter_map(|nth| Some((pairs.get(*nth)?.clone(), source.get(*nth)?.clone())))
+            .unzip();
+        let target = self.comparer.observe_target(&chosen).await?;
+        let mut judged = self.comparer.judge(&chosen, &held, &target).await?.into_iter();
+        let mut out: Vec<Result<(Judged, Lsn), &'static str>> = Vec::with_capacity(pairs.len());
+        let mut asked_again = false;
+        for nth in 0..pairs.len() {
+            out.push(match stands(nth) {
+                Settled::Stands { lsn } => {
+                    let judged = judged.next();
+                    asked_again |= judged.as_ref().is_some_and(|judged| judged.asked_again);
+                    judged.map(|judged| (judged, lsn)).ok_or("one side did not tell it")
+                }
+                Settled::Touched => Err("it changes all the time"),
+                Settled::Refetching => Err("it waits to be refetched"),
+                Settled::Moving => Err("its slot is being moved"),
+            });
+        }
+        if asked_again {
+            self.check_again(watch, &before, &mut out).await?;
+        }
+        Ok(out)
+    }
+
+    /// The source was asked more after its first answer: a key stands only if it got no record until then.
+    async fn check_again(
+        &mut self,
+        watch: WatchId,
+        before: &[Lsn],
+        judged: &mut [Result<(Judged, Lsn), &'static str>],
+    ) -> Result<(), CheckError> {
+        let behind = self.lsns().await?;
+        let settled = self.step.settle(watch, before, &behind).await?;
+        for (judged, settled) in judged.iter_mut().zip(settled) {
+            match settled {
+                Settled::Stands { .. } => {}
+                _ if judged.as_ref().is_ok_and(|(judged, _)| !judged.asked_again) => {}
+                _ => *judged = Err("it changes all the time"),
+            }
+        }
+        Ok(())
+    }
+
+    /// The next LSN of every flow of the source.
+    async fn lsns(&mut self) -> Result<Vec<Lsn>, SideError> {
+        const REQUEST: &str = "DFLY REPLICAOFFSET";
+        let strange = || SideError::Strange { side: "source", request: REQUEST };
+        let reply = self.comparer.source.link.ask_one(DbIndex(0), &[b"DFLY", b"REPLICAOFFSET"]).await?;
+        match reply {
+            Reply::Array(offsets) => {
+                let lsn = |offset: &Reply| match offset {
+                    Reply::Integer(lsn) => u64::try_from(*lsn).ok().map(Lsn),
+                    _ => None,
+                };
+                offsets.iter().map(lsn).collect::<Option<_>>().ok_or_else(strange)
+            }
+            Reply::Error(error) => Err(SideError::SourceRefuses { request: REQUEST, error }),
+            _ => Err(strange()),
+        }
+    }
+}
+
+/// Takes at most `most` of those that `is_wanted`; the others keep their order.
+fn take<T>(waiting: &mut VecDeque<T>, is_wanted: impl Fn(&T) -> bool, most: usize) -> Vec<T> {
+    let (mut taken, mut left) = (Vec::new(), VecDeque::new());
+    while let Some(next) = waiting.pop_front() {
+        if taken.len() < most && is_wanted(&next) {
+            taken.push(next);
+        } else {
+            left.push_back(next);
+        }
+    }
+    *waiting = left;
+    taken
+}

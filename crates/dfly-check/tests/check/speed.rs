@@ -1,0 +1,70 @@
+//! How fast a comparison is beside bare pipelined reads of both sides, and how much memory it takes.
+//!
+//! `cargo test -p dfly-check --test check -- --ignored --nocapture speed`
+
+use std::net::SocketAddr;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use dfly_check::{CheckConfig, Outcome};
+use dfly_testkit::{RedisClient, RedisOptions, RedisServer};
+
+use crate::sides::{check, config};
+
+fn populated(keys: u32) -> RedisServer {
+    let server = RedisServer::start(RedisOptions { debug_command: true, ..RedisOptions::default() }).unwrap();
+    let count = keys.to_string();
+    server.client().unwrap().expect(&[b"DEBUG", b"POPULATE", count.as_bytes(), b"key", b"32"]).unwrap();
+    server
+}
+
+/// The most memory that this process has had, in KiB.
+fn peak() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse().unwrap()
+}
+
+/// Reads every key of both sides with this command, over two connections each.
+fn bare(addresses: [SocketAddr; 2], command: &'static str, keys: u32) -> Duration {
+    let began = Instant::now();
+    let readers: Vec<_> = addresses
+        .into_iter()
+        .flat_map(|address| [(address, 0), (address, 1)])
+        .map(|(address, half)| {
+            thread::spawn(move || {
+                let mut client = RedisClient::connect(address).unwrap();
+                let names: Vec<u32> = (0..keys).filter(|nth| nth % 2 == half).collect();
+                for names in names.chunks(512) {
+                    let ask = |nth: &u32| vec![command.to_owned(), format!("key:{nth}")];
+                    assert_eq!(
+                        client.pipeline(&names.iter().map(ask).collect::<Vec<_>>()).unwrap().len(),
+                        names.len()
+                    );
+                }
+            })
+        })
+        .collect();
+    readers.into_iter().for_each(|reader| reader.join().unwrap());
+    began.elapsed()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "a measurement, which takes a minute"]
+async fn speed() {
+    const KEYS: u32 = 1_000_000;
+    let (source, target) = (populated(KEYS), populated(KEYS));
+    let before = peak();
+    let began = Instant::now();
+    let config = CheckConfig { connections: 4, ..config(source.address(), target.address()) };
+    let checked = check(config).await;
+    let took = began.elapsed();
+    assert_eq!((checked.summary.outcome(), checked.summary.equal), (Outcome::Equal, u64::from(KEYS)));
+    let more = peak() - before;
+    let bare = bare([source.address(), target.address()], "GET", KEYS);
+    let ratio = bare.as_secs_f64() / took.as_secs_f64();
+    println!(
+        "{KEYS} strings: {took:?}; bare GET of both sides {bare:?}; ratio {ratio:.2}; {more} KiB more memory"
+    );
+    assert!(more < 100 << 10, "{more} KiB");
+}
