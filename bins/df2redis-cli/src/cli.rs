@@ -7,6 +7,7 @@ use clap_complete::Shell;
 use serde::{Deserialize, Serialize};
 
 use crate::commands::check::flags::CheckFlags;
+use crate::commands::cutover::CutoverFlags;
 use crate::commands::inspect::flags::InspectFlags;
 use crate::commands::status::StatusFlags;
 use crate::control::flags::ControlFlags;
@@ -31,6 +32,8 @@ pub(crate) enum Command {
     Replicate(Box<ReplicateFlags>),
     /// Compare the Dragonfly with the Redis that it is replicated into, key by key.
     Check(Box<CheckFlags>),
+    /// Switch from the source to the target of a running replication.
+    Cutover(Box<CutoverFlags>),
     /// Show what a run is doing.
     Status(Box<StatusFlags>),
     /// Remove the keys that df2redis keeps beside the data on a target, once the replication has ended for good.

@@ -23,6 +23,12 @@ pub(crate) enum Failure {
     Different(String),
     /// Nothing was found that differs, but not everything could be compared.
     Incomplete(String),
+    /// Writes go on at the source.
+    Undone(String),
+    /// It is safe to switch, and what was to be done then failed.
+    HookFailed(String),
+    /// The source was written to since it was safe.
+    Withdrawn(String),
     /// The run is behind.
     Lagging(String),
     /// The target cannot hold something, and the policy is to fail.
@@ -56,7 +62,7 @@ impl From<Error> for Failure {
 }
 
 /// The exit codes, and what each means.
-pub(crate) const CODES: [(u8, &str); 11] = [
+pub(crate) const CODES: [(u8, &str); 14] = [
     (0, "Done, or stopped with everything that was read on the target."),
     (1, "Failed: the source, the system or the program."),
     (2, "Wrong flags, variables or configuration file."),
@@ -73,6 +79,9 @@ pub(crate) const CODES: [(u8, &str); 11] = [
     (UNFINISHED, "Stopped before the target had everything that was read. The next run goes on."),
     (8, "Not everything could be compared, and what was is equal."),
     (9, "The run is behind, or waits for the target (`status`)."),
+    (10, "Writes go on at the source, because something was in doubt (`cutover`)."),
+    (11, "It is safe to switch, but `--hook-after` failed, and writes stay stopped (`cutover`)."),
+    (12, "The source was written to since it was safe to switch (`cutover`)."),
     (130, "A second signal arrived: the run was ended at once."),
 ];
 
@@ -88,6 +97,9 @@ impl Failure {
         match self {
             Self::Usage(line) => Some((2, cause::USAGE, line)),
             Self::Different(line) => Some((3, cause::DIFFERENT, line)),
+            Self::Undone(line) => Some((10, cause::UNDONE, line)),
+            Self::HookFailed(line) => Some((11, cause::HOOK, line)),
+            Self::Withdrawn(line) => Some((12, cause::WITHDRAWN, line)),
             Self::Lagging(line) => Some((9, cause::LAGGING, line)),
             Self::Incomplete(line) => Some((8, cause::INCOMPLETE, line)),
             Self::Unsupported(line) => Some((5, cause::LOSS, line)),

@@ -122,7 +122,7 @@ const FIRST: &[(&str, &str)] = &[
 ];
 
 /// The commands whose flags are those of `replicate`.
-const WITH_SETTINGS: [&str; 4] = ["replicate", "check", "status", "config"];
+const WITH_SETTINGS: [&str; 5] = ["replicate", "check", "cutover", "status", "config"];
 
 const EXAMPLES: &str = "\
 Examples:

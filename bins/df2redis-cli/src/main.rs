@@ -47,6 +47,7 @@ fn run(cli: Cli, environment: &Environment, console: &Console) -> Result<(), Fai
             flags.settings.log = log;
             commands::check::run(&flags, environment, console)
         }
+        Command::Cutover(flags) => with_logs().and_then(|()| commands::cutover::run(&flags, environment)),
         Command::Status(flags) => with_logs().and_then(|()| commands::status::run(&flags, environment)),
         Command::Cleanup(flags) => with_logs().and_then(|()| commands::cleanup::run(&flags)),
         Command::Demo(flags) => with_logs().and_then(|()| commands::demo::run(&flags, console)),

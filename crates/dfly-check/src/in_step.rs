@@ -36,7 +36,7 @@ const PAUSE: Duration = Duration::from_millis(50);
 
 /// What became of keys that differed.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(crate) struct Mended {
+pub struct Mended {
     /// Each verdict, behind the repair.
     pub verdicts: Vec<ExactVerdict>,
     /// How many of them differed before, and are equal now.
@@ -143,6 +143,15 @@ impl<S: Step> InStep<S> {
             first = first.or(told);
         }
         Ok(first)
+    }
+
+    /// Compares keys, has those that differ refetched, and compares them again.
+    ///
+    /// # Errors
+    /// As [`Self::compare`].
+    pub async fn compare_and_mend(&mut self, pairs: Vec<Pair>) -> Result<Mended, CheckError> {
+        let verdicts = self.compare(pairs).await?;
+        self.mend(verdicts).await
     }
 
     /// Has keys that differ refetched, and compares them again.

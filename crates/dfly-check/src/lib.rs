@@ -69,7 +69,7 @@ pub use config::CheckConfig;
 pub use continuous::{Continuous, Verified};
 pub use error::CheckError;
 pub use full_check::FullCheck;
-pub use in_step::InStep;
+pub use in_step::{InStep, Mended};
 pub use link::SideError;
 pub use mode::Mode;
 pub use progress::{Progress, Stage};

@@ -1,5 +1,7 @@
 //! A replication session, and the plan that results from the replies of its flows.
 
+use std::time::Duration;
+
 use std::fmt;
 
 use redis_resp::Reply;
@@ -75,6 +77,13 @@ pub struct StartStable {
 }
 
 impl Session {
+    /// The request that takes the source over: it takes no writes from then on, waits up to `within` (whole seconds, one at the
+    /// least) until every flow has acknowledged its last record, and shuts down. Only in stable sync (protocol section 2.7).
+    pub fn take_over(&self, within: Duration) -> Request {
+        let seconds = within.as_secs().max(1).to_string();
+        request(&["DFLY", "TAKEOVER", &seconds, &self.sync_id])
+    }
+
     /// The plan for the replies of all flows.
     ///
     /// # Errors

@@ -16,8 +16,8 @@ use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::Mutex;
 
 use crate::wire::{
-    Accepted, Limits, OneEvent, Problem, ProblemBody, Refetch, Refetched, Release, Released, Sample, Settle,
-    Settled, Status, Watch, Watched,
+    Accepted, CutoverRequest, CutoverState, Limits, OneEvent, Problem, ProblemBody, Refetch, Refetched,
+    Release, Released, Sample, Settle, Settled, Status, Watch, Watched,
 };
 
 /// The largest answer that is read, in bytes.
@@ -165,6 +165,30 @@ impl Client {
     /// [`ClientError`].
     pub async fn repair(&self, keys: &Refetch) -> Result<Refetched, ClientError> {
         self.post("repair", keys).await
+    }
+
+    /// Begins a cutover.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn cut_over(&self, asked: &CutoverRequest) -> Result<Accepted, ClientError> {
+        self.post("cutover", asked).await
+    }
+
+    /// How far the cutover has come.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn cutover(&self) -> Result<CutoverState, ClientError> {
+        self.get("cutover").await
+    }
+
+    /// Ends the cutover.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn end_cutover(&self) -> Result<CutoverState, ClientError> {
+        self.post("release", &serde_json::json!({})).await
     }
 
     /// Begins to watch keys.

@@ -83,7 +83,10 @@ async fn the_document_is_true() {
     let paths = text["paths"].as_object().unwrap();
     for (path, methods) in paths {
         let path = path.strip_prefix("/api/v1/").unwrap();
-        if methods.get("get").is_some() {
+        if path == "cutover" {
+            let none = client.get::<serde_json::Value>(path).await.unwrap_err();
+            assert_eq!(refused(none), "no-cutover");
+        } else if methods.get("get").is_some() {
             assert!(client.get::<serde_json::Value>(path).await.is_ok(), "{path}");
         } else {
             let wrong = client.get::<serde_json::Value>(path).await.unwrap_err();

@@ -4,6 +4,7 @@ pub(crate) mod about;
 pub(crate) mod check;
 pub(crate) mod cleanup;
 pub(crate) mod config;
+pub(crate) mod cutover;
 pub(crate) mod demo;
 pub(crate) mod inspect;
 mod progress;

@@ -54,7 +54,7 @@ async fn replicate(start: Start<'_>, console: &Console) -> Result<Report, Failur
     info!(source = %config.source, target = %config.target, on_unsupported = %config.rules.policies, "starting");
     warn_of_trust(&config);
     let about = control::about(&config, settings.task_name.as_deref());
-    let verified = config.clone();
+    let (verified, in_effect) = (config.clone(), config.clone());
     let (engine, reports) = Engine::new(config);
     let verification = Verification::begin(settings, verified, &engine, &reports);
     let run = control::Run {
@@ -62,6 +62,7 @@ async fn replicate(start: Start<'_>, console: &Console) -> Result<Report, Failur
         reports: reports.clone(),
         stop,
         verified: verification.verified.clone(),
+        engine: in_effect,
         about,
         config: config::shown_json(resolved),
     };

@@ -33,6 +33,7 @@ pub(crate) struct Run {
     pub stop: watch::Sender<Stop>,
     pub verified: Option<watch::Receiver<Verified>>,
     pub about: Status,
+    pub engine: EngineConfig,
     /// The settings, without secrets.
     pub config: serde_json::Value,
 }
@@ -63,6 +64,7 @@ pub(crate) async fn listen(settings: &Settings, run: Run) -> Result<JoinSet<()>,
     let replication = Replication {
         stop: Some(run.stop),
         verified: run.verified,
+        engine: Some(Arc::new(run.engine)),
         about: Arc::new(run.about),
         config: Arc::new(run.config),
         ..Replication::new(run.control, run.reports)

@@ -9,6 +9,7 @@ mod flush;
 pub(crate) mod intake;
 pub(crate) mod oversized;
 pub(crate) mod positions;
+pub(crate) mod recent_keys;
 pub(crate) mod refetch;
 pub(crate) mod relay_disk;
 pub(crate) mod scan_events;

@@ -47,6 +47,7 @@ pub(crate) struct FlowCounters {
     pub bytes: AtomicU64,
     pub keys: AtomicU64,
     pub records: AtomicU64,
+    pub deletions: AtomicU64,
     pub copies: AtomicU64,
     refetching: AtomicU64,
     expiring: AtomicU64,
@@ -87,6 +88,10 @@ impl FlowCounters {
 
     /// How many keys are to be refetched, since when the oldest waits, and how many have members that are removed when they
     /// are due.
+    pub(crate) fn refetching(&self) -> u64 {
+        self.refetching.load(Relaxed)
+    }
+
     pub(crate) fn set_waiting(&self, refetching: usize, oldest: Option<Instant>, expiring: usize) {
         let was = self.refetching.swap(refetching as u64, Relaxed);
         if was != 0 || refetching != 0 {
@@ -127,6 +132,7 @@ impl FlowCounters {
             bytes: self.bytes.load(Relaxed),
             keys: self.keys.load(Relaxed),
             records: self.records.load(Relaxed),
+            deletions: self.deletions.load(Relaxed),
             copies: self.copies.load(Relaxed),
             refetching: self.refetching.load(Relaxed),
             oldest_refetch: slow.oldest_refetch.map(since),

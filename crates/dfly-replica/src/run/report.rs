@@ -97,6 +97,8 @@ pub struct FlowReport {
     pub keys: u64,
     /// Journal records that were read, those inside the snapshot and those left out counted.
     pub records: u64,
+    /// Those of them that delete keys. What expires on the source is deleted by such records.
+    pub deletions: u64,
     /// Copies of keys that came on a flow which does not own them, and were passed over.
     pub copies: u64,
     /// Keys that are to be refetched from the source.

@@ -12,7 +12,7 @@ use dfly_journal::Lsn;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{Mutex, mpsc, watch};
 use tokio::task::JoinSet;
-use tokio::time::{Interval, MissedTickBehavior, interval};
+use tokio::time::{Interval, MissedTickBehavior, interval, sleep};
 use tracing::{debug, info, warn};
 
 use super::barriers::{CutBarrier, FlushBarrier};
@@ -184,7 +184,8 @@ impl Running {
                 Some(ended) = self.helpers.join_next() => self.on_helper(ended, desk)?,
                 Some(answer) = self.incoming.answers.recv() => desk.on_answer(answer),
                 Some(lsns) = self.incoming.source_lsns.recv() => self.counters.set_source(&lsns, Instant::now()),
-                instruction = desk.next_instruction() => self.on_instruction(instruction, desk),
+                instruction = desk.next_instruction() => self.on_instruction(instruction, desk).await,
+                () = sleep(REACHING), if desk.is_reaching() => desk.tell_reached(&self.counters),
                 _ = ping.tick(), if is_running && !self.ending.is_source_lost() => self.ping(stop).await,
                 _ = report.tick() => {
                     observer.publish(self.phase, &self.counters);
@@ -206,7 +207,7 @@ impl Running {
         self.stop_flows.send_replace(true);
     }
 
-    fn on_instruction(&mut self, instruction: Instruction, desk: &mut ControlDesk) {
+    async fn on_instruction(&mut self, instruction: Instruction, desk: &mut ControlDesk) {
         match instruction {
             Instruction::Pause(is_paused) => self.counters.set_paused(is_paused),
             Instruction::Route => {
@@ -218,6 +219,7 @@ impl Running {
                 });
             }
             Instruction::Answer(accepts) => self.on_answer(accepts),
+            Instruction::TakeOver(within) => desk.taken_over(self.take_over(within).await),
             Instruction::Nothing => {}
         }
     }
@@ -410,6 +412,9 @@ impl Running {
         }
     }
 }
+
+/// How often it is looked whether the target has come to where somebody waits for it.
+const REACHING: Duration = Duration::from_millis(2);
 
 /// How long the first cause is waited for behind one of its consequences.
 const FIRST_CAUSE: Duration = Duration::from_secs(2);

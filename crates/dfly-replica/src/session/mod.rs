@@ -10,4 +10,5 @@ mod gone_slots;
 pub(crate) mod progress;
 mod promotion;
 mod resume;
+mod takeover;
 mod vigilance;

@@ -1,5 +1,6 @@
 //! The server: routes, who may use them, and where it listens.
 
+mod cutovers;
 mod document;
 mod guard;
 mod history;
@@ -9,9 +10,10 @@ mod routes;
 
 use std::sync::Arc;
 
-use dfly_replica::{Control, Report, Stop};
+use dfly_replica::{Control, EngineConfig, Report, Stop};
 use tokio::sync::watch;
 
+pub use cutovers::Cutovers;
 pub use document::document;
 pub use guard::{Access, Token};
 pub use history::{History, sample};
@@ -36,6 +38,10 @@ pub struct Replication {
     pub config: Arc<serde_json::Value>,
     /// What is verified beside it.
     pub verified: Option<watch::Receiver<Verified>>,
+    /// Its settings, if it may be switched from its source to its target.
+    pub engine: Option<Arc<EngineConfig>>,
+    /// Its cutover.
+    pub cutovers: Cutovers,
     /// The last hour.
     pub history: History,
     /// The clock of the host, in milliseconds since 1970.
@@ -52,6 +58,8 @@ impl Replication {
             about: Arc::default(),
             config: Arc::default(),
             verified: None,
+            engine: None,
+            cutovers: Cutovers::default(),
             history: History::default(),
             clock: || dfly_replica::Clock::system().host().0,
         }

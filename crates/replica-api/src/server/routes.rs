@@ -6,13 +6,13 @@ use axum::http::StatusCode;
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use dfly_journal::Lsn;
-use dfly_replica::{RateLimits, RefetchOutcome, SourceKey, Stop, WatchId};
+use dfly_replica::{ControlError, RateLimits, RefetchOutcome, SourceKey, Stop, WatchId};
 
 use super::document::document;
 use super::{Refusal, Replication};
 use crate::wire::{
-    Accepted, Flow, KeyName, KeyOutcome, Limits, OneEvent, Outcome, Refetch, Refetched, Release, Released,
-    Sample, Settle, Settled, State as KeyState, Status, Watch, Watched,
+    Accepted, CutoverRequest, CutoverState, Flow, KeyName, KeyOutcome, Limits, OneEvent, Outcome, Refetch,
+    Refetched, Release, Released, Sample, Settle, Settled, State as KeyState, Status, Watch, Watched,
 };
 
 /// A body that is told in words what is wrong with it.
@@ -45,6 +45,8 @@ pub fn routes(replication: Replication) -> Router {
         .route("/accept", post(accept))
         .route("/refuse", post(refuse))
         .route("/stop", post(stop))
+        .route("/cutover", get(cutover_state).post(cutover))
+        .route("/release", post(end_cutover))
         .route("/repair", post(repair))
         .route("/step/watch", post(watch))
         .route("/step/settle", post(settle))
@@ -131,6 +133,38 @@ pub(super) async fn stop(State(run): State<Replication>) -> Answer<Accepted> {
     };
     stop.send_replace(Stop::Drain);
     Ok(DONE)
+}
+
+fn no_cutover() -> Refusal {
+    Refusal::new(StatusCode::NOT_FOUND, "no-cutover", "no cutover was begun")
+}
+
+/// How far the cutover has come.
+#[utoipa::path(get, path = "/api/v1/cutover", responses((status = 200, body = CutoverState)))]
+pub(super) async fn cutover_state(State(run): State<Replication>) -> Answer<CutoverState> {
+    run.cutovers.stage().map(|stage| Json(stage.into())).ok_or_else(no_cutover)
+}
+
+/// Begins a cutover: writes are stopped at the source, and it is safe to switch once the target has everything.
+#[utoipa::path(post, path = "/api/v1/cutover", request_body = CutoverRequest, responses((status = 200, body = Accepted)))]
+pub(super) async fn cutover(
+    State(run): State<Replication>,
+    Body(asked): Body<CutoverRequest>,
+) -> Answer<Accepted> {
+    let Some(config) = run.engine.clone() else {
+        return Err(Refusal::new(StatusCode::FORBIDDEN, "no-cutover-here", "this run cannot be cut over"));
+    };
+    run.cutovers.begin(&run, &config, &asked)?;
+    Ok(DONE)
+}
+
+/// Ends the cutover: writes go on at the source. Answers once they do.
+#[utoipa::path(post, path = "/api/v1/release", responses((status = 200, body = CutoverState)))]
+pub(super) async fn end_cutover(State(run): State<Replication>) -> Answer<CutoverState> {
+    let mut stage = run.cutovers.release().ok_or_else(no_cutover)?;
+    let ended = stage.wait_for(|stage| !stage.is_running()).await;
+    let ended = ended.map_err(|_gone| Refusal::from(ControlError::Ended))?.clone();
+    Ok(Json(ended.into()))
 }
 
 fn named(keys: &[KeyName]) -> Result<Vec<SourceKey>, Refusal> {

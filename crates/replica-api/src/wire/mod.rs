@@ -1,10 +1,12 @@
 //! What the API takes and answers, in JSON. Names are stable; fields are added, never renamed.
 
+mod cutover;
 mod keys;
 mod problem;
 mod requests;
 mod status;
 
+pub use cutover::{CutoverRequest, CutoverState};
 pub use keys::{KeyName, KeyNameError};
 pub use problem::{Problem, ProblemBody};
 pub use requests::{

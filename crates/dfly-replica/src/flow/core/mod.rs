@@ -179,6 +179,7 @@ impl FlowCore {
         self.ask_source(now.instant);
         self.acknowledge(now.instant);
         self.tell_watchers(now.instant);
+        self.store_awaited(target, now.instant);
         self.publish(now.instant);
         Ok(want)
     }

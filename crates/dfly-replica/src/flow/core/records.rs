@@ -99,6 +99,9 @@ impl FlowCore {
         now: Now,
     ) -> Result<Option<Flush>, FlowError> {
         self.count(|counters| &counters.records);
+        if matches!(command.args.name(), b"DEL" | b"UNLINK") {
+            self.count(|counters| &counters.deletions);
+        }
         let record = RecordKeys::of(command).guess(|name| self.admission.ownership.may_own(name));
         let lsn = next.map(|next| Lsn(next.0.saturating_sub(1)));
         if lsn.is_none() {
@@ -106,6 +109,9 @@ impl FlowCore {
         }
         if let (false, Some(lsn)) = (self.watched.is_empty(), lsn) {
             self.watched.see(&record, lsn);
+        }
+        if let Some(recent) = &mut self.requests.recent {
+            recent.see(&record);
         }
         self.refetch_ambiguous(&record, now);
         let held = self.held(&record, lsn, target);

@@ -9,6 +9,7 @@ use dfly_journal::Lsn;
 use tokio::sync::oneshot;
 
 use super::{Action, FlowCore};
+use crate::flow::recent_keys::RecentKeys;
 use crate::flow::refetch::Fetched;
 use crate::flow::watched_keys::{Bounds, Settled, WatchId};
 use crate::keys::SourceKey;
@@ -34,6 +35,12 @@ pub(crate) enum FlowRequest {
     Settle(WatchId, Bounds),
     /// The target was read: tell which keys have changed since.
     Release(WatchId),
+    /// Store the position as soon as the target has everything before this record.
+    StoreAt(Lsn),
+    /// Remember the keys that get records, or do not any more.
+    RememberKeys(bool),
+    /// Tell the keys that are remembered.
+    RecentKeys,
 }
 
 /// What a flow answers.
@@ -45,6 +52,8 @@ pub(crate) enum FlowAnswer {
     Settled(WatchId, FlowId, Option<Vec<Settled>>),
     /// Which keys of a watch have changed; `None` if it has ended before.
     Released(WatchId, FlowId, Option<Vec<bool>>),
+    /// The keys that got records last.
+    RecentKeys(Vec<SourceKey>),
 }
 
 /// Tells whoever asked, once the last flow has dropped it.
@@ -80,6 +89,10 @@ pub(super) struct Requests {
     stop_at: Option<Lsn>,
     /// Keys whose outcome somebody waits for.
     awaited: BTreeSet<SourceKey>,
+    /// The position behind this record is to be stored without delay.
+    store_at: Option<Lsn>,
+    /// The keys that got records last, if somebody wants to know.
+    pub recent: Option<RecentKeys>,
 }
 
 impl Requests {
@@ -114,6 +127,25 @@ impl FlowCore {
             FlowRequest::Watch { id, keys, holds, heard: _heard } => self.watched.begin(id, keys, holds, now),
             FlowRequest::Settle(id, bounds) => self.settle_watch(id, bounds),
             FlowRequest::Release(id) => self.release_watch(id),
+            FlowRequest::StoreAt(lsn) => self.requests.store_at = Some(lsn),
+            FlowRequest::RememberKeys(remembers) => {
+                self.requests.recent = remembers.then(RecentKeys::default);
+            }
+            FlowRequest::RecentKeys => {
+                let keys = self.requests.recent.as_ref().map(RecentKeys::all).unwrap_or_default();
+                self.actions.push_back(Action::Answer(FlowAnswer::RecentKeys(keys)));
+            }
+        }
+    }
+
+    /// Stores the position that somebody waits for, once everything before it is carried out.
+    pub(super) fn store_awaited(&mut self, target: &mut dyn TargetWriter, now: Instant) {
+        let Some(awaited) = self.requests.store_at else { return };
+        let Some(at) = self.positions.advance() else { return };
+        match at.durable.next >= awaited {
+            true => self.requests.store_at = None,
+            false if at.heard >= awaited => target.checkpoint_now(now),
+            false => {}
         }
     }
 

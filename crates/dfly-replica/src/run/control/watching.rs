@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use dfly_client::FlowId;
 use dfly_journal::Lsn;
-use tokio::sync::oneshot;
 
-use super::{ControlError, reply};
+use super::error::ControlError;
+use super::request::{ReleasedSender, SettledSender, reply};
 use crate::flow::watched_keys::{Bounds, Settled, WatchId};
 use crate::keys::SourceKey;
 
@@ -15,9 +15,6 @@ pub const MOST_WATCHED: usize = 512;
 
 /// The most watches at a time.
 const MOST_WATCHES: usize = 32;
-
-pub(super) type SettledSender = oneshot::Sender<Result<Vec<Settled>, ControlError>>;
-pub(super) type ReleasedSender = oneshot::Sender<Result<Vec<bool>, ControlError>>;
 
 /// What somebody waits for.
 #[derive(Debug)]
