@@ -1,7 +1,7 @@
 //! What the help shows of the flags of `replicate`: under which heading, and which of them at first. The headings are tables of
 //! the configuration file too.
 
-use clap::{Arg, Command, CommandFactory};
+use clap::{Command, CommandFactory};
 
 use crate::cli::Cli;
 use crate::exit;
@@ -175,6 +175,8 @@ fn heading_of(flag: &str) -> Option<&'static Heading> {
 
 #[cfg(test)]
 mod tests {
+    use clap::Arg;
+
     use super::*;
 
     fn short_help(columns: usize) -> String {
