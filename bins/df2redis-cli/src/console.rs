@@ -10,7 +10,7 @@ use tracing_subscriber::fmt::MakeWriter;
 const LINE: &str = "{wide_msg}";
 
 /// The same where it is.
-const BAR: &str = "{bar:24} {percent:>3} %  {wide_msg}";
+const BAR: &str = "{bar:12} {percent:>3} %  {wide_msg}";
 
 /// Standard error, which logs and the progress line share.
 #[derive(Clone)]

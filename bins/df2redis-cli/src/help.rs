@@ -1,7 +1,7 @@
 //! What the help shows of the flags of `replicate`: under which heading, and which of them at first. The headings are tables of
 //! the configuration file too.
 
-use clap::{Arg, Command, CommandFactory};
+use clap::{Command, CommandFactory};
 
 use crate::cli::Cli;
 use crate::exit;
@@ -118,11 +118,12 @@ const FIRST: &[(&str, &str)] = &[
     ("state-dir", "Directory for state and for what the target has not taken yet"),
     ("memory-limit", "Maximum memory for data in transit [default: 256MiB]"),
     ("log-level", "error, warn, info, debug or trace [default: info]"),
-    ("help", "Show this; --help shows all flags and examples"),
 ];
 
 /// The commands whose flags are those of `replicate`.
 const WITH_SETTINGS: [&str; 5] = ["replicate", "check", "cutover", "status", "config"];
+
+const SHORT: &str = "df2redis-cli replicate --help shows all flags, and examples.";
 
 const EXAMPLES: &str = "\
 Examples:
@@ -143,13 +144,12 @@ pub(crate) fn command() -> Command {
             true if name == "config" => {
                 command.mut_subcommand("print", arranged).mut_subcommand("check", arranged)
             }
-            true if name == "replicate" => arranged(command).after_long_help(EXAMPLES),
+            true if name == "replicate" => arranged(command).after_help(SHORT).after_long_help(EXAMPLES),
             true => arranged(command),
             false => command,
         }
     };
-    let logs = |flag: Arg| with_heading(flag.hide_short_help(true));
-    Cli::command().mut_subcommands(with_settings).mut_args(logs).after_help(exit::codes_in_words())
+    arranged(Cli::command()).mut_subcommands(with_settings).after_help(exit::codes_in_words())
 }
 
 /// With each flag under its heading, and few of them in the short help.
@@ -166,22 +166,23 @@ fn arranged(command: Command) -> Command {
                     None => flag,
                 }
             }
-            (None, _) => flag.hide_short_help(true),
+            (None, _) => flag,
         };
-        with_heading(flag)
+        match heading_of(&name) {
+            Some(heading) => flag.help_heading(heading.title).hide_short_help(first.is_none()),
+            None => flag,
+        }
     })
 }
 
-fn with_heading(flag: Arg) -> Arg {
-    let name = flag.get_long().unwrap_or_default().to_owned();
-    match HEADINGS.iter().find(|heading| heading.flags.contains(&name.as_str())) {
-        Some(heading) => flag.help_heading(heading.title),
-        None => flag,
-    }
+fn heading_of(flag: &str) -> Option<&'static Heading> {
+    HEADINGS.iter().find(|heading| heading.flags.contains(&flag))
 }
 
 #[cfg(test)]
 mod tests {
+    use clap::Arg;
+
     use super::*;
 
     fn short_help(columns: usize) -> String {

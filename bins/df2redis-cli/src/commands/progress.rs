@@ -95,6 +95,9 @@ fn share(report: &Report) -> Option<Share> {
 
 fn line(report: &Report, rates: Rates) -> String {
     let mut line = report.phase.to_string();
+    if report.is_in_sync() {
+        append(&mut line, format_args!(", in sync"));
+    }
     match report.phase {
         Phase::FullSync => append_snapshot(&mut line, report, rates),
         Phase::StableSync => append_journal(&mut line, report, rates),
@@ -119,13 +122,13 @@ fn append_snapshot(line: &mut String, report: &Report, rates: Rates) {
         Some(Share { done, of }) => append(line, format_args!(": {done} of {of} keys")),
         None => append(line, format_args!(": {} keys", report.keys())),
     }
-    append(line, format_args!(", {}, {}/s", size(report.bytes()), size(rates.bytes)));
     if let Some(Share { done, of }) = share(report)
         && rates.keys > 0
     {
         let left = Duration::from_secs(of.saturating_sub(done) / rates.keys);
         append(line, format_args!(", about {} left", span(left)));
     }
+    append(line, format_args!(", {}/s, {} so far", size(rates.bytes), size(report.bytes())));
 }
 
 /// How far the target is behind, and what comes.
@@ -151,7 +154,7 @@ fn append_journal(line: &mut String, report: &Report, rates: Rates) {
     append(line, format_args!(", {} records/s, {records} records and {keys} keys so far", rates.records));
 }
 
-/// What is left to be done, or that nothing is.
+/// What is left to be done.
 fn append_rest(line: &mut String, report: &Report) {
     if report.is_removing_extra_keys {
         let ExtraKeysProgress { looked_at, of } = report.extra_keys;
@@ -165,9 +168,6 @@ fn append_rest(line: &mut String, report: &Report) {
     }
     if report.relay_bytes() > 0 {
         append(line, format_args!(", {} wait on disk", size(report.relay_bytes())));
-    }
-    if report.is_in_sync() {
-        append(line, format_args!(", in sync"));
     }
 }
 
@@ -235,7 +235,7 @@ mod tests {
         let mut report = Report { phase: Phase::StableSync, flows: vec![flow], ..Report::default() };
         assert_eq!(
             shown(&report),
-            "stable sync: 3 records (0.9 s) behind, 45 records/s, 70 records and 9 keys so far, in sync"
+            "stable sync, in sync: 3 records (0.9 s) behind, 45 records/s, 70 records and 9 keys so far"
         );
         report.is_removing_extra_keys = true;
         report.extra_keys = ExtraKeysProgress { looked_at: 8192, of: 400_000 };
@@ -266,10 +266,13 @@ mod tests {
             source_keys: Some(50_000),
             ..Report::default()
         };
-        assert_eq!(shown(&report), "full sync: 2000 of 50000 keys, 5.0 MiB, 3.0 MiB/s, about 8 min left");
+        assert_eq!(
+            shown(&report),
+            "full sync: 2000 of 50000 keys, about 8 min left, 3.0 MiB/s, 5.0 MiB so far"
+        );
         assert_eq!(share(&report), Some(Share { done: 2_000, of: 50_000 }));
         report.source_keys = None;
-        assert_eq!(shown(&report), "full sync: 2000 keys, 5.0 MiB, 3.0 MiB/s");
+        assert_eq!(shown(&report), "full sync: 2000 keys, 3.0 MiB/s, 5.0 MiB so far");
         report.phase = Phase::Reconnecting;
         assert_eq!(shown(&report), "reconnecting");
     }

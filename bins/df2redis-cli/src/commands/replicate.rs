@@ -74,14 +74,17 @@ async fn replicate(start: Start<'_>, console: &Console) -> Result<Report, Failur
         level,
         control: engine.control(),
     };
-    let beside = [
-        tokio::spawn(reload.at_each(hangups)),
-        tokio::spawn(say_what_is_left(stopped.clone(), reports.clone())),
-    ];
+    let reloading = tokio::spawn(reload.at_each(hangups));
+    let farewell = tokio::spawn(say_what_is_left(stopped.clone(), reports.clone()));
     let progress = tokio::spawn(show(reports, console.clone(), Service::of_environment()));
-    let done = engine.run(stopped).await;
-    beside.iter().for_each(tokio::task::JoinHandle::abort);
+    let done = engine.run(stopped.clone()).await;
+    reloading.abort();
     drop(verification);
+    if *stopped.borrow() == Stop::Running {
+        farewell.abort();
+    }
+    // What it has to say is said, however soon the run has ended.
+    drop(farewell.await);
     progress.await.context("the progress display failed")?;
     Ok(done?)
 }

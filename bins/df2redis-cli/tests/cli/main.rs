@@ -16,5 +16,6 @@ mod memory;
 mod passwords;
 mod replicate;
 mod sentinel;
+mod signals;
 mod starts;
 mod tls;
