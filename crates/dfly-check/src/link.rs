@@ -119,7 +119,7 @@ impl Link {
                 Err(error) => error,
             };
             attempt += 1;
-            if attempt > ATTEMPTS || matches!(error, SideError::SourceRefuses { .. }) {
+            if attempt > ATTEMPTS || is_final(&error) {
                 return Err(error);
             }
             sleep(PAUSE * attempt).await;
@@ -166,6 +166,11 @@ impl Link {
         let middle = before.0.midpoint(host().0);
         Ok(time_of(&reply).map_or(0, |shown| shown.saturating_sub(middle)))
     }
+}
+
+/// Whether another attempt is of no use: the side has refused, or a cluster was waited for already.
+fn is_final(error: &SideError) -> bool {
+    matches!(error, SideError::SourceRefuses { .. } | SideError::Target(dfly_replica::Error::Cluster(_)))
 }
 
 fn push(question: &Question, batch: &mut CommandBatch) {

@@ -160,9 +160,10 @@ impl Observer {
     }
 
     async fn with_content(&mut self, db: DbIndex, keys: &[Bytes]) -> Result<Vec<Held>, SideError> {
-        let end = self.limits.text.to_string();
-        let range: [&[u8]; 2] = [b"0", end.as_bytes()];
-        let found = self.with_expiry(db, keys, |key| question(&[b"GETRANGE"], key, &range)).await?;
+        let (start, end) = (Bytes::from_static(b"0"), Bytes::from(self.limits.text.to_string()));
+        let name = Bytes::from_static(b"GETRANGE");
+        let ask = |key: &Bytes| Question(vec![name.clone(), key.clone(), start.clone(), end.clone()]);
+        let found = self.with_expiry(db, keys, ask).await?;
         let mut held = Vec::with_capacity(keys.len());
         let mut others = Vec::new();
         for (nth, (text, expiry)) in found.into_iter().enumerate() {

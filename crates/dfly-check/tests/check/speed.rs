@@ -49,6 +49,49 @@ fn bare(addresses: [SocketAddr; 2], command: &'static str, keys: u32) -> Duratio
     began.elapsed()
 }
 
+/// A string of 600 MB and a set of 5 M members, within the memory that a comparison of small values takes.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "it takes minutes, and 2 GB for its servers"]
+async fn huge_values() {
+    let servers = [
+        RedisServer::start(RedisOptions::default()).unwrap(),
+        RedisServer::start(RedisOptions::default()).unwrap(),
+    ];
+    let fill = "for i=ARGV[1],ARGV[2] do redis.call('SADD',KEYS[1],'member:'..i) end";
+    for server in &servers {
+        let mut client = server.client().unwrap();
+        client.expect(&[b"CONFIG", b"SET", b"proto-max-bulk-len", b"1gb"]).unwrap();
+        client.expect(&[b"SETRANGE", b"string", b"600000000", b"end"]).unwrap();
+        for part in 0..100 {
+            let (from, to) = ((part * 50_000).to_string(), (part * 50_000 + 49_999).to_string());
+            client.expect(&[b"EVAL", fill.as_bytes(), b"1", b"set", from.as_bytes(), to.as_bytes()]).unwrap();
+        }
+    }
+    let before = peak();
+    let config = config(servers[0].address(), servers[1].address());
+    let began = Instant::now();
+    let checked = check(config.clone()).await;
+    assert_eq!(
+        (checked.summary.outcome(), checked.summary.equal),
+        (Outcome::Equal, 2),
+        "{:?}",
+        checked.findings
+    );
+    println!(
+        "a string of 600 MB and a set of 5 M members: {:?}, {} KiB more memory",
+        began.elapsed(),
+        peak() - before
+    );
+    let mut target = servers[1].client().unwrap();
+    target.expect(&[b"SETRANGE", b"string", b"599999999", b"x"]).unwrap();
+    target.expect(&[b"SREM", b"set", b"member:4999999"]).unwrap();
+    target.expect(&[b"SADD", b"set", b"other"]).unwrap();
+    let checked = check(config).await;
+    assert_eq!(checked.different().len(), 2, "{:?}", checked.findings);
+    let more = peak() - before;
+    assert!(more < 100 << 10, "{more} KiB");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "a measurement, which takes a minute"]
 async fn speed() {

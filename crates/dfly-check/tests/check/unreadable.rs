@@ -143,3 +143,32 @@ async fn members_that_expire_are_compared_with_the_notes_beside_the_key() {
     let found = check(in_pieces).await.different();
     assert_eq!(found[0].2, [dfly_check::What::FieldExpiries { differ: 1 }]);
 }
+
+/// What was compared before is told, and what was not is never called equal.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_side_that_goes_away_is_a_gap() {
+    for dies in ["source", "target"] {
+        let sides = Sides::standalone();
+        for nth in 0..3000 {
+            sides.on_both(0, &format!("SET key:{nth} v"));
+        }
+        let (source, target, config) = proxies(&sides).await;
+        let mut proxies = vec![("source", source), ("target", target)];
+        let config = CheckConfig { requests_per_second: Some(5000), ..config };
+        let store = dfly_check::Store::temporary().unwrap();
+        let (progress, mut shown) = tokio::sync::watch::channel(dfly_check::Progress::default());
+        let (_stop, stopped) = tokio::sync::watch::channel(false);
+        let rounds = dfly_check::Rounds::new(config, &store, (progress, stopped));
+        let dying = async {
+            shown.wait_for(|progress| progress.keys > 500).await.unwrap();
+            proxies.retain(|(side, _)| *side != dies);
+        };
+        let (summary, ()) = tokio::join!(rounds.run(), dying);
+        let summary = summary.unwrap();
+        assert_eq!(summary.outcome(), Outcome::Incomplete, "{dies} {summary:?}");
+        assert!(
+            summary.equal >= 500 && summary.equal < 3000 && !summary.gaps.is_empty(),
+            "{dies} {summary:?}"
+        );
+    }
+}
