@@ -8,6 +8,7 @@ mod config;
 mod console;
 mod control;
 mod exit;
+mod flags;
 mod help;
 mod hints;
 mod logs;

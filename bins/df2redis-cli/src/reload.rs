@@ -7,8 +7,8 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use toml::{Table, Value};
 use tracing::{info, warn};
 
-use crate::cli::{ReplicateFlags, Settings};
 use crate::config::{self, Environment};
+use crate::flags::{ReplicateFlags, Settings};
 use crate::logs::{LevelHandle, LogSettings};
 use crate::service::Service;
 use crate::settings::engine_config;

@@ -11,7 +11,7 @@ use redis_resp::connection::Peer;
 use redis_sink::cluster::AddressMap;
 
 use crate::address::{self, Access};
-use crate::cli::Settings;
+use crate::flags::Settings;
 
 /// The configuration that these settings stand for.
 pub(crate) fn engine_config(settings: &Settings, force_resync: bool) -> Result<EngineConfig, String> {

@@ -4,8 +4,8 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 
-use crate::cli::{CompletionsFlags, VersionFlags, VersionFormat};
 use crate::exit::Failure;
+use crate::flags::{CompletionsFlags, VersionFlags, VersionFormat};
 use crate::help;
 
 /// What this build is, and what it was tried with.

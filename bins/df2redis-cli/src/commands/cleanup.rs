@@ -7,8 +7,8 @@ use dfly_replica::{Cleanup, Found, Owned};
 use redis_resp::connection::Peer;
 
 use crate::address::{self, Access};
-use crate::cli::CleanupFlags;
 use crate::exit::Failure;
+use crate::flags::CleanupFlags;
 use crate::settings::{target_addresses, target_mode, task_name};
 
 pub(crate) fn run(flags: &CleanupFlags) -> Result<(), Failure> {

@@ -2,9 +2,9 @@
 
 use std::io::{self, Write};
 
-use crate::cli::{ConfigCommand, ConfigFlags, PrintFlags, ReplicateFlags};
 use crate::config::{self, Environment, Resolved, Shown};
 use crate::exit::Failure;
+use crate::flags::{ConfigCommand, ConfigFlags, PrintFlags, ReplicateFlags};
 use crate::logs::LogSettings;
 use crate::logs::flags::LogFlags;
 use crate::settings::engine_config;

@@ -12,10 +12,10 @@ use replica_api::wire::{CutoverRequest, CutoverState};
 use tokio::process::Command;
 use tokio::time::sleep;
 
-use crate::cli::ReplicateFlags;
 use crate::config::{self, Environment};
 use crate::control;
 use crate::exit::Failure;
+use crate::flags::ReplicateFlags;
 
 /// How often it is asked how far it has come.
 const LOOK: Duration = Duration::from_millis(20);

@@ -15,9 +15,9 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 use tracing::info;
 
-use crate::cli::DemoFlags;
 use crate::console::Console;
 use crate::exit::Failure;
+use crate::flags::DemoFlags;
 
 /// Time limit of the replay. It normally takes a second; the rest is for machines under load.
 const LIMIT: Duration = Duration::from_secs(120);

@@ -8,11 +8,11 @@ use tracing::{info, warn};
 
 use super::progress::{left, show, size};
 use super::verify::Verification;
-use crate::cli::ReplicateFlags;
 use crate::config::{self, Environment, Resolved};
 use crate::console::Console;
 use crate::control;
 use crate::exit::Failure;
+use crate::flags::ReplicateFlags;
 use crate::logs::{self, LevelHandle, LogSettings};
 use crate::reload::{self, Reload};
 use crate::service::Service;

@@ -12,10 +12,10 @@ use replica_api::wire::{Flow, Sample, Status, Verified};
 use tokio::time::sleep;
 
 use super::progress::size;
-use crate::cli::{ReplicateFlags, Settings};
 use crate::config::{self, Environment};
 use crate::control;
 use crate::exit::Failure;
+use crate::flags::{ReplicateFlags, Settings};
 
 /// Interval of `--watch`.
 const REDRAW: Duration = Duration::from_secs(1);

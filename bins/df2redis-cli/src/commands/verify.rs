@@ -7,7 +7,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tracing::warn;
 
-use crate::cli::Settings;
+use crate::flags::Settings;
 
 /// A verification beside a run. It ends when this is dropped.
 #[derive(Debug, Default)]

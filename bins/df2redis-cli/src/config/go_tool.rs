@@ -257,7 +257,7 @@ fn mode(kind: Option<&str>) -> Option<Value> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::Settings;
+    use crate::flags::Settings;
 
     const REPLICATE: &str = r#"
 # replicate into one Redis

@@ -1,31 +1,32 @@
 //! The names of the settings, which are those of the flags of `replicate`, and what each takes. Nothing here has to follow the
 //! settings: names come from the command line, and types are found out with samples.
 
-use clap::CommandFactory;
+use clap::{Args, Command};
 use toml::{Table, Value};
 
-use crate::cli::{Cli, Settings};
+use crate::flags::{ReplicateFlags, Settings};
+use crate::logs::flags::LogFlags;
 
 /// Flags that are no settings.
 pub(super) const ONLY_FLAGS: [&str; 2] = ["config", "force-resync"];
 
+/// The flags of `replicate`, those of every command among them.
+fn replicate() -> Command {
+    LogFlags::augment_args(ReplicateFlags::augment_args(Command::new("replicate")))
+}
+
 /// The keys that a file may hold: those flags of `replicate` that are settings.
 pub(super) fn known_keys() -> Vec<String> {
-    let mut cli = Cli::command();
-    cli.build();
-    let replicate = cli.find_subcommand("replicate");
-    let flags =
-        replicate.into_iter().flat_map(clap::Command::get_arguments).filter_map(|flag| flag.get_long());
+    let replicate = replicate();
+    let flags = replicate.get_arguments().filter_map(|flag| flag.get_long());
     let settings = flags.filter(|flag| !ONLY_FLAGS.contains(flag) && !matches!(*flag, "help" | "version"));
     settings.map(str::to_owned).collect()
 }
 
 /// Every setting with its default, as the help has it.
 pub(super) fn defaults() -> Vec<(String, Option<String>)> {
-    let mut cli = Cli::command();
-    cli.build();
-    let replicate = cli.find_subcommand("replicate");
-    let flags = replicate.into_iter().flat_map(clap::Command::get_arguments);
+    let replicate = replicate();
+    let flags = replicate.get_arguments();
     let known = known_keys();
     let default_of = |flag: &clap::Arg| {
         let help = flag.get_help().map(ToString::to_string)?;

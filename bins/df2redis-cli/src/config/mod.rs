@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 use toml::{Table, Value};
 
-use crate::cli::{ReplicateFlags, Settings};
+use crate::flags::{ReplicateFlags, Settings};
 use crate::logs::flags::LogFlags;
 
 pub(crate) use print::{Shown, shown, shown_json};

@@ -129,7 +129,7 @@ fn joined(tables: &[&str], name: &str, with: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::Settings;
+    use crate::flags::Settings;
 
     /// The lists among the settings whose names do not show it.
     const LISTS: [&str; 3] = ["command-alias", "rename-keys", "target-address-map"];

@@ -17,8 +17,8 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tracing::info;
 
-use crate::cli::Settings;
 use crate::exit::Failure;
+use crate::flags::Settings;
 
 pub(crate) use remote::Remote;
 

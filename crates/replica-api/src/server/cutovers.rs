@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use axum::http::StatusCode;
 use dfly_cutover::{Cutover, Plan, Stage};
-use dfly_replica::EngineConfig;
+use dfly_replica::{Control, EngineConfig, Report};
 use tokio::sync::watch;
 
-use super::{Refusal, Replication};
+use super::problems::Refusal;
 use crate::wire::CutoverRequest;
 
 /// The last cutover of a run, if there was one. Copies share it.
@@ -39,7 +39,7 @@ impl Cutovers {
     /// Begins one, unless another goes on.
     pub(super) fn begin(
         &self,
-        run: &Replication,
+        (control, reports): (Control, watch::Receiver<Report>),
         config: &EngineConfig,
         asked: &CutoverRequest,
     ) -> Result<(), Refusal> {
@@ -51,7 +51,6 @@ impl Cutovers {
         }
         let (stage, shown) = watch::channel(Stage::default());
         let (release, released) = watch::channel(false);
-        let (control, reports) = (run.control.clone(), run.reports.clone());
         let cutover = Cutover { config: config.clone(), plan, control, reports, stage, released };
         tokio::spawn(cutover.run());
         *last = Some(Last { stage: shown, release });

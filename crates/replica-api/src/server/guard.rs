@@ -9,7 +9,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use subtle::ConstantTimeEq;
 
-use super::Refusal;
+use super::problems::Refusal;
 
 /// A secret that allows to change the run. It is never shown.
 #[derive(Clone)]

@@ -13,8 +13,7 @@ use axum::serve::Listener;
 use thiserror::Error;
 use tokio::net::{TcpListener, UnixListener};
 
-use super::Access;
-use super::guard::guard;
+use super::guard::{Access, Token, guard};
 
 /// The longest path that the system takes for a socket, in bytes.
 const LONGEST_PATH: usize = 107;
@@ -138,7 +137,7 @@ pub(crate) fn is_loopback(listener: &TcpListener) -> bool {
 
 impl Access {
     /// What an address allows, with this token.
-    pub fn of_address(listener: &TcpListener, token: Option<super::Token>) -> Self {
+    pub fn of_address(listener: &TcpListener, token: Option<Token>) -> Self {
         Self::Address { token, is_loopback: is_loopback(listener) }
     }
 }

@@ -8,8 +8,8 @@ use axum::{Json, Router};
 use dfly_journal::Lsn;
 use dfly_replica::{ControlError, RateLimits, RefetchOutcome, SourceKey, Stop, WatchId};
 
-use super::document::document;
-use super::{Refusal, Replication};
+use super::problems::Refusal;
+use super::replication::Replication;
 use crate::wire::{
     Accepted, CutoverRequest, CutoverState, Flow, KeyName, KeyOutcome, Limits, OneEvent, Outcome, Refetch,
     Refetched, Release, Released, Sample, Settle, Settled, State as KeyState, Status, Watch, Watched,
@@ -30,15 +30,14 @@ const DONE: Json<Accepted> = Json(Accepted { done: true });
 
 type Answer<T> = Result<Json<T>, Refusal>;
 
-/// Everything under `/api/v1`.
-pub fn routes(replication: Replication) -> Router {
-    let api = Router::new()
+/// What can be asked, without a prefix.
+pub(super) fn api(replication: Replication) -> Router {
+    Router::new()
         .route("/status", get(status))
         .route("/flows", get(flows))
         .route("/history", get(history))
         .route("/events", get(events))
         .route("/config", get(config))
-        .route("/openapi.json", get(async || Json(document())))
         .route("/pause", post(pause))
         .route("/resume", post(resume))
         .route("/limits", post(limits))
@@ -55,8 +54,7 @@ pub fn routes(replication: Replication) -> Router {
         .method_not_allowed_fallback(async || {
             Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "wrong-method", "this path takes another method")
         })
-        .with_state(replication);
-    Router::new().nest("/api/v1", api)
+        .with_state(replication)
 }
 
 /// What the run is doing, with every flow.
@@ -154,7 +152,7 @@ pub(super) async fn cutover(
     let Some(config) = run.engine.clone() else {
         return Err(Refusal::new(StatusCode::FORBIDDEN, "no-cutover-here", "this run cannot be cut over"));
     };
-    run.cutovers.begin(&run, &config, &asked)?;
+    run.cutovers.begin((run.control.clone(), run.reports.clone()), &config, &asked)?;
     Ok(DONE)
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::{Args, Subcommand, ValueEnum};
 use dfly_check::{Mode, Sample};
 
-use crate::cli::Settings;
+use crate::flags::Settings;
 
 /// Heading of the flags that `check` has beside those of `replicate`.
 const OF_CHECK: &str = "Options of the comparison";

@@ -15,11 +15,11 @@ use replica_api::client::Client;
 use tokio::sync::watch;
 use tracing::{info, warn};
 
-use crate::cli::ReplicateFlags;
 use crate::config::{self, Environment};
 use crate::console::Console;
 use crate::control::{self, Remote};
 use crate::exit::Failure;
+use crate::flags::ReplicateFlags;
 use crate::logs::{self, LogSettings};
 use crate::settings::{engine_config, size};
 use crate::stop;
