@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use serde::Deserialize;
 
-use crate::commands::check::flags::CheckFlags;
+use crate::commands::check::flags;
 use crate::commands::inspect::flags::InspectFlags;
 use crate::tls::{TargetTlsFlags, TlsFlags};
 
@@ -56,6 +56,22 @@ pub(crate) struct ReplicateFlags {
     /// Synchronise fully, even if the target holds a checkpoint to resume from [default: resume].
     #[arg(long)]
     pub force_resync: bool,
+}
+
+/// Flags of `check`.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = flags::CODES, args_conflicts_with_subcommands = true)]
+pub(crate) struct CheckFlags {
+    /// What to do instead of comparing.
+    #[command(subcommand)]
+    pub action: Option<flags::CheckAction>,
+    #[command(flatten)]
+    pub settings: Settings,
+    /// TOML file with the settings of the replication; a flag overrides the file [default: no file].
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    #[command(flatten)]
+    pub compared: flags::ComparedFlags,
 }
 
 /// Flags of `cleanup`.

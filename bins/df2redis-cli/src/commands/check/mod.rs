@@ -14,13 +14,13 @@ use dfly_replica::{EngineConfig, Stop};
 use tokio::sync::watch;
 use tracing::info;
 
-use crate::cli::ReplicateFlags;
+use crate::cli::{CheckFlags, ReplicateFlags};
 use crate::console::Console;
 use crate::exit::Failure;
 use crate::settings::{engine_config, size};
 use crate::stop;
 
-use flags::{CheckAction, CheckFlags, ComparedFlags, EngineKind, ReportFlags};
+use flags::{CheckAction, ComparedFlags, EngineKind, ReportFlags};
 use shown::show;
 
 pub(crate) fn run(flags: &CheckFlags, console: &Console) -> Result<(), Failure> {
