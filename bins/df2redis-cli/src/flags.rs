@@ -6,6 +6,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use serde::{Deserialize, Serialize};
 
+use crate::commands::check::flags as check;
 use crate::control::flags::ControlFlags;
 use crate::logs::flags::LogFlags;
 use crate::tls::{TargetTlsFlags, TlsFlags};
@@ -21,6 +22,22 @@ pub(crate) struct ReplicateFlags {
     /// Synchronise fully, even if the target holds a checkpoint to resume from [default: resume].
     #[arg(long)]
     pub force_resync: bool,
+}
+
+/// Flags of `check`.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = check::CODES, args_conflicts_with_subcommands = true)]
+pub(crate) struct CheckFlags {
+    /// What to do instead of comparing.
+    #[command(subcommand)]
+    pub action: Option<check::CheckAction>,
+    #[command(flatten)]
+    pub settings: Settings,
+    /// TOML file with the settings of the replication; a flag overrides the file [default: no file].
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    #[command(flatten)]
+    pub compared: check::ComparedFlags,
 }
 
 /// Flags of `cleanup`.

@@ -73,7 +73,7 @@ impl<S: Step> InStep<S> {
     pub async fn connect(config: CheckConfig, step: S) -> Result<Self, CheckError> {
         let (requests, bytes) = (config.requests_per_second, config.bytes_per_second);
         let (config, throttle) = (Arc::new(config), Arc::new(Throttle::new(requests, bytes, Instant::now())));
-        let plan = Plan::make(&config, &throttle).await?;
+        let plan = Box::pin(Plan::make(&config, &throttle)).await?;
         Self::with(&config, (Arc::new(plan), &throttle), step).await
     }
 
@@ -110,7 +110,7 @@ impl<S: Step> InStep<S> {
             let is_like = |key: &Waiting| key.pair.source.db == db && key.tries < TOGETHER;
             let batch = take(&mut waiting, |key| is_alone || is_like(key), most);
             let pairs: Vec<Pair> = batch.iter().map(|key| key.pair.clone()).collect();
-            let attempts = self.attempt(&pairs, is_alone).await?;
+            let attempts = Box::pin(self.attempt(&pairs, is_alone)).await?;
             if attempts.iter().all(|attempt| matches!(attempt, Attempt::Again(_))) {
                 sleep(PAUSE).await;
             }

@@ -71,7 +71,8 @@ impl<'a> Rounds<'a> {
             ..Summary::default()
         };
         let from = Reached::Source(Position::default());
-        self.go_on(Tally::new(summary, KeySums::default(), from.clone(), Instant::now()), from).await
+        Box::pin(self.go_on(Tally::new(summary, KeySums::default(), from.clone(), Instant::now()), from))
+            .await
     }
 
     /// Goes on with the comparison that the file holds.
@@ -96,7 +97,7 @@ impl<'a> Rounds<'a> {
         let sums = sums.unwrap_or_default();
         let mut tally = Tally::new(summary, sums, reached.clone(), Instant::now());
         tally.found = (self.store.len()?, 0);
-        self.go_on(tally, reached).await
+        Box::pin(self.go_on(tally, reached)).await
     }
 
     /// Compares what the file of an ended comparison holds once more, and counts anew.
@@ -106,8 +107,8 @@ impl<'a> Rounds<'a> {
     pub async fn verify(&self) -> Result<Summary, CheckError> {
         let summary: Summary = self.store.fact(facts::COUNTED)?.unwrap_or_default();
         let mut tally = Tally::new(summary, KeySums::default(), Reached::Rounds(1), Instant::now());
-        let plan = Plan::make(&self.config, &self.throttle).await?;
-        self.one_round(&plan, &mut tally).await?;
+        let plan = Box::pin(Plan::make(&self.config, &self.throttle)).await?;
+        Box::pin(self.one_round(&plan, &mut tally)).await?;
         self.end(tally)
     }
 

@@ -80,13 +80,13 @@ impl<'a> StepRun<'a> {
         let mut changes = crate::store::Changes::default();
         changes.fact(facts::ABOUT, &About::of(&self.config))?;
         self.store.commit(changes)?;
-        let plan = Arc::new(Plan::make(&self.config, &self.throttle).await?);
+        let plan = Arc::new(Box::pin(Plan::make(&self.config, &self.throttle)).await?);
         let (mode, is_sample) = (self.config.mode.name().to_owned(), self.config.sample.is_some());
         let summary = Summary { mode, is_sample, rounds: 1, ..Summary::default() };
         let mut tally = Tally::new(summary, KeySums::default(), Reached::Extra, Instant::now());
         plan.gaps.iter().for_each(|gap| tally.summary.add_gap(gap.clone()));
         let mut in_step = InStep::with(&self.config, (Arc::clone(&plan), &self.throttle), step).await?;
-        match self.all(&plan, &mut in_step, &mut tally).await {
+        match Box::pin(self.all(&plan, &mut in_step, &mut tally)).await {
             Err(error @ (CheckError::Side(_) | CheckError::Step(_))) => {
                 tally.summary.add_gap(format!("the keys behind a failure: {error}"));
             }

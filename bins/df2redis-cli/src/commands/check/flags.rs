@@ -6,29 +6,12 @@ use std::time::Duration;
 use clap::{Args, Subcommand, ValueEnum};
 use dfly_check::{Mode, Sample};
 
-use crate::flags::Settings;
-
 /// Heading of the flags that `check` has beside those of `replicate`.
 const OF_CHECK: &str = "Options of the comparison";
 
-const CODES: &str = "Exit codes: 0 both sides are equal (what a policy leaves out is counted, and changes nothing); \
+/// The exit codes of `check`.
+pub(crate) const CODES: &str = "Exit codes: 0 both sides are equal (what a policy leaves out is counted, and changes nothing); \
 3 they differ; 8 not everything could be compared, and what was is equal.";
-
-/// Flags of `check`.
-#[derive(Debug, Clone, Args)]
-#[command(after_help = CODES, args_conflicts_with_subcommands = true)]
-pub(crate) struct CheckFlags {
-    /// What to do instead of comparing.
-    #[command(subcommand)]
-    pub action: Option<CheckAction>,
-    #[command(flatten)]
-    pub settings: Settings,
-    /// TOML file with the settings of the replication; a flag overrides the file [default: no file].
-    #[arg(long, value_name = "FILE")]
-    pub config: Option<PathBuf>,
-    #[command(flatten)]
-    pub compared: ComparedFlags,
-}
 
 /// The flags that `check` has beside those of `replicate`.
 #[derive(Debug, Clone, Args)]

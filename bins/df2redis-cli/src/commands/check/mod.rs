@@ -19,12 +19,12 @@ use crate::config::{self, Environment};
 use crate::console::Console;
 use crate::control::{self, Remote};
 use crate::exit::Failure;
-use crate::flags::ReplicateFlags;
+use crate::flags::{CheckFlags, ReplicateFlags};
 use crate::logs::{self, LogSettings};
 use crate::settings::{engine_config, size};
 use crate::stop;
 
-use flags::{CheckAction, CheckFlags, ComparedFlags, EngineKind, ReportFlags};
+use flags::{CheckAction, ComparedFlags, EngineKind, ReportFlags};
 use shown::show;
 
 pub(crate) fn run(flags: &CheckFlags, environment: &Environment, console: &Console) -> Result<(), Failure> {
