@@ -62,6 +62,9 @@ fn redacted_query(query: &str) -> String {
 
 /// Parses the address of a server. The text never appears in an error, because it may contain a password.
 pub(crate) fn parse(peer: Peer, text: &str, access: &Access) -> Result<Endpoint, String> {
+    if let Some(path) = text.strip_prefix("unix:") {
+        return socket(peer, path, access);
+    }
     let Some((scheme, place)) = with_scheme(peer, text) else {
         return Err(format!("the {peer}'s address is not a URL; {}", form(peer)));
     };
@@ -86,6 +89,18 @@ pub(crate) fn parse(peer: Peer, text: &str, access: &Access) -> Result<Endpoint,
     Ok(Endpoint { tls: tls(peer, with_tls, &access.tls)?, ..endpoint })
 }
 
+/// `/path` of a socket of this machine, or `///path`.
+fn socket(peer: Peer, path: &str, access: &Access) -> Result<Endpoint, String> {
+    let path = PathBuf::from(path.strip_prefix("//").unwrap_or(path));
+    if !path.is_absolute() {
+        return Err(format!("the {peer}'s address names no socket: write unix:/path/of/the.sock"));
+    }
+    let password = access.password.clone();
+    let credentials = password.map(|file| Credentials { user: None, password: Password::File(file) });
+    tls(peer, false, &access.tls)?;
+    Ok(Endpoint { socket: Some(path), credentials, ..Endpoint::new(peer, "localhost", PORT) })
+}
+
 /// The scheme, and what follows it. `host:port` alone is without TLS and without a login.
 fn with_scheme(peer: Peer, text: &str) -> Option<(&str, &str)> {
     let bare = match peer {
@@ -99,6 +114,9 @@ fn with_scheme(peer: Peer, text: &str) -> Option<(&str, &str)> {
 /// Parses the addresses of a source, or of nodes of a cluster: one URL with several hosts. All have the same login and the
 /// same TLS.
 pub(crate) fn parse_all(peer: Peer, text: &str, access: &Access) -> Result<Vec<Endpoint>, String> {
+    if text.starts_with("unix:") {
+        return Ok(vec![parse(peer, text, access)?]);
+    }
     let parts =
         with_scheme(peer, text).filter(|(scheme, _)| !scheme.to_ascii_lowercase().ends_with("+sentinel"));
     let Some((scheme, place)) = parts.filter(|(_, place)| place.contains(',')) else {
@@ -293,6 +311,10 @@ mod tests {
         assert_eq!((all.len(), all[1].to_string()), (2, "b:7001".to_owned()));
         let all = parse_all(Peer::Target, "redis://a,b/0", &Access::default()).unwrap();
         assert_eq!(all.len(), 2);
+        for text in ["unix:/run/r.sock", "unix:///run/r.sock"] {
+            assert_eq!(clear(Peer::Target, text).unwrap().to_string(), "unix:/run/r.sock");
+        }
+        assert!(clear(Peer::Source, "unix:r.sock").unwrap_err().contains("write unix:/path"));
         assert!(clear(Peer::Target, "redis://h/1").unwrap_err().contains("cannot name a database"));
     }
 

@@ -32,6 +32,9 @@ pub(crate) fn engine_config(settings: &Settings, force_resync: bool) -> Result<E
                 .into(),
         );
     }
+    if config.target_mode == TargetMode::Cluster && config.target.socket.is_some() {
+        return Err("--target names a socket of this machine, and the nodes of a cluster are reached by their addresses".into());
+    }
     config.target_addresses = target_addresses(&settings.target_address_map, config.target_mode)?;
     config.wait_replicas = settings.wait_replicas.unwrap_or(config.wait_replicas);
     config.rules = rules(settings)?.into();

@@ -48,7 +48,8 @@ impl Socket {
     ) -> Poll<Result<(), SinkError>> {
         match &mut self.stream {
             Stream::Plain(stream) => write_plain(stream, context, head),
-            Stream::Tls(stream) => write_tls((Pin::new(stream), &mut self.is_unflushed), context, head),
+            Stream::Unix(stream) => write_polled((Pin::new(stream), &mut self.is_unflushed), context, head),
+            Stream::Tls(stream) => write_polled((Pin::new(stream), &mut self.is_unflushed), context, head),
         }
         .map_err(SinkError::Broken)
     }
@@ -90,6 +91,7 @@ impl Socket {
     fn poll_receive(&mut self, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
         match &mut self.stream {
             Stream::Plain(stream) => Poll::Ready(stream.try_read_buf(&mut self.received)),
+            Stream::Unix(stream) => pin!(stream.read_buf(&mut self.received)).poll(context),
             Stream::Tls(stream) => pin!(stream.read_buf(&mut self.received)).poll(context),
         }
     }
@@ -110,7 +112,7 @@ fn write_plain(stream: &TcpStream, context: &mut Context<'_>, head: &mut impl Bu
     Poll::Ready(Ok(()))
 }
 
-fn write_tls<S: AsyncWrite>(
+fn write_polled<S: AsyncWrite>(
     (mut stream, is_unflushed): (Pin<&mut S>, &mut bool),
     context: &mut Context<'_>,
     head: &mut impl Buf,

@@ -189,3 +189,23 @@ async fn a_silent_target_does_not_hold_up_a_stop() {
     held.retain(|(_, key), _| !key.starts_with(b"df2redis"));
     assert_eq!(held, master.keyspace());
 }
+
+/// A target that listens at a socket of this machine.
+#[tokio::test(flavor = "multi_thread")]
+async fn into_a_socket() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("redis.sock").display().to_string();
+    let args = vec!["--unixsocket".to_owned(), path.clone()];
+    let redis = RedisServer::start(RedisOptions { args, ..RedisOptions::default() }).unwrap();
+    let master = RecordedMaster::start(Recording::bundled("types-sbf1").unwrap(), MasterOptions::default())
+        .await
+        .unwrap();
+    let (source, target) = (master.address().to_string(), format!("unix:{path}"));
+    let child = spawn(&["replicate", "--source", &source, "--target", &target, "--on-unsupported", "skip"]);
+    assert!(timeout(LIMIT, master.finished()).await.is_ok(), "{:?}", master.violations());
+    let (status, log) = stop(child, Signal::INT);
+    assert!(status.success() && log.contains(&format!("target=unix:{path}")), "{log}");
+    let options = CompareOptions { reserved_prefix: Some("df2redis:".into()), ..CompareOptions::default() };
+    let comparison = compare(&mut redis.client().unwrap(), master.recording().expected(), &options).unwrap();
+    assert!(comparison.is_equal(), "{:#?}", comparison.differences);
+}

@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::{Duration, Instant};
 
 use dfly_testkit::{MasterOptions, RedisOptions, RedisServer, Script, ScriptedMaster};
@@ -42,13 +42,14 @@ impl Running {
         command.envs(variables.iter().copied()).stdout(Stdio::null()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let read = BufReader::new(child.stderr.take().unwrap()).lines();
-        let (said, lines) = channel();
+        let (said, lines) = sync_channel(10_000);
         std::thread::spawn(move || read.map_while(Result::ok).try_for_each(|line| said.send(line)));
         assert!(timeout(LIMIT, master.caught_up()).await.is_ok());
         Self { master, _redis: redis, child, lines }
     }
 
     /// Reads the log up to a line with these words.
+    #[expect(clippy::panic, reason = "a failed expectation must stop the test")]
     fn says(&self, words: &str) -> String {
         let mut log = Vec::new();
         let end = Instant::now() + LIMIT;

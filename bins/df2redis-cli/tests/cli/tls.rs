@@ -123,7 +123,10 @@ async fn authorities_that_did_not_sign() {
     let address = servers.proxy.address();
     let start = format!("error: cannot connect to the source at {address}: the TLS handshake failed: ");
     assert!(code == Some(1) && line.starts_with(&start) && line.contains("UnknownIssuer"), "{line}");
-    assert!(line.ends_with("; --source-tls-ca names the file with the authority's certificate"), "{line}");
+    assert!(
+        line.ends_with("; --source-tls-ca names the file with the authority's certificate [DF0101]"),
+        "{line}"
+    );
     let (code, line) = servers.ends(settings([(of_source, source.clone()), (of_target, source)])).await;
     let address = servers.redis.tls_address().unwrap();
     let start = format!("error: cannot connect to the target at {address}: the TLS handshake failed: ");
@@ -151,8 +154,8 @@ async fn an_address_without_tls_for_a_port_with_it() {
     let servers = Servers::start().await;
     let (of_source, of_target) = (servers.proxy.address(), servers.redis.tls_address().unwrap());
     for (source, target, code, remedy) in [
-        (of_source, servers.redis.address(), 1, "write dragonflys:// in the source's address"),
-        (servers.master.address(), of_target, 5, "write rediss:// in the target's address"),
+        (of_source, servers.redis.address(), 1, "write dragonflys:// in the source's address [DF0101]"),
+        (servers.master.address(), of_target, 5, "write rediss:// in the target's address [DF0201]"),
     ] {
         let source = format!("dragonfly://:s3cret@{source}");
         let settings = [("source", source), ("target", format!("redis://:p%40ss@{target}"))];

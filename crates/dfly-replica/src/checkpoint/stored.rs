@@ -174,20 +174,8 @@ impl Checkpoint {
     /// # Errors
     /// As [`Self::load`].
     pub async fn extra_keys_removed(target: &mut TargetConnection) -> Result<(), Error> {
-        Self::unset(target, sync_metadata::SWEEP).await
-    }
-
-    /// The lists of what was written are gone.
-    ///
-    /// # Errors
-    /// As [`Self::load`].
-    pub(crate) async fn written_forgotten(target: &mut TargetConnection) -> Result<(), Error> {
-        Self::unset(target, sync_metadata::WRITTEN).await
-    }
-
-    async fn unset(target: &mut TargetConnection, field: &str) -> Result<(), Error> {
         let key = key(target);
-        match ask(target, &["HDEL", &key, field]).await? {
+        match ask(target, &["HDEL", &key, sync_metadata::SWEEP, sync_metadata::WRITTEN]).await? {
             Reply::Error(error) => Err(refused(&key, error)),
             _ => Ok(()),
         }

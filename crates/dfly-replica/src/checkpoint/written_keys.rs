@@ -3,12 +3,13 @@
 //! The target was empty, so what lies there and was not written by this tool is somebody else's. A list for each flow, under a
 //! reserved key in database 0, holds four bytes of the digest of each key, in the order in which they were written. A flow
 //! appends them ahead of the keys on the same connection: whatever is killed, a single server that holds a key holds its
-//! digest. (Nodes of a cluster answer by themselves: there the keys of the last moment may be missing.) The lists go when the
-//! synchronisation is complete and nothing of the target is in question any more.
+//! digest. (Nodes of a cluster answer by themselves: there the keys of the last moment may be missing.)
+//!
+//! With its first position a flow removes its list, unless keys of the target are in question: then the lists go when these
+//! are removed. A run that is killed while some flows have come so far and others have not leaves it unknown what was
+//! written.
 //!
 //! Of `n` keys that were written, a key of somebody else is taken for one of them with a chance of `n` in 2^32.
-
-use std::ops::Range;
 
 use dfly_wire::DbIndex;
 use redis_resp::Reply;
@@ -66,30 +67,16 @@ impl WrittenKeys {
         Ok(Some(written))
     }
 
-    /// Removes the lists of these flows.
+    /// Removes the lists of the first `lists` flows.
     ///
     /// # Errors
     /// As [`Self::begin`].
-    pub(crate) async fn remove(target: &mut TargetConnection, lists: Range<u16>) -> Result<(), Error> {
-        for flow in lists {
+    pub(crate) async fn remove(target: &mut TargetConnection, lists: u16) -> Result<(), Error> {
+        for flow in 0..lists {
             let list = target.names().written(flow);
             demand(target, "UNLINK", &["UNLINK", &list]).await?;
         }
         Ok(())
-    }
-
-    /// Whether any of the first `lists` flows has a list.
-    ///
-    /// # Errors
-    /// As [`Self::begin`].
-    pub(crate) async fn is_any(target: &mut TargetConnection, lists: u16) -> Result<bool, Error> {
-        for flow in 0..lists {
-            let list = target.names().written(flow);
-            if exists(target, &list).await? {
-                return Ok(true);
-            }
-        }
-        Ok(false)
     }
 
     fn read(&mut self, entry: &Reply) {

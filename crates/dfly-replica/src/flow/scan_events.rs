@@ -20,10 +20,6 @@ pub(crate) enum ScanEvent {
     Expiries(Vec<(KeyDigest, UnixMillis)>),
     /// Those were all; the flow's LSN on the source at that time.
     AllExpiries(Lsn),
-    /// The first synchronisation is complete: the keys that are written from here on are not noted.
-    WholeNow,
-    /// It is known what becomes of every key of the target: nor are those that were written before.
-    NothingInQuestion,
 }
 
 /// What becomes of the end of a scan for extra keys.

@@ -16,7 +16,6 @@ use redis_resp::CommandBatch;
 use redis_sink::Refusal;
 
 use crate::checkpoint::fields;
-use crate::checkpoint::written_keys::WrittenKeys;
 use crate::clock::Now;
 use crate::flow::oversized::set_aside;
 use crate::flow::refetch::{Change, Fetched, Noted, Refetch};
@@ -73,19 +72,28 @@ impl FlowWriter {
         Self { largest_argument, ..self }
     }
 
-    /// Notes the keys that are written, if the first synchronisation asks for it.
-    pub(crate) fn noting(self, known: Option<&Arc<WrittenKeys>>) -> Self {
-        let notes = known.map(|known| WrittenNotes::new(&self.rules.names, self.flow, Arc::clone(known)));
+    /// Notes the keys that are written.
+    pub(crate) fn noting(self, notes: Option<WrittenNotes>) -> Self {
         Self { notes, ..self }
     }
 
-    /// The keys that are written from here on are not noted. `forgets`: nor are those that were.
-    pub(crate) fn end_notes(&mut self, forgets: bool) {
-        self.notes = None;
-        if forgets {
-            self.translator.select(DbIndex(0), &mut self.batch);
-            WrittenNotes::forget(&self.rules.names, self.flow, &mut self.batch);
+    /// The flow's snapshot is carried out: what is written from here on is not noted.
+    pub(crate) fn end_notes(&mut self) {
+        if self.notes.take().is_some_and(|notes| !notes.outlast_snapshot()) {
+            self.forget_notes();
         }
+    }
+
+    /// Nothing is noted any more, and nothing is known of what was.
+    pub(crate) fn abandon_notes(&mut self) {
+        if self.notes.take().is_some() {
+            self.forget_notes();
+        }
+    }
+
+    fn forget_notes(&mut self) {
+        self.translator.select(DbIndex(0), &mut self.batch);
+        WrittenNotes::forget(&self.rules.names, self.flow, &mut self.batch);
     }
 
     /// Whether a command with these keys is one of the notes.

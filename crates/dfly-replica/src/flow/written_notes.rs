@@ -15,6 +15,8 @@ pub(crate) struct WrittenNotes {
     list: String,
     /// What a session before has noted.
     known: Arc<WrittenKeys>,
+    /// Whether the list is needed behind the flow's snapshot: keys of the target are in question.
+    outlasts: bool,
     /// The database that the connection is in ahead of the next batch.
     db: DbIndex,
     /// Of the batch that is looked at.
@@ -23,14 +25,20 @@ pub(crate) struct WrittenNotes {
 }
 
 impl WrittenNotes {
-    pub(crate) fn new(names: &ReservedNames, flow: u16, known: Arc<WrittenKeys>) -> Self {
+    pub(crate) fn new(names: &ReservedNames, flow: u16, known: Arc<WrittenKeys>, outlasts: bool) -> Self {
         Self {
             list: names.written(flow),
             known,
+            outlasts,
             db: DbIndex(0),
             digests: Vec::new(),
             front: CommandBatch::default(),
         }
+    }
+
+    /// Whether the list is needed behind the flow's snapshot.
+    pub(crate) fn outlast_snapshot(&self) -> bool {
+        self.outlasts
     }
 
     /// Puts the note of the keys of a batch ahead of it.
@@ -93,7 +101,7 @@ mod tests {
     /// C33: the digests are there before the keys are, and the keys go where they went without them.
     #[test]
     fn digests_come_ahead_of_the_keys() {
-        let mut notes = WrittenNotes::new(&ReservedNames::default(), 3, Arc::default());
+        let mut notes = WrittenNotes::new(&ReservedNames::default(), 3, Arc::default(), false);
         let in_db = |db| CommandFacts::side_key(DbIndex(db)).tag();
         let mut batch = CommandBatch::default();
         batch.push_keyed(&[b"SET", b"a", b"1"], 1..2, in_db(0));

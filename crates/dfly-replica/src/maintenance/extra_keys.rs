@@ -52,6 +52,8 @@ pub(crate) struct ExtraKeysScan {
     pub settled: Arc<Mutex<mpsc::Receiver<FlowId>>>,
     pub counters: Arc<Counters>,
     pub removals: Removals,
+    /// How many lists tell what was written, and go once nothing is in question any more.
+    pub lists: u16,
 }
 
 /// Which keys may be removed.
@@ -60,11 +62,8 @@ pub(crate) enum Removals {
     Any,
     /// This share of the target's keys, in percent.
     Share(u8),
-    /// The same, of those that so many lists say were written (`checkpoint/written_keys.rs`): others must not be there.
-    Written {
-        most: u8,
-        lists: u16,
-    },
+    /// The same, of those that the lists say were written (`checkpoint/written_keys.rs`): others must not be there.
+    Written(u8),
 }
 
 /// A key of the target that the source does not have.
@@ -115,26 +114,6 @@ fn named<'a>(names: impl Iterator<Item = &'a Bytes>) -> String {
     names.take(SAMPLE).map(name).collect::<Vec<_>>().join(", ")
 }
 
-/// It is known what becomes of every key of the target: what was written matters no longer. Each flow removes its list behind
-/// what it has in flight; if this is broken off, the next session does it again.
-pub(crate) async fn forget_written(
-    config: &Arc<EngineConfig>,
-    lines: &ScanLines,
-    lists: u16,
-) -> Result<(), Error> {
-    let flows = u16::try_from(lines.len()).unwrap_or(u16::MAX);
-    scan::tell_all(lines, || ScanEvent::NothingInQuestion).await?;
-    scan::until_done(config, || async {
-        let (mut target, _) = connect_target(config).await?;
-        WrittenKeys::remove(&mut target, flows..lists).await?;
-        while WrittenKeys::is_any(&mut target, lists).await? {
-            sleep(ASK_AGAIN).await;
-        }
-        Checkpoint::written_forgotten(&mut target).await
-    })
-    .await
-}
-
 /// Who owns which key.
 #[derive(Clone, Copy)]
 struct Owners {
@@ -169,6 +148,7 @@ impl ExtraKeysScan {
         }
         self.all_looked_for(&reader.lsns().await?).await?;
         Checkpoint::extra_keys_removed(&mut target).await?;
+        WrittenKeys::remove(&mut target, self.lists).await?;
         info!(keys = extra, "keys of the target that the source did not have were looked through");
         Ok(())
     }
@@ -183,7 +163,7 @@ impl ExtraKeysScan {
         let (most, written) = match self.removals {
             Removals::Any => return Ok(()),
             Removals::Share(most) => (most, None),
-            Removals::Written { most, lists } => (most, WrittenKeys::load(target, lists).await?),
+            Removals::Written(most) => (most, WrittenKeys::load(target, self.lists).await?),
         };
         let counted = self.count(reader, dbs, written.as_ref()).await?;
         let strangers = self.still_there(target, reader, counted.strangers.clone()).await?;

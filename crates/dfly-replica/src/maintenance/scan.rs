@@ -38,14 +38,6 @@ pub(crate) async fn tell(line: &mpsc::Sender<ScanEvent>, event: ScanEvent) -> Re
     line.send(event).await.map_err(|_gone| flow_is_gone())
 }
 
-/// Tells every flow.
-pub(crate) async fn tell_all(lines: &ScanLines, event: impl Fn() -> ScanEvent + Send) -> Result<(), Error> {
-    for line in lines.values() {
-        tell(line, event()).await?;
-    }
-    Ok(())
-}
-
 /// The session ends.
 pub(crate) fn flow_is_gone() -> Error {
     Error::Internal("the flow is gone".to_owned())

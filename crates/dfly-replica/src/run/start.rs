@@ -130,7 +130,7 @@ pub(crate) async fn anew(target: &mut TargetConnection) -> Result<Opening, Error
     Ok(Opening::Full(match written {
         _ if keep => ExtraKeys::Keep,
         0 => ExtraKeys::Remove,
-        // Nothing was in question any more, and the notes were on their way out.
+        // Every flow has its position, and nothing was in question any more.
         _ if is_whole && !sweep => ExtraKeys::Remove,
         lists => ExtraKeys::RemoveWritten(lists),
     }))

@@ -141,11 +141,12 @@ pub(crate) async fn open(
     let (mut running, mut shared) = assemble(control, session, counters, session_target, metadata);
     match (agreed.plan, opening, agreed.known) {
         (Plan::Full(plan), Opening::Full(extra), None) => {
-            shared.written = running.begin_notes(&mut target, *extra).await?;
+            shared.written = running.known_notes(&mut target, *extra).await?;
             // Nothing may resume from before this synchronisation, however it ends.
             Checkpoint::begin(&mut target, &shared.target.identity, &running.metadata).await?;
             tasks::register(&mut target).await?;
             handover::forget(&mut target, running.session.flows).await?;
+            WrittenKeys::begin(&mut target, running.metadata.written).await?;
             // The flows are read before SYNC is asked for: bytes come before its reply does.
             running.spawn_all(agreed.flows, StreamForm::Snapshot, &shared).await?;
             running.begin_sync(plan).await?;
@@ -311,22 +312,21 @@ async fn open_flows(
 
 impl Running {
     /// What was written since the target was empty, if that matters and is known. Lists of before that are of no use.
-    async fn begin_notes(
+    async fn known_notes(
         &mut self,
         target: &mut TargetConnection,
         extra: ExtraKeys,
     ) -> Result<Option<Arc<WrittenKeys>>, Error> {
         let known = match extra {
             ExtraKeys::None => {
-                WrittenKeys::remove(target, 0..self.metadata.written).await?;
+                WrittenKeys::remove(target, self.metadata.written).await?;
                 Some(WrittenKeys::default())
             }
             ExtraKeys::RemoveWritten(lists) => WrittenKeys::load(target, lists).await?,
             ExtraKeys::Keep | ExtraKeys::Remove => None,
         };
-        match &known {
-            Some(_) => WrittenKeys::begin(target, self.metadata.written).await?,
-            None => self.metadata.written = 0,
+        if known.is_none() {
+            self.metadata.written = 0;
         }
         Ok(known.map(Arc::new))
     }

@@ -330,10 +330,12 @@ impl Running {
             self.scan_for_extra_keys(match self.metadata.written {
                 _ if is_asked_for || most >= 100 => Removals::Any,
                 0 => Removals::Share(most),
-                lists => Removals::Written { most, lists },
+                _ => Removals::Written(most),
             });
+        } else {
+            // Each flow has removed its list with its first position.
+            self.metadata.written = 0;
         }
-        self.end_notes();
         self.remove_gone_slots();
     }
 

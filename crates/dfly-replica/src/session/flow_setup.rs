@@ -26,6 +26,7 @@ use crate::flow::positions::FlowPositions;
 use crate::flow::refetch::Refetch;
 use crate::flow::relay_disk::RelayDisk;
 use crate::flow::writer::FlowWriter;
+use crate::flow::written_notes::WrittenNotes;
 use crate::rate_limiter::RateLimiter;
 use crate::source::reader::{ReadLine, ReadRequest};
 use crate::target::clock::clock_ahead;
@@ -155,7 +156,7 @@ impl Running {
                 rate(config.target_ops_per_second),
             )
             .with_largest_argument(config.largest_argument)
-            .noting(shared.written.as_ref()),
+            .noting(self.notes_of(id, shared)),
             reading: rate(config.snapshot_bytes_per_second),
             counters: Arc::clone(&self.counters),
         };
@@ -175,6 +176,12 @@ impl Running {
             is_backlogged: false,
         };
         Ok((driver, expiry.is_unknown))
+    }
+
+    /// What the flow notes of the keys that it writes, if that matters.
+    fn notes_of(&self, flow: FlowId, shared: &Shared) -> Option<WrittenNotes> {
+        let known = Arc::clone(shared.written.as_ref()?);
+        Some(WrittenNotes::new(&self.config.rules.names, flow.0, known, self.metadata.sweep))
     }
 
     fn lines_of(&mut self, id: FlowId, shared: &Shared) -> Lines {

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use socket2::{SockRef, TcpKeepalive};
-use tokio::net::{TcpStream, lookup_host};
+use tokio::net::{TcpStream, UnixStream, lookup_host};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
@@ -19,9 +19,13 @@ const NEXT_ADDRESS: Duration = Duration::from_millis(250);
 /// The longest wait for a port to show that it speaks TLS. It only decides the words of an error.
 const PROBE: Duration = Duration::from_secs(2);
 
-/// Connects to the host and port of `endpoint`, with TLS if it says so.
+/// Connects to the socket of `endpoint`, or to its host and port, with TLS if it says so.
 pub(super) async fn connect(endpoint: &Endpoint) -> io::Result<Stream> {
     let deadline = Instant::now() + endpoint.connect_timeout;
+    if let Some(path) = &endpoint.socket {
+        let stream = timeout_at(deadline, UnixStream::connect(path)).await;
+        return stream.unwrap_or(Err(io::ErrorKind::TimedOut.into())).map(Stream::Unix);
+    }
     let stream = timeout_at(deadline, dial(endpoint)).await.unwrap_or(Err(io::ErrorKind::TimedOut.into()))?;
     tune(&stream)?;
     let Some(tls) = &endpoint.tls else { return Ok(Stream::Plain(stream)) };

@@ -110,6 +110,8 @@ pub struct Endpoint {
     pub host: String,
     /// Port.
     pub port: u16,
+    /// The socket of this machine where the server listens, if any; then `host` and `port` are ignored, and there is no TLS.
+    pub socket: Option<PathBuf>,
     /// One of the addresses that the host resolves to; `None` for the one that accepts first.
     pub address: Option<SocketAddr>,
     /// How to log in, if at all.
@@ -143,6 +145,7 @@ impl Endpoint {
             peer,
             host: host.into(),
             port,
+            socket: None,
             address: None,
             credentials: None,
             tls: None,
@@ -155,15 +158,16 @@ impl Endpoint {
     /// The same endpoint at another address. No Sentinel is asked for it.
     #[must_use]
     pub fn at(&self, host: impl Into<String>, port: u16) -> Self {
-        Self { host: host.into(), port, address: None, sentinels: None, ..self.clone() }
+        Self { host: host.into(), port, socket: None, address: None, sentinels: None, ..self.clone() }
     }
 
-    /// The same server at each address that its host currently resolves to; with Sentinels, which know it, as it is.
+    /// The same server at each address that its host currently resolves to; with Sentinels, which know it, or a socket of this
+    /// machine, as it is.
     ///
     /// # Errors
     /// The error of the resolver.
     pub async fn resolved(&self) -> std::io::Result<Vec<Self>> {
-        if self.sentinels.is_some() {
+        if self.sentinels.is_some() || self.socket.is_some() {
             return Ok(vec![self.clone()]);
         }
         let addresses = tokio::net::lookup_host((self.host.as_str(), self.port)).await?;
@@ -173,9 +177,10 @@ impl Endpoint {
 
 impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.sentinels {
-            Some(sentinels) => sentinels.fmt(f),
-            None => match self.address.filter(|address| address.ip().to_string() != self.host) {
+        match (&self.sentinels, &self.socket) {
+            (Some(sentinels), _) => sentinels.fmt(f),
+            (None, Some(socket)) => write!(f, "unix:{}", socket.display()),
+            (None, None) => match self.address.filter(|address| address.ip().to_string() != self.host) {
                 Some(address) => write!(f, "{}:{} ({})", self.host, self.port, address.ip()),
                 None => write!(f, "{}:{}", self.host, self.port),
             },

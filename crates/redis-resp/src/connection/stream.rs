@@ -6,8 +6,8 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf, split};
-use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::{TcpStream, UnixStream, unix};
 use tokio_rustls::client::TlsStream;
 
 /// A TLS stream over TCP.
@@ -21,6 +21,8 @@ type Encrypted = Box<TlsStream<TcpStream>>;
 pub enum Stream {
     /// In the clear.
     Plain(TcpStream),
+    /// A socket of this machine, in the clear.
+    Unix(UnixStream),
     /// With TLS.
     Tls(Encrypted),
 }
@@ -30,6 +32,8 @@ pub enum Stream {
 pub enum ReadHalf {
     /// In the clear.
     Plain(OwnedReadHalf),
+    /// A socket of this machine, in the clear.
+    Unix(unix::OwnedReadHalf),
     /// With TLS.
     Tls(tokio::io::ReadHalf<Encrypted>),
 }
@@ -39,6 +43,8 @@ pub enum ReadHalf {
 pub enum WriteHalf {
     /// In the clear.
     Plain(OwnedWriteHalf),
+    /// A socket of this machine, in the clear.
+    Unix(unix::OwnedWriteHalf),
     /// With TLS.
     Tls(tokio::io::WriteHalf<Encrypted>),
 }
@@ -51,6 +57,10 @@ impl Stream {
                 let (reader, writer) = stream.into_split();
                 (ReadHalf::Plain(reader), WriteHalf::Plain(writer))
             }
+            Self::Unix(stream) => {
+                let (reader, writer) = stream.into_split();
+                (ReadHalf::Unix(reader), WriteHalf::Unix(writer))
+            }
             Self::Tls(stream) => {
                 let (reader, writer) = split(stream);
                 (ReadHalf::Tls(reader), WriteHalf::Tls(writer))
@@ -62,6 +72,7 @@ impl Stream {
     pub(super) fn peer_address(&self) -> Option<SocketAddr> {
         let socket = match self {
             Self::Plain(stream) => stream,
+            Self::Unix(_) => return None,
             Self::Tls(stream) => stream.get_ref().0,
         };
         socket.peer_addr().ok()
@@ -73,11 +84,12 @@ impl Stream {
     }
 }
 
-/// Calls the method of the stream inside, whichever of the two it is.
+/// Calls the method of the stream inside, whichever it is.
 macro_rules! either {
     ($stream:expr, $call:ident ( $($argument:expr),* )) => {
         match $stream.get_mut() {
             Self::Plain(stream) => Pin::new(stream).$call($($argument),*),
+            Self::Unix(stream) => Pin::new(stream).$call($($argument),*),
             Self::Tls(stream) => Pin::new(stream).$call($($argument),*),
         }
     };

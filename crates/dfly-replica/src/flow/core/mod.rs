@@ -271,6 +271,7 @@ impl FlowCore {
     /// The first position is stored behind the snapshot: a stored position implies a snapshot that is carried out.
     fn begin_journal(&mut self, next: Lsn, target: &mut dyn TargetWriter, now: Now) {
         self.journal_begins = None;
+        self.writer.end_notes();
         self.refetch_omitted_deletes(now);
         let first = self.positions.begin(next);
         self.admission.ownership.conclude();

@@ -76,7 +76,7 @@ impl FlowCore {
     /// Without its list, nothing that was written is told apart from what others have written.
     fn on_refused_note(&mut self, refusal: &Refusal) {
         warn!(flow = self.id.0, error = %refusal.error, "the target refuses notes of what is written: if this synchronisation is broken off, the next start does not know what others have written meanwhile");
-        self.writer.end_notes(true);
+        self.writer.abandon_notes();
     }
 
     /// What the target does not take is not sent, and dealt with as if the target had refused it.

@@ -12,8 +12,6 @@ impl FlowCore {
             ScanEvent::AllLookedFor(from) => self.scan = Some(ScanEnd::From(from)),
             ScanEvent::Expiries(found) => self.admission.expiry.learn_all(&found),
             ScanEvent::AllExpiries(from) => self.admission.expiry.complete(from),
-            ScanEvent::WholeNow => self.writer.end_notes(false),
-            ScanEvent::NothingInQuestion => self.writer.end_notes(true),
         }
         self.write_notes(target);
     }

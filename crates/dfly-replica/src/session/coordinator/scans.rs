@@ -3,14 +3,12 @@
 use std::sync::Arc;
 
 use tokio::task::JoinError;
-use tracing::{debug, warn};
+use tracing::warn;
 
 use super::{HelperEnd, Running};
 use crate::error::Error;
-use crate::flow::scan_events::ScanEvent;
-use crate::maintenance::extra_keys::{self, ExtraKeysScan, Removals};
+use crate::maintenance::extra_keys::{ExtraKeysScan, Removals};
 use crate::maintenance::gone_slots::{GoneKeys, GoneSlotsScan};
-use crate::maintenance::scan;
 use crate::run::control::ControlDesk;
 use crate::run::report::Phase;
 use crate::slot_set::SlotSet;
@@ -24,32 +22,9 @@ impl Running {
             settled: Arc::clone(&self.incoming.scan_settled),
             counters: Arc::clone(&self.counters),
             removals,
+            lists: self.metadata.written,
         };
         self.helpers.spawn(async move { HelperEnd::ExtraKeys(scan.run().await) });
-    }
-
-    /// Behind a first synchronisation nothing more is noted of what is written; what was noted goes too unless keys of the
-    /// target are in question.
-    pub(super) fn end_notes(&mut self) {
-        let lists = match self.metadata.sweep {
-            true => self.metadata.written,
-            false => std::mem::take(&mut self.metadata.written),
-        };
-        if lists == 0 {
-            return;
-        }
-        let is_in_question = self.metadata.sweep;
-        let (config, lines) = (Arc::clone(&self.config), self.scans.clone());
-        self.helpers.spawn(async move {
-            let ended = match is_in_question {
-                true => scan::tell_all(&lines, || ScanEvent::WholeNow).await,
-                false => extra_keys::forget_written(&config, &lines, lists).await,
-            };
-            if let Err(error) = ended {
-                debug!(%error, "the notes of what was written stay on the target");
-            }
-            HelperEnd::Other
-        });
     }
 
     /// The keys go of slots that every flow has seen given away. One scan at a time looks for them.
@@ -99,8 +74,7 @@ impl Running {
     ) -> Result<(), Error> {
         match ended {
             Ok(HelperEnd::ExtraKeys(Ok(()))) => {
-                self.metadata.sweep = false;
-                self.end_notes();
+                (self.metadata.sweep, self.metadata.written) = (false, 0);
                 self.counters.set_removing_extra_keys(self.is_removing_slots);
                 self.tell("keys that the source does not have are removed");
             }

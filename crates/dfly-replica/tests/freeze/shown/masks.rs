@@ -22,7 +22,8 @@ pub(super) struct Spoken {
     pub rests: Vec<usize>,
 }
 
-pub(super) fn masked(logs: Vec<Log>, rests: &[usize]) -> Vec<Spoken> {
+pub(super) fn masked(mut logs: Vec<Log>, rests: &[usize]) -> Vec<Spoken> {
+    logs.iter_mut().for_each(|log| leave_out_notes(&mut log.commands));
     let mut all: Vec<&(usize, Command)> = logs.iter().flat_map(|log| &log.commands).collect();
     all.sort_by_key(|(number, _)| *number);
     let (mut runs, mut sources) = (BTreeMap::new(), BTreeMap::new());
@@ -41,6 +42,17 @@ pub(super) fn masked(logs: Vec<Log>, rests: &[usize]) -> Vec<Spoken> {
         commands: log.commands.into_iter().map(|(_, command)| mask(command, &runs)).collect(),
     };
     logs.into_iter().map(spoken).collect()
+}
+
+/// Which keys of a snapshot are noted together depends on how its bytes come.
+fn leave_out_notes(commands: &mut Vec<(usize, Command)>) {
+    let is_note = |command: &Command| command.get(1).is_some_and(|key| key.starts_with(b"df2redis:written:"));
+    while let Some(at) = commands.iter().position(|(_, command)| is_note(command)) {
+        let is_select = |at: usize| commands.get(at).is_some_and(|(_, command)| command[0] == "SELECT");
+        // The way into database 0 and back.
+        let is_between = at > 0 && is_select(at - 1) && is_select(at + 1);
+        drop(if is_between { commands.drain(at - 1..=at + 1) } else { commands.drain(at..=at) });
+    }
 }
 
 fn is_name(word: &[u8]) -> bool {
