@@ -13,7 +13,33 @@ fn system_time() -> Duration {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
+/// The name of a value's type, from the first byte of its payload (protocol section 4.2).
+fn type_name(first: u8) -> &'static str {
+    match first {
+        0 => "string",
+        1 | 10 | 14 | 17 | 18 => "list",
+        2 | 11 | 20 => "set",
+        3 | 5 | 12 => "zset",
+        4 | 9 | 13 | 16 => "hash",
+        15 | 19 | 21 => "stream",
+        _ => "ReJSON-RL",
+    }
+}
+
 impl<O: Origin> State<O> {
+    /// All keys of the connection's database in one page.
+    pub(super) fn scan(&self, connection: usize) -> Outcome {
+        let db = self.connections.get(connection).map_or(0, |log| log.db);
+        let Some(keys) = self.origin.keys(db) else { return Outcome::error("ERR unknown command `SCAN`") };
+        let mut reply = format!("*2\r\n$1\r\n0\r\n*{}\r\n", keys.len()).into_bytes();
+        for key in keys {
+            reply.extend_from_slice(format!("${}\r\n", key.len()).as_bytes());
+            reply.extend_from_slice(&key);
+            reply.extend_from_slice(b"\r\n");
+        }
+        Outcome::Reply(reply)
+    }
+
     pub(super) fn keyspace(&mut self, connection: usize, name: &[u8], args: &[Bytes]) -> Outcome {
         let [argument] = args else { return Outcome::error("ERR wrong number of arguments") };
         if name == b"SELECT" {
@@ -39,6 +65,10 @@ impl<O: Origin> State<O> {
             (b"EXISTS", found) => format!(":{}\r\n", u8::from(!matches!(found, Ok(None)))).into_bytes(),
             (_, Err(refusal)) => return Outcome::error(refusal),
             (b"DUMP", Ok(None)) => b"$-1\r\n".to_vec(),
+            (b"TYPE", Ok(found)) => {
+                let kind = found.and_then(|(payload, _)| payload.first().copied()).map_or("none", type_name);
+                format!("+{kind}\r\n").into_bytes()
+            }
             (b"DUMP", Ok(Some((payload, _)))) => {
                 [format!("${}\r\n", payload.len()).as_bytes(), &payload, b"\r\n"].concat()
             }

@@ -22,6 +22,11 @@ pub(crate) trait Origin: Send + 'static {
     fn key_counts(&self) -> Option<BTreeMap<u32, usize>> {
         None
     }
+    /// The keys of a database, in their order; `None` if they are not known.
+    fn keys(&self, db: u32) -> Option<Vec<Vec<u8>>> {
+        let _db = db;
+        None
+    }
     /// What a client reads under a key: its DUMP payload and its expiry in Unix milliseconds, -1 for none.
     ///
     /// # Errors

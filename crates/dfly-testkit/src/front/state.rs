@@ -169,9 +169,12 @@ impl<O: Origin> State<O> {
             b"INFO" => Outcome::Reply(bulk(&self.info())),
             b"TIME" => self.options.clock.map_or_else(|| Outcome::error("ERR unknown command `TIME`"), time),
             b"ROLE" => Outcome::Reply(b"*2\r\n$6\r\nmaster\r\n*0\r\n".to_vec()),
-            b"SELECT" | b"DUMP" | b"PEXPIRETIME" | b"PTTL" | b"EXISTS" => {
+            b"SELECT" | b"DUMP" | b"PEXPIRETIME" | b"PTTL" | b"EXISTS" | b"TYPE" => {
                 self.keyspace(connection, &name, &args)
             }
+            b"SCAN" => self.scan(connection),
+            // Whoever pauses clients stops writing himself: the log tells of it.
+            b"CLIENT" => Outcome::ok(),
             other => Outcome::error(&format!("ERR unknown command `{}`", String::from_utf8_lossy(other))),
         }
     }

@@ -327,6 +327,11 @@ impl Origin for ScriptedOrigin {
         Some(counts)
     }
 
+    fn keys(&self, db: u32) -> Option<Vec<Vec<u8>>> {
+        let entries = self.script.model.entries().filter(|((of, _), _)| *of == db);
+        Some(entries.map(|((_, key), _)| key.to_vec()).collect())
+    }
+
     fn read(&self, db: u32, key: &[u8]) -> Result<Option<(Vec<u8>, i64)>, &'static str> {
         let Some(entry) = self.script.model.get(db, key) else { return Ok(None) };
         let payload = crate::script::dump(&self.script.style, &Bytes::copy_from_slice(key), entry);

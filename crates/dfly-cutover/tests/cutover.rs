@@ -1,0 +1,195 @@
+//! Cutovers between a scripted master and a real Redis.
+
+#![expect(clippy::unwrap_used, reason = "a failed expectation must stop the test")]
+
+use std::time::Duration;
+
+use dfly_cutover::{Cutover, Doubt, Method, Plan, Stage, Verified, Verify};
+use dfly_replica::{Engine, EngineConfig, Error, Phase, Report, Stop};
+use dfly_testkit::{MasterOptions, RedisOptions, RedisServer, Script, ScriptedMaster};
+use redis_resp::connection::{Endpoint, Peer};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+const LIMIT: Duration = Duration::from_secs(30);
+
+/// A replication that follows its source, and a cutover of it.
+struct Run {
+    master: ScriptedMaster,
+    redis: RedisServer,
+    config: EngineConfig,
+    control: dfly_replica::Control,
+    reports: watch::Receiver<Report>,
+    stop: watch::Sender<Stop>,
+    task: JoinHandle<Result<Report, Error>>,
+}
+
+impl Run {
+    async fn start(options: MasterOptions) -> Self {
+        let script = Script::new(2).before("SET a 1").before("SET b 2").before("RPUSH l x y");
+        let master = ScriptedMaster::start(script, options).await.unwrap();
+        let redis = RedisServer::start(RedisOptions::default()).unwrap();
+        let at = |peer, address: std::net::SocketAddr| {
+            Endpoint::new(peer, address.ip().to_string(), address.port())
+        };
+        let mut config =
+            EngineConfig::new(at(Peer::Source, master.address()), at(Peer::Target, redis.address()));
+        config.report_interval = Duration::from_millis(10);
+        let (engine, mut reports) = Engine::new(config.clone());
+        let control = engine.control();
+        let (stop, stopped) = watch::channel(Stop::Running);
+        let task = tokio::spawn(engine.run(stopped));
+        let follows = |report: &Report| report.phase == Phase::StableSync && report.is_in_sync();
+        assert!(timeout(LIMIT, reports.wait_for(follows)).await.is_ok(), "{:?}", reports.borrow());
+        Self { master, redis, config, control, reports, stop, task }
+    }
+
+    fn cut_over(&self, plan: Plan) -> (watch::Receiver<Stage>, watch::Sender<bool>) {
+        let (stage, shown) = watch::channel(Stage::default());
+        let (release, released) = watch::channel(false);
+        let (config, control, reports) = (self.config.clone(), self.control.clone(), self.reports.clone());
+        tokio::spawn(Cutover { config, plan, control, reports, stage, released }.run());
+        (shown, release)
+    }
+
+    /// How many times the source was told this.
+    fn told(&self, what: &[&str]) -> usize {
+        let is_it = |command: &Vec<bytes::Bytes>| {
+            command
+                .iter()
+                .map(|word| word.to_ascii_uppercase())
+                .take(what.len())
+                .eq(what.iter().map(|word| word.as_bytes().to_vec()))
+        };
+        self.master.commands().iter().filter(|command| is_it(command)).count()
+    }
+
+    async fn end(self) {
+        self.stop.send_replace(Stop::Drain);
+        drop(timeout(LIMIT, self.task).await);
+    }
+}
+
+async fn decided(stage: &mut watch::Receiver<Stage>) -> Stage {
+    timeout(LIMIT, stage.wait_for(Stage::is_decided)).await.unwrap().unwrap().clone()
+}
+
+async fn ended(stage: &mut watch::Receiver<Stage>) -> Stage {
+    timeout(LIMIT, stage.wait_for(|stage| !stage.is_running())).await.unwrap().unwrap().clone()
+}
+
+const PAUSE: [&str; 2] = ["CLIENT", "PAUSE"];
+const UNPAUSE: [&str; 2] = ["CLIENT", "UNPAUSE"];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn writes_are_stopped_until_it_is_released() {
+    let run = Run::start(MasterOptions::default()).await;
+    run.master.apply("SET a 10").unwrap();
+    let (mut stage, release) = run.cut_over(Plan::default());
+    let Stage::Safe { evidence } = decided(&mut stage).await else { panic!("{}", *stage.borrow()) };
+    assert_eq!(evidence.source, run.master.lsns());
+    assert!(evidence.stopped_for.is_some());
+    assert_eq!(run.told(&UNPAUSE), 0, "writes stay stopped");
+    let told = run.told(&PAUSE);
+    let renewed = async {
+        while run.told(&PAUSE) < told + 2 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    assert!(timeout(LIMIT, renewed).await.is_ok(), "the pause is renewed");
+    release.send_replace(true);
+    let last = ended(&mut stage).await;
+    assert!(matches!(&last, Stage::Released { records: 0, evidence: Some(_) }), "{last}");
+    assert_eq!(run.told(&UNPAUSE), 1);
+    run.end().await;
+}
+
+/// The target gets what comes late, and it is told.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_write_behind_it_withdraws_the_verdict() {
+    let run = Run::start(MasterOptions::default()).await;
+    let (mut stage, release) = run.cut_over(Plan { verify: Verify::None, ..Plan::default() });
+    assert!(matches!(decided(&mut stage).await, Stage::Safe { .. }));
+    run.master.apply("DEL b").unwrap();
+    run.master.apply("SET late 1").unwrap();
+    let withdrawn = |stage: &Stage| matches!(stage, Stage::Withdrawn { .. });
+    let told = timeout(LIMIT, stage.wait_for(withdrawn)).await.unwrap().unwrap().clone();
+    assert!(matches!(told, Stage::Withdrawn { records: 1, .. }), "a deletion may be an expiry: {told}");
+    release.send_replace(true);
+    assert!(matches!(ended(&mut stage).await, Stage::Released { records: 1, .. }));
+    let late = run.redis.client().unwrap().expect(&[b"GET", b"late"]).unwrap().text();
+    assert_eq!(late.as_deref(), Some("1"));
+    run.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_changed_last_is_compared_and_repaired() {
+    let run = Run::start(MasterOptions::default()).await;
+    run.control.remember_keys(true).await.unwrap();
+    run.master.apply("SET a 10").unwrap();
+    run.master.apply("RPUSH l z").unwrap();
+    run.control.reach(run.master.lsns().into_iter().map(dfly_journal::Lsn).collect()).await.unwrap();
+    run.redis.client().unwrap().expect(&[b"SET", b"a", b"damaged"]).unwrap();
+    // The cutover remembers keys anew, so it is begun by hand where it goes on from those.
+    let recent = run.control.recent_keys().await.unwrap();
+    assert_eq!(recent.len(), 2);
+    let (mut stage, release) = run.cut_over(Plan { verify: Verify::Full, ..Plan::default() });
+    let Stage::Safe { evidence } = decided(&mut stage).await else { panic!("{}", *stage.borrow()) };
+    assert!(evidence.verified.is_some());
+    let a = run.redis.client().unwrap().expect(&[b"GET", b"a"]).unwrap().text();
+    assert_eq!(a.as_deref(), Some("10"), "it was repaired");
+    release.send_replace(true);
+    ended(&mut stage).await;
+    run.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_source_that_does_not_pause_is_left_as_it_is() {
+    let refused = vec![("CLIENT PAUSE", "NOPERM no permission to run 'client'")];
+    let run = Run::start(MasterOptions { refused, ..MasterOptions::default() }).await;
+    let (mut stage, _release) = run.cut_over(Plan::default());
+    let last = decided(&mut stage).await;
+    assert!(
+        matches!(&last, Stage::Undone { doubt: Doubt::NotStopped(why) } if why.contains("NOPERM")),
+        "{last}"
+    );
+    run.end().await;
+}
+
+/// Whatever is in doubt lets writes go on.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_target_that_does_not_answer_lets_writes_go_on() {
+    let run = Run::start(MasterOptions::default()).await;
+    run.redis.pause().unwrap();
+    run.master.apply("SET a 11").unwrap();
+    let timeout = Duration::from_millis(700);
+    let small_lag = Duration::from_secs(20);
+    let (mut stage, _release) = run.cut_over(Plan { timeout, small_lag, ..Plan::default() });
+    let last = decided(&mut stage).await;
+    assert_eq!(last, Stage::Undone { doubt: Doubt::NotReached(700) }, "{last}");
+    assert_eq!(run.told(&UNPAUSE), 1);
+    run.redis.resume().unwrap();
+    run.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dry_run_stops_nothing() {
+    let run = Run::start(MasterOptions::default()).await;
+    let (mut stage, _release) = run.cut_over(Plan { is_dry: true, ..Plan::default() });
+    assert!(matches!(decided(&mut stage).await, Stage::DryRun { .. }));
+    assert_eq!(run.told(&["CLIENT"]), 0);
+    run.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn somebody_else_may_have_stopped_writes() {
+    let run = Run::start(MasterOptions::default()).await;
+    let (mut stage, release) = run.cut_over(Plan { method: Method::None, ..Plan::default() });
+    let Stage::Safe { evidence } = decided(&mut stage).await else { panic!("{}", *stage.borrow()) };
+    assert_eq!((evidence.stopped_for, evidence.verified), (None, Some(Verified::default())));
+    release.send_replace(true);
+    assert!(matches!(ended(&mut stage).await, Stage::Released { records: 0, .. }));
+    assert_eq!(run.told(&["CLIENT"]), 0);
+    run.end().await;
+}
