@@ -5,7 +5,9 @@ use clap::{Parser, Subcommand};
 use crate::commands::cutover::CutoverFlags;
 use crate::commands::inspect::flags::InspectFlags;
 use crate::commands::status::StatusFlags;
-use crate::flags::{CheckFlags, CleanupFlags, CompletionsFlags, ConfigFlags, DemoFlags, ReplicateFlags, VersionFlags};
+use crate::flags::{
+    CheckFlags, CleanupFlags, CompletionsFlags, ConfigFlags, DemoFlags, ReplicateFlags, VersionFlags,
+};
 use crate::logs::flags::LogFlags;
 
 /// Leave Dragonfly for Redis: replicate a running Dragonfly into a Redis.

@@ -19,7 +19,7 @@ use crate::comparer::{Comparer, Judged};
 use crate::config::CheckConfig;
 use crate::error::CheckError;
 use crate::extra::is_told;
-use crate::link::SideError;
+use crate::link::{Bracket, SideError};
 use crate::plan::{Place, Plan};
 use crate::step::{MOST_WATCHED, Settled, Step, WatchId};
 use crate::throttle::Throttle;
@@ -29,7 +29,7 @@ use crate::verdict::{ExactVerdict, Pair, Verdict};
 const TOGETHER: u32 = 3;
 
 /// How many times it is then compared alone.
-const ALONE: u32 = 5;
+const ALONE: u32 = 12;
 
 /// The pause behind an attempt that has given no verdict: a slot is moving, or keys are being refetched.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -196,9 +196,11 @@ impl<S: Step> InStep<S> {
         pairs: &[Pair],
         watch: WatchId,
     ) -> Result<Vec<Result<(Judged, Lsn), &'static str>>, CheckError> {
-        let before = self.lsns().await?;
-        let source = self.comparer.observe_source(pairs).await?;
-        let behind = self.lsns().await?;
+        self.comparer.source.link.begin_bracket();
+        let source = self.comparer.observe_source(pairs).await;
+        let Bracket { before, behind } = self.comparer.source.link.end_bracket();
+        let source = source?;
+        let (before, behind) = (told_lsns(before)?, told_lsns(behind)?);
         let settled = self.step.settle(watch, &before, &behind).await?;
         let stands = |nth: usize| settled.get(nth).copied().unwrap_or(Settled::Touched);
         let standing: Vec<usize> =
@@ -250,20 +252,25 @@ impl<S: Step> InStep<S> {
 
     /// The next LSN of every flow of the source.
     async fn lsns(&mut self) -> Result<Vec<Lsn>, SideError> {
-        const REQUEST: &str = "DFLY REPLICAOFFSET";
-        let strange = || SideError::Strange { side: "source", request: REQUEST };
         let reply = self.comparer.source.link.ask_one(DbIndex(0), &[b"DFLY", b"REPLICAOFFSET"]).await?;
-        match reply {
-            Reply::Array(offsets) => {
-                let lsn = |offset: &Reply| match offset {
-                    Reply::Integer(lsn) => u64::try_from(*lsn).ok().map(Lsn),
-                    _ => None,
-                };
-                offsets.iter().map(lsn).collect::<Option<_>>().ok_or_else(strange)
-            }
-            Reply::Error(error) => Err(SideError::SourceRefuses { request: REQUEST, error }),
-            _ => Err(strange()),
+        told_lsns(Some(reply))
+    }
+}
+
+/// The next LSN of every flow, as the source has told them.
+fn told_lsns(reply: Option<Reply>) -> Result<Vec<Lsn>, SideError> {
+    const REQUEST: &str = "DFLY REPLICAOFFSET";
+    let strange = || SideError::Strange { side: "source", request: REQUEST };
+    match reply {
+        Some(Reply::Array(offsets)) => {
+            let lsn = |offset: &Reply| match offset {
+                Reply::Integer(lsn) => u64::try_from(*lsn).ok().map(Lsn),
+                _ => None,
+            };
+            offsets.iter().map(lsn).collect::<Option<_>>().ok_or_else(strange)
         }
+        Some(Reply::Error(error)) => Err(SideError::SourceRefuses { request: REQUEST, error }),
+        _ => Err(strange()),
     }
 }
 

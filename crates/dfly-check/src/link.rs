@@ -57,7 +57,19 @@ pub(crate) struct Link {
     config: Arc<EngineConfig>,
     throttle: Arc<Throttle>,
     end: End,
+    bracket: Option<Bracket>,
 }
+
+/// What the source answered for its positions before the first and behind the last of some requests. It is asked in the same
+/// pipeline, so that as little as possible comes in between.
+#[derive(Debug, Default)]
+pub(crate) struct Bracket {
+    pub before: Option<Reply>,
+    pub behind: Option<Reply>,
+}
+
+/// Asks for the next LSN of every flow.
+const OFFSET: [&[u8]; 2] = [b"DFLY", b"REPLICAOFFSET"];
 
 #[derive(Debug)]
 enum End {
@@ -68,12 +80,22 @@ enum End {
 impl Link {
     /// A link to the source. It connects when it is first used.
     pub(crate) fn to_source(config: &Arc<EngineConfig>, throttle: &Arc<Throttle>) -> Self {
-        Self { config: Arc::clone(config), throttle: Arc::clone(throttle), end: End::Source(None) }
+        Self {
+            config: Arc::clone(config),
+            throttle: Arc::clone(throttle),
+            end: End::Source(None),
+            bracket: None,
+        }
     }
 
     /// A link to the target. It connects when it is first used.
     pub(crate) fn to_target(config: &Arc<EngineConfig>, throttle: &Arc<Throttle>) -> Self {
-        Self { config: Arc::clone(config), throttle: Arc::clone(throttle), end: End::Target(None) }
+        Self {
+            config: Arc::clone(config),
+            throttle: Arc::clone(throttle),
+            end: End::Target(None),
+            bracket: None,
+        }
     }
 
     /// Which side it leads to.
@@ -92,12 +114,38 @@ impl Link {
         let mut replies = Vec::with_capacity(questions.len());
         for questions in questions.chunks(AT_ONCE) {
             self.throttle.ask(questions.len() as u64, Instant::now()).await;
-            let found = self.ask_patiently(db, questions).await?;
+            let found = match self.bracket.is_some() {
+                true => self.ask_in_bracket(db, questions).await?,
+                false => self.ask_patiently(db, questions).await?,
+            };
             let bytes = found.iter().map(size_of).sum();
             self.throttle.answered(bytes, Instant::now());
             replies.extend(found);
         }
         Ok(replies)
+    }
+
+    /// From now on the source tells its positions before and behind what it is asked.
+    pub(crate) fn begin_bracket(&mut self) {
+        self.bracket = Some(Bracket::default());
+    }
+
+    /// What it has told since.
+    pub(crate) fn end_bracket(&mut self) -> Bracket {
+        self.bracket.take().unwrap_or_default()
+    }
+
+    async fn ask_in_bracket(&mut self, db: DbIndex, questions: &[Question]) -> Result<Vec<Reply>, SideError> {
+        let offset = [Question::new(&OFFSET)];
+        let bracketed = [&offset, questions, &offset].concat();
+        let mut replies = self.ask_patiently(db, &bracketed).await?.into_iter();
+        let before = replies.next();
+        let found: Vec<Reply> = replies.by_ref().take(questions.len()).collect();
+        if let Some(bracket) = &mut self.bracket {
+            bracket.before = bracket.before.take().or(before);
+            bracket.behind = replies.next();
+        }
+        Ok(found)
     }
 
     /// Sends one request.

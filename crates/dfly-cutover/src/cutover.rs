@@ -74,11 +74,16 @@ impl Cutover {
         if self.plan.is_dry {
             return Ok(Some(Stage::DryRun { lag, records }));
         }
-        if self.plan.verify == Verify::Full {
-            self.tell(Stage::Comparing);
-            self.compare_all().await?;
+        match self.plan.verify {
+            Verify::None => return Ok(None),
+            // What changes meanwhile is what is compared.
+            Verify::Recent => sleep(self.plan.remembered).await,
+            Verify::Full => {
+                self.tell(Stage::Comparing);
+                self.compare_all().await?;
+            }
         }
-        Ok(None)
+        self.near().await.map(|_lag| None)
     }
 
     /// Waits until the lag is small. Gives it in milliseconds and records.
@@ -186,8 +191,7 @@ impl Cutover {
         let flows = self.reports.borrow().flows.clone();
         let source = flows.iter().filter_map(|flow| flow.positions).map(|at| at.durable.0).collect();
         let evidence = Evidence { source, verified, stopped_for: Some(millis(began.elapsed())) };
-        self.tell(Stage::Safe { evidence: evidence.clone() });
-        Stage::Released { evidence: Some(evidence), records: 0 }
+        Stage::TakenOver { evidence }
     }
 
     /// The target has everything, or it is doubted.

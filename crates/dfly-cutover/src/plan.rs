@@ -69,6 +69,8 @@ pub struct Plan {
     pub timeout: Duration,
     /// How long a small lag is waited for before writes are stopped.
     pub patience: Duration,
+    /// For how long it is noted which keys change, before writes are stopped.
+    pub remembered: Duration,
     /// The lag from which on writes are stopped.
     pub small_lag: Duration,
     /// Stops nothing, and says how far the target is.
@@ -82,6 +84,7 @@ impl Default for Plan {
             verify: Verify::default(),
             timeout: Duration::from_secs(10),
             patience: Duration::from_secs(60),
+            remembered: Duration::from_secs(1),
             small_lag: Duration::from_secs(1),
             is_dry: false,
         }

@@ -54,6 +54,11 @@ pub enum Stage {
         /// Why.
         evidence: Evidence,
     },
+    /// It is safe to switch, and the source has shut down.
+    TakenOver {
+        /// Why.
+        evidence: Evidence,
+    },
     /// Somebody has written to the source since it was safe. The target gets that too.
     Withdrawn {
         /// Why it was safe.
@@ -88,6 +93,7 @@ impl Stage {
         match self {
             Self::Approaching | Self::Comparing | Self::Stopping | Self::Draining | Self::Verifying => false,
             Self::Safe { .. }
+            | Self::TakenOver { .. }
             | Self::Withdrawn { .. }
             | Self::DryRun { .. }
             | Self::Undone { .. }
@@ -98,7 +104,9 @@ impl Stage {
     /// Whether it goes on.
     pub fn is_running(&self) -> bool {
         match self {
-            Self::DryRun { .. } | Self::Undone { .. } | Self::Released { .. } => false,
+            Self::TakenOver { .. } | Self::DryRun { .. } | Self::Undone { .. } | Self::Released { .. } => {
+                false
+            }
             Self::Approaching
             | Self::Comparing
             | Self::Stopping
@@ -119,6 +127,9 @@ impl fmt::Display for Stage {
             Self::Draining => f.write_str("writes are stopped; the target takes what is on its way"),
             Self::Verifying => f.write_str("writes are stopped; comparing what changed last"),
             Self::Safe { evidence } => write!(f, "safe to switch: {evidence}"),
+            Self::TakenOver { evidence } => {
+                write!(f, "safe to switch, and the source shuts down: {evidence}")
+            }
             Self::Withdrawn { records, .. } => {
                 write!(
                     f,

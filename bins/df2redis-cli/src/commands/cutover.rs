@@ -129,6 +129,11 @@ async fn cut_over(client: &Client, steps: &StepFlags) -> Result<(), Failure> {
     let decided = follow(client).await?;
     match decided.stage {
         Stage::Safe { .. } | Stage::Released { .. } => after(client, steps).await,
+        Stage::TakenOver { .. } => {
+            // There is nothing left to follow.
+            client.order("stop").await.map_err(failed)?;
+            after(client, steps).await
+        }
         Stage::DryRun { .. } => Ok(()),
         Stage::Withdrawn { .. } => Err(Failure::Withdrawn(decided.text)),
         _ => Err(Failure::Undone(decided.text)),
@@ -157,6 +162,9 @@ async fn after(client: &Client, steps: &StepFlags) -> Result<(), Failure> {
         hook(command).await.map_err(|why| {
             Failure::HookFailed(format!("it is safe to switch, and writes stay stopped, but {why}; mend it, or let them go on with cutover --release"))
         })?;
+        if steps.method == Method::Takeover {
+            return Ok(());
+        }
         let state = client.cutover().await.map_err(failed)?;
         if let Stage::Withdrawn { .. } = state.stage {
             return Err(Failure::Withdrawn(state.text));
