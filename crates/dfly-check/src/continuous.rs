@@ -86,7 +86,7 @@ impl Continuous {
                 Ok(summary) => self.tell(&summary),
                 // A session ends, or a side is away: the replication says so, and the next pass begins with what is then.
                 Err(error @ (CheckError::Side(_) | CheckError::Step(_))) => {
-                    debug!(%error, "verified again later")
+                    debug!(%error, "verified again later");
                 }
                 Err(error) => return Err(error),
             }

@@ -29,10 +29,13 @@ use crate::verdict::{ExactVerdict, Pair, Verdict};
 const TOGETHER: u32 = 3;
 
 /// How many times it is then compared alone.
-const ALONE: u32 = 12;
+const ALONE: u32 = 60;
 
 /// The pause behind an attempt that has given no verdict: a slot is moving, or keys are being refetched.
 const PAUSE: Duration = Duration::from_millis(50);
+
+/// The pause before a key is compared alone again: the next moment may suit.
+const SHORT_PAUSE: Duration = Duration::from_millis(5);
 
 /// What became of keys that differed.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -112,7 +115,7 @@ impl<S: Step> InStep<S> {
             let pairs: Vec<Pair> = batch.iter().map(|key| key.pair.clone()).collect();
             let attempts = Box::pin(self.attempt(&pairs, is_alone)).await?;
             if attempts.iter().all(|attempt| matches!(attempt, Attempt::Again(_))) {
-                sleep(PAUSE).await;
+                sleep(if is_alone { SHORT_PAUSE } else { PAUSE }).await;
             }
             for (mut key, attempt) in batch.into_iter().zip(attempts) {
                 key.tries += 1;

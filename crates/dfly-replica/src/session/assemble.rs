@@ -90,6 +90,32 @@ struct Resuming {
     flows: Vec<OpenFlow>,
 }
 
+/// What a synchronisation begins with.
+struct Begins<'a> {
+    config: &'a EngineConfig,
+    release: String,
+    owner: &'a str,
+}
+
+impl Begins<'_> {
+    /// What is stored beside the positions: anew for a full synchronisation, otherwise as it is.
+    async fn metadata(
+        self,
+        opening: &Opening,
+        target: &mut TargetConnection,
+        session: &Session,
+    ) -> Result<SyncMetadata, Error> {
+        match opening {
+            Opening::Full(extra) => {
+                tasks::check_others(target, &session.replication_id.to_string()).await?;
+                let begun = SyncMetadata::begin(*extra, self.config, self.release, self.owner);
+                Ok(begun.noting(*extra, session.flows))
+            }
+            Opening::Partial(_) => SyncMetadata::load(target).await,
+        }
+    }
+}
+
 /// Shakes hands, opens every flow and starts its task.
 pub(crate) async fn open(
     config: &Arc<EngineConfig>,
@@ -115,13 +141,8 @@ pub(crate) async fn open(
     let holdings = Holdings::ask(&mut control).await?;
     counters.set_source_keys(holdings.keys);
     let (mut target, databases) = connect_checked(config, &holdings, session.flows).await?;
-    let metadata = match opening {
-        Opening::Full(extra) => {
-            tasks::check_others(&mut target, &session.replication_id.to_string()).await?;
-            SyncMetadata::begin(*extra, config, agreed.release, opener.owner).noting(*extra, session.flows)
-        }
-        Opening::Partial(_) => SyncMetadata::load(&mut target).await?,
-    };
+    let begins = Begins { config, release: agreed.release.clone(), owner: opener.owner };
+    let metadata = begins.metadata(opening, &mut target, &session).await?;
     let session_target = SessionTarget {
         config: Arc::new(config.for_flows(session.flows)),
         identity: WriterIdentity {

@@ -66,16 +66,22 @@ struct Drain {
     answer: oneshot::Sender<Result<(), ControlError>>,
 }
 
-/// The engine's side of [`Control`]. What lasts from one session to the next is kept here.
+/// What holds in the next session too.
+#[derive(Debug, Default)]
+struct Lasting {
+    is_paused: bool,
+    remembers_keys: bool,
+    limits: Option<RateLimits>,
+}
+
+/// The engine's side of a handle. What lasts from one session to the next is kept here.
 #[derive(Debug)]
 pub(crate) struct ControlDesk {
     requests: mpsc::Receiver<Request>,
     /// A run whose handles are all gone is asked nothing more.
     is_closed: bool,
     flows: BTreeMap<FlowId, mpsc::Sender<FlowRequest>>,
-    is_paused: bool,
-    remembers_keys: bool,
-    limits: Option<RateLimits>,
+    lasting: Lasting,
     /// The session has asked something.
     is_asked: bool,
     unrouted: Vec<Unrouted>,
@@ -96,9 +102,7 @@ impl ControlDesk {
             requests,
             is_closed: false,
             flows: BTreeMap::new(),
-            is_paused: false,
-            remembers_keys: false,
-            limits: None,
+            lasting: Lasting::default(),
             is_asked: false,
             unrouted: Vec::new(),
             watches: Watches::default(),
@@ -116,13 +120,13 @@ impl ControlDesk {
         flows: impl IntoIterator<Item = (FlowId, mpsc::Sender<FlowRequest>)>,
     ) {
         self.flows = flows.into_iter().collect();
-        if self.is_paused {
+        if self.lasting.is_paused {
             self.tell_all(&FlowRequest::Pause(Arc::default()));
         }
-        if self.remembers_keys {
+        if self.lasting.remembers_keys {
             self.tell_all(&FlowRequest::RememberKeys(true));
         }
-        if let Some(limits) = self.limits {
+        if let Some(limits) = self.lasting.limits {
             self.tell_limits(limits);
         }
         if let Some(drain) = &self.drain {
@@ -207,63 +211,71 @@ impl ControlDesk {
                 self.unrouted.push(Unrouted::Watch(keys, holds, answer));
                 Instruction::Route
             }
-            Some(Request::Settle { id, before, behind, answer }) => {
-                for (flow, bounds) in self.watches.settle(id, (&before, &behind), answer) {
-                    if !self.tell(flow, FlowRequest::Settle(id, bounds)) {
-                        self.watches.settled(id, flow, None);
-                    }
-                }
-                Instruction::Nothing
-            }
-            Some(Request::Reach(positions, answer)) => {
-                self.begin_reaching(positions, answer);
-                Instruction::Nothing
-            }
-            Some(Request::RememberKeys(remembers)) => {
-                self.remembers_keys = remembers;
-                self.tell_all(&FlowRequest::RememberKeys(remembers));
-                Instruction::Nothing
-            }
-            Some(Request::RecentKeys(answer)) => {
-                self.recent = Some(Recent { flows: self.flows.len(), keys: Vec::new(), answer });
-                self.tell_all(&FlowRequest::RecentKeys);
-                Instruction::Nothing
-            }
             Some(Request::TakeOver(within, answer)) => {
                 self.takeover = Some(answer);
                 Instruction::TakeOver(within)
             }
-            Some(Request::Release(id, answer)) => {
-                for flow in self.watches.release(id, answer) {
-                    if !self.tell(flow, FlowRequest::Release(id)) {
-                        self.watches.released(id, flow, None);
-                    }
-                }
-                Instruction::Nothing
-            }
             Some(Request::Pause(asker)) => {
-                self.is_paused = true;
+                self.lasting.is_paused = true;
                 self.tell_all(&FlowRequest::Pause(Arc::new(Heard(Some(asker)))));
                 Instruction::Pause(true)
             }
             Some(Request::Resume) => {
-                self.is_paused = false;
+                self.lasting.is_paused = false;
                 self.tell_all(&FlowRequest::Resume);
                 Instruction::Pause(false)
             }
-            Some(Request::Limit(limits)) => {
-                self.limits = Some(limits);
-                self.tell_limits(limits);
-                Instruction::Nothing
-            }
-            Some(Request::StopAt(positions, answer)) => {
-                self.begin_drain(positions, answer);
+            Some(request) => {
+                self.pass_on(request);
                 Instruction::Nothing
             }
             None => {
                 self.is_closed = true;
                 Instruction::Nothing
             }
+        }
+    }
+
+    /// What the flows do without the session.
+    fn pass_on(&mut self, request: Request) {
+        match request {
+            Request::Settle { id, before, behind, answer } => {
+                for (flow, bounds) in self.watches.settle(id, (&before, &behind), answer) {
+                    if !self.tell(flow, FlowRequest::Settle(id, bounds)) {
+                        self.watches.settled(id, flow, None);
+                    }
+                }
+            }
+            Request::Release(id, answer) => {
+                for flow in self.watches.release(id, answer) {
+                    if !self.tell(flow, FlowRequest::Release(id)) {
+                        self.watches.released(id, flow, None);
+                    }
+                }
+            }
+            Request::Reach(positions, answer) => self.begin_reaching(positions, answer),
+            Request::RememberKeys(remembers) => {
+                self.lasting.remembers_keys = remembers;
+                self.tell_all(&FlowRequest::RememberKeys(remembers));
+            }
+            Request::RecentKeys(answer) if self.flows.is_empty() => {
+                reply(answer, Err(ControlError::NoSession));
+            }
+            Request::RecentKeys(answer) => {
+                self.recent = Some(Recent { flows: self.flows.len(), keys: Vec::new(), answer });
+                self.tell_all(&FlowRequest::RecentKeys);
+            }
+            Request::Limit(limits) => {
+                self.lasting.limits = Some(limits);
+                self.tell_limits(limits);
+            }
+            Request::StopAt(positions, answer) => self.begin_drain(positions, answer),
+            Request::Answer(..)
+            | Request::Refetch(..)
+            | Request::Watch { .. }
+            | Request::TakeOver(..)
+            | Request::Pause(_)
+            | Request::Resume => {}
         }
     }
 
