@@ -40,7 +40,7 @@ causes! {
     USAGE = 1, "A flag, a variable or the configuration file is wrong.", "Correct what the line names; `df2redis-cli config check` tries it.";
     DIFFERENT = 2, "A comparison found differences.", "Look at the keys that are named, and compare again.";
     LOSS = 3, "The target cannot hold something, and the settings say to fail.", "Set `--on-unsupported`.";
-    SYSTEM = 4, "The system refused something, such as a file or a thread.", "Do as the line says.";
+    SYSTEM = 4, "A file cannot be read or written, or the system refused something else.", "Do as the line says.";
     INTERNAL = 5, "A part of the program stopped unexpectedly.", "Start it again, and report it with the log.";
     SOURCE_CONNECTION = 101, "The source cannot be reached, or its connection broke.", "Check address, network and TLS of the source.";
     SOURCE_LOGIN = 102, "The source refuses the login.", "Give user and password in its address, or `--source-password-file`.";

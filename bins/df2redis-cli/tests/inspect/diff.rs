@@ -67,7 +67,7 @@ fn each_kind_of_difference() {
     ];
     let (a, b) = (file(&folder.path().join("a.rdb"), &a), file(&folder.path().join("b.rdb"), &b));
     let done = run(&["diff", &a, &b]);
-    assert_eq!((done.code, &done.err[..]), (3, "error: 9 keys differ\n"));
+    assert_eq!((done.code, &done.err[..]), (3, "error: 9 keys differ [DF0002]\n"));
     let (differences, counts) = done.out.split_once("\n\n").unwrap();
     let mut found: Vec<&str> = differences.lines().collect();
     found.sort_unstable();
