@@ -40,7 +40,7 @@ causes! {
     USAGE = 1, "A flag, a variable or the configuration file is wrong.", "Correct what the line names; `df2redis-cli config check` tries it.";
     DIFFERENT = 2, "A comparison found differences.", "Look at the keys that are named, and compare again.";
     LOSS = 3, "The target cannot hold something, and the settings say to fail.", "Set `--on-unsupported`.";
-    SYSTEM = 4, "The system refused something, such as a file or a thread.", "Do as the line says.";
+    SYSTEM = 4, "A file cannot be read or written, or the system refused something else.", "Do as the line says.";
     INCOMPLETE = 6, "Not everything could be compared.", "Do as the report says, and compare again.";
     LAGGING = 7, "The run is behind, or waits for the target.", "Look at the target and at what the line says.";
     UNDONE = 8, "A cutover was undone: writes go on at the source.", "Mend what the line names, and try it again.";

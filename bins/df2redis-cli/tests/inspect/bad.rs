@@ -12,7 +12,8 @@ use crate::files::{snapshot, snapshots};
 fn error(args: &[&str]) -> String {
     let done = run(args);
     assert_eq!((done.code, done.err.lines().count()), (1, 1), "{args:?}: {}", done.err);
-    done.err.strip_prefix("error: ").unwrap().trim_end().to_owned()
+    let line = done.err.strip_prefix("error: ").unwrap().trim_end();
+    line.strip_suffix(" [DF0004]").unwrap().to_owned()
 }
 
 fn write(folder: &Path, name: &str, bytes: &[u8]) -> String {

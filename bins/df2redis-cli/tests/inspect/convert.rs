@@ -104,7 +104,7 @@ fn a_file_is_replaced_only_by_force() {
     let refused = run(&["convert", "--to", "redis-7.0", &file, out]);
     assert_eq!(
         (refused.code, refused.err),
-        (2, format!("error: {out} already exists; --force replaces it\n"))
+        (2, format!("error: {out} already exists; --force replaces it [DF0001]\n"))
     );
     assert_eq!(std::fs::read(out).unwrap(), b"precious");
     let told = ok(&["convert", "--to", "redis-7.0", "--force", &file, out]);

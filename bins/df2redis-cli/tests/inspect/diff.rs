@@ -67,7 +67,7 @@ fn each_kind_of_difference() {
     ];
     let (a, b) = (file(&folder.path().join("a.rdb"), &a), file(&folder.path().join("b.rdb"), &b));
     let done = run(&["diff", &a, &b]);
-    assert_eq!((done.code, &done.err[..]), (3, "error: 9 keys differ\n"));
+    assert_eq!((done.code, &done.err[..]), (3, "error: 9 keys differ [DF0002]\n"));
     let (differences, counts) = done.out.split_once("\n\n").unwrap();
     let mut found: Vec<&str> = differences.lines().collect();
     found.sort_unstable();
@@ -92,7 +92,7 @@ fn each_kind_of_difference() {
          only in A: 2, only in B: 2, different type: 1, different expiry: 3, different value: 2\n"
     );
     let json = run(&["diff", "--format", "json", "--expiry-slack", "1", &a, &b]);
-    assert_eq!((json.code, &json.err[..]), (3, "error: 8 keys differ\n"));
+    assert_eq!((json.code, &json.err[..]), (3, "error: 8 keys differ [DF0002]\n"));
     let rows = lines(&json.out);
     assert_eq!(rows.len(), 10);
     assert_eq!(rows[9]["expiry"], 2);

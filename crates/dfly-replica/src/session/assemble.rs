@@ -162,12 +162,7 @@ pub(crate) async fn open(
     let (mut running, mut shared) = assemble(control, session, counters, session_target, metadata);
     match (agreed.plan, opening, agreed.known) {
         (Plan::Full(plan), Opening::Full(extra), None) => {
-            shared.written = running.known_notes(&mut target, *extra).await?;
-            // Nothing may resume from before this synchronisation, however it ends.
-            Checkpoint::begin(&mut target, &shared.target.identity, &running.metadata).await?;
-            tasks::register(&mut target).await?;
-            handover::forget(&mut target, running.session.flows).await?;
-            WrittenKeys::begin(&mut target, running.metadata.written).await?;
+            shared.written = running.begin_anew(&mut target, &shared.target.identity, *extra).await?;
             // The flows are read before SYNC is asked for: bytes come before its reply does.
             running.spawn_all(agreed.flows, StreamForm::Snapshot, &shared).await?;
             running.begin_sync(plan).await?;
@@ -332,6 +327,22 @@ async fn open_flows(
 }
 
 impl Running {
+    /// Nothing on the target says any more that a session may resume from before this synchronisation, however it ends. What
+    /// was written since the target was empty is known, if that matters.
+    async fn begin_anew(
+        &mut self,
+        target: &mut TargetConnection,
+        identity: &WriterIdentity,
+        extra: ExtraKeys,
+    ) -> Result<Option<Arc<WrittenKeys>>, Error> {
+        let written = self.known_notes(target, extra).await?;
+        Checkpoint::begin(target, identity, &self.metadata).await?;
+        tasks::register(target).await?;
+        handover::forget(target, self.session.flows).await?;
+        WrittenKeys::begin(target, self.metadata.written).await?;
+        Ok(written)
+    }
+
     /// What was written since the target was empty, if that matters and is known. Lists of before that are of no use.
     async fn known_notes(
         &mut self,
