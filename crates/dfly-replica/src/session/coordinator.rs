@@ -215,7 +215,7 @@ impl Running {
                 let flows = self.session.flows;
                 desk.route(|key| match owners.0 {
                     Some(sharding) => Some(sharding.owner(key, flows)),
-                    None => owners.1.owner(key, flows),
+                    None => owners.1.owner(key, flows).or_else(|| owners.1.owner_if_unseen(key, flows)),
                 });
             }
             Instruction::Answer(accepts) => self.on_answer(accepts),

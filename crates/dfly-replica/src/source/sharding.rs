@@ -97,6 +97,13 @@ impl OwnerCheck {
         owners.all(|owner| owner == first).then_some(first)
     }
 
+    /// The flow of a key for a session that resumes and has seen no key: the first synchronisation would have kept a formula
+    /// that is not fitted by keys without hash tags, so it is that of the whole key or of the hash tag. `None` if they disagree.
+    pub fn owner_if_unseen(&self, key: &[u8], flows: u16) -> Option<FlowId> {
+        let [by_key, by_tag] = [Sharding::Key, Sharding::HashTag].map(|sharding| sharding.owner(key, flows));
+        (self.seen == 0 && by_key == by_tag).then_some(by_key)
+    }
+
     /// The only formula that holds, once enough keys were seen that it can be kept for later sessions.
     pub fn certain(&self) -> Option<Sharding> {
         self.likely().filter(|_| self.seen >= ENOUGH && self.holding().count() == 1)
@@ -130,6 +137,22 @@ mod tests {
         }
         assert_eq!(check.likely(), check.certain());
         check.certain()
+    }
+
+    /// Keys without hash tags fit two formulas, so neither is kept for the next session.
+    #[test]
+    fn a_session_that_has_seen_nothing() {
+        let unseen = OwnerCheck::default();
+        assert_eq!(unseen.owner_if_unseen(b"plain", 4), Some(Sharding::Key.owner(b"plain", 4)));
+        let differs = |n: &u32| {
+            let key = format!("k{n}:{{tag}}");
+            Sharding::Key.owner(key.as_bytes(), 4) != Sharding::HashTag.owner(key.as_bytes(), 4)
+        };
+        let tagged = format!("k{}:{{tag}}", (0..99).find(differs).unwrap());
+        assert_eq!(unseen.owner_if_unseen(tagged.as_bytes(), 4), None);
+        let mut seen = OwnerCheck::default();
+        seen.see(b"plain", FlowId(0), 4);
+        assert_eq!(seen.owner_if_unseen(b"plain", 4), None, "what was seen decides");
     }
 
     #[test]
