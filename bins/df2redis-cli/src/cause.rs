@@ -41,12 +41,12 @@ causes! {
     DIFFERENT = 2, "A comparison found differences.", "Look at the keys that are named, and compare again.";
     LOSS = 3, "The target cannot hold something, and the settings say to fail.", "Set `--on-unsupported`.";
     SYSTEM = 4, "A file cannot be read or written, or the system refused something else.", "Do as the line says.";
+    INTERNAL = 5, "A part of the program stopped unexpectedly.", "Start it again, and report it with the log.";
     INCOMPLETE = 6, "Not everything could be compared.", "Do as the report says, and compare again.";
     LAGGING = 7, "The run is behind, or waits for the target.", "Look at the target and at what the line says.";
     UNDONE = 8, "A cutover was undone: writes go on at the source.", "Mend what the line names, and try it again.";
     HOOK = 9, "It is safe to switch, but a hook failed; writes stay stopped.", "Do what the hook was to do, or let writes go on with `cutover --release`.";
     WITHDRAWN = 10, "The source was written to since it was safe to switch.", "Stop whoever writes to it; the target gets those writes too.";
-    INTERNAL = 5, "A part of the program stopped unexpectedly.", "Start it again, and report it with the log.";
     SOURCE_CONNECTION = 101, "The source cannot be reached, or its connection broke.", "Check address, network and TLS of the source.";
     SOURCE_LOGIN = 102, "The source refuses the login.", "Give user and password in its address, or `--source-password-file`.";
     SOURCE_PERMISSION = 103, "The source's user lacks a permission.", "Grant it what the line names.";

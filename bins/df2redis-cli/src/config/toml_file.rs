@@ -152,6 +152,7 @@ mod tests {
             | "wait-replicas"
             | "max-removals"
             | "new-source-share"
+            | "verify-continuously"
             | "log-files" => "1",
             switch if switch.ends_with("-insecure") || switch.starts_with("no-") => "true",
             list if list.starts_with("allow-") || list.starts_with("block-") || LISTS.contains(&list) => {
