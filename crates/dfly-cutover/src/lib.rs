@@ -19,7 +19,7 @@
 //! let cutover = Cutover { config, plan: Plan::default(), control: engine.control(), reports, stage, released };
 //! tokio::spawn(cutover.run());
 //! if let Ok(stage) = shown.wait_for(Stage::is_decided).await {
-//!     println!("{stage}");
+//!     println!("{}", *stage);
 //! }
 //! # }
 //! ```
