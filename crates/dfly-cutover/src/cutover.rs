@@ -69,6 +69,11 @@ impl Cutover {
     /// Waits until little is missing, so that writes are stopped shortly. A dry run ends here.
     async fn approach(&mut self) -> Result<Option<Stage>, Doubt> {
         self.tell(Stage::Approaching);
+        // Which of them is followed is not told here, and writes must not be stopped at another.
+        if !self.config.other_sources.is_empty() && self.plan.method != Method::Takeover {
+            let why = "the run names several addresses of its source; start it with the master's alone";
+            return Err(Doubt::NotStopped(why.to_owned()));
+        }
         self.control.remember_keys(true).await?;
         let (lag, records) = self.near().await?;
         if self.plan.is_dry {
@@ -254,16 +259,18 @@ impl Cutover {
     async fn hold(&self, evidence: &Evidence, pause: Option<&Pause>) -> u64 {
         let mut source = Source::new(&self.config);
         let deletions = self.deletions();
-        let mut written = 0;
+        let (mut written, mut is_warned) = (0, false);
         while !*self.released.borrow() {
             let mut released = self.released.clone();
             tokio::select! {
                 _told = released.wait_for(|released| *released) => break,
                 () = sleep(LOOK) => {}
             }
-            if let Some(why) = pause.and_then(|pause| pause.doubt(Instant::now())) {
+            let doubt = pause.and_then(|pause| pause.doubt(Instant::now()));
+            if let Some(why) = doubt.as_ref().filter(|_| !is_warned) {
                 warn!("the pause of writes may have ended: {why}");
             }
+            is_warned = doubt.is_some();
             let Ok(lsns) = source.lsns().await else { continue };
             let records: u64 =
                 lsns.iter().zip(&evidence.source).map(|(now, then)| now.0.saturating_sub(*then)).sum();

@@ -55,7 +55,8 @@ pub(crate) fn run(flags: &CheckFlags, environment: &Environment, console: &Conso
     let config = comparison(engine, compared).map_err(Failure::Usage)?;
     let store = store(compared)?;
     let runtime = tokio::runtime::Runtime::new().context("cannot start the runtime")?;
-    let running = running.filter(|_| !compared.repairs.offline);
+    // What was begun in rounds goes on in rounds: in step everything is compared anew.
+    let running = running.filter(|_| !compared.repairs.offline && !compared.resume);
     let summary = runtime.block_on(compare(config, (&store, compared), (running, console)))?;
     show(&store, (compared.format, compared.list))?;
     result(&summary)
