@@ -4,6 +4,7 @@ use clap::{Parser, Subcommand};
 
 use crate::commands::cutover::CutoverFlags;
 use crate::commands::inspect::flags::InspectFlags;
+use crate::commands::migrate::flags::MigrateFlags;
 use crate::commands::status::StatusFlags;
 use crate::flags::{
     CheckFlags, CleanupFlags, CompletionsFlags, ConfigFlags, DemoFlags, ReplicateFlags, VersionFlags,
@@ -26,6 +27,8 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Copy a running Dragonfly into a Redis and follow its writes until you stop the run.
     Replicate(Box<ReplicateFlags>),
+    /// Copy a running Dragonfly into a Redis, and end with a report once the Redis has everything.
+    Migrate(Box<MigrateFlags>),
     /// Compare the Dragonfly with the Redis that it is replicated into, key by key.
     Check(Box<CheckFlags>),
     /// Switch from the source to the target of a running replication.

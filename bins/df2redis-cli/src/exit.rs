@@ -23,6 +23,8 @@ pub(crate) enum Failure {
     Different(String),
     /// Nothing was found that differs, but not everything could be compared.
     Incomplete(String),
+    /// Stopped before the target had everything.
+    Unfinished(String),
     /// Writes go on at the source.
     Undone(String),
     /// It is safe to switch, and what was to be done then failed.
@@ -97,6 +99,7 @@ impl Failure {
         match self {
             Self::Usage(line) => Some((2, cause::USAGE, line)),
             Self::Different(line) => Some((3, cause::DIFFERENT, line)),
+            Self::Unfinished(line) => Some((UNFINISHED, cause::UNFINISHED, line)),
             Self::Undone(line) => Some((10, cause::UNDONE, line)),
             Self::HookFailed(line) => Some((11, cause::HOOK, line)),
             Self::Withdrawn(line) => Some((12, cause::WITHDRAWN, line)),

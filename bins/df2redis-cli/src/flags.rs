@@ -218,6 +218,13 @@ pub(crate) struct DemoFlags {
     /// The redis-server program to start.
     #[arg(long, value_name = "FILE", default_value = "redis-server")]
     pub redis_server: PathBuf,
+    /// Replicate a master that keeps writing for so many seconds, so that status, check and cutover can be tried meanwhile
+    /// [default: a recorded session].
+    #[arg(long, value_name = "SECONDS")]
+    pub live: Option<u64>,
+    /// With --live, directory for the state and the socket [default: a temporary one].
+    #[arg(long, value_name = "DIR", requires = "live")]
+    pub state_dir: Option<PathBuf>,
 }
 
 /// Flags of `config`.

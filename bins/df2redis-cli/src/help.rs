@@ -121,7 +121,7 @@ const FIRST: &[(&str, &str)] = &[
 ];
 
 /// The commands whose flags are those of `replicate`.
-const WITH_SETTINGS: [&str; 5] = ["replicate", "check", "cutover", "status", "config"];
+const WITH_SETTINGS: [&str; 6] = ["replicate", "migrate", "check", "cutover", "status", "config"];
 
 const SHORT: &str = "df2redis-cli replicate --help shows all flags, and examples.";
 

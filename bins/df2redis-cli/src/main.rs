@@ -16,6 +16,7 @@ mod reload;
 mod service;
 mod settings;
 mod stop;
+mod time_flag;
 mod tls;
 
 use clap::FromArgMatches;
@@ -44,6 +45,10 @@ fn run(cli: Cli, environment: &Environment, console: &Console) -> Result<(), Fai
             flags.settings.log = log;
             commands::replicate::run(&flags, environment, console)
         }
+        Command::Migrate(mut flags) => {
+            flags.run.settings.log = log;
+            commands::migrate::run(&flags, environment, console)
+        }
         Command::Check(mut flags) => {
             flags.settings.log = log;
             commands::check::run(&flags, environment, console)
@@ -51,6 +56,7 @@ fn run(cli: Cli, environment: &Environment, console: &Console) -> Result<(), Fai
         Command::Cutover(flags) => with_logs().and_then(|()| commands::cutover::run(&flags, environment)),
         Command::Status(flags) => with_logs().and_then(|()| commands::status::run(&flags, environment)),
         Command::Cleanup(flags) => with_logs().and_then(|()| commands::cleanup::run(&flags)),
+        Command::Demo(flags) if flags.live.is_some() => commands::demo::run_live(&flags, &log, console),
         Command::Demo(flags) => with_logs().and_then(|()| commands::demo::run(&flags, console)),
         Command::Inspect(flags) => with_logs().and_then(|()| commands::inspect::run(&flags, console)),
         Command::Config(flags) => commands::config::run(&flags, &log, environment),

@@ -60,6 +60,7 @@ pub use run::control::{Control, ControlError, MOST_WATCHED, RateLimits};
 pub use run::engine::Engine;
 pub use run::events::Event;
 pub use run::latency::Latency;
+pub use run::rehearsal::{Begins, Rehearsal};
 pub use run::report::{ExtraKeysProgress, FlowLsns, FlowReport, Lag, Phase, Report, SourceLsn};
 pub use run::state_file::{SavedFlow, SavedState, StateFile, StateFileError};
 pub use run::stop::Stop;

@@ -9,6 +9,7 @@ mod keyspace;
 mod observe;
 mod options;
 mod origin;
+mod pause;
 mod replconf;
 mod state;
 mod stream;

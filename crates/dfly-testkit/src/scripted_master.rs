@@ -4,7 +4,7 @@ mod origin;
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use thiserror::Error;
@@ -97,6 +97,11 @@ impl ScriptedMaster {
         let (first, last) = (*slots.start(), *slots.end());
         self.front.shared.lock().given_away.push(i64::from(first)..=i64::from(last));
         self.apply(format!("DFLYCLUSTER FLUSHSLOTS {first} {last}").as_str())
+    }
+
+    /// Whether a client has paused writes. Whoever applies operations for clients waits meanwhile.
+    pub fn is_paused(&self) -> bool {
+        self.front.shared.lock().pause.goes_on(Instant::now())
     }
 
     /// From now on, clients that log in must give this password. Those that are logged in stay so.

@@ -41,6 +41,7 @@ mod expiry;
 mod facts;
 mod glob;
 mod idempotence;
+mod loss_reason;
 mod names;
 mod policies;
 mod policy;

@@ -16,8 +16,9 @@ use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::Mutex;
 
 use crate::wire::{
-    Accepted, CutoverRequest, CutoverState, Limits, OneEvent, Problem, ProblemBody, Refetch, Refetched,
-    Release, Released, Sample, Settle, Settled, Status, Watch, Watched,
+    Accepted, CheckRequest, Checkpointed, Checks, CutoverRequest, CutoverState, Limits, OneEvent, Problem,
+    ProblemBody, Refetch, Refetched, Release, Released, Sample, Settle, Settled, Status, VerifyRequest,
+    Watch, Watched,
 };
 
 /// The largest answer that is read, in bytes.
@@ -189,6 +190,38 @@ impl Client {
     /// [`ClientError`].
     pub async fn end_cutover(&self) -> Result<CutoverState, ClientError> {
         self.post("release", &serde_json::json!({})).await
+    }
+
+    /// Begins a comparison.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn check(&self, asked: &CheckRequest) -> Result<Accepted, ClientError> {
+        self.post("check", asked).await
+    }
+
+    /// The comparison that runs, and the last one.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn checks(&self) -> Result<Checks, ClientError> {
+        self.get("checks").await
+    }
+
+    /// Compares and repairs at this rate from now on.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn verify(&self, asked: VerifyRequest) -> Result<Accepted, ClientError> {
+        self.post("verify", &asked).await
+    }
+
+    /// Stores what was read.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn checkpoint(&self) -> Result<Checkpointed, ClientError> {
+        self.post("checkpoint", &serde_json::json!({})).await
     }
 
     /// Begins to watch keys.

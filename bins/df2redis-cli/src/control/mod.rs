@@ -10,8 +10,8 @@ use std::sync::Arc;
 use anyhow::Context;
 use dfly_replica::{Control, EngineConfig, Report, Stop, TargetMode};
 use replica_api::client::Client;
-use replica_api::server::{Access, Replication, SocketFile, Token, routes, sample, serve};
-use replica_api::wire::{Side, Status, Verified};
+use replica_api::server::{Access, Replication, SocketFile, Token, Verifiable, routes, sample, serve};
+use replica_api::wire::{Side, Status};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -31,7 +31,6 @@ pub(crate) struct Run {
     pub control: Control,
     pub reports: watch::Receiver<Report>,
     pub stop: watch::Sender<Stop>,
-    pub verified: Option<watch::Receiver<Verified>>,
     pub about: Status,
     pub engine: EngineConfig,
     /// The settings, without secrets.
@@ -61,14 +60,16 @@ pub(crate) fn about(config: &EngineConfig, task: Option<&str>) -> Status {
 /// Serves the API until what is given back is dropped. The socket is made before anything is read or written, so that a path
 /// that cannot be used is told at once.
 pub(crate) async fn listen(settings: &Settings, run: Run) -> Result<JoinSet<()>, Failure> {
+    let verifiable =
+        Verifiable { control: run.control.clone(), reports: run.reports.clone(), config: run.engine.clone() };
     let replication = Replication {
         stop: Some(run.stop),
-        verified: run.verified,
         engine: Some(Arc::new(run.engine)),
         about: Arc::new(run.about),
         config: Arc::new(run.config),
         ..Replication::new(run.control, run.reports)
     };
+    replication.verification.set(verifiable, settings.control.verify_continuously.unwrap_or(0));
     let mut serving = JoinSet::new();
     serving.spawn(sample(replication.clone()));
     if let Some(path) = socket_path(settings).map_err(Failure::Usage)? {

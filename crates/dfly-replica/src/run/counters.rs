@@ -10,6 +10,7 @@ use dfly_journal::Lsn;
 use dfly_translate::{Loss, Losses, Reason};
 
 use crate::run::events::Events;
+use crate::run::kinds::KindCounters;
 use crate::run::latency::LatencyCounters;
 use crate::run::report::{ExtraKeysProgress, FlowLsns, FlowReport, Lag, Phase, Report, SourceLsn};
 use crate::source::sharding::OwnerCheck;
@@ -46,6 +47,7 @@ pub(crate) struct Counters {
 pub(crate) struct FlowCounters {
     pub bytes: AtomicU64,
     pub keys: AtomicU64,
+    pub kinds: KindCounters,
     pub records: AtomicU64,
     pub deletions: AtomicU64,
     pub copies: AtomicU64,
@@ -272,12 +274,20 @@ impl Counters {
         first
     }
 
+    /// Keys of the snapshot by kind, over all flows.
+    fn kinds(&self) -> BTreeMap<&'static str, u64> {
+        let mut kinds = BTreeMap::new();
+        self.flows.iter().for_each(|flow| flow.kinds.add_to(&mut kinds));
+        kinds
+    }
+
     pub(crate) fn report(&self, phase: Phase, source_id: Option<String>, now: Instant) -> Report {
         Report {
             phase,
             source_id,
             source_keys: self.source_keys(),
             flows: self.flows.iter().map(|flow| flow.report(now)).collect(),
+            kinds: self.kinds(),
             losses: lock(&self.losses).clone(),
             is_removing_extra_keys: self.is_removing_extra_keys.load(Relaxed),
             extra_keys: ExtraKeysProgress {

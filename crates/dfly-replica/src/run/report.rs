@@ -51,6 +51,8 @@ pub struct Report {
     pub source_keys: Option<u64>,
     /// Each flow.
     pub flows: Vec<FlowReport>,
+    /// Keys of the snapshot by kind, such as `string` or `zset`, those left out counted.
+    pub kinds: BTreeMap<&'static str, u64>,
     /// What was left out, over all flows and sessions.
     pub losses: Losses,
     /// Whether keys of the target are being looked for that the source does not have.

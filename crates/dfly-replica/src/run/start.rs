@@ -111,7 +111,7 @@ async fn first_start(
 }
 
 /// How many keys the target holds; 0 if they are all this tool's own.
-async fn foreign_keys(target: &mut TargetConnection, config: &EngineConfig) -> Result<u64, Error> {
+pub(crate) async fn foreign_keys(target: &mut TargetConnection, config: &EngineConfig) -> Result<u64, Error> {
     for db in databases(target).await? {
         let mut scan = KeyspaceScan::of(config, db).await?;
         while let Some(found) = scan.next().await? {

@@ -178,7 +178,7 @@ pub(crate) async fn open(
 
 /// Connects to the target, and counts its databases and what the session needs. Nothing is written before it is known that every database of the source
 /// has its place: a command behind a SELECT that fails would be carried out in another one.
-async fn connect_checked(
+pub(crate) async fn connect_checked(
     config: &EngineConfig,
     source: &Holdings,
     flows: u16,

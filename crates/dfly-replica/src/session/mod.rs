@@ -9,6 +9,6 @@ mod flow_setup;
 mod gone_slots;
 pub(crate) mod progress;
 mod promotion;
-mod resume;
+pub(crate) mod resume;
 mod takeover;
 mod vigilance;

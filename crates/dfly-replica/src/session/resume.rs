@@ -169,7 +169,7 @@ pub(super) fn stranger(session: &Session) -> Error {
 }
 
 /// What the master calls its release. A user that may not ask gets nothing for an answer.
-pub(super) async fn release(control: &mut ControlConn) -> Result<String, Error> {
+pub(crate) async fn release(control: &mut ControlConn) -> Result<String, Error> {
     let Reply::Bulk(text) = control.ask(&vec![b"INFO".to_vec(), b"server".to_vec()]).await? else {
         return Ok(String::new());
     };

@@ -2,11 +2,13 @@
 
 use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
+use std::time::Instant;
 
 use bytes::Bytes;
 
 use super::options::{Capa, MasterOptions};
 use super::origin::Origin;
+use super::pause::Pause;
 use super::stream::FlowStream;
 
 /// The state of a whole master, behind one lock.
@@ -19,6 +21,7 @@ pub(crate) struct State<O: Origin> {
     pub(super) released: bool,
     /// Slots of a node of a Dragonfly Cluster that belong to another node now.
     pub(crate) given_away: Vec<RangeInclusive<i64>>,
+    pub(crate) pause: Pause,
 }
 
 /// The phase of a session.
@@ -117,7 +120,8 @@ fn time(clock: fn() -> std::time::Duration) -> Outcome {
 impl<O: Origin> State<O> {
     pub(super) fn new(origin: O, options: MasterOptions) -> Self {
         let (sessions, connections, violations) = Default::default();
-        Self { origin, options, sessions, connections, violations, released: false, given_away: Vec::new() }
+        let (given_away, pause) = Default::default();
+        Self { origin, options, sessions, connections, violations, released: false, given_away, pause }
     }
 
     pub(super) fn connect(&mut self) -> usize {
@@ -173,8 +177,7 @@ impl<O: Origin> State<O> {
                 self.keyspace(connection, &name, &args)
             }
             b"SCAN" => self.scan(connection),
-            // Whoever pauses clients stops writing himself: the log tells of it.
-            b"CLIENT" => Outcome::ok(),
+            b"CLIENT" => self.pause.client(&args, Instant::now()),
             other => Outcome::error(&format!("ERR unknown command `{}`", String::from_utf8_lossy(other))),
         }
     }

@@ -3,7 +3,7 @@
 use utoipa::OpenApi;
 use utoipa::openapi;
 
-use super::routes;
+use super::{check_routes, routes};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -24,6 +24,12 @@ use super::routes;
         routes::cutover,
         routes::end_cutover,
         routes::repair,
+        check_routes::checks,
+        check_routes::differences,
+        check_routes::check,
+        check_routes::stop_check,
+        check_routes::verify,
+        check_routes::checkpoint,
         routes::watch,
         routes::settle,
         routes::release,

@@ -47,17 +47,37 @@ pub enum Access {
     },
 }
 
+/// What a request is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Wanted {
+    /// What the run is doing.
+    State,
+    /// Names of keys.
+    Keys,
+    /// Something of it is changed.
+    Change,
+}
+
+impl Wanted {
+    fn of(method: &Method, path: &str) -> Self {
+        match *method {
+            Method::GET | Method::HEAD if path.ends_with("/differences") => Self::Keys,
+            Method::GET | Method::HEAD => Self::State,
+            _ => Self::Change,
+        }
+    }
+}
+
 const REFUSED: StatusCode = StatusCode::FORBIDDEN;
 
 impl Access {
     /// Whether a request is refused, and why.
-    pub(super) fn refusal(&self, method: &Method, headers: &HeaderMap) -> Option<Refusal> {
+    pub(super) fn refusal(&self, wanted: Wanted, headers: &HeaderMap) -> Option<Refusal> {
         let Self::Address { token, is_loopback } = self else { return None };
         if let Some(refusal) = of_other_origin(headers, *is_loopback) {
             return Some(refusal);
         }
-        let changes = !matches!(*method, Method::GET | Method::HEAD);
-        if !changes && *is_loopback {
+        if wanted == Wanted::State && *is_loopback {
             return None;
         }
         let Some(token) = token else {
@@ -105,7 +125,9 @@ fn names_loopback(host: &str) -> bool {
 
 /// Refuses what is not allowed, and bodies that are not JSON.
 pub(super) async fn guard(State(access): State<Access>, request: Request, next: Next) -> Response {
-    if let Some(refusal) = access.refusal(request.method(), request.headers()) {
+    if let Some(refusal) =
+        access.refusal(Wanted::of(request.method(), request.uri().path()), request.headers())
+    {
         return refusal.into_response();
     }
     let content = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
@@ -125,7 +147,7 @@ mod tests {
     fn id(access: &Access, method: &Method, headers: &[(&'static str, &str)]) -> Option<String> {
         let headers =
             headers.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect();
-        access.refusal(method, &headers).map(|refusal| refusal.problem.id)
+        access.refusal(Wanted::of(method, "/api/v1/status"), &headers).map(|refusal| refusal.problem.id)
     }
 
     #[test]
@@ -161,6 +183,11 @@ mod tests {
         ] {
             assert_eq!(id(access, &method, headers).as_deref(), expected, "{access:?} {method} {headers:?}");
         }
+        let names = |access: &Access| {
+            access.refusal(Wanted::of(&Method::GET, "/api/v1/checks/differences"), &HeaderMap::new())
+        };
+        assert_eq!(names(&local).map(|refusal| refusal.problem.id).as_deref(), Some("token-needed"));
+        assert!(names(&Access::Socket).is_none());
         assert!(Token::new("\n").is_none());
         assert_eq!(format!("{local:?}").find("s3cret"), None);
     }

@@ -1,6 +1,8 @@
 //! The server: routes, who may use them, and where it listens.
 
 mod api;
+mod check_routes;
+mod checks;
 mod cutovers;
 mod document;
 mod guard;
@@ -10,8 +12,10 @@ mod problems;
 mod replication;
 mod routes;
 mod sampling;
+mod verification;
 
 pub use api::routes;
+pub use checks::Comparisons;
 pub use cutovers::Cutovers;
 pub use document::document;
 pub use guard::{Access, Token};
@@ -20,3 +24,4 @@ pub use listen::{ListenError, SocketFile, serve};
 pub use problems::Refusal;
 pub use replication::Replication;
 pub use sampling::sample;
+pub use verification::{Verifiable, Verification};

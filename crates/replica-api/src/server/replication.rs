@@ -5,9 +5,11 @@ use std::sync::Arc;
 use dfly_replica::{Control, EngineConfig, Report, Stop};
 use tokio::sync::watch;
 
+use super::checks::Comparisons;
 use super::cutovers::Cutovers;
 use super::history::History;
-use crate::wire::{Status, Verified};
+use super::verification::Verification;
+use crate::wire::Status;
 
 /// The run that a server speaks for. Copies speak for the same one.
 #[derive(Debug, Clone)]
@@ -23,8 +25,10 @@ pub struct Replication {
     /// Its settings, without secrets.
     pub config: Arc<serde_json::Value>,
     /// What is verified beside it.
-    pub verified: Option<watch::Receiver<Verified>>,
-    /// Its settings, if it may be switched from its source to its target.
+    pub verification: Verification,
+    /// Its comparisons.
+    pub checks: Comparisons,
+    /// Its settings, if it may be compared, and switched from its source to its target.
     pub engine: Option<Arc<EngineConfig>>,
     /// Its cutover.
     pub cutovers: Cutovers,
@@ -43,7 +47,8 @@ impl Replication {
             stop: None,
             about: Arc::default(),
             config: Arc::default(),
-            verified: None,
+            verification: Verification::default(),
+            checks: Comparisons::default(),
             engine: None,
             cutovers: Cutovers::default(),
             history: History::default(),
@@ -54,7 +59,7 @@ impl Replication {
     /// What it is doing now.
     pub fn status(&self) -> Status {
         let now = (self.clock)();
-        let verified = self.verified.as_ref().map(|verified| verified.borrow().clone());
-        Status { now, verified, ..Status::clone(&self.about) }.with_report(&self.reports.borrow())
+        Status { now, verified: self.verification.read(), ..Status::clone(&self.about) }
+            .with_report(&self.reports.borrow())
     }
 }

@@ -8,6 +8,7 @@ use axum::{Json, Router};
 use dfly_journal::Lsn;
 use dfly_replica::{ControlError, RateLimits, RefetchOutcome, SourceKey, Stop, WatchId};
 
+use super::check_routes;
 use super::problems::Refusal;
 use super::replication::Replication;
 use crate::wire::{
@@ -18,7 +19,7 @@ use crate::wire::{
 /// A body that is told in words what is wrong with it.
 #[derive(FromRequest)]
 #[from_request(via(Json), rejection(Refusal))]
-pub(super) struct Body<T>(T);
+pub(super) struct Body<T>(pub T);
 
 impl From<JsonRejection> for Refusal {
     fn from(rejection: JsonRejection) -> Self {
@@ -26,9 +27,9 @@ impl From<JsonRejection> for Refusal {
     }
 }
 
-const DONE: Json<Accepted> = Json(Accepted { done: true });
+pub(super) const DONE: Json<Accepted> = Json(Accepted { done: true });
 
-type Answer<T> = Result<Json<T>, Refusal>;
+pub(super) type Answer<T> = Result<Json<T>, Refusal>;
 
 /// What can be asked, without a prefix.
 pub(super) fn api(replication: Replication) -> Router {
@@ -47,6 +48,7 @@ pub(super) fn api(replication: Replication) -> Router {
         .route("/cutover", get(cutover_state).post(cutover))
         .route("/release", post(end_cutover))
         .route("/repair", post(repair))
+        .merge(check_routes::api())
         .route("/step/watch", post(watch))
         .route("/step/settle", post(settle))
         .route("/step/release", post(release))

@@ -1,11 +1,15 @@
 //! What the API takes and answers, in JSON. Names are stable; fields are added, never renamed.
 
+mod checks;
 mod cutover;
 mod keys;
 mod problem;
 mod requests;
 mod status;
 
+pub use checks::{
+    CheckProgress, CheckRequest, CheckResult, Checkpointed, Checks, Differences, OneDifference, VerifyRequest,
+};
 pub use cutover::{CutoverRequest, CutoverState};
 pub use keys::{KeyName, KeyNameError};
 pub use problem::{Problem, ProblemBody};

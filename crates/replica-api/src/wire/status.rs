@@ -57,6 +57,9 @@ pub struct Status {
     pub lag: Option<Lag>,
     /// Keys of the snapshot that were read.
     pub keys: u64,
+    /// Those keys by kind, such as `string` or `zset`.
+    #[serde(default)]
+    pub kinds: BTreeMap<String, u64>,
     /// Keys that the source has, as far as it was asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source_keys: Option<u64>,
@@ -232,6 +235,8 @@ impl Status {
             source_id: report.source_id.clone(),
             lag: Lag::of_all(report),
             keys: report.keys(),
+            kinds: named(&report.kinds),
+            source_keys: report.source_keys.or(self.source_keys),
             bytes: report.bytes(),
             records: report.records(),
             checkpoint_age: longest(&|flow| flow.checkpoint_age).map(millis),

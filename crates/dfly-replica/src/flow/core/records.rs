@@ -2,7 +2,7 @@
 
 use dfly_client::FlowId;
 use dfly_journal::{Command, Lsn, Record};
-use dfly_rdb::{Entry, Event};
+use dfly_rdb::{Entry, Event, ValueKind};
 use dfly_translate::{Effect, Emptied, Flush, Loss, flushed_slots};
 use tracing::debug;
 
@@ -32,7 +32,11 @@ impl FlowCore {
                 self.count(|counters| &counters.copies);
                 return Ok(());
             }
-            Event::Open { header, .. } => self.admission.ownership.see_value(&header.key),
+            Event::Entry(entry) => self.count_kind(|| entry.value.kind()),
+            Event::Open { header, type_id, .. } => {
+                self.count_kind(|| type_id.kind());
+                self.admission.ownership.see_value(&header.key);
+            }
             _ => {}
         }
         let key = match event {
@@ -211,6 +215,12 @@ impl FlowCore {
     pub(super) fn write_notes(&mut self, target: &dyn TargetWriter) {
         if self.positions.counts() && self.refetch.has_unwritten() {
             self.writer.note_refetches(&mut self.refetch, target);
+        }
+    }
+
+    fn count_kind(&self, kind: impl FnOnce() -> ValueKind) {
+        if let Some(counters) = self.counters.flow(self.id) {
+            counters.kinds.count(kind());
         }
     }
 

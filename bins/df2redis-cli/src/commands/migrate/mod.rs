@@ -1,0 +1,71 @@
+//! `migrate`: copies a running Dragonfly, follows its writes until the target has everything, and ends with a report.
+
+pub(crate) mod flags;
+mod goal;
+mod rehearsal;
+mod report;
+
+use std::io::Write;
+
+use anyhow::Context;
+use dfly_check::{CheckError, Outcome, SideError};
+
+use crate::commands::replication::Start;
+use crate::config::Environment;
+use crate::console::Console;
+use crate::exit::Failure;
+use flags::{MigrateFlags, MigrateFormat};
+use goal::{Missed, Reached, reach};
+use report::MigrationReport;
+
+/// How many keys that differ are listed.
+const LISTED: usize = 100;
+
+pub(crate) fn run(flags: &MigrateFlags, environment: &Environment, console: &Console) -> Result<(), Failure> {
+    let start = Start::new(&flags.run, environment, console)?;
+    let runtime = tokio::runtime::Runtime::new().context("cannot start the runtime")?;
+    let config = start.engine_config()?;
+    if flags.goal.dry_run {
+        return runtime.block_on(rehearsal::show(&config, flags.goal.format));
+    }
+    let sides = (config.source.to_string(), config.target.to_string());
+    let (report, reached) = runtime.block_on(start.run(|begun| reach(begun, &flags.goal)))?;
+    match reached {
+        Some(Ok(reached)) => {
+            let told = MigrationReport::new(sides, &report, &reached);
+            print(&told, &reached, flags.goal.format).map_err(Failure::of_output)?;
+            verdict(&reached)
+        }
+        Some(Err(Missed::NotCompared(CheckError::Side(SideError::Target(error))))) => Err(error.into()),
+        Some(Err(Missed::NotCompared(error))) => Err(Failure::Incomplete(format!(
+            "the target has everything, but it could not be compared: {error}"
+        ))),
+        Some(Err(Missed::Ended)) | None => Err(Failure::Unfinished(
+            "stopped before the target had everything; run it again, and it goes on".to_owned(),
+        )),
+    }
+}
+
+fn print(report: &MigrationReport, reached: &Reached, format: MigrateFormat) -> std::io::Result<()> {
+    let mut out = std::io::stdout().lock();
+    match format {
+        MigrateFormat::Json => writeln!(out, "{}", serde_json::to_string(report)?)?,
+        MigrateFormat::Text => {
+            let found = reached.verdict.as_ref().map(|(_, store)| store.findings(None, LISTED));
+            for (pair, finding) in found.transpose().map_err(std::io::Error::other)?.unwrap_or_default() {
+                writeln!(out, "{}", dfly_check::line(&pair, &finding))?;
+            }
+            write!(out, "{}", report.text())?;
+        }
+    }
+    out.flush()
+}
+
+fn verdict(reached: &Reached) -> Result<(), Failure> {
+    let Some((summary, _)) = &reached.verdict else { return Ok(()) };
+    match summary.outcome() {
+        Outcome::Equal => Ok(()),
+        Outcome::Different => Err(Failure::Different(summary.sentence().to_owned())),
+        Outcome::Incomplete => Err(Failure::Incomplete(summary.sentence().to_owned())),
+    }
+}
