@@ -191,6 +191,13 @@ pub(crate) struct Settings {
     /// Replace the key prefix OLD with NEW on the target; can be repeated [default: names stay].
     #[arg(long, value_name = "OLD=NEW")]
     pub rename_keys: Vec<String>,
+    /// Seconds between two checkpoints of a cluster, and between two acknowledgements to the source, from 1 to 10. A single
+    /// server holds the positions of every transaction [default: 1].
+    #[arg(long, value_name = "SECONDS")]
+    pub checkpoint_interval: Option<u64>,
+    /// Seconds between two writes of the state file, at least 1 [default: 5].
+    #[arg(long, value_name = "SECONDS")]
+    pub state_interval: Option<u64>,
     /// Seconds that the source or the target may be unreachable before the run ends [default: retry for ever].
     #[arg(long, value_name = "SECONDS")]
     pub give_up_after: Option<u64>,

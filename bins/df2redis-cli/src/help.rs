@@ -80,7 +80,7 @@ pub(crate) const HEADINGS: &[Heading] = &[
     Heading {
         title: "State on disk",
         table: "state",
-        flags: &["state-dir", "relay-max-bytes", "on-relay-full"],
+        flags: &["state-dir", "relay-max-bytes", "on-relay-full", "checkpoint-interval", "state-interval"],
     },
     Heading {
         title: "Limits",

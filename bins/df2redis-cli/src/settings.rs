@@ -1,6 +1,7 @@
 //! Settings as the configuration of the engine.
 
 use std::collections::BTreeSet;
+use std::ops::RangeInclusive;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -12,6 +13,19 @@ use redis_sink::cluster::AddressMap;
 
 use crate::address::{self, Access};
 use crate::flags::Settings;
+
+/// The longest time between two checkpoints, in seconds: the source drops a replica that acknowledges nothing for half a minute.
+pub(crate) const CHECKPOINT_INTERVAL: u64 = 10;
+
+fn seconds_within(flag: &str, seconds: u64, range: RangeInclusive<u64>) -> Result<Duration, String> {
+    match range.contains(&seconds) {
+        true => Ok(Duration::from_secs(seconds)),
+        false if seconds < *range.start() => {
+            Err(format!("{flag} {seconds}: the minimum is {}", range.start()))
+        }
+        false => Err(format!("{flag} {seconds}: the maximum is {}", range.end())),
+    }
+}
 
 /// The configuration that these settings stand for.
 pub(crate) fn engine_config(settings: &Settings, force_resync: bool) -> Result<EngineConfig, String> {
@@ -69,6 +83,12 @@ pub(crate) fn engine_config(settings: &Settings, force_resync: bool) -> Result<E
         config.snapshot_bytes_per_second = Some(size("--snapshot-bytes-per-second", text)?);
     }
     config.target_ops_per_second = settings.target_ops_per_second;
+    if let Some(seconds) = settings.checkpoint_interval {
+        config.ack_interval = seconds_within("--checkpoint-interval", seconds, 1..=CHECKPOINT_INTERVAL)?;
+    }
+    if let Some(seconds) = settings.state_interval {
+        config.state_interval = seconds_within("--state-interval", seconds, 1..=u64::MAX)?;
+    }
     config.reconnect.give_up_after = settings.give_up_after.map(Duration::from_secs);
     Ok(config)
 }

@@ -146,7 +146,7 @@ impl FullCheck {
             .spawn();
         let mut child = spawned
             .map_err(|error| CheckError::NoEngine { program: self.program.display().to_string(), error })?;
-        stream(&mut child, tell).await;
+        tell_lines(&mut child, tell).await;
         let ended = match child.wait().await {
             Ok(status) if status.success() => read(&file, self.config.rounds),
             Ok(status) => Err(format!("redis-full-check ended with {status}")),
@@ -191,8 +191,8 @@ impl FullCheck {
     }
 }
 
-/// Passes on what it writes, until it writes no more.
-async fn stream(child: &mut Child, tell: &impl Fn(&str)) {
+/// Passes on the lines that a program writes, until it writes no more.
+pub async fn tell_lines(child: &mut Child, tell: &impl Fn(&str)) {
     let (out, err) = (child.stdout.take(), child.stderr.take());
     tokio::join!(lines(out, tell), lines(err, tell));
 }

@@ -68,7 +68,7 @@ mod workers;
 pub use config::CheckConfig;
 pub use continuous::{Continuous, Verified};
 pub use error::CheckError;
-pub use full_check::FullCheck;
+pub use full_check::{FullCheck, tell_lines};
 pub use in_step::{InStep, Mended};
 pub use link::SideError;
 pub use mode::Mode;

@@ -47,6 +47,16 @@ fn running() -> Running {
     Running { _folder: folder, socket: path, reports, replication, _engine: engine }
 }
 
+/// Sends these bytes, and gives what comes back.
+fn ask(socket: &std::path::Path, request: &str) -> String {
+    let mut socket = UnixStream::connect(socket).unwrap();
+    socket.write_all(request.as_bytes()).unwrap();
+    socket.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    let mut answer = String::new();
+    socket.read_to_string(&mut answer).unwrap();
+    answer
+}
+
 fn refused(error: ClientError) -> String {
     match error {
         ClientError::Refused(problem) => problem.id,
@@ -130,11 +140,7 @@ async fn bad_requests_are_told_what_is_wrong() {
         ),
         ("GET /api/v1/status HTTP/9.9\r\n", "", "400"),
     ] {
-        let mut socket = UnixStream::connect(&run.socket).unwrap();
-        write!(socket, "{head}connection: close\r\n\r\n{body}").unwrap();
-        socket.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
-        let mut answer = String::new();
-        socket.read_to_string(&mut answer).unwrap();
+        let answer = ask(&run.socket, &format!("{head}connection: close\r\n\r\n{body}"));
         assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{head} {answer}");
     }
 }
@@ -179,4 +185,36 @@ async fn nobody_listens() {
         matches!(&error, ClientError::Unreachable { .. }) && error.to_string().contains("no run answers"),
         "{error}"
     );
+}
+
+/// What a program of the Go tool asks for is answered in its shapes.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_go_tools_questions() {
+    let run = running();
+    for (path, field) in [
+        ("/api/sync/summary", "\"stageDetails\""),
+        ("/api/sync/progress", "\"flowStats\""),
+        ("/api/check/latest", "\"not_run\""),
+        ("/api/events", "\"events\""),
+    ] {
+        let answer =
+            ask(&run.socket, &format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"));
+        assert!(answer.starts_with("HTTP/1.1 200"), "{path}: {answer}");
+        assert!(answer.contains(field), "{path}: {answer}");
+    }
+}
+
+/// A run that is not known well enough is not compared, and a comparison needs words that it knows.
+#[tokio::test(flavor = "multi_thread")]
+async fn comparisons_are_asked_for_in_known_words() {
+    let run = running();
+    let client = Client::socket(&run.socket).unwrap();
+    let check = async |body: serde_json::Value| {
+        refused(client.post::<serde_json::Value>("check", &body).await.unwrap_err())
+    };
+    assert_eq!(check(serde_json::json!({})).await, "no-check-here");
+    assert_eq!(check(serde_json::json!({"depth": "full"})).await, "bad-body");
+    assert_eq!(refused(client.checkpoint().await.unwrap_err()), "no-session");
+    let checks = client.checks().await.unwrap();
+    assert!(checks.running.is_none() && checks.last.is_none());
 }

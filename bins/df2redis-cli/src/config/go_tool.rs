@@ -11,6 +11,7 @@ use toml::Value;
 
 use super::keys::nearest;
 use super::{Content, Given, Layer, Origin};
+use crate::settings::CHECKPOINT_INTERVAL;
 
 /// What becomes of a key.
 #[derive(Debug, Clone, Copy)]
@@ -48,7 +49,7 @@ const KEYS: &[(&str, Fate)] = &[
     ("migrate.bgsaveTimeoutSeconds", Nothing(NO_SHAKE)),
     ("migrate.snapshotOnly", Nothing("replicate follows the writes behind the snapshot until it is stopped")),
     ("checkpoint.enabled", Nothing(ON_TARGET)),
-    ("checkpoint.intervalSeconds", Nothing(ON_TARGET)),
+    ("checkpoint.intervalSeconds", Setting("checkpoint-interval")),
     ("checkpoint.path", Nothing(ON_TARGET)),
     ("conflict.policy", Setting("on-conflict")),
     ("log.dir", Setting("log-dir")),
@@ -67,6 +68,7 @@ struct GoFile {
     state_dir: Option<PathBuf>,
     source: Server,
     target: Server,
+    checkpoint: Checkpoint,
     conflict: Conflict,
     log: Log,
 }
@@ -85,6 +87,20 @@ struct Server {
 #[serde(default)]
 struct Cluster {
     seeds: Vec<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Checkpoint {
+    interval_seconds: Option<u64>,
+}
+
+impl Checkpoint {
+    /// Within what the source allows.
+    fn interval(&self) -> Option<Value> {
+        let seconds = self.interval_seconds?.clamp(1, CHECKPOINT_INTERVAL);
+        i64::try_from(seconds).ok().map(Value::from)
+    }
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -192,6 +208,7 @@ impl Reader<'_> {
             ("source.addr", address(&file.source, ["dragonfly", "dragonflys"])),
             ("target.addr", address(&file.target, ["redis", "rediss"])),
             ("target.type", mode(file.target.r#type.as_deref())),
+            ("checkpoint.intervalSeconds", file.checkpoint.interval()),
             ("conflict.policy", text(file.conflict.policy)),
             ("log.dir", path(file.log.dir)),
             ("log.level", text(file.log.level.map(|level| level.to_ascii_lowercase()))),
@@ -220,6 +237,9 @@ impl Reader<'_> {
         }
         if file.source.tls {
             warn("source.tls", "the Go tool refused it; here the source is read with TLS");
+        }
+        if file.checkpoint.interval_seconds.is_some_and(|seconds| seconds > CHECKPOINT_INTERVAL) {
+            warn("checkpoint.intervalSeconds", "here it is 10 at the most, which the source needs");
         }
         if file.conflict.policy.as_deref().is_some_and(is_protective) {
             warn("conflict.policy", "the Go tool did not carry it out; here it holds, with --on-start merge");
@@ -321,6 +341,7 @@ conflict:
             (Some("orders"), Some("standalone"), Some("overwrite"))
         );
         assert_eq!(settings.state_dir, Some("/etc/df2redis/./state".into()));
+        assert_eq!(settings.checkpoint_interval, Some(5));
         assert_eq!(
             (settings.log.log_dir, settings.log.log_level.as_deref()),
             (Some("/etc/df2redis/logs".into()), Some("info"))

@@ -17,9 +17,9 @@ fn system_time() -> Duration {
 fn type_name(first: u8) -> &'static str {
     match first {
         0 => "string",
-        1 | 10 | 14 | 17 | 18 => "list",
+        1 | 10 | 14 | 18 => "list",
         2 | 11 | 20 => "set",
-        3 | 5 | 12 => "zset",
+        3 | 5 | 12 | 17 => "zset",
         4 | 9 | 13 | 16 => "hash",
         15 | 19 | 21 => "stream",
         _ => "ReJSON-RL",

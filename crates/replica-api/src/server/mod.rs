@@ -5,6 +5,7 @@ mod check_routes;
 mod checks;
 mod cutovers;
 mod document;
+mod go_tool;
 mod guard;
 mod history;
 mod listen;

@@ -189,7 +189,8 @@ fn report(flags: &ReportFlags) -> Result<(), Failure> {
     result(&summary)
 }
 
-fn result(summary: &Summary) -> Result<(), Failure> {
+/// The exit code of a comparison.
+pub(super) fn result(summary: &Summary) -> Result<(), Failure> {
     match summary.outcome() {
         Outcome::Equal => Ok(()),
         Outcome::Different => Err(Failure::Different(summary.sentence().to_owned())),

@@ -1,5 +1,7 @@
 //! Arguments of `migrate`.
 
+use std::path::PathBuf;
+
 use clap::{Args, ValueEnum};
 use dfly_check::Mode;
 
@@ -35,9 +37,28 @@ pub(crate) struct GoalFlags {
     /// Check everything that a start checks, say how it would begin, and write nothing.
     #[arg(long)]
     pub dry_run: bool,
+    /// Who copies: this tool, or RedisShake 4 if it is installed, which follows no writes.
+    #[arg(long, value_enum, default_value = "df2redis")]
+    pub engine: EngineKind,
+    /// The program of --engine redis-shake [default: redis-shake, looked up in PATH].
+    #[arg(long, value_name = "FILE")]
+    pub engine_binary: Option<PathBuf>,
+    /// With --engine redis-shake: the file that the source writes with SAVE RDB and RedisShake reads; the source must run on
+    /// this host [default: no file, the keys are scanned].
+    #[arg(long, value_name = "FILE")]
+    pub engine_rdb: Option<PathBuf>,
     /// Format of the report.
     #[arg(long, value_enum, default_value = "text")]
     pub format: MigrateFormat,
+}
+
+/// Who copies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum EngineKind {
+    /// This tool.
+    Df2redis,
+    /// RedisShake, which must be installed.
+    RedisShake,
 }
 
 /// Formats of the report.

@@ -2,19 +2,21 @@
 
 pub(crate) mod flags;
 mod goal;
+mod redis_shake;
 mod rehearsal;
 mod report;
 
 use std::io::Write;
 
 use anyhow::Context;
-use dfly_check::{CheckError, Outcome, SideError};
+use dfly_check::{CheckError, SideError};
 
+use crate::commands::check;
 use crate::commands::replication::Start;
 use crate::config::Environment;
 use crate::console::Console;
 use crate::exit::Failure;
-use flags::{MigrateFlags, MigrateFormat};
+use flags::{EngineKind, MigrateFlags, MigrateFormat};
 use goal::{Missed, Reached, reach};
 use report::MigrationReport;
 
@@ -25,6 +27,9 @@ pub(crate) fn run(flags: &MigrateFlags, environment: &Environment, console: &Con
     let start = Start::new(&flags.run, environment, console)?;
     let runtime = tokio::runtime::Runtime::new().context("cannot start the runtime")?;
     let config = start.engine_config()?;
+    if flags.goal.engine == EngineKind::RedisShake {
+        return runtime.block_on(redis_shake::migrate(&config, &flags.goal, console));
+    }
     if flags.goal.dry_run {
         return runtime.block_on(rehearsal::show(&config, flags.goal.format));
     }
@@ -62,10 +67,8 @@ fn print(report: &MigrationReport, reached: &Reached, format: MigrateFormat) -> 
 }
 
 fn verdict(reached: &Reached) -> Result<(), Failure> {
-    let Some((summary, _)) = &reached.verdict else { return Ok(()) };
-    match summary.outcome() {
-        Outcome::Equal => Ok(()),
-        Outcome::Different => Err(Failure::Different(summary.sentence().to_owned())),
-        Outcome::Incomplete => Err(Failure::Incomplete(summary.sentence().to_owned())),
+    match &reached.verdict {
+        Some((summary, _)) => check::result(summary),
+        None => Ok(()),
     }
 }
