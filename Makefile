@@ -51,6 +51,8 @@ test-properties: setup
 	PROPTEST_CASES=$${CASES:-5000} $(CARGO) test --locked -p dfly-rdb --all-features --test it pack
 	PROPTEST_CASES=$${CASES:-5000} $(CARGO) test --locked -p dfly-replica --lib
 	PROPTEST_CASES=$${CASES:-5000} $(CARGO) test --locked -p dfly-replica --test masters property
+	PROPTEST_CASES=$${CASES:-5000} $(CARGO) test --locked -p replica-api --test damaged
+	PROPTEST_CASES=$${CASES:-5000} $(CARGO) test --locked -p df2redis-cli --bin df2redis-cli damaged
 
 # The tool, the target and connections killed at random under load: make test-crash RUNS=1000
 test-crash: setup

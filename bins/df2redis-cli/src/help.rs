@@ -117,11 +117,36 @@ const FIRST: &[(&str, &str)] = &[
     ("on-unsupported", "What the target cannot hold: fail, warn or skip"),
     ("state-dir", "Directory for state and for what the target has not taken yet"),
     ("memory-limit", "Maximum memory for data in transit [default: 256MiB]"),
+    ("control", "Socket or address of the run [default: control.sock in the state directory]"),
+    ("control-token-file", "File with the token of an address"),
     ("log-level", "error, warn, info, debug or trace [default: info]"),
 ];
 
-/// The commands whose flags are those of `replicate`.
-const WITH_SETTINGS: [&str; 6] = ["replicate", "migrate", "check", "cutover", "status", "config"];
+/// What the short help of a command shows whose flags are those of `replicate`; its own flags are shown too.
+const ASKING: &[&str] = &["config", "state-dir", "control", "control-token-file"];
+const COMPARING: &[&str] =
+    &["source", "target", "source-password-file", "target-password-file", "config", "state-dir"];
+const RUNNING: &[&str] = &[
+    "source",
+    "target",
+    "source-password-file",
+    "target-password-file",
+    "config",
+    "on-start",
+    "on-unsupported",
+    "state-dir",
+    "memory-limit",
+];
+
+/// The commands whose flags are those of `replicate`, with what their short help shows of them.
+const WITH_SETTINGS: [(&str, &[&str]); 6] = [
+    ("replicate", RUNNING),
+    ("migrate", RUNNING),
+    ("check", COMPARING),
+    ("cutover", ASKING),
+    ("status", ASKING),
+    ("config", RUNNING),
+];
 
 const SHORT: &str = "df2redis-cli replicate --help shows all flags, and examples.";
 
@@ -140,20 +165,20 @@ docs/configuration.md has the rest.";
 pub(crate) fn command() -> Command {
     let with_settings = |command: Command| {
         let name = command.get_name().to_owned();
-        match WITH_SETTINGS.contains(&name.as_str()) {
-            true if name == "config" => {
-                command.mut_subcommand("print", arranged).mut_subcommand("check", arranged)
-            }
-            true if name == "replicate" => arranged(command).after_help(SHORT).after_long_help(EXAMPLES),
-            true => arranged(command),
-            false => command,
+        let Some((_, shown)) = WITH_SETTINGS.iter().find(|(with, _)| *with == name) else { return command };
+        let arranged = |command| arranged(command, shown);
+        match name.as_str() {
+            "config" => command.mut_subcommand("print", arranged).mut_subcommand("check", arranged),
+            "replicate" => arranged(command).after_help(SHORT).after_long_help(EXAMPLES),
+            _ => arranged(command),
         }
     };
-    arranged(Cli::command()).mut_subcommands(with_settings).after_help(exit::codes_in_words())
+    arranged(Cli::command(), &[]).mut_subcommands(with_settings).after_help("df2redis-cli COMMAND --help shows all flags of a command; df2redis-cli --help shows the exit codes.")
+        .after_long_help(exit::codes_in_words())
 }
 
-/// With each flag under its heading, and few of them in the short help.
-fn arranged(command: Command) -> Command {
+/// With each flag under its heading, and in the short help those that are `shown`.
+fn arranged(command: Command, shown: &[&str]) -> Command {
     command.mut_args(|flag| {
         let name = flag.get_long().unwrap_or_default().to_owned();
         let first = FIRST.iter().find(|(first, _)| *first == name);
@@ -169,7 +194,9 @@ fn arranged(command: Command) -> Command {
             (None, _) => flag,
         };
         match heading_of(&name) {
-            Some(heading) => flag.help_heading(heading.title).hide_short_help(first.is_none()),
+            Some(heading) => flag
+                .help_heading(heading.title)
+                .hide_short_help(name != "log-level" && !shown.contains(&name.as_str())),
             None => flag,
         }
     })
@@ -184,21 +211,49 @@ mod tests {
     use clap::Arg;
 
     use super::*;
+    use crate::screens;
 
-    fn short_help(columns: usize) -> String {
-        let mut command = command().term_width(columns);
-        command.build();
-        command.find_subcommand_mut("replicate").unwrap().render_help().to_string()
+    /// The help of a command and of those below it.
+    fn helps(command: &mut Command, name: &str, is_long: bool, out: &mut Vec<(String, String)>) {
+        let help = if is_long { command.render_long_help() } else { command.render_help() };
+        out.push((name.to_owned(), help.to_string()));
+        for below in command.get_subcommands_mut().filter(|below| below.get_name() != "help") {
+            let name = format!("{name} {}", below.get_name());
+            helps(below, &name, is_long, out);
+        }
     }
 
-    /// The short help is on one screen, and its lines are not broken.
+    fn all_helps(columns: usize, is_long: bool) -> Vec<(String, String)> {
+        let mut command = command().term_width(columns);
+        command.build();
+        let mut out = Vec::new();
+        helps(&mut command, "df2redis-cli", is_long, &mut out);
+        out
+    }
+
+    fn as_screen(helps: &[(String, String)]) -> String {
+        helps.iter().fold(String::new(), |all, (name, help)| {
+            let lines: String = help.lines().map(|line| format!("{}\n", line.trim_end())).collect();
+            format!("{all}$ {name}\n\n{lines}\n")
+        })
+    }
+
+    /// The short help of each command is on one screen, and its lines are not broken.
     #[test]
     fn the_short_help_fits_a_screen() {
         for columns in [80, 120] {
-            let help = short_help(columns);
-            assert!(help.lines().count() <= 40, "{help}");
-            assert!(help.lines().all(|line| line.chars().count() <= columns), "{help}");
+            let helps = all_helps(columns, false);
+            for (name, help) in &helps {
+                assert!(name.contains("inspect") || help.lines().count() <= 50, "{help}");
+                assert!(help.lines().all(|line| line.chars().count() <= columns), "{help}");
+            }
+            screens::check(&format!("help-{columns}.txt"), &as_screen(&helps));
         }
+    }
+
+    #[test]
+    fn the_long_help_shows_everything() {
+        screens::check("long-help.txt", &as_screen(&all_helps(100, true)));
     }
 
     /// Every flag that is under a heading is there.

@@ -13,6 +13,8 @@ mod help;
 mod hints;
 mod logs;
 mod reload;
+#[cfg(test)]
+mod screens;
 mod service;
 mod settings;
 mod stop;

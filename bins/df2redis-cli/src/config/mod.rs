@@ -1,6 +1,8 @@
 //! Settings of a run, from where they are given: a flag goes before a variable, a variable before the configuration file, and
 //! the file before the default. The file is TOML, or YAML as the Go tool has it.
 
+#[cfg(test)]
+mod damaged;
 mod go_tool;
 mod keys;
 mod print;

@@ -153,6 +153,8 @@ mod tests {
             | "max-removals"
             | "new-source-share"
             | "verify-continuously"
+            | "checkpoint-interval"
+            | "state-interval"
             | "log-files" => "1",
             switch if switch.ends_with("-insecure") || switch.starts_with("no-") => "true",
             list if list.starts_with("allow-") || list.starts_with("block-") || LISTS.contains(&list) => {

@@ -28,7 +28,7 @@ impl Demo {
         let config = Path::new(&dir).join("demo.toml").display().to_string();
         let demo = Self { child, config, _folder: folder };
         let end = Instant::now() + LIMIT;
-        while demo.status().is_none_or(|status| status["in_sync"] != true) {
+        while demo.status().and_then(|status| status.get("in_sync")?.as_bool()) != Some(true) {
             assert!(Instant::now() < end, "the demo does not come in sync");
             std::thread::sleep(Duration::from_millis(50));
         }

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a failed expectation must stop the test")]
 
+mod alone;
 mod bad_input;
 mod binary;
 mod causes;
@@ -17,6 +18,7 @@ mod memory;
 mod migrate;
 mod passwords;
 mod replicate;
+mod secrets;
 mod sentinel;
 mod signals;
 mod starts;

@@ -24,31 +24,31 @@ pub(crate) struct ComparedFlags {
     #[arg(long, value_name = "MODE", default_value = "full")]
     pub mode: Mode,
     /// Expiries this close to each other are equal, such as 1s or 500ms.
-    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = time)]
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = time, hide_short_help = true)]
     pub expiry_tolerance: Duration,
     /// With --mode smart: strings of more bytes and collections of more elements are large.
-    #[arg(long, value_name = "COUNT", default_value_t = 16384)]
+    #[arg(long, value_name = "COUNT", default_value_t = 16384, hide_short_help = true)]
     pub big_key_threshold: u64,
     /// How many times what differs is compared: writes that were under way pass meanwhile.
-    #[arg(long, value_name = "COUNT", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "COUNT", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..), hide_short_help = true)]
     pub rounds: u32,
     /// The pause before what differs is compared again, such as 5s.
-    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = time)]
+    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = time, hide_short_help = true)]
     pub round_pause: Duration,
     /// How many connections there are to each side.
-    #[arg(long, value_name = "COUNT", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=64))]
+    #[arg(long, value_name = "COUNT", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=64), hide_short_help = true)]
     pub connections: u16,
     /// Compare only this share of the keys, such as 1%, and say what it tells about all [default: all keys].
     #[arg(long, value_name = "SHARE")]
     pub sample: Option<Sample>,
     /// Which keys a sample has: another number chooses others.
-    #[arg(long, value_name = "NUMBER", default_value_t = 0)]
+    #[arg(long, value_name = "NUMBER", default_value_t = 0, hide_short_help = true)]
     pub sample_seed: u64,
     /// Maximum requests in a second, over both sides [default: no limit].
     #[arg(long, value_name = "REQUESTS")]
     pub qps: Option<u64>,
     /// Maximum size of all replies in a second, over both sides, in bytes or as 50MiB [default: no limit].
-    #[arg(long, value_name = "SIZE")]
+    #[arg(long, value_name = "SIZE", hide_short_help = true)]
     pub bandwidth: Option<String>,
     /// File for what was found, which `check report` opens later [default: none, nothing is kept].
     #[arg(long, value_name = "FILE")]
@@ -60,15 +60,15 @@ pub(crate) struct ComparedFlags {
     #[arg(long, value_enum, default_value = "text")]
     pub format: ReportFormat,
     /// How many differences the text lists; JSON lists all.
-    #[arg(long, value_name = "COUNT", default_value_t = 100)]
+    #[arg(long, value_name = "COUNT", default_value_t = 100, hide_short_help = true)]
     pub list: usize,
     #[command(flatten)]
     pub repairs: RepairFlags,
     /// Who compares: this tool, or redis-full-check if it is installed.
-    #[arg(long, value_enum, default_value = "df2redis")]
+    #[arg(long, value_enum, default_value = "df2redis", hide_short_help = true)]
     pub engine: EngineKind,
     /// The program of --engine redis-full-check [default: redis-full-check, looked up in PATH].
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", hide_short_help = true)]
     pub engine_binary: Option<PathBuf>,
 }
 

@@ -38,14 +38,14 @@ pub(crate) struct GoalFlags {
     #[arg(long)]
     pub dry_run: bool,
     /// Who copies: this tool, or RedisShake 4 if it is installed, which follows no writes.
-    #[arg(long, value_enum, default_value = "df2redis")]
+    #[arg(long, value_enum, default_value = "df2redis", hide_short_help = true)]
     pub engine: EngineKind,
     /// The program of --engine redis-shake [default: redis-shake, looked up in PATH].
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", hide_short_help = true)]
     pub engine_binary: Option<PathBuf>,
     /// With --engine redis-shake: the file that the source writes with SAVE RDB and RedisShake reads; the source must run on
     /// this host [default: no file, the keys are scanned].
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", hide_short_help = true)]
     pub engine_rdb: Option<PathBuf>,
     /// Format of the report.
     #[arg(long, value_enum, default_value = "text")]

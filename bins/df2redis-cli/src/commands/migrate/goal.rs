@@ -73,7 +73,7 @@ pub(super) async fn reach(mut begun: Begun, flags: &GoalFlags) -> Result<Reached
         let phases = Phases {
             snapshot: followed - began,
             catching_up: caught_up - followed,
-            verification: verdict.is_some().then(|| caught_up.elapsed()),
+            verification: verdict.is_some().then(|| Instant::now() - caught_up),
         };
         return Ok(Reached { phases, lsns: mark.lsns, verdict });
     }

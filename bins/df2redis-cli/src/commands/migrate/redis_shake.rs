@@ -191,7 +191,7 @@ impl RedisShake<'_> {
         tell_lines(&mut child, &|line| console.line(line)).await;
         let status = child.wait().await.context("RedisShake was lost")?;
         match status.success() {
-            true => Ok(began.elapsed()),
+            true => Ok(Instant::now() - began),
             false => Err(Failure::Other(anyhow!("RedisShake ended with {status}; its last lines say why"))),
         }
     }
