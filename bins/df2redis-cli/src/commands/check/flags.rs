@@ -45,7 +45,7 @@ pub(crate) struct ComparedFlags {
     #[arg(long, value_name = "NUMBER", default_value_t = 0, hide_short_help = true)]
     pub sample_seed: u64,
     /// Maximum requests in a second, over both sides [default: no limit].
-    #[arg(long, value_name = "REQUESTS")]
+    #[arg(long, value_name = "REQUESTS", hide_short_help = true)]
     pub qps: Option<u64>,
     /// Maximum size of all replies in a second, over both sides, in bytes or as 50MiB [default: no limit].
     #[arg(long, value_name = "SIZE", hide_short_help = true)]
@@ -54,7 +54,7 @@ pub(crate) struct ComparedFlags {
     #[arg(long, value_name = "FILE")]
     pub report: Option<PathBuf>,
     /// Go on with the comparison in the file of --report that was stopped.
-    #[arg(long, requires = "report")]
+    #[arg(long, requires = "report", hide_short_help = true)]
     pub resume: bool,
     /// Format of the results.
     #[arg(long, value_enum, default_value = "text")]

@@ -11,7 +11,7 @@ use dfly_testkit::{
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tracing::info;
 
-use super::table;
+use super::{run_until, table};
 use crate::commands::replication::{Begun, Start};
 use crate::config::Environment;
 use crate::console::Console;
@@ -56,10 +56,15 @@ impl Live<'_> {
             write_config(&flags.settings, state_dir).context("cannot write the configuration file")?;
         let none = Environment::default();
         let start = Start::new(&flags, &none, self.console)?;
+        let engine = start.engine_config()?;
         self.console.line(&invitation(&config, self.seconds));
         let (report, written) =
             runtime.block_on(start.run(|begun| write(&master, begun, Duration::from_secs(self.seconds))))?;
-        written.transpose().context("the demo's master cannot write")?;
+        match written {
+            Some(written) => written.context("the demo's master cannot write")?,
+            // The run was stopped before the master: another one goes on for what came since.
+            None => drop(runtime.block_on(run_until(engine, master.caught_up()))?),
+        }
         let mut client = redis.client().context("cannot connect to the target")?;
         let options = CompareOptions {
             entries_read_may_be_unknown: true,

@@ -72,12 +72,17 @@ async fn replicate(recording: Recording, redis: &RedisServer) -> Result<Report, 
     let mut config =
         EngineConfig::new(endpoint(Peer::Source, master.address()), endpoint(Peer::Target, redis.address()));
     config.rules = Rules::from(Policy::Skip).into();
+    run_until(config, master.finished()).await
+}
+
+/// Replicates until the master has nothing more to send.
+async fn run_until(config: EngineConfig, finished: impl Future<Output = ()>) -> Result<Report, Failure> {
     let (engine, _reports) = Engine::new(config);
     let (stop, stopped) = watch::channel(Stop::Running);
     let mut run = std::pin::pin!(engine.run(stopped));
     tokio::select! {
         done = &mut run => return Ok(done?),
-        finished = timeout(LIMIT, master.finished()) => finished.context("the replay of the recording did not finish in time")?,
+        finished = timeout(LIMIT, finished) => finished.context("the replay did not finish in time")?,
     }
     stop.send_replace(Stop::Drain);
     Ok(run.await?)
