@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use dfly_journal::Command;
-use dfly_translate::{CommandFacts, CommandSpec, ReservedNames, lookup};
+use dfly_translate::{CommandFacts, CommandSpec, ReservedNames, WorksOn, lookup};
 use dfly_wire::DbIndex;
 use redis_resp::EncodedCommand;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
@@ -80,6 +80,11 @@ impl<'a> RecordKeys<'a> {
     /// Whether the table has the command. If not, [`Self::all`] gives what may be its keys.
     pub(crate) fn is_known(&self) -> bool {
         self.spec.is_some()
+    }
+
+    /// What the command works on; `None` if the table does not have it.
+    pub(crate) fn works_on(&self) -> Option<WorksOn> {
+        self.spec.map(|spec| spec.works_on)
     }
 
     /// The same record. If the table does not have the command, its keys are those arguments that may be keys of the flow,

@@ -61,7 +61,9 @@ pub use run::engine::Engine;
 pub use run::events::Event;
 pub use run::latency::Latency;
 pub use run::rehearsal::{Begins, Rehearsal};
-pub use run::report::{ExtraKeysProgress, FlowLsns, FlowReport, Lag, Phase, Report, SourceLsn};
+pub use run::report::{
+    ExtraKeysProgress, FlowLsns, FlowReport, Lag, Milestones, Phase, Report, SourceLsn, TargetKind,
+};
 pub use run::state_file::{SavedFlow, SavedState, StateFile, StateFileError};
 pub use run::stop::Stop;
 pub use session::barriers::{CutBarrier, FlushBarrier, Mismatch};

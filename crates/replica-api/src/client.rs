@@ -136,6 +136,14 @@ impl Client {
         self.get("history").await
     }
 
+    /// The samples of the last hour that were taken after this moment, in milliseconds since 1970.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn history_since(&self, after: i64) -> Result<Vec<Sample>, ClientError> {
+        self.get(&format!("history?after={after}")).await
+    }
+
     /// The settings of the run, without secrets.
     ///
     /// # Errors

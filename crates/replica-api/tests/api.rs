@@ -31,7 +31,7 @@ fn running() -> Running {
     let (reports, receiver) = watch::channel(Report::default());
     let about = Status {
         version: "1.2.3".to_owned(),
-        source: Side { address: "db:6379".to_owned(), mode: None },
+        source: Side { address: "db:6379".to_owned(), ..Side::default() },
         ..Status::default()
     };
     let replication = Replication {

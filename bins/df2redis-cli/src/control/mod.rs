@@ -50,8 +50,8 @@ pub(crate) fn about(config: &EngineConfig, task: Option<&str>) -> Status {
         task: task.filter(|name| !name.is_empty()).map(str::to_owned),
         pid: std::process::id(),
         started_at: dfly_replica::Clock::system().host().0,
-        source: Side { address: config.source.to_string(), mode: None },
-        target: Side { address: config.target.to_string(), mode },
+        source: Side { address: config.source.to_string(), ..Side::default() },
+        target: Side { address: config.target.to_string(), mode, ..Side::default() },
         relay_limit: has_disk.then_some(config.relay_max_bytes),
         ..Status::default()
     }

@@ -12,7 +12,9 @@ use dfly_translate::{Loss, Losses, Reason};
 use crate::run::events::Events;
 use crate::run::kinds::KindCounters;
 use crate::run::latency::LatencyCounters;
-use crate::run::report::{ExtraKeysProgress, FlowLsns, FlowReport, Lag, Phase, Report, SourceLsn};
+use crate::run::report::{
+    ExtraKeysProgress, FlowLsns, FlowReport, Lag, Milestones, Phase, Report, SourceLsn, TargetKind,
+};
 use crate::source::sharding::OwnerCheck;
 
 /// How many answers of the source are remembered to tell how long a record has been missing.
@@ -34,12 +36,21 @@ pub(crate) struct Counters {
     is_paused: AtomicBool,
     /// Keys of the source in all databases, as it said last.
     source_keys: Mutex<Option<u64>>,
+    /// What the source calls its release, and what the target is.
+    sides: Mutex<Sides>,
     /// What the run asks a person about.
     question: Mutex<Option<String>>,
     pub latency: LatencyCounters,
     pub events: Events,
     /// What the flows have seen of how the source spreads its keys.
     owners: Mutex<OwnerCheck>,
+}
+
+/// Who is at the two ends.
+#[derive(Debug, Default)]
+struct Sides {
+    source_release: Option<String>,
+    target: Option<TargetKind>,
 }
 
 /// The counters of one flow.
@@ -51,6 +62,10 @@ pub(crate) struct FlowCounters {
     pub records: AtomicU64,
     pub deletions: AtomicU64,
     pub copies: AtomicU64,
+    /// Bytes of the values of the snapshot that came whole.
+    pub kind_bytes: KindCounters,
+    pub record_kinds: KindCounters,
+    carried: AtomicU64,
     refetching: AtomicU64,
     expiring: AtomicU64,
     relay_bytes: AtomicU64,
@@ -66,6 +81,8 @@ pub(crate) struct FlowCounters {
 struct SlowCounters {
     oldest_refetch: Option<Instant>,
     stalled: Option<String>,
+    /// When the oldest batch in flight was committed.
+    waits_since: Option<Instant>,
     /// When the durable position moved last.
     moved: Option<Instant>,
     /// What the source has said, the oldest first.
@@ -106,8 +123,15 @@ impl FlowCounters {
         self.relay_bytes.store(bytes, Relaxed);
     }
 
-    pub(crate) fn set_in_flight(&self, batches: usize) {
+    /// How many batches are in flight, and when the oldest of them was committed.
+    pub(crate) fn set_in_flight(&self, batches: usize, oldest: Option<Instant>) {
         self.in_flight.store(batches as u64, Relaxed);
+        lock(&self.slow).waits_since = oldest;
+    }
+
+    /// The target has carried out a batch.
+    pub(crate) fn carried(&self) {
+        Self::add(&self.carried, 1);
     }
 
     /// Whether something was committed and not carried out.
@@ -141,6 +165,8 @@ impl FlowCounters {
             expiring: self.expiring.load(Relaxed),
             relay_bytes: self.relay_bytes.load(Relaxed),
             in_flight: self.in_flight.load(Relaxed),
+            unanswered: slow.waits_since.map(since),
+            carried: self.carried.load(Relaxed),
             stalled: slow.stalled.clone(),
             checkpoint_age: slow.moved.filter(|_| is_stable).map(since),
             positions: is_stable.then_some(FlowLsns { received, durable }),
@@ -162,6 +188,12 @@ impl Counters {
     /// The source has said how many keys it has, or does not say.
     pub(crate) fn set_source_keys(&self, keys: Option<u64>) {
         *lock(&self.source_keys) = keys;
+    }
+
+    /// A session has begun with this source and this target.
+    pub(crate) fn set_sides(&self, source_release: &str, target: TargetKind) {
+        let source_release = Some(source_release).filter(|release| !release.is_empty()).map(str::to_owned);
+        *lock(&self.sides) = Sides { source_release, target: Some(target) };
     }
 
     /// The run asks a person something, or not any more.
@@ -275,9 +307,9 @@ impl Counters {
     }
 
     /// Keys of the snapshot by kind, over all flows.
-    fn kinds(&self) -> BTreeMap<&'static str, u64> {
+    fn kinds(&self, of: impl Fn(&FlowCounters) -> &KindCounters) -> BTreeMap<&'static str, u64> {
         let mut kinds = BTreeMap::new();
-        self.flows.iter().for_each(|flow| flow.kinds.add_to(&mut kinds));
+        self.flows.iter().for_each(|flow| of(flow).add_to(&mut kinds));
         kinds
     }
 
@@ -285,9 +317,15 @@ impl Counters {
         Report {
             phase,
             source_id,
+            source_release: lock(&self.sides).source_release.clone(),
+            target: lock(&self.sides).target.clone(),
+            // The publisher knows them.
+            milestones: Milestones::default(),
             source_keys: self.source_keys(),
             flows: self.flows.iter().map(|flow| flow.report(now)).collect(),
-            kinds: self.kinds(),
+            kinds: self.kinds(|flow| &flow.kinds),
+            kind_bytes: self.kinds(|flow| &flow.kind_bytes),
+            record_kinds: self.kinds(|flow| &flow.record_kinds),
             losses: lock(&self.losses).clone(),
             is_removing_extra_keys: self.is_removing_extra_keys.load(Relaxed),
             extra_keys: ExtraKeysProgress {

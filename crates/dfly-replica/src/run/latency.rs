@@ -13,6 +13,7 @@ const FIRST: u64 = 64;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Latency {
     buckets: [u64; BUCKETS],
+    micros: u64,
 }
 
 impl Latency {
@@ -20,6 +21,21 @@ impl Latency {
     pub fn buckets(&self) -> impl Iterator<Item = (Option<Duration>, u64)> {
         let bound = |at: usize| (at + 1 < BUCKETS).then(|| Duration::from_micros(FIRST << at));
         self.buckets.iter().enumerate().map(move |(at, count)| (bound(at), *count))
+    }
+
+    /// Those batches alone that were not counted in `before`.
+    #[must_use]
+    pub fn since(&self, before: &Self) -> Self {
+        let new = |at: usize| {
+            let count = |latency: &Self| latency.buckets.get(at).copied().unwrap_or_default();
+            count(self).saturating_sub(count(before))
+        };
+        Self { buckets: std::array::from_fn(new), micros: self.micros.saturating_sub(before.micros) }
+    }
+
+    /// How long all batches took together.
+    pub fn sum(&self) -> Duration {
+        Duration::from_micros(self.micros)
     }
 
     /// How many batches there were.
@@ -42,19 +58,24 @@ impl Latency {
 
 /// A histogram that is written while others read it.
 #[derive(Debug, Default)]
-pub(crate) struct LatencyCounters([AtomicU64; BUCKETS]);
+pub(crate) struct LatencyCounters {
+    buckets: [AtomicU64; BUCKETS],
+    micros: AtomicU64,
+}
 
 impl LatencyCounters {
     pub(crate) fn count(&self, took: Duration) {
         let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
         let doublings = (micros / FIRST).checked_ilog2().map_or(0, |log| log as usize + 1);
-        if let Some(bucket) = self.0.get(doublings.min(BUCKETS - 1)) {
+        self.micros.fetch_add(micros, Relaxed);
+        if let Some(bucket) = self.buckets.get(doublings.min(BUCKETS - 1)) {
             bucket.fetch_add(1, Relaxed);
         }
     }
 
     pub(crate) fn read(&self) -> Latency {
-        Latency { buckets: std::array::from_fn(|at| self.0.get(at).map_or(0, |count| count.load(Relaxed))) }
+        let count = |at: usize| self.buckets.get(at).map_or(0, |count| count.load(Relaxed));
+        Latency { buckets: std::array::from_fn(count), micros: self.micros.load(Relaxed) }
     }
 }
 
@@ -69,7 +90,10 @@ mod tests {
             counters.count(Duration::from_micros(micros));
         }
         let latency = counters.read();
-        assert_eq!(latency.count(), 7);
+        assert_eq!((latency.count(), latency.sum()), (7, Duration::from_micros(3_600_005_382)));
+        counters.count(Duration::from_micros(100));
+        let new = counters.read().since(&latency);
+        assert_eq!((new.count(), new.sum()), (1, Duration::from_micros(100)));
         assert_eq!(latency.quantile(200), Some(Duration::from_micros(64)));
         assert_eq!(latency.quantile(500), Some(Duration::from_micros(128)));
         assert_eq!(latency.quantile(800), Some(Duration::from_micros(8192)));

@@ -6,6 +6,7 @@ pub(crate) mod engine;
 pub(crate) mod events;
 pub(crate) mod kinds;
 pub(crate) mod latency;
+pub(crate) mod milestones;
 pub(crate) mod new_source;
 pub(crate) mod publisher;
 pub(crate) mod rehearsal;

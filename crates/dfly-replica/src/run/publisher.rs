@@ -8,7 +8,7 @@ use tracing::warn;
 
 use crate::config::EngineConfig;
 use crate::run::counters::Counters;
-use crate::run::report::{Phase, Report};
+use crate::run::report::{Milestones, Phase, Report};
 use crate::run::state_file::{SavedState, StateFile};
 use crate::session::coordinator::Observer;
 
@@ -19,6 +19,7 @@ pub(crate) struct Publisher {
     pub counters: Arc<Counters>,
     pub source_id: Option<String>,
     pub state: Option<StateFile>,
+    milestones: Milestones,
     /// The phase that was saved last, and when.
     saved: Option<(Phase, Instant)>,
     config: Arc<EngineConfig>,
@@ -28,7 +29,15 @@ impl Publisher {
     pub(crate) fn new(config: Arc<EngineConfig>) -> (Self, watch::Receiver<Report>) {
         let (reports, receiver) = watch::channel(Report::default());
         let counters = Arc::new(Counters::new(0));
-        let publisher = Self { reports, counters, source_id: None, state: None, saved: None, config };
+        let publisher = Self {
+            reports,
+            counters,
+            source_id: None,
+            state: None,
+            milestones: Milestones::default(),
+            saved: None,
+            config,
+        };
         (publisher, receiver)
     }
 
@@ -66,7 +75,10 @@ impl Publisher {
 
 impl Observer for Publisher {
     fn publish(&mut self, phase: Phase, counters: &Counters) {
-        let report = counters.report(phase, self.source_id.clone(), std::time::Instant::now());
+        let mut report = counters.report(phase, self.source_id.clone(), std::time::Instant::now());
+        let before = self.reports.borrow().phase;
+        self.milestones.see(before, &report, self.config.clock.host());
+        report.milestones = self.milestones;
         self.save(&report);
         self.reports.send_replace(report);
     }

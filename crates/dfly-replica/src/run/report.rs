@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use dfly_journal::Lsn;
 use dfly_translate::{Losses, Reason};
+use dfly_wire::UnixMillis;
 use serde::{Deserialize, Serialize};
 
 use crate::run::events::Event;
@@ -47,12 +48,23 @@ pub struct Report {
     pub phase: Phase,
     /// The source's replication id, once known.
     pub source_id: Option<String>,
+    /// What the source calls its release, such as `df-v1.40.1`, once known.
+    pub source_release: Option<String>,
+    /// What the target is, once known.
+    pub target: Option<TargetKind>,
+    /// When the run came to each part of its way.
+    pub milestones: Milestones,
     /// Keys that the source said it has, when it was asked last.
     pub source_keys: Option<u64>,
     /// Each flow.
     pub flows: Vec<FlowReport>,
     /// Keys of the snapshot by kind, such as `string` or `zset`, those left out counted.
     pub kinds: BTreeMap<&'static str, u64>,
+    /// Bytes of those values of the snapshot that came whole, by kind.
+    pub kind_bytes: BTreeMap<&'static str, u64>,
+    /// Journal records by the kind of value that their command works on: `any`, `none` for one without a key, `unknown` for one
+    /// that is not known.
+    pub record_kinds: BTreeMap<&'static str, u64>,
     /// What was left out, over all flows and sessions.
     pub losses: Losses,
     /// Whether keys of the target are being looked for that the source does not have.
@@ -78,6 +90,28 @@ pub struct Report {
     /// What the run asks a person about. It waits for [`Control::accept`](crate::Control::accept) or
     /// [`Control::refuse`](crate::Control::refuse).
     pub question: Option<String>,
+}
+
+/// When the run came to each part of its way, by the clock of the host. Another full synchronisation begins a new way.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Milestones {
+    /// It began to read the snapshot; `None` if it resumed.
+    pub snapshot: Option<UnixMillis>,
+    /// It began to follow the journal.
+    pub journal: Option<UnixMillis>,
+    /// The target was in sync for the first time.
+    pub in_sync: Option<UnixMillis>,
+}
+
+/// What a target is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TargetKind {
+    /// `Redis` or `Valkey`.
+    pub product: &'static str,
+    /// Major and minor version; of a cluster, those of its oldest node.
+    pub version: (u16, u16),
+    /// How many primaries it has, if it is a cluster.
+    pub primaries: Option<usize>,
 }
 
 /// How far the search has come for keys of the target that the source does not have.
@@ -113,6 +147,10 @@ pub struct FlowReport {
     pub relay_bytes: u64,
     /// Commands that were committed and not carried out.
     pub in_flight: u64,
+    /// How long the oldest of them has waited for the target's answer.
+    pub unanswered: Option<Duration>,
+    /// Batches that the target has carried out.
+    pub carried: u64,
     /// Why the target takes nothing, if it does not.
     pub stalled: Option<String>,
     /// How long the position that the target holds has not moved; `None` before stable sync.

@@ -10,6 +10,7 @@ use dfly_client::{
     Plan, Resume, Session,
 };
 use dfly_journal::Lsn;
+use dfly_rdb::Family;
 use dfly_wire::DbIndex;
 use tokio::sync::{Mutex, mpsc, watch};
 use tokio::time::sleep;
@@ -27,7 +28,7 @@ use crate::error::Error;
 use crate::maintenance::eviction_watch::EvictionWatch;
 use crate::maintenance::ttl_scan::TtlScan;
 use crate::run::counters::Counters;
-use crate::run::report::Phase;
+use crate::run::report::{Phase, TargetKind};
 use crate::source::backlog::Backlog;
 use crate::source::candidates::{self, Master};
 use crate::source::identity::{Holdings, ask_time};
@@ -140,7 +141,8 @@ pub(crate) async fn open(
     counters.forget_source();
     let holdings = Holdings::ask(&mut control).await?;
     counters.set_source_keys(holdings.keys);
-    let (mut target, databases) = connect_checked(config, &holdings, session.flows).await?;
+    let (mut target, databases, kind) = connect_checked(config, &holdings, session.flows).await?;
+    counters.set_sides(&agreed.release, kind);
     let begins = Begins { config, release: agreed.release.clone(), owner: opener.owner };
     let metadata = begins.metadata(opening, &mut target, &session).await?;
     let session_target = SessionTarget {
@@ -182,8 +184,8 @@ pub(crate) async fn connect_checked(
     config: &EngineConfig,
     source: &Holdings,
     flows: u16,
-) -> Result<(TargetConnection, u32), Error> {
-    let (mut target, _) = connect_target(config).await?;
+) -> Result<(TargetConnection, u32, TargetKind), Error> {
+    let (mut target, facts) = connect_target(config).await?;
     let has_relay = config.state_dir.is_some() && config.relay_max_bytes > 0;
     capacity::check(&mut target, flows, has_relay).await?;
     let databases = count_databases(&mut target).await?;
@@ -192,7 +194,15 @@ pub(crate) async fn connect_checked(
             return Err(Error::NoDatabase { db, to: to.0, databases });
         }
     }
-    Ok((target, databases))
+    let kind = TargetKind {
+        product: match facts.format.family {
+            Family::Valkey => "Valkey",
+            _ => "Redis",
+        },
+        version: facts.format.version,
+        primaries: target.primaries(),
+    };
+    Ok((target, databases, kind))
 }
 
 /// How far the source is ahead of what it was asked for.

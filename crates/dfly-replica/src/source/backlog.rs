@@ -18,7 +18,20 @@ pub enum Backlog {
     Unknown,
 }
 
+/// The first release that keeps 8192 records; earlier ones keep 1024 (protocol section 6.1).
+const LONGER: Release = Release { major: 1, minor: 34, patch: 0 };
+
 impl Backlog {
+    /// How many records of each shard a release keeps, unless it is told otherwise; `None` if it does not count them, or its
+    /// release is not known.
+    pub fn usual_records(release: &str) -> Option<u64> {
+        match (Self::of_release(release), Release::from_info(release)) {
+            (Self::Records, Some(release)) if release >= LONGER => Some(8192),
+            (Self::Records, _) => Some(1024),
+            (Self::Time | Self::Unknown, _) => None,
+        }
+    }
+
     /// Of a release as `INFO server` names it, such as `df-v1.40.1`.
     pub(crate) fn of_release(release: &str) -> Self {
         match Release::from_info(release) {
@@ -60,6 +73,8 @@ mod tests {
             let advice = Backlog::of_release(release).to_string();
             assert!(advice.contains(flag) && !advice.contains(other), "{release}: {advice}");
         }
+        let usual = ["df-v1.21.4", "df-v1.40.1", "df-v1.41.0", ""].map(Backlog::usual_records);
+        assert_eq!(usual, [Some(1024), Some(8192), None, None]);
         let both = Backlog::of_release("df-dev").to_string();
         assert!(both.contains("backlog_len") && both.contains("time_ms"), "{both}");
     }

@@ -107,6 +107,14 @@ impl TargetConnection {
         }
     }
 
+    /// How many primaries a cluster has.
+    pub(crate) fn primaries(&self) -> Option<usize> {
+        match &self.link {
+            Link::Server(_) => None,
+            Link::Cluster(cluster) => Some(cluster.primaries().count()),
+        }
+    }
+
     /// Whether the target is a cluster, so that the tool's own keys lie in the slots of what they are about.
     pub fn has_slots(&self) -> bool {
         matches!(self.link, Link::Cluster(_))

@@ -58,7 +58,7 @@ impl Cutovers {
     }
 
     /// How far the last one has come.
-    pub(super) fn stage(&self) -> Option<Stage> {
+    pub fn stage(&self) -> Option<Stage> {
         let last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         last.as_ref().map(|last| last.stage.borrow().clone())
     }

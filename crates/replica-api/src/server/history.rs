@@ -18,6 +18,13 @@ impl History {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).iter().copied().collect()
     }
 
+    /// The samples that were taken after this moment, the oldest first.
+    pub fn read_after(&self, after: i64) -> Vec<Sample> {
+        let samples = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let first = samples.partition_point(|sample| sample.at <= after);
+        samples.range(first..).copied().collect()
+    }
+
     pub(super) fn push(&self, sample: Sample) {
         let mut samples = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if samples.len() >= MOST {
@@ -36,6 +43,7 @@ mod tests {
         let history = History::default();
         (0..4000).for_each(|at| history.push(Sample { at, ..Sample::default() }));
         let read = history.read();
+        assert_eq!((history.read_after(3997).len(), history.read_after(i64::MIN).len()), (2, MOST));
         assert_eq!((read.len(), read[0].at, read[MOST - 1].at), (MOST, 400, 3999));
     }
 }

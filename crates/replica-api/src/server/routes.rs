@@ -1,12 +1,13 @@
 //! What can be asked.
 
 use axum::extract::rejection::JsonRejection;
-use axum::extract::{FromRequest, State};
+use axum::extract::{FromRequest, Query, State};
 use axum::http::StatusCode;
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use dfly_journal::Lsn;
 use dfly_replica::{ControlError, RateLimits, RefetchOutcome, SourceKey, Stop, WatchId};
+use serde::Deserialize;
 
 use super::check_routes;
 use super::problems::Refusal;
@@ -71,10 +72,20 @@ pub(super) async fn flows(State(run): State<Replication>) -> Json<Vec<Flow>> {
     Json(run.status().flows)
 }
 
+/// Which samples are asked for.
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+pub(super) struct Period {
+    /// Only those that were taken after this moment, in milliseconds since 1970.
+    after: Option<i64>,
+}
+
 /// The last hour, one sample a second, the oldest first.
-#[utoipa::path(get, path = "/api/v1/history", responses((status = 200, body = Vec<Sample>)))]
-pub(super) async fn history(State(run): State<Replication>) -> Json<Vec<Sample>> {
-    Json(run.history.read())
+#[utoipa::path(get, path = "/api/v1/history", params(("after" = Option<i64>, Query, description = "only samples that were taken after this moment, in milliseconds since 1970")), responses((status = 200, body = Vec<Sample>)))]
+pub(super) async fn history(
+    State(run): State<Replication>,
+    Query(period): Query<Period>,
+) -> Json<Vec<Sample>> {
+    Json(run.history.read_after(period.after.unwrap_or(i64::MIN)))
 }
 
 /// What has happened last, the oldest first.

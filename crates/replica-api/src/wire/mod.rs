@@ -17,4 +17,5 @@ pub use requests::{
     Accepted, KeyOutcome, Limits, Outcome, Refetch, Refetched, Release, Released, Settle, Settled, State,
     Watch, Watched,
 };
-pub use status::{Flow, Lag, OneEvent, Sample, Side, Status, Verified};
+pub(crate) use status::micros;
+pub use status::{Flow, Lag, Milestones, OneEvent, ResumeWindow, Sample, Side, Status, Verified};

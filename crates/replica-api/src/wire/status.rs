@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use dfly_replica::{Event, FlowReport, Phase, Report};
+use dfly_replica::{Backlog, Event, FlowReport, Phase, Report, TargetKind};
+use dfly_wire::UnixMillis;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -15,6 +16,12 @@ pub struct Side {
     /// `standalone` or `cluster`; absent for the source.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mode: Option<String>,
+    /// What it is, and its release, such as `Dragonfly v1.40.1`; absent before it has said so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub product: Option<String>,
+    /// How many primaries it has, if it is a cluster.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub primaries: Option<u64>,
 }
 
 /// How far the target is behind the source.
@@ -52,6 +59,9 @@ pub struct Status {
     pub source_id: Option<String>,
     /// The target.
     pub target: Side,
+    /// When the run came to each part of its way.
+    #[serde(default)]
+    pub milestones: Milestones,
     /// The flow that is behind the most; absent before stable sync.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lag: Option<Lag>,
@@ -67,6 +77,9 @@ pub struct Status {
     pub bytes: u64,
     /// Journal records that were read.
     pub records: u64,
+    /// How far the source may go on without the run that then still resumes; absent if that is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resume_window: Option<ResumeWindow>,
     /// How long the oldest stored position has not moved; absent before stable sync.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub checkpoint_age: Option<u64>,
@@ -94,8 +107,11 @@ pub struct Status {
     pub extra_keys_removed: u64,
     /// Keys that the target has evicted.
     pub evicted_keys: u64,
-    /// Commands that were sent and not carried out.
+    /// Batches of commands that were sent and not carried out.
     pub in_flight: u64,
+    /// How long the oldest of them has waited for the target's answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unanswered: Option<u64>,
     /// How long 99 of 100 batches took at the most, in microseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub batch_p99_micros: Option<u64>,
@@ -114,6 +130,29 @@ pub struct Status {
     pub flows: Vec<Flow>,
 }
 
+/// How far the source may go on without a run that then still resumes, in records of the flow that is behind the most.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ResumeWindow {
+    /// How many records a source of this release keeps of each flow, unless it is told otherwise.
+    pub kept: u64,
+    /// How many of them are not needed yet.
+    pub left: u64,
+}
+
+/// When a run came to each part of its way, in milliseconds since 1970. Another full synchronisation begins a new way.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Milestones {
+    /// It began to read the snapshot; absent if it resumed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub snapshot: Option<i64>,
+    /// It began to follow the journal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub journal: Option<i64>,
+    /// The target was in sync for the first time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub in_sync: Option<i64>,
+}
+
 /// What was compared with the source beside the run, since it began.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Verified {
@@ -130,7 +169,7 @@ pub struct Verified {
 }
 
 /// One flow: what one shard of the source sends.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Flow {
     /// Its number.
     pub flow: u16,
@@ -156,8 +195,17 @@ pub struct Flow {
     pub refetching: u64,
     /// Bytes of the journal that wait on disk.
     pub relay_bytes: u64,
-    /// Commands that were sent and not carried out.
+    /// Batches of commands that were sent and not carried out.
     pub in_flight: u64,
+    /// How long the oldest of them has waited for the target's answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unanswered: Option<u64>,
+    /// How long the stored position has not moved; absent before stable sync.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checkpoint_age: Option<u64>,
+    /// Why the target takes nothing of it, if it does not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stalled: Option<String>,
 }
 
 /// Something that happened.
@@ -188,10 +236,27 @@ pub struct Sample {
     pub lag_millis: Option<u64>,
     /// Bytes of the journal that wait on disk.
     pub relay_bytes: u64,
+    /// Records that the source has journaled, in this second, as far as it was asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub journaled: Option<u64>,
+    /// Records of the journal that became durable on the target, in this second; absent before stable sync.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub applied: Option<u64>,
+    /// How long half of the batches took at the most that were carried out in this second, in microseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub batch_p50_micros: Option<u64>,
+    /// The same for 99 of 100.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub batch_p99_micros: Option<u64>,
 }
 
 fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Microseconds of a time.
+pub(crate) fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
 
 impl Flow {
@@ -208,6 +273,9 @@ impl Flow {
             refetching: flow.refetching,
             relay_bytes: flow.relay_bytes,
             in_flight: flow.in_flight,
+            unanswered: flow.unanswered.map(millis),
+            checkpoint_age: flow.checkpoint_age.map(millis),
+            stalled: flow.stalled.clone(),
         }
     }
 }
@@ -222,6 +290,49 @@ impl Lag {
     }
 }
 
+impl Side {
+    fn of_source(self, report: &Report) -> Self {
+        let named = |release: &String| format!("Dragonfly {}", release.trim_start_matches("df-"));
+        Self { product: report.source_release.as_ref().map(named), ..self }
+    }
+
+    fn of_target(self, report: &Report) -> Self {
+        let Some(TargetKind { product, version: (major, minor), primaries }) = &report.target else {
+            return self;
+        };
+        let mode = if primaries.is_some() { "cluster" } else { "standalone" };
+        Self {
+            mode: Some(mode.to_owned()),
+            product: Some(format!("{product} {major}.{minor}")),
+            primaries: primaries.map(|primaries| primaries as u64),
+            ..self
+        }
+    }
+}
+
+impl ResumeWindow {
+    /// A run with a relay log goes on from what it has read, any other from what the target has.
+    fn of(report: &Report, has_relay_log: bool) -> Option<Self> {
+        let kept = Backlog::usual_records(report.source_release.as_deref()?)?;
+        let used = |flow: &FlowReport| {
+            let (source, at) = (flow.source?.next.0, flow.positions?);
+            let resumes_at = if has_relay_log { at.received.0 } else { at.durable.0 };
+            Some(source.saturating_sub(resumes_at))
+        };
+        let used: Option<Vec<u64>> = report.flows.iter().map(used).collect();
+        let most = used?.into_iter().max()?;
+        Some(Self { kept, left: kept.saturating_sub(most) })
+    }
+}
+
+impl Milestones {
+    fn of(report: &Report) -> Self {
+        let dfly_replica::Milestones { snapshot, journal, in_sync } = report.milestones;
+        let millis = |at: Option<UnixMillis>| at.map(|at| at.0);
+        Self { snapshot: millis(snapshot), journal: millis(journal), in_sync: millis(in_sync) }
+    }
+}
+
 impl Status {
     /// This status, with what a report says.
     pub fn with_report(self, report: &Report) -> Self {
@@ -232,13 +343,17 @@ impl Status {
         Self {
             phase: report.phase,
             in_sync: report.is_in_sync(),
+            source: self.source.clone().of_source(report),
             source_id: report.source_id.clone(),
+            target: self.target.clone().of_target(report),
+            milestones: Milestones::of(report),
+            source_keys: report.source_keys,
             lag: Lag::of_all(report),
             keys: report.keys(),
             kinds: named(&report.kinds),
-            source_keys: report.source_keys.or(self.source_keys),
             bytes: report.bytes(),
             records: report.records(),
+            resume_window: ResumeWindow::of(report, self.relay_limit.is_some()),
             checkpoint_age: longest(&|flow| flow.checkpoint_age).map(millis),
             relay_bytes: report.relay_bytes(),
             refetching: report.refetching(),
@@ -251,10 +366,8 @@ impl Status {
             extra_keys_removed: report.extra_keys_removed,
             evicted_keys: report.evicted_keys,
             in_flight: report.flows.iter().map(|flow| flow.in_flight).sum(),
-            batch_p99_micros: report
-                .latency
-                .quantile(990)
-                .map(|bound| u64::try_from(bound.as_micros()).unwrap_or(u64::MAX)),
+            unanswered: longest(&|flow| flow.unanswered).map(millis),
+            batch_p99_micros: report.latency.quantile(990).map(micros),
             is_paused: report.is_paused,
             question: report.question.clone(),
             stalled: report.flows.iter().find_map(|flow| flow.stalled.clone()),

@@ -406,6 +406,9 @@ impl FlowCore {
         self.admission.expiry.settled();
         if let Some(committed) = self.committed.pop_front() {
             self.batches.carried += 1;
+            if let Some(counters) = self.counters.flow(self.id) {
+                counters.carried();
+            }
             self.counters.latency.count(now.saturating_duration_since(committed.at));
             if let Some(Position { transaction, next, .. }) = committed.position {
                 self.positions.hear(next);
@@ -417,7 +420,7 @@ impl FlowCore {
 
     fn count_in_flight(&self) {
         if let Some(counters) = self.counters.flow(self.id) {
-            counters.set_in_flight(self.committed.len());
+            counters.set_in_flight(self.committed.len(), self.committed.front().map(|oldest| oldest.at));
         }
     }
 

@@ -2,7 +2,7 @@
 
 use dfly_client::FlowId;
 use dfly_journal::{Command, Lsn, Record};
-use dfly_rdb::{Entry, Event, ValueKind};
+use dfly_rdb::{Entry, Event};
 use dfly_translate::{Effect, Emptied, Flush, Loss, flushed_slots};
 use tracing::debug;
 
@@ -32,9 +32,7 @@ impl FlowCore {
                 self.count(|counters| &counters.copies);
                 return Ok(());
             }
-            Event::Entry(entry) => self.count_kind(|| entry.value.kind()),
-            Event::Open { header, type_id, .. } => {
-                self.count_kind(|| type_id.kind());
+            Event::Open { header, .. } => {
                 self.admission.ownership.see_value(&header.key);
             }
             _ => {}
@@ -52,8 +50,22 @@ impl FlowCore {
         if matches!(event, Event::Entry(_) | Event::Close { .. }) {
             self.count(|counters| &counters.keys);
         }
+        self.count_by_kind(event);
         note_loss(self.id, effect, key);
         Ok(())
+    }
+
+    fn count_by_kind(&self, event: &Event) {
+        let Some(counters) = self.counters.flow(self.id) else { return };
+        match event {
+            Event::Entry(entry) => {
+                let kind = entry.value.kind();
+                counters.kinds.add(kind, 1);
+                counters.kind_bytes.add(kind, entry.value.payload().len() as u64);
+            }
+            Event::Open { type_id, .. } => counters.kinds.add(type_id.kind(), 1),
+            _ => {}
+        }
     }
 
     fn is_copy(&mut self, entry: &Entry) -> bool {
@@ -107,6 +119,9 @@ impl FlowCore {
             self.count(|counters| &counters.deletions);
         }
         let record = RecordKeys::of(command).guess(|name| self.admission.ownership.may_own(name));
+        if let Some(counters) = self.counters.flow(self.id) {
+            counters.record_kinds.count_command(record.works_on());
+        }
         let lsn = next.map(|next| Lsn(next.0.saturating_sub(1)));
         if lsn.is_none() {
             self.admission.omitted.on_record(&record);
@@ -215,12 +230,6 @@ impl FlowCore {
     pub(super) fn write_notes(&mut self, target: &dyn TargetWriter) {
         if self.positions.counts() && self.refetch.has_unwritten() {
             self.writer.note_refetches(&mut self.refetch, target);
-        }
-    }
-
-    fn count_kind(&self, kind: impl FnOnce() -> ValueKind) {
-        if let Some(counters) = self.counters.flow(self.id) {
-            counters.kinds.count(kind());
         }
     }
 

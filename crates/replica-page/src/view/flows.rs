@@ -1,0 +1,96 @@
+//! The flows, those in trouble first.
+
+use replica_api::wire::{Flow, Status};
+
+use super::tone::Tone;
+use crate::seen::Seen;
+use crate::text::{Texts, real};
+
+/// From how far behind on a flow is said to be behind, in milliseconds.
+const BEHIND: u64 = 2000;
+
+/// From how far behind on it is in trouble, in milliseconds.
+const FAR_BEHIND: u64 = 30_000;
+
+/// One row.
+#[derive(Debug)]
+pub(crate) struct Row {
+    pub flow: Flow,
+    pub tone: Tone,
+    pub state: fn(&Texts) -> &'static str,
+    /// Records that are read in a second.
+    pub rate: Option<f64>,
+}
+
+/// The rows, those in trouble first. Flows that are as well as each other keep their places.
+pub(crate) fn rows(seen: &Seen) -> Vec<Row> {
+    let mut rows: Vec<Row> = seen.status.flows.iter().map(|flow| row(seen, flow)).collect();
+    rows.sort_by_key(|row| (std::cmp::Reverse(row.tone), row.flow.flow));
+    rows
+}
+
+fn row(seen: &Seen, flow: &Flow) -> Row {
+    let (tone, state) = state(flow);
+    Row { flow: flow.clone(), tone, state, rate: rate(seen, flow) }
+}
+
+fn state(flow: &Flow) -> (Tone, fn(&Texts) -> &'static str) {
+    match flow.lag.map(|lag| lag.millis) {
+        _ if flow.stalled.is_some() => (Tone::Bad, |t| t.flow_stalled),
+        _ if flow.relay_bytes > 0 => (Tone::Warn, |t| t.flow_on_disk),
+        None => (Tone::Busy, |t| t.flow_copies),
+        Some(FAR_BEHIND..) => (Tone::Warn, |t| t.flow_behind),
+        Some(BEHIND..) => (Tone::Busy, |t| t.flow_catches_up),
+        Some(_) if flow.refetching > 0 => (Tone::Busy, |t| t.flow_refetches),
+        Some(_) => (Tone::Good, |t| t.flow_follows),
+    }
+}
+
+/// What was read since a few seconds ago, in a second: records, or keys while the snapshot is read.
+fn rate(seen: &Seen, flow: &Flow) -> Option<f64> {
+    let before: &Status = seen.before.as_ref()?;
+    let was = before.flows.get(usize::from(flow.flow))?;
+    let millis =
+        u64::try_from(seen.status.now.saturating_sub(before.now)).ok().filter(|millis| *millis > 0)?;
+    let (records, keys) = (flow.records.saturating_sub(was.records), flow.keys.saturating_sub(was.keys));
+    let count = if flow.lag.is_some() { records } else { keys };
+    Some(real(count) * 1000.0 / real(millis))
+}
+
+#[cfg(test)]
+mod tests {
+    use replica_api::wire::Lag;
+
+    use super::*;
+    use crate::view::examples::{followed, with};
+
+    #[test]
+    fn trouble_comes_first() {
+        let seen = with(followed(0), |seen| {
+            let flow = |nth, millis| Flow {
+                flow: nth,
+                lag: Some(Lag { records: 1, millis }),
+                records: 500,
+                ..Flow::default()
+            };
+            seen.status.flows = vec![flow(0, 100), flow(1, 5000), flow(2, 90_000), flow(3, 0)];
+            seen.status.flows[3].stalled = Some("gone".to_owned());
+            let before = Status { now: seen.status.now - 5000, ..seen.status.clone() };
+            seen.before = Some(before);
+            seen.before.as_mut().unwrap().flows[1].records = 400;
+        });
+        let rows = rows(&seen);
+        let order: Vec<u16> = rows.iter().map(|row| row.flow.flow).collect();
+        assert_eq!(
+            order,
+            [3, 2, 0, 1].map(|nth| nth).map(|nth| if nth == 0 {
+                1
+            } else if nth == 1 {
+                0
+            } else {
+                nth
+            })
+        );
+        assert_eq!((rows[2].rate, rows[0].tone), (Some(20.0), Tone::Bad));
+    }
+}

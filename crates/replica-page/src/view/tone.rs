@@ -1,0 +1,29 @@
+//! How something is, at a glance.
+
+/// How something is, at a glance. The order is that of trouble.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Tone {
+    /// All right.
+    Good,
+    /// On its way.
+    Busy,
+    /// Nothing happens.
+    Off,
+    /// A person should look at it.
+    Warn,
+    /// A person has to act.
+    Bad,
+}
+
+impl Tone {
+    /// Its name in the style sheet.
+    pub(crate) fn class(self) -> &'static str {
+        match self {
+            Self::Good => "good",
+            Self::Busy => "busy",
+            Self::Off => "off",
+            Self::Warn => "warn",
+            Self::Bad => "bad",
+        }
+    }
+}
