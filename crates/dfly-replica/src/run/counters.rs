@@ -47,7 +47,7 @@ pub(crate) struct Counters {
 }
 
 /// Who is at the two ends.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 struct Sides {
     source_release: Option<String>,
     target: Option<TargetKind>,
@@ -314,11 +314,12 @@ impl Counters {
     }
 
     pub(crate) fn report(&self, phase: Phase, source_id: Option<String>, now: Instant) -> Report {
+        let Sides { source_release, target } = lock(&self.sides).clone();
         Report {
             phase,
             source_id,
-            source_release: lock(&self.sides).source_release.clone(),
-            target: lock(&self.sides).target.clone(),
+            source_release,
+            target,
             // The publisher knows them.
             milestones: Milestones::default(),
             source_keys: self.source_keys(),

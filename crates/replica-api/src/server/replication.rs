@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use dfly_replica::{Control, EngineConfig, Report, Stop};
+use tokio::runtime::Handle;
 use tokio::sync::watch;
 
 use super::checks::Comparisons;
@@ -34,11 +35,19 @@ pub struct Replication {
     pub cutovers: Cutovers,
     /// The last hour.
     pub history: History,
+    /// Where cutovers and comparisons are carried out; absent: where they are asked for.
+    pub runtime: Option<Handle>,
     /// The clock of the host, in milliseconds since 1970.
     pub clock: fn() -> i64,
 }
 
 impl Replication {
+    /// Begins something that outlives the request for it.
+    pub(super) fn beginning<T>(&self, begin: impl FnOnce() -> T) -> T {
+        let _entered = self.runtime.as_ref().map(Handle::enter);
+        begin()
+    }
+
     /// A run of which only this is known.
     pub fn new(control: Control, reports: watch::Receiver<Report>) -> Self {
         Self {
@@ -52,6 +61,7 @@ impl Replication {
             engine: None,
             cutovers: Cutovers::default(),
             history: History::default(),
+            runtime: Handle::try_current().ok(),
             clock: || dfly_replica::Clock::system().host().0,
         }
     }

@@ -347,7 +347,6 @@ impl Status {
             source_id: report.source_id.clone(),
             target: self.target.clone().of_target(report),
             milestones: Milestones::of(report),
-            source_keys: report.source_keys,
             lag: Lag::of_all(report),
             keys: report.keys(),
             kinds: named(&report.kinds),

@@ -57,6 +57,7 @@ fn of_run(run: &Replication) -> Seen {
         status: run.status(),
         history: run.history.read(),
         events,
+        checks: run.checks.read(),
         cutover: run.cutovers.stage().map(CutoverState::from),
         wait_replicas: wait_replicas(&run.config),
         ..Seen::default()
@@ -95,6 +96,7 @@ impl Asked {
             status,
             history: joined(known, new),
             events: self.client.events().await?,
+            checks: self.client.checks().await?,
             cutover: self.cutover().await?,
             wait_replicas,
             ..Seen::default()

@@ -19,8 +19,6 @@ pub(crate) enum Figure {
     Micros(u64),
     /// Bytes.
     Bytes(u64),
-    /// Bytes in a second.
-    ByteRate(f64),
     /// A share of 1.
     Share(f64),
     /// A moment, in milliseconds since 1970.
@@ -48,13 +46,13 @@ pub(crate) fn real(count: u64) -> f64 {
 }
 
 /// In the largest unit of which there is at least one, with one digit behind the point below ten.
-fn scaled(value: f64, units: &[&str], step: f64) -> Shown {
-    let (mut value, mut unit) = (value, 0);
-    while value >= step && unit + 1 < units.len() {
-        (value, unit) = (value / step, unit + 1);
+fn bytes(bytes: u64) -> Shown {
+    let (mut value, mut unit) = (real(bytes), 0);
+    while value >= 1024.0 && unit + 1 < BYTES.len() {
+        (value, unit) = (value / 1024.0, unit + 1);
     }
     let digits = u8::from(unit > 0 && value < 10.0);
-    shown(value, digits, units.get(unit).copied().unwrap_or_default())
+    shown(value, digits, BYTES.get(unit).copied().unwrap_or_default())
 }
 
 /// A time as one or two numbers.
@@ -89,8 +87,6 @@ fn rate(rate: f64) -> Shown {
 
 const BYTES: [&str; 6] = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"];
 
-const BYTE_RATES: [&str; 4] = ["B/s", "KiB/s", "MiB/s", "GiB/s"];
-
 impl Figure {
     fn numbers(&self, texts: &Texts) -> Vec<Shown> {
         match self {
@@ -98,8 +94,7 @@ impl Figure {
             Self::Rate(per_second) => vec![rate(*per_second)],
             Self::Time(millis) => time(*millis, texts),
             Self::Micros(time) => micros(*time, texts),
-            Self::Bytes(bytes) => vec![scaled(real(*bytes), &BYTES, 1024.0)],
-            Self::ByteRate(per_second) => vec![scaled(*per_second, &BYTE_RATES, 1024.0)],
+            Self::Bytes(bytes) => vec![self::bytes(*bytes)],
             Self::Share(share) => vec![shown((share * 100.0).floor().clamp(0.0, 100.0), 0, "%")],
             Self::Moment(_) | Self::Words(_) => Vec::new(),
         }
@@ -212,7 +207,6 @@ mod tests {
             (Figure::Micros(2_500_000), "2.5 s"),
             (Figure::Bytes(900), "900 B"),
             (Figure::Bytes(8 << 30), "8.0 GiB"),
-            (Figure::ByteRate(52_428_800.0), "50 MiB/s"),
             (Figure::Share(0.629), "62%"),
             (Figure::Moment(45_296_789), "12:34:56 UTC"),
             (Figure::Words("db:6379".to_owned()), "db:6379"),

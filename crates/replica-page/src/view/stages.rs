@@ -125,17 +125,16 @@ fn snapshot(seen: &Seen, state: State) -> Stage {
 
 fn checked(seen: &Seen) -> Stage {
     let name: fn(&Texts) -> &'static str = |t| t.stage_checked;
-    if let Some(check) = &seen.check {
-        let differs: u64 = check.different.iter().map(|(_, keys)| keys).sum();
-        return match (check.is_running, differs, check.failure.is_some() || check.not_compared > 0) {
-            (true, ..) => {
-                stage(name, State::Now, Some(say(|t| t.keys_compared, [Figure::Count(check.compared)])))
+    if let Some(running) = &seen.checks.running {
+        return stage(name, State::Now, Some(say(|t| t.keys_compared, [Figure::Count(running.keys)])));
+    }
+    if let Some(last) = &seen.checks.last {
+        return match last.outcome.as_str() {
+            "equal" => stage(name, State::Done, until(Some(last.ended_at))),
+            "different" => {
+                stage(name, State::Failed, Some(say(|t| t.keys_differ, [Figure::Count(last.different)])))
             }
-            (false, 1.., _) => {
-                stage(name, State::Failed, Some(say(|t| t.keys_differ, [Figure::Count(differs)])))
-            }
-            (false, 0, true) => stage(name, State::Failed, until(check.ended_at)),
-            (false, 0, false) => stage(name, State::Done, until(check.ended_at)),
+            _ => stage(name, State::Failed, until(Some(last.ended_at))),
         };
     }
     let Some(verified) = &seen.status.verified else { return stage(name, State::ToCome, None) };
