@@ -59,6 +59,9 @@ fn bytes(bytes: u64) -> Shown {
 fn time(millis: u64, texts: &Texts) -> Vec<Shown> {
     let seconds = millis / 1000;
     let whole = |value: u64, unit: &str| shown(real(value), 0, unit);
+    if millis == 0 {
+        return vec![whole(0, texts.unit_second)];
+    }
     match (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60, seconds % 60) {
         (0, 0, 0, _) if millis < 10_000 => vec![shown(real(millis / 100) / 10.0, 1, texts.unit_second)],
         (0, 0, 0, s) => vec![whole(s, texts.unit_second)],
@@ -73,7 +76,8 @@ fn time(millis: u64, texts: &Texts) -> Vec<Shown> {
 
 fn micros(micros: u64, texts: &Texts) -> Vec<Shown> {
     match micros {
-        0..1000 => vec![shown(real(micros), 0, "µs")],
+        0 => vec![shown(0.0, 0, texts.unit_second)],
+        1..1000 => vec![shown(real(micros), 0, "µs")],
         1000..10_000 => vec![shown(real(micros) / 1000.0, 1, texts.unit_millisecond)],
         10_000..1_000_000 => vec![shown(real(micros / 1000), 0, texts.unit_millisecond)],
         _ => time(micros / 1000, texts),
@@ -214,7 +218,7 @@ mod tests {
             assert_eq!(plain(figure.clone(), Language::English), expected, "{figure:?}");
         }
         assert_eq!(plain(Figure::Time(11_220_000), Language::Chinese), "3 小时 7 分钟");
-        assert_eq!(iso(1_796_000_000_123), "2026-11-29T22:13:20.123Z");
+        assert_eq!(iso(1_796_000_000_123), "2026-11-30T00:53:20.123Z");
     }
 
     #[test]

@@ -55,6 +55,8 @@ texts! {
     snapshot_rate: "{0} keys so far, {1}" / "已复制 {0} 个键，{1}";
     following: "Following the journal" / "正在跟随日志";
     in_sync: "In sync, {0} behind" / "已同步，落后 {0}";
+    in_sync_now: "In sync, less than 0.1 s behind" / "已同步，落后不到 0.1 秒";
+    both_rates: "The source writes {0}, the target takes {1}" / "源端写入 {0}，目标端执行 {1}";
     nearly_in_sync: "Following, {0} behind" / "正在跟随，落后 {0}";
     catching_up: "Catching up, {0} behind" / "正在追赶，落后 {0}";
     far_behind: "{0} behind" / "落后 {0}";

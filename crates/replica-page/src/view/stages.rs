@@ -94,9 +94,10 @@ pub(crate) fn stages(seen: &Seen) -> [Stage; 6] {
         std::cmp::Ordering::Equal => State::Now,
         std::cmp::Ordering::Less => State::ToCome,
     };
+    let prepared = if reached == Reached::Preparing { None } else { until(at.snapshot.or(at.journal)) };
     let began = Some(seen.status.started_at).filter(|at| *at > 0);
     [
-        stage(|t| t.stage_prepare, state(Reached::Preparing), since(began)),
+        stage(|t| t.stage_prepare, state(Reached::Preparing), prepared.or(since(began))),
         snapshot(seen, state(Reached::Snapshot)),
         stage(
             |t| t.stage_catch_up,
