@@ -47,7 +47,10 @@ const KEYS: &[(&str, Fate)] = &[
     ("migrate.shakeConfigFile", Nothing(NO_SHAKE)),
     ("migrate.autoBgsave", Nothing(NO_SHAKE)),
     ("migrate.bgsaveTimeoutSeconds", Nothing(NO_SHAKE)),
-    ("migrate.snapshotOnly", Nothing("migrate ends behind the snapshot, and replicate follows the writes until it is stopped")),
+    (
+        "migrate.snapshotOnly",
+        Nothing("migrate ends behind the snapshot, and replicate follows the writes until it is stopped"),
+    ),
     ("checkpoint.enabled", Nothing(ON_TARGET)),
     ("checkpoint.intervalSeconds", Setting("checkpoint-interval")),
     ("checkpoint.path", Nothing(ON_TARGET)),

@@ -32,6 +32,12 @@ pub(crate) fn of(flags: &ControlFlags) -> Vec<Address> {
     control.into_iter().chain(dashboard).chain(usual.then_some(Address::Usual)).collect()
 }
 
+/// The address of a page of its own. It is an error if it is taken.
+pub(crate) fn of_dashboard(flags: &ControlFlags) -> Vec<Address> {
+    let at = flags.dashboard_addr.clone().filter(|at| !at.is_empty()).unwrap_or_else(|| DEFAULT.to_owned());
+    vec![Address::Named { by: "--dashboard-addr", at }]
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
