@@ -97,7 +97,14 @@ pub(crate) const HEADINGS: &[Heading] = &[
     Heading {
         title: "Talking to a run",
         table: "control",
-        flags: &["control", "control-addr", "control-token-file", "verify-continuously"],
+        flags: &[
+            "control",
+            "control-addr",
+            "dashboard-addr",
+            "ready-lag",
+            "control-token-file",
+            "verify-continuously",
+        ],
     },
     Heading {
         title: "Logs",
@@ -153,6 +160,7 @@ const WITH_SETTINGS: [(&str, &[&str]); 6] = [
     ("migrate", MIGRATING),
     ("check", COMPARING),
     ("cutover", ASKING),
+    ("dashboard", ASKING),
     ("status", ASKING),
     ("config", RUNNING),
 ];
