@@ -155,7 +155,7 @@ const RUNNING: &[&str] = &[
 ];
 
 /// The commands whose flags are those of `replicate`, with what their short help shows of them.
-const WITH_SETTINGS: [(&str, &[&str]); 6] = [
+const WITH_SETTINGS: [(&str, &[&str]); 7] = [
     ("replicate", RUNNING),
     ("migrate", MIGRATING),
     ("check", COMPARING),

@@ -12,6 +12,9 @@ use super::history::History;
 use super::verification::Verification;
 use crate::wire::Status;
 
+/// Over how many seconds the rate of the source is taken.
+const RATE_SPAN: usize = 30;
+
 /// The run that a server speaks for. Copies speak for the same one.
 #[derive(Debug, Clone)]
 pub struct Replication {
@@ -69,7 +72,11 @@ impl Replication {
     /// What it is doing now.
     pub fn status(&self) -> Status {
         let now = (self.clock)();
-        Status { now, verified: self.verification.read(), ..Status::clone(&self.about) }
-            .with_report(&self.reports.borrow())
+        let status = Status { now, verified: self.verification.read(), ..Status::clone(&self.about) }
+            .with_report(&self.reports.borrow());
+        let (records, seconds) = self.history.journaled(RATE_SPAN);
+        let of_each = records.div_ceil(status.flows.len().max(1) as u64);
+        let resume_window = status.resume_window.map(|window| window.at_rate(of_each, seconds));
+        Status { resume_window, ..status }
     }
 }
