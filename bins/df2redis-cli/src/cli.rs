@@ -3,6 +3,7 @@
 use clap::{Parser, Subcommand};
 
 use crate::commands::cutover::CutoverFlags;
+use crate::commands::dashboard::DashboardFlags;
 use crate::commands::inspect::flags::InspectFlags;
 use crate::commands::migrate::flags::MigrateFlags;
 use crate::commands::status::StatusFlags;
@@ -33,6 +34,8 @@ pub(crate) enum Command {
     Check(Box<CheckFlags>),
     /// Switch from the source to the target of a running replication.
     Cutover(Box<CutoverFlags>),
+    /// Serve the page of a run in another process.
+    Dashboard(Box<DashboardFlags>),
     /// Show what a run is doing.
     Status(Box<StatusFlags>),
     /// Remove the keys that df2redis keeps beside the data on a target, once the replication has ended for good.

@@ -97,7 +97,14 @@ pub(crate) const HEADINGS: &[Heading] = &[
     Heading {
         title: "Talking to a run",
         table: "control",
-        flags: &["control", "control-addr", "control-token-file", "verify-continuously"],
+        flags: &[
+            "control",
+            "control-addr",
+            "dashboard-addr",
+            "ready-lag",
+            "control-token-file",
+            "verify-continuously",
+        ],
     },
     Heading {
         title: "Logs",
@@ -148,11 +155,12 @@ const RUNNING: &[&str] = &[
 ];
 
 /// The commands whose flags are those of `replicate`, with what their short help shows of them.
-const WITH_SETTINGS: [(&str, &[&str]); 6] = [
+const WITH_SETTINGS: [(&str, &[&str]); 7] = [
     ("replicate", RUNNING),
     ("migrate", MIGRATING),
     ("check", COMPARING),
     ("cutover", ASKING),
+    ("dashboard", ASKING),
     ("status", ASKING),
     ("config", RUNNING),
 ];

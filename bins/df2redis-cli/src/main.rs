@@ -56,6 +56,7 @@ fn run(cli: Cli, environment: &Environment, console: &Console) -> Result<(), Fai
             commands::check::run(&flags, environment, console)
         }
         Command::Cutover(flags) => with_logs().and_then(|()| commands::cutover::run(&flags, environment)),
+        Command::Dashboard(flags) => with_logs().and_then(|()| commands::dashboard::run(&flags, environment)),
         Command::Status(flags) => with_logs().and_then(|()| commands::status::run(&flags, environment)),
         Command::Cleanup(flags) => with_logs().and_then(|()| commands::cleanup::run(&flags)),
         Command::Demo(flags) if flags.live.is_some() => commands::demo::run_live(&flags, &log, console),

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::client::conn::http1;
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
-use hyper::{Method, Request};
+use hyper::{Method, Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -98,6 +98,17 @@ impl Client {
             Ok(_) => Ok(Self::new(address, None)),
             Err(error) => Err(ClientError::Unreachable { address: address.to_string(), error }),
         }
+    }
+
+    /// Of a run that may come to listen on this socket later.
+    pub fn later_socket(path: &Path) -> Self {
+        Self::new(Address::Socket(path.to_owned()), None)
+    }
+
+    /// Another client of the same run, with a connection of its own.
+    #[must_use]
+    pub fn again(&self) -> Self {
+        Self::new(self.address.clone(), self.token.clone())
     }
 
     /// Of the run at `http://host:port`, with its token.
@@ -283,6 +294,26 @@ impl Client {
         path: &str,
         body: Bytes,
     ) -> Result<T, ClientError> {
+        let (status, body) = self.pass_on(method, path, body).await?;
+        match status.is_success() {
+            true => serde_json::from_slice(&body).map_err(|error| ClientError::Strange(error.to_string())),
+            false => Err(match serde_json::from_slice::<ProblemBody>(&body) {
+                Ok(body) => ClientError::Refused(body.error),
+                Err(_no_problem) => ClientError::Strange(format!("status {status}")),
+            }),
+        }
+    }
+
+    /// Asks for something under `/api/v1/`, and gives the answer as it is.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn pass_on(
+        &self,
+        method: Method,
+        path: &str,
+        body: Bytes,
+    ) -> Result<(StatusCode, Bytes), ClientError> {
         let mut connection = self.connection.lock().await;
         let mut sender = match connection.take().filter(|sender| !sender.is_closed()) {
             Some(sender) => sender,
@@ -295,13 +326,7 @@ impl Client {
         let body = body.map_err(|error| ClientError::Strange(error.to_string()))?.to_bytes();
         *connection = Some(sender);
         drop(connection);
-        match status.is_success() {
-            true => serde_json::from_slice(&body).map_err(|error| ClientError::Strange(error.to_string())),
-            false => Err(match serde_json::from_slice::<ProblemBody>(&body) {
-                Ok(body) => ClientError::Refused(body.error),
-                Err(_no_problem) => ClientError::Strange(format!("status {status}")),
-            }),
-        }
+        Ok((status, body))
     }
 
     fn request(&self, method: Method, path: &str, body: Bytes) -> Result<Request<Full<Bytes>>, ClientError> {

@@ -76,7 +76,7 @@ fn value_of(kind: Kind, family: &mut MetricEncoder<'_>, value: f64) -> Result<()
 
 /// The encoder makes the counts of the buckets cumulative.
 fn histogram(family: &mut MetricEncoder<'_>, distribution: &Latency) -> Result<(), Error> {
-    let bound = |bound: Option<Duration>| bound.map_or(f64::MAX, |bound| bound.as_secs_f64());
+    let bound = |bound: Option<Duration>| bound.map_or(f64::INFINITY, |bound| bound.as_secs_f64());
     let buckets: Vec<(f64, u64)> =
         distribution.buckets().map(|(upper, count)| (bound(upper), count)).collect();
     family.encode_histogram::<NoLabelSet>(

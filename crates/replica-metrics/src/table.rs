@@ -97,6 +97,9 @@ pub const METRICS: &[Metric] = &[
     metric("target_stalled", Kind::Gauge, "", FLOW, "1 while the target takes nothing of the flow.", |seen, out| {
         of_flows(seen, out, |flow| Some(truth(flow.stalled.is_some())));
     }),
+    metric("refusals", Kind::Counter, "", &["code"], "Commands that the target has refused, by the first word of its answer.", |seen, out| {
+        seen.report.refusals.iter().for_each(|(code, count)| out.label(code, whole(*count)));
+    }),
     metric("retries", Kind::Counter, "", &["cause"], "Attempts that failed and are repeated, by what failed.", |seen, out| {
         seen.report.retries.iter().for_each(|(cause, count)| out.label(cause.replace(' ', "-"), whole(*count)));
     }),
@@ -126,6 +129,12 @@ pub const METRICS: &[Metric] = &[
     }),
     metric("relay_log_limit", Kind::Gauge, "bytes", &[], "How much of the journal of each flow may wait there; absent without a relay log.", |seen, out| {
         out.add_known(seen.status.relay_limit.map(whole));
+    }),
+    metric("resume_window_records", Kind::Gauge, "", &[], "How many records of a flow the source may write without the run, which then still resumes: those that a source of this release keeps unless it is told otherwise, without those that the run needs.", |seen, out| {
+        out.add_known(seen.status.resume_window.map(|window| whole(window.left)));
+    }),
+    metric("resume_window", Kind::Gauge, "seconds", &[], "How long the source takes to write that many, as it writes now; absent if it writes nothing.", |seen, out| {
+        out.add_known(seen.status.resume_window.and_then(|window| window.millis).map(|millis| whole(millis) / 1000.0));
     }),
     metric("checkpoint_age", Kind::Gauge, "seconds", FLOW, "How long the position that the target holds has not moved; absent before stable sync.", |seen, out| {
         of_flows(seen, out, |flow| Some(flow.checkpoint_age?.as_secs_f64()));

@@ -80,9 +80,9 @@
   // Requests that change the run. The token is kept by this tab alone, and goes with it.
   let token = "";
 
-  async function request(path, body) {
+  async function request(method, path, body) {
     const headers = { "Content-Type": "application/json", Authorization: `Bearer ${token}` };
-    const response = await fetch(`/api/v1/${path}`, { method: "POST", headers, body: JSON.stringify(body) });
+    const response = await fetch(`/api/v1/${path}`, { method, headers, body: body || undefined });
     const answer = await response.json();
     if (response.ok) return answer;
     const { message, action } = answer.error;
@@ -97,27 +97,37 @@
 
   async function send(form, button) {
     token = form.elements.token.value.trim();
-    const isDry = button?.name === "dry-run";
-    const body = isDry ? { dry_run: true } : {};
+    const { method, path, body } = form.dataset;
+    const isDry = button.name === "dry-run";
     button.disabled = true;
     try {
-      await request(form.dataset.request, body);
+      const told = await request(method, path, isDry ? '{"dry_run":true}' : body);
       if (isDry) return await dryRun(form);
       answer(form, "", "");
+      if (method === "GET") return keys(form, told);
       form.closest("dialog").close();
     } catch (error) {
-      answer(form, "bad", error.message);
+      answer(form, "bad", error instanceof TypeError ? form.dataset.unreachable : error.message);
     } finally {
       button.disabled = false;
       confirmable(form);
     }
   }
 
+  // The keys that differ, one a line.
+  function keys(form, told) {
+    const list = form.querySelector(".keys");
+    const lines = told.keys.map((key) => key.line);
+    if (told.more > 0) lines.push(form.dataset.more.replace("{0}", number(told.more)));
+    list.replaceChildren(...lines.map((line) => Object.assign(document.createElement("li"), { textContent: line })));
+    list.hidden = false;
+  }
+
   // Waits for the figures of a dry run.
   async function dryRun(form) {
     answer(form, "", "…");
     for (let look = 0; look < 300; look += 1) {
-      const state = await (await fetch("/api/v1/cutover", { headers: { Authorization: `Bearer ${token}` } })).json();
+      const state = await request("GET", "cutover");
       if (state.is_decided) return answer(form, state.stage.stage === "dry-run" ? "good" : "bad", state.text);
       await new Promise((resolve) => setTimeout(resolve, 200));
     }

@@ -24,7 +24,7 @@ mod server;
 mod text;
 mod view;
 
-pub use seen::{Answer, LastCheck, Seen};
+pub use seen::{Answer, Seen};
 pub use server::{Source, routes};
 pub use text::Language;
 

@@ -1,6 +1,6 @@
 //! What the page is made from.
 
-use replica_api::wire::{CutoverState, OneEvent, Sample, Status};
+use replica_api::wire::{Checks, CutoverState, OneEvent, Sample, Status};
 
 /// Everything that the page shows of a run, at one moment.
 #[derive(Debug, Clone, Default)]
@@ -17,8 +17,8 @@ pub struct Seen {
     pub events: Vec<OneEvent>,
     /// How far the last cutover has come.
     pub cutover: Option<CutoverState>,
-    /// What the run says of its last comparison.
-    pub check: Option<LastCheck>,
+    /// The comparison that runs, and the last one that has ended.
+    pub checks: Checks,
     /// How many replicas of each primary must have a write before its position is stored.
     pub wait_replicas: Option<u64>,
 }
@@ -36,23 +36,4 @@ pub enum Answer {
     },
     /// No run has answered yet.
     Never,
-}
-
-/// What became of a comparison of source and target.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct LastCheck {
-    /// Whether it goes on.
-    pub is_running: bool,
-    /// When it ended, in milliseconds since 1970.
-    pub ended_at: Option<i64>,
-    /// Keys that were compared.
-    pub compared: u64,
-    /// Keys that differ, by what differs.
-    pub different: Vec<(String, u64)>,
-    /// Keys that could not be compared.
-    pub not_compared: u64,
-    /// Keys that were repaired.
-    pub repaired: u64,
-    /// Why it failed, if it did.
-    pub failure: Option<String>,
 }

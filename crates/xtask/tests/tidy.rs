@@ -13,7 +13,7 @@ const FILE_LINES: usize = 400;
 const DRAWERS: [&str; 6] = ["utils", "util", "common", "helpers", "misc", "types"];
 
 /// Which crates of the workspace each crate may depend on, and whether it may depend on tokio. Tests are free.
-const IMPORTS: [(&str, &[&str], bool); 14] = [
+const IMPORTS: [(&str, &[&str], bool); 16] = [
     ("dfly-wire", &[], false),
     ("redis-resp", &["dfly-wire"], true),
     ("redis-slots", &["redis-resp"], false),
@@ -45,6 +45,8 @@ const IMPORTS: [(&str, &[&str], bool); 14] = [
         true,
     ),
     ("dfly-cutover", &["dfly-check", "dfly-journal", "dfly-replica", "dfly-wire", "redis-resp"], true),
+    ("replica-metrics", &["dfly-replica", "replica-api"], false),
+    ("replica-page", &["dfly-cutover", "dfly-replica", "replica-api"], true),
     ("dfly-testkit", &["dfly-wire"], true),
 ];
 

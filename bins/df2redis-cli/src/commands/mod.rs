@@ -5,6 +5,7 @@ pub(crate) mod check;
 pub(crate) mod cleanup;
 pub(crate) mod config;
 pub(crate) mod cutover;
+pub(crate) mod dashboard;
 pub(crate) mod demo;
 pub(crate) mod inspect;
 pub(crate) mod migrate;

@@ -82,7 +82,7 @@ impl<'a> Start<'a> {
             engine: begun.config.clone(),
             config: config::shown_json(&self.resolved),
         };
-        let _serving = control::listen(settings, run).await?;
+        let _serving = control::listen(settings, run)?;
         let reload = Reload {
             flags: self.flags.clone(),
             environment: self.environment.clone(),

@@ -16,6 +16,13 @@ pub(crate) struct ControlFlags {
     /// Address at which the same API is served over HTTP, such as 127.0.0.1:8080 [default: none].
     #[arg(long, value_name = "ADDRESS")]
     pub control_addr: Option<String>,
+    /// Address of the page that shows the run, with its metrics and the API; empty for none. If the default is taken by another
+    /// run, there is a warning and no page [default: 127.0.0.1:9379, or where --control-addr serves the API].
+    #[arg(long, value_name = "ADDRESS")]
+    pub dashboard_addr: Option<String>,
+    /// Seconds that the target may be behind while /readyz says that the run is ready [default: 10].
+    #[arg(long, value_name = "SECONDS")]
+    pub ready_lag: Option<u64>,
     /// File with the token that requests over HTTP need to change something, and to read from another host [default: none,
     /// nothing can be changed over HTTP].
     #[arg(long, value_name = "FILE")]

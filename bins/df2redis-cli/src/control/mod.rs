@@ -1,18 +1,20 @@
 //! A running replication and the other commands find each other here: the run listens on a socket, and on an address if it is
 //! told to; the commands ask it.
 
+pub(crate) mod addresses;
 pub(crate) mod flags;
+pub(crate) mod page;
 mod remote;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
 use dfly_replica::{Control, EngineConfig, Report, Stop, TargetMode};
 use replica_api::client::Client;
 use replica_api::server::{Access, Replication, SocketFile, Token, Verifiable, routes, sample, serve};
 use replica_api::wire::{Side, Status};
-use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tracing::info;
@@ -24,6 +26,16 @@ pub(crate) use remote::Remote;
 
 /// The socket's name in the state directory.
 const SOCKET: &str = "control.sock";
+
+/// How far the target may be behind while the run is ready.
+const READY_LAG: Duration = Duration::from_secs(10);
+
+/// Everything that answers for a run. It ends when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Serving {
+    _tasks: JoinSet<()>,
+    _page: Option<page::PageThread>,
+}
 
 /// What belongs to a run.
 #[derive(Debug)]
@@ -59,7 +71,7 @@ pub(crate) fn about(config: &EngineConfig, task: Option<&str>) -> Status {
 
 /// Serves the API until what is given back is dropped. The socket is made before anything is read or written, so that a path
 /// that cannot be used is told at once.
-pub(crate) async fn listen(settings: &Settings, run: Run) -> Result<JoinSet<()>, Failure> {
+pub(crate) fn listen(settings: &Settings, run: Run) -> Result<Serving, Failure> {
     let verifiable =
         Verifiable { control: run.control.clone(), reports: run.reports.clone(), config: run.engine.clone() };
     let replication = Replication {
@@ -81,20 +93,29 @@ pub(crate) async fn listen(settings: &Settings, run: Run) -> Result<JoinSet<()>,
         let routes = routes(replication.clone());
         serving.spawn(async move { drop(serve(socket, routes, Access::Socket).await) });
     }
-    if let Some(address) = &settings.control.control_addr {
-        let listener = TcpListener::bind(address).await;
-        let listener =
-            listener.map_err(|error| Failure::Usage(format!("--control-addr {address}: {error}")))?;
-        let access = Access::of_address(&listener, token(settings)?);
-        info!(%address, "listening for commands");
-        let routes = routes(replication);
-        serving.spawn(async move { drop(serve(listener, routes, access).await) });
-    }
-    Ok(serving)
+    let addresses = addresses::of(&settings.control);
+    let page = page::Page {
+        api: routes(replication.clone()),
+        metrics: replica_metrics::routes(replication.clone(), ready_lag(settings)),
+        source: replica_page::Source::Here(Box::new(replication)),
+        token: token(settings)?,
+    };
+    let page = page.begin(&addresses)?;
+    Ok(Serving { _tasks: serving, _page: page })
+}
+
+fn ready_lag(settings: &Settings) -> Duration {
+    settings.control.ready_lag.map_or(READY_LAG, Duration::from_secs)
+}
+
+/// What asks a run of another process, without threads of its own.
+pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    Ok(runtime.context("cannot start the runtime")?)
 }
 
 /// The token that the settings name.
-fn token(settings: &Settings) -> Result<Option<Token>, Failure> {
+pub(crate) fn token(settings: &Settings) -> Result<Option<Token>, Failure> {
     let Some(path) = &settings.control.control_token_file else { return Ok(None) };
     let text = std::fs::read_to_string(path)
         .map_err(|error| Failure::Usage(format!("--control-token-file {}: {error}", path.display())))?;
@@ -115,7 +136,7 @@ fn socket_path(settings: &Settings) -> Result<Option<PathBuf>, String> {
     }
 }
 
-fn in_state_dir(dir: &Path) -> PathBuf {
+pub(crate) fn in_state_dir(dir: &Path) -> PathBuf {
     dir.join(SOCKET)
 }
 

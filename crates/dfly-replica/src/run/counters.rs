@@ -27,6 +27,8 @@ pub(crate) struct Counters {
     losses: Mutex<Losses>,
     refetches: Mutex<BTreeMap<Reason, u64>>,
     retries: Mutex<BTreeMap<&'static str, u64>>,
+    /// Commands that the target has refused, by the first word of its answer.
+    refusals: Mutex<BTreeMap<String, u64>>,
     refetched: AtomicU64,
     extra_keys_removed: AtomicU64,
     evicted_keys: AtomicU64,
@@ -47,7 +49,7 @@ pub(crate) struct Counters {
 }
 
 /// Who is at the two ends.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 struct Sides {
     source_release: Option<String>,
     target: Option<TargetKind>,
@@ -87,6 +89,11 @@ struct SlowCounters {
     moved: Option<Instant>,
     /// What the source has said, the oldest first.
     source: VecDeque<SourceLsn>,
+}
+
+/// Servers write codes in capitals. A script may answer with anything.
+fn is_code(word: &str) -> bool {
+    (1..=16).contains(&word.len()) && word.bytes().all(|byte| byte.is_ascii_uppercase())
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -227,6 +234,12 @@ impl Counters {
         FlowCounters::add(&self.refetched, 1);
     }
 
+    /// The target has refused a command with this line.
+    pub(crate) fn refused(&self, line: &str) {
+        let code = line.split(' ').next().filter(|word| is_code(word)).unwrap_or("ERR");
+        *lock(&self.refusals).entry(code.to_owned()).or_default() += 1;
+    }
+
     /// An attempt has failed.
     pub(crate) fn retry(&self, cause: &'static str) {
         *lock(&self.retries).entry(cause).or_default() += 1;
@@ -314,11 +327,12 @@ impl Counters {
     }
 
     pub(crate) fn report(&self, phase: Phase, source_id: Option<String>, now: Instant) -> Report {
+        let Sides { source_release, target } = lock(&self.sides).clone();
         Report {
             phase,
             source_id,
-            source_release: lock(&self.sides).source_release.clone(),
-            target: lock(&self.sides).target.clone(),
+            source_release,
+            target,
             // The publisher knows them.
             milestones: Milestones::default(),
             source_keys: self.source_keys(),
@@ -336,6 +350,7 @@ impl Counters {
             evicted_keys: self.evicted_keys.load(Relaxed),
             refetches: lock(&self.refetches).clone(),
             refetched: self.refetched.load(Relaxed),
+            refusals: lock(&self.refusals).clone(),
             retries: lock(&self.retries).clone(),
             latency: self.latency.read(),
             events: self.events.read(),

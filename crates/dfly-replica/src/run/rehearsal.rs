@@ -71,7 +71,7 @@ impl Rehearsal {
         }
         let holdings = Holdings::ask(&mut control).await?;
         let config = Arc::new(EngineConfig { source: endpoint.clone(), ..config });
-        let (mut target, _databases, _kind) = connect_checked(&config, &holdings, session.flows).await?;
+        let (mut target, ..) = connect_checked(&config, &holdings, session.flows).await?;
         Ok(Self {
             source: endpoint.to_string(),
             release,

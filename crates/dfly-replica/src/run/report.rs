@@ -79,6 +79,8 @@ pub struct Report {
     pub refetches: BTreeMap<Reason, u64>,
     /// Values that were refetched and written.
     pub refetched: u64,
+    /// Commands that the target has refused, by the first word of its answer, such as `OOM`.
+    pub refusals: BTreeMap<String, u64>,
     /// Attempts that failed, by cause: a session, a connection to the target.
     pub retries: BTreeMap<&'static str, u64>,
     /// How long batches took from being committed to being carried out.

@@ -49,7 +49,8 @@ pub(super) async fn check(
     Body(asked): Body<CheckRequest>,
 ) -> Answer<Accepted> {
     let config = settings(&run)?;
-    run.checks.begin(Compared { control: run.control, config, clock: run.clock }, asked)?;
+    let compared = Compared { control: run.control.clone(), config, clock: run.clock };
+    run.beginning(|| run.checks.begin(compared, asked))?;
     Ok(DONE)
 }
 
@@ -69,8 +70,8 @@ pub(super) async fn verify(
     Body(asked): Body<VerifyRequest>,
 ) -> Answer<Accepted> {
     let config = EngineConfig::clone(&*settings(&run)?);
-    let verifiable = Verifiable { control: run.control, reports: run.reports, config };
-    run.verification.set(verifiable, asked.keys_per_second);
+    let verifiable = Verifiable { control: run.control.clone(), reports: run.reports.clone(), config };
+    run.beginning(|| run.verification.set(verifiable, asked.keys_per_second));
     Ok(DONE)
 }
 

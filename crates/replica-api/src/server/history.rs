@@ -25,6 +25,13 @@ impl History {
         samples.range(first..).copied().collect()
     }
 
+    /// How many records the source has journaled in the last seconds of which that is known, at most so many, and in how many.
+    pub(super) fn journaled(&self, seconds: usize) -> (u64, u64) {
+        let samples = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let last = samples.iter().rev().take(seconds).filter_map(|sample| sample.journaled);
+        last.fold((0, 0), |(records, seconds), more| (records + more, seconds + 1))
+    }
+
     pub(super) fn push(&self, sample: Sample) {
         let mut samples = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if samples.len() >= MOST {

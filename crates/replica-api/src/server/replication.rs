@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use dfly_replica::{Control, EngineConfig, Report, Stop};
+use tokio::runtime::Handle;
 use tokio::sync::watch;
 
 use super::checks::Comparisons;
@@ -10,6 +11,9 @@ use super::cutovers::Cutovers;
 use super::history::History;
 use super::verification::Verification;
 use crate::wire::Status;
+
+/// Over how many seconds the rate of the source is taken.
+const RATE_SPAN: usize = 30;
 
 /// The run that a server speaks for. Copies speak for the same one.
 #[derive(Debug, Clone)]
@@ -34,11 +38,19 @@ pub struct Replication {
     pub cutovers: Cutovers,
     /// The last hour.
     pub history: History,
+    /// Where cutovers and comparisons are carried out; absent: where they are asked for.
+    pub runtime: Option<Handle>,
     /// The clock of the host, in milliseconds since 1970.
     pub clock: fn() -> i64,
 }
 
 impl Replication {
+    /// Begins something that outlives the request for it.
+    pub(super) fn beginning<T>(&self, begin: impl FnOnce() -> T) -> T {
+        let _entered = self.runtime.as_ref().map(Handle::enter);
+        begin()
+    }
+
     /// A run of which only this is known.
     pub fn new(control: Control, reports: watch::Receiver<Report>) -> Self {
         Self {
@@ -52,6 +64,7 @@ impl Replication {
             engine: None,
             cutovers: Cutovers::default(),
             history: History::default(),
+            runtime: Handle::try_current().ok(),
             clock: || dfly_replica::Clock::system().host().0,
         }
     }
@@ -59,7 +72,11 @@ impl Replication {
     /// What it is doing now.
     pub fn status(&self) -> Status {
         let now = (self.clock)();
-        Status { now, verified: self.verification.read(), ..Status::clone(&self.about) }
-            .with_report(&self.reports.borrow())
+        let status = Status { now, verified: self.verification.read(), ..Status::clone(&self.about) }
+            .with_report(&self.reports.borrow());
+        let (records, seconds) = self.history.journaled(RATE_SPAN);
+        let of_each = records.div_ceil(status.flows.len().max(1) as u64);
+        let resume_window = status.resume_window.map(|window| window.at_rate(of_each, seconds));
+        Status { resume_window, ..status }
     }
 }

@@ -165,7 +165,8 @@ pub(super) async fn cutover(
     let Some(config) = run.engine.clone() else {
         return Err(Refusal::new(StatusCode::FORBIDDEN, "no-cutover-here", "this run cannot be cut over"));
     };
-    run.cutovers.begin((run.control.clone(), run.reports.clone()), &config, &asked)?;
+    let (control, reports) = (run.control.clone(), run.reports.clone());
+    run.beginning(|| run.cutovers.begin((control, reports), &config, &asked))?;
     Ok(DONE)
 }
 

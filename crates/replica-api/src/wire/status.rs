@@ -88,6 +88,9 @@ pub struct Status {
     /// How much of the journal may wait there, over all flows; absent without a relay log.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub relay_limit: Option<u64>,
+    /// Commands that the target has refused, by the first word of its answer.
+    #[serde(default)]
+    pub refusals: BTreeMap<String, u64>,
     /// Keys that wait to be refetched.
     pub refetching: u64,
     /// How long the oldest of them has waited.
@@ -137,6 +140,9 @@ pub struct ResumeWindow {
     pub kept: u64,
     /// How many of them are not needed yet.
     pub left: u64,
+    /// How long the source takes to write that many, as it writes now, in milliseconds; absent if it writes nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub millis: Option<u64>,
 }
 
 /// When a run came to each part of its way, in milliseconds since 1970. Another full synchronisation begins a new way.
@@ -311,6 +317,12 @@ impl Side {
 }
 
 impl ResumeWindow {
+    /// The same, while the source writes so many records of each flow in so many seconds.
+    #[must_use]
+    pub fn at_rate(self, records: u64, seconds: u64) -> Self {
+        Self { millis: self.left.saturating_mul(seconds).saturating_mul(1000).checked_div(records), ..self }
+    }
+
     /// A run with a relay log goes on from what it has read, any other from what the target has.
     fn of(report: &Report, has_relay_log: bool) -> Option<Self> {
         let kept = Backlog::usual_records(report.source_release.as_deref()?)?;
@@ -321,7 +333,7 @@ impl ResumeWindow {
         };
         let used: Option<Vec<u64>> = report.flows.iter().map(used).collect();
         let most = used?.into_iter().max()?;
-        Some(Self { kept, left: kept.saturating_sub(most) })
+        Some(Self { kept, left: kept.saturating_sub(most), millis: None })
     }
 }
 
@@ -347,7 +359,6 @@ impl Status {
             source_id: report.source_id.clone(),
             target: self.target.clone().of_target(report),
             milestones: Milestones::of(report),
-            source_keys: report.source_keys,
             lag: Lag::of_all(report),
             keys: report.keys(),
             kinds: named(&report.kinds),
@@ -360,6 +371,7 @@ impl Status {
             oldest_refetch: longest(&|flow| flow.oldest_refetch).map(millis),
             refetched: report.refetched,
             refetches: report.refetches.iter().map(|(why, n)| (why.name().to_owned(), *n)).collect(),
+            refusals: report.refusals.clone(),
             retries: named(&report.retries),
             left_out: report.losses.iter().map(|(loss, n)| (loss.to_string(), n)).collect(),
             is_removing_extra_keys: report.is_removing_extra_keys,

@@ -35,7 +35,7 @@ pub(super) fn cutover(view: &CutoverView, texts: &Texts) -> Markup {
 
 fn told(outcome: &Outcome, texts: &Texts) -> Markup {
     html! {
-        p.verdict { span.dot class=(outcome.tone.class()) {} (outcome.sentence.html(texts)) }
+        p.verdict { span.dot.(outcome.tone.class()) {} (outcome.sentence.html(texts)) }
         @if !outcome.lines.is_empty() {
             ul.proof { @for line in &outcome.lines { li { (line.html(texts)) } } }
         }

@@ -16,7 +16,7 @@ pub(super) fn flows(rows: &[Row], texts: &Texts) -> Markup {
             thead {
                 tr {
                     th scope="col" { (texts.flow) }
-                    th scope="col" { (texts.state) }
+                    th scope="col" { (texts.flow_state) }
                     th.number.wide scope="col" { (texts.lsn_source) }
                     th.number.wide scope="col" { (texts.lsn_received) }
                     th.number scope="col" { (texts.lsn_durable) }
@@ -42,7 +42,7 @@ fn cells(row: &Row, has_disk: bool, texts: &Texts) -> Markup {
     html! {
         tr {
             th scope="row" { (flow.flow) }
-            td title=[flow.stalled.as_deref()] { span.dot class=(row.tone.class()) {} ((row.state)(texts)) }
+            td title=[flow.stalled.as_deref()] { span.dot.(row.tone.class()) {} ((row.state)(texts)) }
             td.number.wide { (lsn(flow.source_lsn, texts)) }
             td.number.wide { (lsn(flow.received_lsn, texts)) }
             td.number { (lsn(flow.durable_lsn, texts)) }

@@ -5,7 +5,7 @@ use maud::{Markup, html};
 use super::{cutover, flows, plots, top};
 use crate::seen::Seen;
 use crate::text::{Figure, Texts};
-use crate::view::check::Check;
+use crate::view::check::{Can, Check};
 use crate::view::cutover::CutoverView;
 use crate::view::flows::rows;
 use crate::view::headline::Headline;
@@ -60,7 +60,7 @@ fn safety(guards: &[Guard], texts: &Texts) -> Markup {
         dl.guards {
             @for guard in guards {
                 div {
-                    dt { span.dot class=(guard.tone.class()) {} ((guard.name)(texts)) }
+                    dt { span.dot.(guard.tone.class()) {} ((guard.name)(texts)) }
                     dd {
                         strong { (guard.value.html(texts)) }
                         @if let Some(fill) = guard.fill {
@@ -93,7 +93,7 @@ fn lines(head: &str, nothing: &str, lines: &[Line], texts: &Texts) -> Markup {
             @if !lines.is_empty() {
                 ul.lines {
                     @for line in lines {
-                        li { span.dot class=(line.tone.class()) {} span { (what(&line.what, texts)) } strong { (line.count.html(texts)) } }
+                        li { span.dot.(line.tone.class()) {} span { (what(&line.what, texts)) } strong { (line.count.html(texts)) } }
                     }
                 }
             }
@@ -110,8 +110,11 @@ fn what(what: &What, texts: &Texts) -> String {
 
 fn check(check: &Check, texts: &Texts) -> Markup {
     html! {
-        p.verdict { span.dot class=(check.tone.class()) {} (check.verdict.html(texts)) }
-        @if let Some(more) = &check.more { p.quiet { (more.html(texts)) } }
+        p.verdict { span.dot.(check.tone.class()) {} (check.verdict.html(texts)) }
+        @for more in &check.more { p.quiet { (more.html(texts)) } }
+        @if let Some(share) = check.share {
+            progress max="100" value=(format!("{:.0}", share * 100.0)) aria-label=(texts.check_short) {}
+        }
         @if !check.different.is_empty() {
             table {
                 thead { tr { th scope="col" { (texts.what_differs) } th.number scope="col" { (texts.keys) } } }
@@ -122,8 +125,15 @@ fn check(check: &Check, texts: &Texts) -> Markup {
                 }
             }
         }
-        @if !check.is_running {
-            p.quiet { (code(texts.check_how)) }
+        p.actions {
+            @if check.can == Can::Stop {
+                button type="button" data-opens="check-stop" { (texts.check_stop) }
+            } @else {
+                @let is_off = check.can == Can::Nothing;
+                button type="button" data-opens="check" disabled[is_off] { (texts.check_start) }
+                button type="button" data-opens="check-repair" disabled[is_off] { (texts.check_repair) }
+                @if check.has_keys { button type="button" data-opens="differences" { (texts.check_show) } }
+            }
         }
     }
 }

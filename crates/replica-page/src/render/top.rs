@@ -10,7 +10,7 @@ use crate::view::stages::Stage;
 /// One sentence and a colour. What a screen reader says changes with the sentence, and not with its numbers.
 pub(super) fn headline(headline: &Headline, texts: &Texts) -> Markup {
     html! {
-        div.headline class=(headline.tone.class()) data-title=(headline.sentence.plain(texts)) {
+        div.headline.(headline.tone.class()) data-title=(headline.sentence.plain(texts)) {
             span.lamp aria-hidden="true" {}
             div {
                 p.sentence { (headline.sentence.html(texts)) }

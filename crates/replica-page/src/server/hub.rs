@@ -81,11 +81,11 @@ impl Hub {
             .audiences
             .entry(reader)
             .or_insert_with(|| Audience { parts: Parts::default(), frames: broadcast::channel(FRAMES).0 });
-        let frames = audience.frames.subscribe();
         // Those who listen already hear of what is new too.
         if let Some(change) = audience.parts.change(&seen, reader) {
             let _heard = audience.frames.send(change).is_ok();
         }
+        let frames = audience.frames.subscribe();
         let all = audience.parts.all();
         if !std::mem::replace(&mut state.is_looking, true) {
             tokio::spawn(Arc::clone(&self.0).go_on_looking());

@@ -1,11 +1,13 @@
 //! Where what is shown comes from: the run in this process, or one that is asked over its API.
 
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use dfly_replica::StateFile;
 use replica_api::client::{Client, ClientError};
 use replica_api::server::Replication;
-use replica_api::wire::{CutoverState, Sample, Status};
+use replica_api::wire::{CutoverState, Flow, Sample, Status};
 use tokio::time::timeout;
 
 use crate::seen::{Answer, Seen};
@@ -29,14 +31,17 @@ pub enum Source {
 #[derive(Debug)]
 pub struct Asked {
     client: Client,
+    /// Where the run saves its state.
+    state_dir: Option<PathBuf>,
     last: Mutex<Seen>,
 }
 
 impl Source {
-    /// A run that this client reaches.
-    pub fn of_client(client: Client) -> Self {
+    /// A run that this client reaches. What it has saved in its state directory is shown while it does not answer.
+    pub fn of_client(client: Client, state_dir: Option<PathBuf>) -> Self {
         Self::There(Arc::new(Asked {
             client,
+            state_dir,
             last: Mutex::new(Seen { answer: Answer::Never, ..Seen::default() }),
         }))
     }
@@ -57,6 +62,7 @@ fn of_run(run: &Replication) -> Seen {
         status: run.status(),
         history: run.history.read(),
         events,
+        checks: run.checks.read(),
         cutover: run.cutovers.stage().map(CutoverState::from),
         wait_replicas: wait_replicas(&run.config),
         ..Seen::default()
@@ -74,6 +80,7 @@ impl Asked {
         let before = self.last.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let seen = match timeout(PATIENCE, self.ask(&before)).await {
             Ok(Ok(seen)) => seen,
+            Ok(Err(_)) | Err(_) if before.answer == Answer::Never => self.saved().unwrap_or(before),
             Ok(Err(_)) | Err(_) => gone(before),
         };
         self.last.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&seen);
@@ -95,10 +102,33 @@ impl Asked {
             status,
             history: joined(known, new),
             events: self.client.events().await?,
+            checks: self.client.checks().await?,
             cutover: self.cutover().await?,
             wait_replicas,
             ..Seen::default()
         })
+    }
+
+    /// What the last run has saved.
+    fn saved(&self) -> Option<Seen> {
+        let dir = self.state_dir.as_deref().filter(|dir| dir.is_dir())?;
+        let state = StateFile::in_dir(dir).ok()?.load().ok()??;
+        let flows = state.flows.iter().zip(0u16..).map(|(flow, nth)| Flow {
+            flow: nth,
+            durable_lsn: flow.durable_lsn,
+            keys: flow.keys,
+            records: flow.records,
+            ..Flow::default()
+        });
+        let status = Status {
+            phase: state.phase,
+            now: state.written_at_ms,
+            source_id: state.source_id.clone(),
+            refetching: state.refetching,
+            flows: flows.collect(),
+            ..Status::default()
+        };
+        Some(Seen { answer: Answer::Gone { last: state.written_at_ms }, status, ..Seen::default() })
     }
 
     async fn cutover(&self) -> Result<Option<CutoverState>, ClientError> {

@@ -19,8 +19,6 @@ pub(crate) enum Figure {
     Micros(u64),
     /// Bytes.
     Bytes(u64),
-    /// Bytes in a second.
-    ByteRate(f64),
     /// A share of 1.
     Share(f64),
     /// A moment, in milliseconds since 1970.
@@ -48,19 +46,22 @@ pub(crate) fn real(count: u64) -> f64 {
 }
 
 /// In the largest unit of which there is at least one, with one digit behind the point below ten.
-fn scaled(value: f64, units: &[&str], step: f64) -> Shown {
-    let (mut value, mut unit) = (value, 0);
-    while value >= step && unit + 1 < units.len() {
-        (value, unit) = (value / step, unit + 1);
+fn bytes(bytes: u64) -> Shown {
+    let (mut value, mut unit) = (real(bytes), 0);
+    while value >= 1024.0 && unit + 1 < BYTES.len() {
+        (value, unit) = (value / 1024.0, unit + 1);
     }
     let digits = u8::from(unit > 0 && value < 10.0);
-    shown(value, digits, units.get(unit).copied().unwrap_or_default())
+    shown(value, digits, BYTES.get(unit).copied().unwrap_or_default())
 }
 
 /// A time as one or two numbers.
 fn time(millis: u64, texts: &Texts) -> Vec<Shown> {
     let seconds = millis / 1000;
     let whole = |value: u64, unit: &str| shown(real(value), 0, unit);
+    if millis == 0 {
+        return vec![whole(0, texts.unit_second)];
+    }
     match (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60, seconds % 60) {
         (0, 0, 0, _) if millis < 10_000 => vec![shown(real(millis / 100) / 10.0, 1, texts.unit_second)],
         (0, 0, 0, s) => vec![whole(s, texts.unit_second)],
@@ -75,7 +76,8 @@ fn time(millis: u64, texts: &Texts) -> Vec<Shown> {
 
 fn micros(micros: u64, texts: &Texts) -> Vec<Shown> {
     match micros {
-        0..1000 => vec![shown(real(micros), 0, "µs")],
+        0 => vec![shown(0.0, 0, texts.unit_second)],
+        1..1000 => vec![shown(real(micros), 0, "µs")],
         1000..10_000 => vec![shown(real(micros) / 1000.0, 1, texts.unit_millisecond)],
         10_000..1_000_000 => vec![shown(real(micros / 1000), 0, texts.unit_millisecond)],
         _ => time(micros / 1000, texts),
@@ -89,8 +91,6 @@ fn rate(rate: f64) -> Shown {
 
 const BYTES: [&str; 6] = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"];
 
-const BYTE_RATES: [&str; 4] = ["B/s", "KiB/s", "MiB/s", "GiB/s"];
-
 impl Figure {
     fn numbers(&self, texts: &Texts) -> Vec<Shown> {
         match self {
@@ -98,8 +98,7 @@ impl Figure {
             Self::Rate(per_second) => vec![rate(*per_second)],
             Self::Time(millis) => time(*millis, texts),
             Self::Micros(time) => micros(*time, texts),
-            Self::Bytes(bytes) => vec![scaled(real(*bytes), &BYTES, 1024.0)],
-            Self::ByteRate(per_second) => vec![scaled(*per_second, &BYTE_RATES, 1024.0)],
+            Self::Bytes(bytes) => vec![self::bytes(*bytes)],
             Self::Share(share) => vec![shown((share * 100.0).floor().clamp(0.0, 100.0), 0, "%")],
             Self::Moment(_) | Self::Words(_) => Vec::new(),
         }
@@ -212,7 +211,6 @@ mod tests {
             (Figure::Micros(2_500_000), "2.5 s"),
             (Figure::Bytes(900), "900 B"),
             (Figure::Bytes(8 << 30), "8.0 GiB"),
-            (Figure::ByteRate(52_428_800.0), "50 MiB/s"),
             (Figure::Share(0.629), "62%"),
             (Figure::Moment(45_296_789), "12:34:56 UTC"),
             (Figure::Words("db:6379".to_owned()), "db:6379"),
@@ -220,7 +218,7 @@ mod tests {
             assert_eq!(plain(figure.clone(), Language::English), expected, "{figure:?}");
         }
         assert_eq!(plain(Figure::Time(11_220_000), Language::Chinese), "3 小时 7 分钟");
-        assert_eq!(iso(1_796_000_000_123), "2026-11-29T22:13:20.123Z");
+        assert_eq!(iso(1_796_000_000_123), "2026-11-30T00:53:20.123Z");
     }
 
     #[test]

@@ -81,16 +81,7 @@ mod tests {
         });
         let rows = rows(&seen);
         let order: Vec<u16> = rows.iter().map(|row| row.flow.flow).collect();
-        assert_eq!(
-            order,
-            [3, 2, 0, 1].map(|nth| nth).map(|nth| if nth == 0 {
-                1
-            } else if nth == 1 {
-                0
-            } else {
-                nth
-            })
-        );
+        assert_eq!(order, [3, 2, 1, 0]);
         assert_eq!((rows[2].rate, rows[0].tone), (Some(20.0), Tone::Bad));
     }
 }

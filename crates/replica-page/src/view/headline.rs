@@ -12,6 +12,9 @@ use crate::text::{Figure, Phrase, real, say};
 /// From how long on a target is said not to answer, in milliseconds.
 const SILENT: u64 = 1500;
 
+/// Below this, the target is said to have everything, in milliseconds.
+const TINY: u64 = 100;
+
 /// From how far behind on it is said that it catches up, in milliseconds.
 const BEHIND: u64 = 2000;
 
@@ -166,8 +169,13 @@ fn following(seen: &Seen) -> Headline {
     let status = &seen.status;
     let Some(Lag { millis, .. }) = status.lag else { return headline(Tone::Busy, say(|t| t.following, [])) };
     let lag = [Figure::Time(millis)];
+    let both = both_rates(seen);
     if status.in_sync {
-        return headline(Tone::Good, say(|t| t.in_sync, lag));
+        let sentence = match millis {
+            0..TINY => say(|t| t.in_sync_now, []),
+            _ => say(|t| t.in_sync, lag),
+        };
+        return headline(Tone::Good, sentence).with(both);
     }
     match millis {
         FAR_BEHIND.. => headline(Tone::Warn, say(|t| t.far_behind, lag)).with(catching_up(seen)),
@@ -177,8 +185,14 @@ fn following(seen: &Seen) -> Headline {
             Tone::Busy,
             say(|t| t.refetching, [Figure::Count(status.refetching), Figure::Time(millis)]),
         ),
-        _ => headline(Tone::Good, say(|t| t.nearly_in_sync, lag)),
+        _ => headline(Tone::Good, say(|t| t.nearly_in_sync, lag)).with(both),
     }
+}
+
+/// How fast both sides are.
+fn both_rates(seen: &Seen) -> Option<Phrase> {
+    let (journaled, applied) = (rates::journaled(&seen.history)?, rates::applied(&seen.history)?);
+    Some(say(|t| t.both_rates, [Figure::Rate(journaled), Figure::Rate(applied)]))
 }
 
 /// Whether the target gains on the source.
@@ -209,7 +223,9 @@ mod tests {
 
     #[test]
     fn in_sync_and_behind() {
-        assert_eq!(told(&followed(300)), (Tone::Good, "In sync, 0.3 s behind".to_owned()));
+        let rates = "The source writes 1,000/s, the target takes 1,000/s";
+        assert_eq!(told(&followed(300)), (Tone::Good, format!("In sync, 0.3 s behind | {rates}")));
+        assert_eq!(told(&followed(0)), (Tone::Good, format!("In sync, less than 0.1 s behind | {rates}")));
         let (tone, text) = told(&with(followed(4000), |seen| seen.status.in_sync = false));
         assert_eq!((tone, text.starts_with("Catching up, 4.0 s behind")), (Tone::Busy, true), "{text}");
         let far = with(followed(60_000), |seen| seen.status.in_sync = false);

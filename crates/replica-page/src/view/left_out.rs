@@ -54,7 +54,12 @@ fn left_out(seen: &Seen) -> Vec<Line> {
     });
     let evicted =
         (status.evicted_keys > 0).then(|| line(Tone::Bad, |t| t.evicted, count(status.evicted_keys)));
-    lost.chain(evicted).collect()
+    let refused = status.refusals.iter().map(|(code, commands)| Line {
+        tone: Tone::Warn,
+        what: What::Named(|t| t.target_refuses, code.clone()),
+        count: count(*commands),
+    });
+    lost.chain(refused).chain(evicted).collect()
 }
 
 fn waits(seen: &Seen) -> Vec<Line> {

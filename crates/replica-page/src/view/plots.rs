@@ -8,7 +8,7 @@ use crate::text::{Figure, Texts, real};
 
 /// How far back a plot reaches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub enum Range {
+pub(crate) enum Range {
     /// Five minutes.
     #[default]
     Minutes,
@@ -18,10 +18,10 @@ pub enum Range {
 
 impl Range {
     /// All of them.
-    pub const ALL: [Self; 2] = [Self::Minutes, Self::Hour];
+    pub(crate) const ALL: [Self; 2] = [Self::Minutes, Self::Hour];
 
     /// Its name in addresses.
-    pub fn tag(self) -> &'static str {
+    pub(crate) fn tag(self) -> &'static str {
         match self {
             Self::Minutes => "5m",
             Self::Hour => "1h",
@@ -29,7 +29,7 @@ impl Range {
     }
 
     /// The range of this name.
-    pub fn of_tag(tag: Option<&str>) -> Self {
+    pub(crate) fn of_tag(tag: Option<&str>) -> Self {
         Self::ALL.into_iter().find(|range| Some(range.tag()) == tag).unwrap_or_default()
     }
 
@@ -69,7 +69,6 @@ pub(crate) struct Line {
 /// A picture with one or two lines.
 #[derive(Debug)]
 pub(crate) struct Plot {
-    pub id: &'static str,
     pub title: fn(&Texts) -> &'static str,
     pub lines: Vec<Line>,
     /// The value at the upper edge, a round number.
@@ -112,15 +111,9 @@ fn round_up(value: f64, least: f64) -> f64 {
     [1.0, 2.0, 5.0].into_iter().map(|step| step * power).find(|round| *round >= value).unwrap_or(10.0 * power)
 }
 
-fn plot(
-    id: &'static str,
-    title: fn(&Texts) -> &'static str,
-    lines: Vec<Line>,
-    least: f64,
-    figure: fn(f64) -> Figure,
-) -> Plot {
+fn plot(title: fn(&Texts) -> &'static str, lines: Vec<Line>, least: f64, figure: fn(f64) -> Figure) -> Plot {
     let largest = lines.iter().flat_map(|line| &line.points).flatten().copied().fold(0.0, f64::max);
-    Plot { id, title, lines, top: round_up(largest, least), figure }
+    Plot { title, lines, top: round_up(largest, least), figure }
 }
 
 /// The pictures, in their order.
@@ -146,7 +139,7 @@ fn rate(seen: &Seen, range: Range) -> Plot {
         vec![line(|t| t.keys_copied, |sample| Some(sample.keys), rates::keys(history))]
     };
     let title: fn(&Texts) -> &'static str = if is_copied { |t| t.plot_records } else { |t| t.plot_keys };
-    plot("rate", title, lines, 10.0, Figure::Rate)
+    plot(title, lines, 10.0, Figure::Rate)
 }
 
 fn lag(seen: &Seen, range: Range) -> Plot {
@@ -155,7 +148,7 @@ fn lag(seen: &Seen, range: Range) -> Plot {
         latest: seen.status.lag.map(|lag| Figure::Time(lag.millis)),
         points: points(&seen.history, range, |sample| sample.lag_millis, largest),
     };
-    plot("lag", |t| t.plot_lag, vec![line], 1000.0, |millis| Figure::Time(whole(millis)))
+    plot(|t| t.plot_lag, vec![line], 1000.0, |millis| Figure::Time(whole(millis)))
 }
 
 fn latency(seen: &Seen, range: Range) -> Plot {
@@ -166,7 +159,7 @@ fn latency(seen: &Seen, range: Range) -> Plot {
         line(|t| t.half_of_batches, |sample| sample.batch_p50_micros),
         line(|t| t.slowest_batches, |sample| sample.batch_p99_micros),
     ];
-    plot("latency", |t| t.plot_latency, lines, 1000.0, |micros| Figure::Micros(whole(micros)))
+    plot(|t| t.plot_latency, lines, 1000.0, |micros| Figure::Micros(whole(micros)))
 }
 
 #[expect(

@@ -35,9 +35,7 @@ fn resume_window(seen: &Seen) -> Guard {
     let Some(window) = seen.status.resume_window else {
         return guard(Tone::Off, say(|t| t.not_known, []), say(|t| t.window_unknown, []), None);
     };
-    let flows = real(seen.status.flows.len() as u64).max(1.0);
-    let lasts = rates::journaled(&seen.history).and_then(|rate| rates::lasts(window.left, rate / flows));
-    let value = match lasts {
+    let value = match window.millis {
         Some(millis) => say(|t| t.about_time, [Figure::Time(millis)]),
         None => say(|t| t.records, [Figure::Count(window.left)]),
     };
@@ -108,12 +106,12 @@ mod tests {
     #[test]
     fn what_is_safe() {
         let seen = with(followed(0), |seen| {
-            seen.status.resume_window = Some(ResumeWindow { kept: 8192, left: 8000 });
+            seen.status.resume_window = Some(ResumeWindow { kept: 8192, left: 8000, millis: None });
             seen.status.checkpoint_age = Some(900);
         });
         assert_eq!(tones(&seen), [Tone::Good, Tone::Good, Tone::Good]);
         let narrow = with(seen.clone(), |seen| {
-            seen.status.resume_window = Some(ResumeWindow { kept: 8192, left: 100 });
+            seen.status.resume_window = Some(ResumeWindow { kept: 8192, left: 100, millis: Some(900) });
             seen.status.relay_bytes = 1 << 20;
             seen.status.checkpoint_age = Some(90_000);
             seen.status.lag = Some(Lag { records: 9, millis: 90_000 });

@@ -74,12 +74,8 @@ fn reached(seen: &Seen) -> Reached {
     }
 }
 
-fn since(at: Option<i64>) -> Option<Phrase> {
-    at.map(|at| say(|t| t.since, [Figure::Moment(at)]))
-}
-
-fn until(at: Option<i64>) -> Option<Phrase> {
-    at.map(|at| say(|t| t.at_moment, [Figure::Moment(at)]))
+fn moment(at: Option<i64>) -> Option<Phrase> {
+    at.map(|at| say(|t| t.one_figure, [Figure::Moment(at)]))
 }
 
 fn stage(name: fn(&Texts) -> &'static str, state: State, note: Option<Phrase>) -> Stage {
@@ -94,16 +90,13 @@ pub(crate) fn stages(seen: &Seen) -> [Stage; 6] {
         std::cmp::Ordering::Equal => State::Now,
         std::cmp::Ordering::Less => State::ToCome,
     };
+    let prepared = if reached == Reached::Preparing { None } else { moment(at.snapshot.or(at.journal)) };
     let began = Some(seen.status.started_at).filter(|at| *at > 0);
     [
-        stage(|t| t.stage_prepare, state(Reached::Preparing), since(began)),
+        stage(|t| t.stage_prepare, state(Reached::Preparing), prepared.or(moment(began))),
         snapshot(seen, state(Reached::Snapshot)),
-        stage(
-            |t| t.stage_catch_up,
-            state(Reached::CatchingUp),
-            if reached == Reached::InSync { until(at.in_sync) } else { since(at.journal) },
-        ),
-        stage(|t| t.stage_in_sync, state(Reached::InSync), since(at.in_sync)),
+        stage(|t| t.stage_catch_up, state(Reached::CatchingUp), moment(at.in_sync.or(at.journal))),
+        stage(|t| t.stage_in_sync, state(Reached::InSync), moment(at.in_sync)),
         checked(seen),
         cut_over(seen),
     ]
@@ -116,26 +109,25 @@ fn snapshot(seen: &Seen, state: State) -> Stage {
         State::Now => {
             let share = share_of_snapshot(seen);
             let note = share.map(|share| say(|t| t.one_figure, [Figure::Share(share)]));
-            Stage { share, ..stage(|t| t.stage_snapshot, state, note.or(since(at.snapshot))) }
+            Stage { share, ..stage(|t| t.stage_snapshot, state, note.or(moment(at.snapshot))) }
         }
         _ if was_resumed => stage(|t| t.stage_snapshot, State::Skipped, Some(say(|t| t.resumed, []))),
-        _ => stage(|t| t.stage_snapshot, state, until(at.journal)),
+        _ => stage(|t| t.stage_snapshot, state, moment(at.journal)),
     }
 }
 
 fn checked(seen: &Seen) -> Stage {
     let name: fn(&Texts) -> &'static str = |t| t.stage_checked;
-    if let Some(check) = &seen.check {
-        let differs: u64 = check.different.iter().map(|(_, keys)| keys).sum();
-        return match (check.is_running, differs, check.failure.is_some() || check.not_compared > 0) {
-            (true, ..) => {
-                stage(name, State::Now, Some(say(|t| t.keys_compared, [Figure::Count(check.compared)])))
+    if let Some(running) = &seen.checks.running {
+        return stage(name, State::Now, Some(say(|t| t.keys_compared, [Figure::Count(running.keys)])));
+    }
+    if let Some(last) = &seen.checks.last {
+        return match last.outcome.as_str() {
+            "equal" => stage(name, State::Done, moment(Some(last.ended_at))),
+            "different" => {
+                stage(name, State::Failed, Some(say(|t| t.keys_differ, [Figure::Count(last.different)])))
             }
-            (false, 1.., _) => {
-                stage(name, State::Failed, Some(say(|t| t.keys_differ, [Figure::Count(differs)])))
-            }
-            (false, 0, true) => stage(name, State::Failed, until(check.ended_at)),
-            (false, 0, false) => stage(name, State::Done, until(check.ended_at)),
+            _ => stage(name, State::Failed, moment(Some(last.ended_at))),
         };
     }
     let Some(verified) = &seen.status.verified else { return stage(name, State::ToCome, None) };

@@ -50,6 +50,7 @@ impl FlowCore {
         target: &dyn TargetWriter,
         now: Now,
     ) -> Result<(), FlowError> {
+        self.counters.refused(&refusal.error.line);
         let facts = CommandFacts::from_tag(refusal.tag());
         if self.writer.is_of_notes(refusal.keys()) {
             self.on_refused_note(refusal);

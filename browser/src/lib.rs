@@ -1,0 +1,1 @@
+//! Nothing but the tests of the page in a browser (`tests/page`).
