@@ -129,7 +129,7 @@ impl Run {
 fn tool((source, redis): (&RedisServer, &RedisServer), state: &tempfile::TempDir) -> Child {
     let (from, dir) = (format!("dragonfly://{}", source.address()), state.path().to_str().unwrap());
     let servers = ["replicate", "--source", &from, "--target", &redis.url(), "--state-dir", dir];
-    spawn_quiet(&[&servers[..], &["--log-level", "error"]].concat())
+    spawn_quiet(&[&servers[..], &["--log-level", "info"]].concat())
 }
 
 fn stdout(output: &Output) -> String {

@@ -3,6 +3,7 @@
 pub(crate) mod backlog;
 pub(crate) mod candidates;
 pub(crate) mod history;
+mod hot_value;
 pub(crate) mod identity;
 pub(crate) mod reader;
 pub(crate) mod sharding;

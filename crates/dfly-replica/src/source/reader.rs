@@ -18,6 +18,7 @@ use crate::config::EngineConfig;
 use crate::error::Error;
 use crate::flow::refetch::{Answer, Fetched, MemoryHold, Presence, Question, Reading, Ticket};
 use crate::keys::SourceKey;
+use crate::source::hot_value::{self, HotValue};
 use crate::target::replies::time_of;
 use crate::target::retry_policy::passes;
 
@@ -120,12 +121,13 @@ pub(crate) async fn serve(config: Arc<EngineConfig>, mut requests: mpsc::Receive
 struct Wanted {
     key: SourceKey,
     ticket: Ticket,
+    is_hot: bool,
     answers: mpsc::Sender<ReadAnswer>,
 }
 
 impl Wanted {
     async fn answer(self, answer: Answer) {
-        let Self { key, ticket, answers } = self;
+        let Self { key, ticket, answers, .. } = self;
         if answers.send(ReadAnswer::Value(key, ticket, answer)).await.is_err() {
             debug!("the flow that has asked is gone");
         }
@@ -150,7 +152,9 @@ impl Server {
         let mut values = Vec::new();
         for ReadRequest { question, answers, .. } in requests {
             match question {
-                Question::Value(key, ticket) => values.push(Wanted { key, ticket, answers }),
+                Question::Value { key, ticket, is_hot } => {
+                    values.push(Wanted { key, ticket, is_hot, answers });
+                }
                 Question::Presence(keys, ticket) => {
                     let presence = self.reader.presence(flow, &keys).await;
                     let presence = presence.inspect_err(|error| debug!(%error, "no answer")).ok();
@@ -199,6 +203,14 @@ impl Server {
         }
         let Ok(share) = Arc::clone(&self.memory).acquire_many_owned(units).await else { return };
         let memory = MemoryHold::new(share);
+        let mut together = Vec::with_capacity(wanted.len());
+        for wanted in wanted {
+            match self.read_hot(flow, &wanted, &memory).await {
+                Some(answer) => wanted.answer(answer).await,
+                None => together.push(wanted),
+            }
+        }
+        let wanted = together;
         let keys: Vec<&SourceKey> = wanted.iter().map(|wanted| &wanted.key).collect();
         match self.reader.values(flow, &keys, &memory).await {
             Ok(answers) => {
@@ -208,6 +220,17 @@ impl Server {
             }
             Err(error) => answer_all(wanted, &error).await,
         }
+    }
+}
+
+impl Server {
+    /// The exact value of a key that is written to all the time; `None`: it is not one, or it is to be read as the others are.
+    async fn read_hot(&mut self, flow: FlowId, wanted: &Wanted, memory: &MemoryHold) -> Option<Answer> {
+        if !wanted.is_hot {
+            return None;
+        }
+        let read = self.reader.hot_value(flow, &wanted.key, memory).await;
+        read.unwrap_or_else(|error| Some(error.answer()))
     }
 }
 
@@ -233,6 +256,8 @@ pub(crate) struct SourceReader {
     connection: Option<(Connection, DbIndex)>,
     /// Whether the source has answered PEXPIRETIME as a command that it does not know.
     lacks_pexpiretime: bool,
+    /// Whether the source or its user's rights do not allow a transaction of what reads a key.
+    lacks_watch: bool,
 }
 
 /// Why the source has not answered.
@@ -283,19 +308,46 @@ impl From<ReadError> for Error {
 
 impl SourceReader {
     pub(crate) fn new(config: Arc<EngineConfig>) -> Self {
-        Self { config, connection: None, lacks_pexpiretime: false }
+        Self { config, connection: None, lacks_pexpiretime: false, lacks_watch: false }
     }
 
     /// The next LSN of every flow.
     pub(crate) async fn lsns(&mut self) -> Result<Vec<Lsn>, ReadError> {
         let reply = self.ask(OFFSET, &[&b"DFLY"[..], b"REPLICAOFFSET"]).await?;
-        let lsn = |offset: &Reply| match offset {
-            Reply::Integer(lsn) if *lsn >= 0 => Some(Lsn(lsn.unsigned_abs())),
-            _ => None,
-        };
-        let Reply::Array(offsets) = &reply else { return Err(ReadError::strange(OFFSET, &reply)) };
-        let lsns: Option<Vec<Lsn>> = offsets.iter().map(lsn).collect();
-        lsns.ok_or_else(|| ReadError::strange(OFFSET, &reply))
+        lsns_of(&reply).ok_or_else(|| ReadError::strange(OFFSET, &reply))
+    }
+
+    /// The value of a key that is written to all the time, and the LSN before which it holds (`hot_value.rs`). `None`: not this
+    /// time, or not by this source.
+    async fn hot_value(
+        &mut self,
+        flow: FlowId,
+        key: &SourceKey,
+        memory: &MemoryHold,
+    ) -> Result<Option<Answer>, ReadError> {
+        if self.lacks_watch || self.lacks_pexpiretime {
+            return Ok(None);
+        }
+        for _ in 0..hot_value::TRIES {
+            let mut connection = self.connected(key.db).await?;
+            let replies = connection.ask_all(&mut hot_value::requests(&key.name)).await?;
+            match hot_value::outcome(replies) {
+                HotValue::Exact { lsns, dump, expiry: time } => {
+                    self.connection = Some((connection, key.db));
+                    let Some(at) = lsns.get(usize::from(flow.0)).copied() else { return Ok(None) };
+                    let value = fetched(dump, expiry("PEXPIRETIME", time, UnixMillis(0)), memory);
+                    let reading = |value| Answer::Read(Reading { before: at, behind: at, value });
+                    return Ok(Some(value.map_or_else(|error| error.answer(), reading)));
+                }
+                HotValue::Changed => self.connection = Some((connection, key.db)),
+                // The connection may be in a transaction: it is not used again.
+                HotValue::Refused => {
+                    self.lacks_watch = true;
+                    return Ok(None);
+                }
+            }
+        }
+        Ok(None)
     }
 
     async fn lsn(&mut self, flow: FlowId) -> Result<Lsn, ReadError> {
@@ -443,6 +495,16 @@ impl SourceReader {
         }
         Ok(connection)
     }
+}
+
+/// The next LSN of every flow, as `DFLY REPLICAOFFSET` tells them.
+pub(super) fn lsns_of(reply: &Reply) -> Option<Vec<Lsn>> {
+    let lsn = |offset: &Reply| match offset {
+        Reply::Integer(lsn) if *lsn >= 0 => Some(Lsn(lsn.unsigned_abs())),
+        _ => None,
+    };
+    let Reply::Array(offsets) = reply else { return None };
+    offsets.iter().map(lsn).collect()
 }
 
 /// A key that went between the two questions has a DEL record, so its value is not used.

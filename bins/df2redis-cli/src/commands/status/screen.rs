@@ -65,7 +65,7 @@ pub(super) fn screen(seen: &Seen<'_>, health: &Health) -> String {
             "checkpoint",
             status.checkpoint_age.map_or("none yet".to_owned(), |age| format!("moved {} ago", time(age))),
         ),
-        ("resume", resume(status, rates)),
+        ("resume", resume(status)),
         ("relay log", relay(status)),
         ("refetching", refetching(status)),
         ("left out", counted(&status.left_out)),
@@ -152,13 +152,9 @@ fn lag(status: &Status) -> String {
 }
 
 /// For how long this run may be away before the source has no longer what it needs.
-fn resume(status: &Status, rates: Option<Rates>) -> String {
+fn resume(status: &Status) -> String {
     let Some(window) = status.resume_window else { return "not known".to_owned() };
-    let flows = status.flows.len().max(1) as u64;
-    let lasts = match rates.map_or(0, |rates| rates.records.div_ceil(flows)) {
-        0 => String::new(),
-        rate => format!(", {} at this rate", time(window.left.saturating_mul(1000) / rate)),
-    };
+    let lasts = window.millis.map_or(String::new(), |millis| format!(", {} at this rate", time(millis)));
     format!("{} of {} records left at the source{lasts}", number(window.left), number(window.kept))
 }
 
@@ -284,7 +280,7 @@ mod tests {
             keys: 1_200_345,
             source_keys: Some(1_250_000),
             records: 3_456_789,
-            resume_window: Some(ResumeWindow { kept: 8192, left: 8180 }),
+            resume_window: Some(ResumeWindow { kept: 8192, left: 8180, millis: Some(40_900) }),
             relay_limit: Some(8 << 30),
             left_out: BTreeMap::from([("json".to_owned(), 2)]),
             checkpoint_age: Some(1200),

@@ -39,8 +39,8 @@ pub(crate) struct Refetch {
 /// A question to the source.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Question {
-    /// The value of a key.
-    Value(SourceKey, Ticket),
+    /// The value of a key; whether it has changed each time that it was read.
+    Value { key: SourceKey, ticket: Ticket, is_hot: bool },
     /// Which of these keys exist.
     Presence(Vec<SourceKey>, Ticket),
 }
@@ -178,7 +178,10 @@ impl Refetch {
         if let Some((keys, ticket)) = self.extra.ask() {
             return Some(Question::Presence(keys, ticket));
         }
-        self.queue.next(now).map(|(key, ticket)| Question::Value(key, ticket))
+        self.queue.next(now).map(|(key, ticket)| {
+            let is_hot = self.queue.is_hot(&key);
+            Question::Value { key, ticket, is_hot }
+        })
     }
 
     /// When [`Self::next_question`] may have one.

@@ -26,6 +26,9 @@ pub(crate) const AT_ONCE: usize = 64;
 /// The delay before a value is read that was not exact, doubled each time up to 64-fold.
 const RETRY: Duration = Duration::from_millis(20);
 
+/// A key whose value was not exact so many times is written to all the time.
+const HOT: u32 = 4;
+
 /// A value, and when its key expires.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Fetched {
@@ -272,6 +275,11 @@ impl RefetchQueue {
         None
     }
 
+    /// Whether the key's value was not exact so often that its next reading needs another way.
+    pub(crate) fn is_hot(&self, key: &SourceKey) -> bool {
+        self.keys.get(key).is_some_and(|entry| entry.tries >= HOT)
+    }
+
     /// When [`Self::next`] may have a key, if it has none now.
     pub(crate) fn deadline(&self, now: Instant) -> Option<Instant> {
         let delayed = self.delayed.first_key_value().map(|((until, _), _)| *until);
@@ -365,6 +373,21 @@ mod tests {
 
     fn read(before: u64, behind: u64, value: Option<Fetched>) -> Answer {
         Answer::Read(Reading { before: Lsn(before), behind: Lsn(behind), value })
+    }
+
+    #[test]
+    fn a_key_that_changes_each_time_is_hot() {
+        let now = Instant::now();
+        let mut queue = RefetchQueue::new(4096);
+        queue.add(key(), now);
+        for nth in 1..=5 {
+            let at = now + Duration::from_secs(nth);
+            let (_, ticket) = queue.next(at).unwrap();
+            assert_eq!(queue.is_hot(&key()), nth > 4, "{nth}");
+            queue.park(&key(), Lsn(nth), &record("BETWEEN"));
+            queue.answer(&key(), ticket, read(nth, nth + 1, fetched(b'v')), at);
+            assert!(matches!(queue.resolve(Lsn(nth + 1), at), Some((_, Resolved::Again))));
+        }
     }
 
     #[test]

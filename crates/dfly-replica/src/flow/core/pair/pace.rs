@@ -145,7 +145,14 @@ impl Rig {
         };
         let Asked { question, .. } = session.asked.swap_remove(nth);
         match question {
-            Question::Value(key, ticket) => {
+            Question::Value { key, ticket, is_hot: true } => {
+                let (at, value) = (self.source.next_lsn(), self.source.read(&key.name));
+                self.count("refetched although it changes all the time");
+                let answer = Answer::Read(Reading { before: at, behind: at, value });
+                let done = session.core.on_value(&key, ticket, answer, &session.writer, self.now.instant);
+                done.expect("nothing is refused");
+            }
+            Question::Value { key, ticket, is_hot: false } => {
                 // The value is read now, and the LSN behind it later: sometimes records come in between.
                 let value = self.source.read(&key.name);
                 let answer = match self.chance.below(40) {
