@@ -8,7 +8,7 @@ use crate::run::{Run, script};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_phases_pass_by() {
-    let run = Run::start(script(2, 20_000), &["--snapshot-bytes-per-second", "300KiB"]).await;
+    let run = Run::start(script(2, 20_000), &["--snapshot-bytes-per-second", "60KiB"]).await;
     let browser = Browser::start("en-US").await;
     browser.open(&run.url).await;
     browser

@@ -28,7 +28,7 @@ async fn pictures(browser: &Browser, situation: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn snapshot_and_in_sync() {
-    let run = Run::start(script(2, 20_000), &["--snapshot-bytes-per-second", "120KiB"]).await;
+    let run = Run::start(script(2, 20_000), &["--snapshot-bytes-per-second", "40KiB"]).await;
     let browser = Browser::start("en-US").await;
     browser.open(&run.url).await;
     browser.until(".sentence", |text| text.contains("left")).await;
