@@ -8,7 +8,7 @@ MISSING := $(shell command -v redis-server >/dev/null || echo redis-server) \
 MISSING := $(strip $(MISSING))
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: demo test lint test-pair test-properties test-live test-slow-target test-memory test-cuts test-crash test-targets fuzz bench bench-e2e doc setup
+.PHONY: demo test lint test-page test-pair test-properties test-live test-slow-target test-memory test-cuts test-crash test-targets fuzz bench bench-e2e doc setup
 
 demo: setup
 	$(CARGO) run --locked --quiet -p df2redis-cli -- demo
@@ -22,6 +22,14 @@ lint:
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --locked --workspace --all-targets --all-features -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --workspace --no-deps --all-features --quiet
+
+# The page in a headless Chromium, which it installs. Pictures of six situations are in browser/target/pictures.
+test-page: setup
+	command -v chromium >/dev/null && command -v chromedriver >/dev/null || { $(SUDO) apt-get update && \
+	  $(SUDO) apt-get install -y --no-install-recommends chromium chromium-driver fonts-noto-cjk; }
+	$(CARGO) build --locked -p df2redis-cli --target-dir target
+	DF2REDIS_CLI=$$(realpath target/debug/df2redis-cli) $(CARGO) test --locked --manifest-path browser/Cargo.toml --test page -- \
+	  --test-threads 2
 
 # Against a real Dragonfly: make test-live DF2REDIS_DRAGONFLY=/path/to/dragonfly
 test-live: setup

@@ -142,7 +142,7 @@
   document.addEventListener("click", (event) => {
     const button = event.target.closest("button");
     if (button?.dataset.opens) {
-      const dialog = document.getElementById(button.dataset.opens);
+      const dialog = document.getElementById(`ask-${button.dataset.opens}`);
       const form = dialog.querySelector("form");
       form.elements.token.value = token;
       answer(form, "", "");

@@ -44,6 +44,7 @@ mod tests {
 
     #[test]
     fn one_listener_serves_all_unless_two_are_named() {
+        let addresses = of;
         let of = |control: Option<&str>, dashboard: Option<&str>| {
             let flags = ControlFlags {
                 control_addr: control.map(str::to_owned),
@@ -54,7 +55,7 @@ mod tests {
                 Address::Named { by, at } => format!("{by} {at}"),
                 Address::Usual => "usual".to_owned(),
             };
-            super::of(&flags).into_iter().map(shown).collect::<Vec<_>>()
+            addresses(&flags).into_iter().map(shown).collect::<Vec<_>>()
         };
         assert_eq!(of(None, None), ["usual"]);
         assert_eq!(of(None, Some("")), [""; 0]);

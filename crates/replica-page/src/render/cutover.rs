@@ -20,7 +20,7 @@ pub(super) fn cutover(view: &CutoverView, texts: &Texts) -> Markup {
             }
         }
         @if let Some(outcome) = &view.outcome { (told(outcome, texts)) }
-        @if let Some(found) = &view.dry_run { p.verdict { span.dot.off {} (found.html(texts)) } }
+        @if let Some(found) = &view.dry_run { p.verdict { span.dot.off {} span { (found.html(texts)) } } }
         @if view.is_running {
             p.quiet { (texts.cut_release_help) }
             p.actions { button type="button" data-opens="release" { (texts.cut_release) } }
@@ -35,7 +35,7 @@ pub(super) fn cutover(view: &CutoverView, texts: &Texts) -> Markup {
 
 fn told(outcome: &Outcome, texts: &Texts) -> Markup {
     html! {
-        p.verdict { span.dot.(outcome.tone.class()) {} (outcome.sentence.html(texts)) }
+        p.verdict { span.dot.(outcome.tone.class()) {} span { (outcome.sentence.html(texts)) } }
         @if !outcome.lines.is_empty() {
             ul.proof { @for line in &outcome.lines { li { (line.html(texts)) } } }
         }

@@ -42,7 +42,7 @@ fn requests(texts: &Texts) -> [Request<'_>; 7] {
 }
 
 fn token(id: &str, texts: &Texts) -> Markup {
-    let (field, help) = (format!("{id}-token"), format!("{id}-token-help"));
+    let (field, help) = (format!("ask-{id}-token"), format!("ask-{id}-token-help"));
     html! {
         label for=(field) { (texts.token) }
         input id=(field) name="token" type="password" autocomplete="off" aria-describedby=(help);
@@ -52,9 +52,9 @@ fn token(id: &str, texts: &Texts) -> Markup {
 
 fn asked(request: &Request<'_>, texts: &Texts) -> Markup {
     let Request { id, method, path, body, title, help } = request;
-    let heading = format!("{id}-title");
+    let (dialog, heading) = (format!("ask-{id}"), format!("ask-{id}-title"));
     html! {
-        dialog id=(id) aria-labelledby=(heading) {
+        dialog id=(dialog) aria-labelledby=(heading) {
             form data-method=(method) data-path=(path) data-body=(body) data-more=(texts.and_more)
                 data-unreachable=(texts.unreachable) {
                 h2 id=(heading) { (title) }
@@ -73,18 +73,18 @@ fn asked(request: &Request<'_>, texts: &Texts) -> Markup {
 
 fn cutover(target: &str, texts: &Texts) -> Markup {
     html! {
-        dialog id="cutover" aria-labelledby="cutover-title" {
+        dialog id="ask-cutover" aria-labelledby="ask-cutover-title" {
             form data-method="POST" data-path="cutover" data-body="{}" data-target=(target)
                 data-unreachable=(texts.unreachable) {
-                h2 id="cutover-title" { (texts.cut_over) }
+                h2 id="ask-cutover-title" { (texts.cut_over) }
                 h3 { (texts.cut_what) }
                 ol.plan { @for step in STEPS { li { (step(texts)) } } }
                 p { (texts.cut_doubt) }
                 (token("cutover", texts))
                 p.actions.left { button type="submit" name="dry-run" { (texts.dry_run) } }
                 p.answer role="alert" {}
-                label for="cutover-name" { (texts.cut_confirm) " " code { (target) } }
-                input id="cutover-name" name="target" type="text" autocomplete="off" spellcheck="false";
+                label for="ask-cutover-name" { (texts.cut_confirm) " " code { (target) } }
+                input id="ask-cutover-name" name="target" type="text" autocomplete="off" spellcheck="false";
                 p.actions {
                     button type="button" data-closes { (texts.cancel) }
                     button.danger type="submit" name="cut-over" disabled { (texts.cut_now) }

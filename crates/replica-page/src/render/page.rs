@@ -104,7 +104,7 @@ fn sections(seen: &Seen, reader: Reader, texts: &Texts) -> Markup {
             (live("plots"))
         }
         (section("flows", texts.flows, &html! {
-            div.card.table tabindex="0" role="region" aria-labelledby="flows-heading" data-part="flows" {
+            div.card.table tabindex="0" role="group" aria-labelledby="flows-heading" data-part="flows" {
                 (part("flows", seen, reader.range, texts))
             }
         }))
@@ -112,7 +112,7 @@ fn sections(seen: &Seen, reader: Reader, texts: &Texts) -> Markup {
         (section("left-out", texts.left_out, &card(&live("left-out"))))
         (section("check", texts.check, &card(&live("check"))))
         (section("events", texts.events, &html! {
-            div.card.log tabindex="0" role="region" aria-labelledby="events-heading" data-part="events" {
+            div.card.log tabindex="0" role="group" aria-labelledby="events-heading" data-part="events" {
                 (part("events", seen, reader.range, texts))
             }
         }))

@@ -5,8 +5,10 @@ use maud::{Markup, html};
 use super::{cutover, flows, plots, top};
 use crate::seen::Seen;
 use crate::text::{Figure, Texts};
+use crate::view;
 use crate::view::check::{Can, Check};
 use crate::view::cutover::CutoverView;
+use crate::view::events::Happened;
 use crate::view::flows::rows;
 use crate::view::headline::Headline;
 use crate::view::left_out::{LeftOut, Line, What};
@@ -32,12 +34,12 @@ pub(crate) fn part(name: &str, seen: &Seen, range: Range, texts: &Texts) -> Mark
         "sides" => top::sides(&Sides::of(seen), texts),
         "question" => question(seen, texts),
         "way" => top::way(&stages(seen), texts),
-        "plots" => plots::plots(&crate::view::plots::plots(seen, range), range, texts),
+        "plots" => plots::plots(&view::plots::plots(seen, range), range, texts),
         "flows" => flows::flows(&rows(seen), texts),
         "safety" => safety(&guards(seen), texts),
         "left-out" => left_out(&LeftOut::of(seen), texts),
         "check" => check(&Check::of(seen), texts),
-        "events" => events(seen, texts),
+        "events" => events(&view::events::events(seen), texts),
         "cutover" => cutover::cutover(&CutoverView::of(seen), texts),
         _ => html! {},
     }
@@ -110,7 +112,7 @@ fn what(what: &What, texts: &Texts) -> String {
 
 fn check(check: &Check, texts: &Texts) -> Markup {
     html! {
-        p.verdict { span.dot.(check.tone.class()) {} (check.verdict.html(texts)) }
+        p.verdict { span.dot.(check.tone.class()) {} span { (check.verdict.html(texts)) } }
         @for more in &check.more { p.quiet { (more.html(texts)) } }
         @if let Some(share) = check.share {
             progress max="100" value=(format!("{:.0}", share * 100.0)) aria-label=(texts.check_short) {}
@@ -147,13 +149,13 @@ pub(super) fn code(text: &str) -> Markup {
     }
 }
 
-fn events(seen: &Seen, texts: &Texts) -> Markup {
+fn events(events: &[Happened], texts: &Texts) -> Markup {
     html! {
-        @if seen.events.is_empty() { p.quiet { (texts.no_events) } }
-        @if !seen.events.is_empty() {
+        @if events.is_empty() { p.quiet { (texts.no_events) } }
+        @if !events.is_empty() {
             ol.events {
-                @for event in seen.events.iter().rev().take(EVENTS) {
-                    li { (Figure::Moment(event.at).html(texts)) span { (event.text) } }
+                @for event in events.iter().take(EVENTS) {
+                    li { (Figure::Moment(event.at).html(texts)) span { (event.what.html(texts)) } }
                 }
             }
         }

@@ -57,6 +57,7 @@ texts! {
     in_sync: "In sync, {0} behind" / "已同步，落后 {0}";
     in_sync_now: "In sync, less than 0.1 s behind" / "已同步，落后不到 0.1 秒";
     both_rates: "The source writes {0}, the target takes {1}" / "源端写入 {0}，目标端执行 {1}";
+    in_sync_but: "In sync, but the last comparison found differences: {0}" / "已同步，但最近一次比对发现差异：{0}";
     nearly_in_sync: "Following, {0} behind" / "正在跟随，落后 {0}";
     catching_up: "Catching up, {0} behind" / "正在追赶，落后 {0}";
     far_behind: "{0} behind" / "落后 {0}";
@@ -228,6 +229,11 @@ texts! {
 
     // 8. Events.
     events: "Events" / "事件";
+    event_began: "The run began" / "任务开始";
+    event_snapshot: "The snapshot began" / "快照开始";
+    event_in_sync: "The target is in sync" / "目标端已同步";
+    event_equal: "A comparison found no difference" / "比对未发现差异";
+    event_different: "A comparison found differences: {0}" / "比对发现差异：{0}";
     no_events: "Nothing has happened yet" / "暂无事件";
 
     // 9. Cut over.
@@ -255,6 +261,7 @@ texts! {
     cut_released: "Writes are not stopped any more; {0} records were written to the source since it was safe, and the target gets them" / "已解除停写；安全之后源端写入了 {0} 条记录，目标端会收到";
     cut_released_early: "Ended before it was safe; writes go on at the source" / "在确认安全之前结束；源端继续写入";
     proof_positions: "The target holds every record of the source" / "目标端拥有源端的每条记录";
+    proof_equal: "{0} keys were compared and are equal" / "已比对 {0} 个键，全部一致";
     proof_compared: "{0} keys were compared and are equal, {1} of them behind a repair" / "已比对 {0} 个键，全部一致，其中 {1} 个经过修复";
     proof_not_compared: "Nothing was compared" / "没有比对";
     proof_stopped: "Writes had been stopped for {0}" / "停写时间 {0}";

@@ -91,6 +91,7 @@ fn dry_run(stage: &Stage) -> Option<Phrase> {
 
 fn proof(evidence: &Evidence) -> Vec<Phrase> {
     let compared = match evidence.verified {
+        Some(verified) if verified.repaired == 0 => say(|t| t.proof_equal, [Figure::Count(verified.equal)]),
         Some(verified) => {
             say(|t| t.proof_compared, [Figure::Count(verified.equal), Figure::Count(verified.repaired)])
         }

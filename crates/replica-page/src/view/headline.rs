@@ -171,7 +171,11 @@ fn following(seen: &Seen) -> Headline {
     let lag = [Figure::Time(millis)];
     let both = both_rates(seen);
     if status.in_sync {
+        let differs = differences(seen);
         let sentence = match millis {
+            _ if differs > 0 => {
+                return headline(Tone::Bad, say(|t| t.in_sync_but, [Figure::Count(differs)])).with(both);
+            }
             0..TINY => say(|t| t.in_sync_now, []),
             _ => say(|t| t.in_sync, lag),
         };
@@ -186,6 +190,15 @@ fn following(seen: &Seen) -> Headline {
             say(|t| t.refetching, [Figure::Count(status.refetching), Figure::Time(millis)]),
         ),
         _ => headline(Tone::Good, say(|t| t.nearly_in_sync, lag)).with(both),
+    }
+}
+
+/// How many keys differed when they were compared last.
+fn differences(seen: &Seen) -> u64 {
+    match (&seen.checks.last, &seen.status.verified) {
+        (Some(last), _) => last.different,
+        (None, Some(verified)) => verified.different.values().sum(),
+        (None, None) => 0,
     }
 }
 

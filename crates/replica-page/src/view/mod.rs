@@ -2,6 +2,7 @@
 
 pub(crate) mod check;
 pub(crate) mod cutover;
+pub(crate) mod events;
 pub(crate) mod flows;
 pub(crate) mod headline;
 pub(crate) mod left_out;

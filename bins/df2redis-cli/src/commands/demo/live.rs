@@ -97,6 +97,7 @@ fn invitation(config: &str, seconds: u64) -> String {
     format!(
         "\
 A demo master holds {USERS} users and writes {RATE} records a second for {seconds} s. Meanwhile try in another terminal:
+  http://127.0.0.1:9379 (the page of this run)
   df2redis-cli status  --config {config} --watch
   df2redis-cli check   --config {config}
   df2redis-cli cutover --config {config} --dry-run

@@ -62,6 +62,9 @@ pub(crate) fn run(flags: &DemoFlags, console: &Console) -> Result<(), Failure> {
         compare(&mut client, recording.expected(), &options).context("cannot read the target")?;
     table::show(&report, &comparison, recording.expected()).context("cannot write the result")?;
     console.end_progress();
+    console.line(
+        "`df2redis-cli demo --live 120` shows a run that goes on, and its page at http://127.0.0.1:9379.",
+    );
     table::verdict(&comparison)
 }
 
