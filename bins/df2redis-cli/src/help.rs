@@ -59,6 +59,7 @@ pub(crate) const HEADINGS: &[Heading] = &[
             "on-new-source",
             "new-source-share",
             "task-name",
+            "skip-checks",
         ],
     },
     Heading {
@@ -139,7 +140,8 @@ const RUNNING: &[&str] = &[
 ];
 
 /// The commands whose flags are those of `replicate`, with what their short help shows of them.
-const WITH_SETTINGS: [(&str, &[&str]); 6] = [
+const WITH_SETTINGS: [(&str, &[&str]); 7] = [
+    ("prepare", RUNNING),
     ("replicate", RUNNING),
     ("migrate", RUNNING),
     ("check", COMPARING),

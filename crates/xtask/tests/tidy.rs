@@ -13,7 +13,7 @@ const FILE_LINES: usize = 400;
 const DRAWERS: [&str; 6] = ["utils", "util", "common", "helpers", "misc", "types"];
 
 /// Which crates of the workspace each crate may depend on, and whether it may depend on tokio. Tests are free.
-const IMPORTS: [(&str, &[&str], bool); 14] = [
+const IMPORTS: [(&str, &[&str], bool); 15] = [
     ("dfly-wire", &[], false),
     ("redis-resp", &["dfly-wire"], true),
     ("redis-slots", &["redis-resp"], false),
@@ -45,6 +45,20 @@ const IMPORTS: [(&str, &[&str], bool); 14] = [
         true,
     ),
     ("dfly-cutover", &["dfly-check", "dfly-journal", "dfly-replica", "dfly-wire", "redis-resp"], true),
+    (
+        "dfly-prepare",
+        &[
+            "dfly-client",
+            "dfly-rdb",
+            "dfly-replica",
+            "dfly-translate",
+            "dfly-wire",
+            "redis-resp",
+            "redis-sink",
+            "redis-slots",
+        ],
+        true,
+    ),
     ("dfly-testkit", &["dfly-wire"], true),
 ];
 

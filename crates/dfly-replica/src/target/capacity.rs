@@ -139,15 +139,10 @@ async fn check_clients(
     let needed = size.of_flows() + OTHER_CONNECTIONS;
     match clients.room(size.of_flows()) {
         Room::Enough => Ok(None),
-        Room::Scarce => Ok(Some(ScarceClients {
-            server,
-            needed,
-            connected: clients.connected,
-            most: clients.most,
-        })),
-        Room::None => {
-            Err(Error::TooFewClients { server, needed, flows: size.flows, most: clients.most })
+        Room::Scarce => {
+            Ok(Some(ScarceClients { server, needed, connected: clients.connected, most: clients.most }))
         }
+        Room::None => Err(Error::TooFewClients { server, needed, flows: size.flows, most: clients.most }),
     }
 }
 
