@@ -70,7 +70,7 @@ impl Finding {
     /// The whole sentence: what it means, and what to do.
     pub fn sentence(&self) -> String {
         match &self.remedy {
-            Some(remedy) => format!("{}; {remedy}", self.means),
+            Some(remedy) => format!("{}; {remedy}", self.means.trim_end_matches('.')),
             None => self.means.clone(),
         }
     }

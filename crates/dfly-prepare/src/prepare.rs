@@ -27,13 +27,8 @@ const FEW: Sampling = Sampling {
 };
 
 /// What `prepare` looks at.
-const MANY: Sampling = Sampling {
-    keys: 10_000,
-    values: 10_000,
-    bytes: 64 << 20,
-    time: Duration::from_secs(2),
-    into_cluster: false,
-};
+const MANY: Sampling =
+    Sampling { keys: 6000, values: 6000, bytes: 64 << 20, time: Duration::from_secs(2), into_cluster: false };
 
 /// Looks at both ends before a replication begins.
 #[derive(Debug, Clone)]

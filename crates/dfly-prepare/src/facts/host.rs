@@ -21,6 +21,8 @@ pub(crate) fn host_facts(state_dir: Option<&Path>) -> HostFacts {
         Ok(disk) => (Some(disk.f_bavail.saturating_mul(disk.f_frsize)), None),
         Err(error) => (None, Some(error.to_string())),
     };
+    let failure =
+        failure.or_else(|| (!there.is_dir()).then(|| format!("{} is no directory", there.display())));
     let is_writable = rustix::fs::access(there, rustix::fs::Access::WRITE_OK);
     let failure = failure.or_else(|| is_writable.err().map(|error| error.to_string()));
     HostFacts { state_dir: Some(dir.to_owned()), free_bytes, failure }

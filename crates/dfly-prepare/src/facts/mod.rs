@@ -10,6 +10,7 @@ mod source;
 mod target;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use dfly_replica::Rehearsed;
@@ -140,8 +141,6 @@ pub struct ClusterFacts {
     pub info: Info,
     /// The first slot that nobody owns.
     pub uncovered: Option<u16>,
-    /// Slots that are being moved.
-    pub open_slots: u64,
     /// Primaries, each with its number of replicas.
     pub replicas: Vec<u64>,
 }
@@ -157,6 +156,10 @@ pub struct NodeFacts {
     pub is_primary: bool,
     /// The share of the slots that it owns.
     pub share: f64,
+    /// The slots themselves, in a cluster.
+    pub slots: Vec<RangeInclusive<u16>>,
+    /// Slots that it gives away or takes just now.
+    pub open_slots: BTreeSet<u16>,
     /// Why it does not answer.
     pub failure: Option<String>,
     /// The shortest of some round trips.

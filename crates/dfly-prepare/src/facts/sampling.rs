@@ -18,6 +18,9 @@ use crate::sample::{BigKey, KindSample, Sample};
 /// Keys that are asked about at once.
 const AT_ONCE: usize = 256;
 
+/// Bytes of values that are read at once.
+const AT_ONCE_BYTES: u64 = 1 << 20;
+
 /// The largest value that is read, in bytes.
 const LARGEST_READ: u64 = 64 << 10;
 
@@ -61,7 +64,8 @@ struct Walk<'a> {
 struct Looked {
     key: Bytes,
     kind: String,
-    bytes: u64,
+    /// What it takes; `None`: the source does not say.
+    bytes: Option<u64>,
     expires: bool,
 }
 
@@ -124,15 +128,21 @@ impl Walk<'_> {
         self.sample.keys += reserved.len() as u64;
         let mut looked = self.outlines(keys).await?;
         for key in &looked {
+            let bytes = key.bytes.unwrap_or(0);
             let kind = self.sample.kinds.entry(key.kind.clone()).or_default();
             kind.keys += 1;
-            kind.source_bytes += key.bytes;
+            kind.source_bytes += bytes;
             self.sample.keys += 1;
-            let (name, bytes, kind) = (shortened(&key.key), key.bytes, key.kind.clone());
+            let (name, kind) = (shortened(&key.key), key.kind.clone());
             self.sample.note_big(BigKey { bytes, db, key: name, kind });
         }
-        looked.retain(|key| key.bytes <= LARGEST_READ);
-        self.read(looked).await
+        // A value of which nobody knows how large it is may be too large.
+        looked.retain(|key| key.bytes.is_some_and(|bytes| bytes <= LARGEST_READ));
+        while !looked.is_empty() {
+            let some = within(&mut looked, AT_ONCE_BYTES);
+            self.read(some).await?;
+        }
+        Ok(())
     }
 
     /// Types, sizes and expiries. A key that is gone by then is left out.
@@ -148,7 +158,7 @@ impl Walk<'_> {
         for (key, replies) in keys.into_iter().zip(replies.chunks_exact(3)) {
             let [kind, bytes, ttl] = replies else { continue };
             let Some(kind) = text_of(kind).filter(|kind| kind != "none") else { continue };
-            let bytes = number(bytes).unwrap_or(0);
+            let bytes = number(bytes);
             let expires = matches!(ttl, Reply::Integer(left) if *left >= 0);
             found.push(Looked { key, kind, bytes, expires });
         }
@@ -163,7 +173,7 @@ impl Walk<'_> {
                 break;
             }
             self.values += 1;
-            self.bytes += key.bytes;
+            self.bytes += key.bytes.unwrap_or(0);
             wanted.push(key);
         }
         let requests: Vec<Vec<&[u8]>> = wanted.iter().map(|key| vec![&b"DUMP"[..], &key.key]).collect();
@@ -180,16 +190,28 @@ impl Walk<'_> {
             self.payloads.entry(encoding).or_insert(payload);
             let kind: &mut KindSample = self.sample.kinds.entry(key.kind.clone()).or_default();
             kind.read += 1;
-            kind.read_source_bytes += key.bytes;
+            let bytes = key.bytes.unwrap_or(0);
+            kind.read_source_bytes += bytes;
             let on_target = weighed.bytes + key_bytes(key.key.len(), key.expires, into_cluster);
             kind.read_target_bytes += on_target;
-            if key.bytes >= LARGE {
-                kind.large = [kind.large[0] + key.bytes, kind.large[1] + on_target];
+            if bytes >= LARGE {
+                kind.large = [kind.large[0] + bytes, kind.large[1] + on_target];
             }
             kind.member_expiries += u64::from(weighed.has_member_expiry);
         }
         Ok(())
     }
+}
+
+/// Takes the last of the keys, as many as take so many bytes; one at the least.
+fn within(keys: &mut Vec<Looked>, most: u64) -> Vec<Looked> {
+    let mut bytes = 0;
+    let count = keys.iter().rev().take_while(|key| {
+        bytes += key.bytes.unwrap_or(0);
+        bytes <= most
+    });
+    let count = count.count().max(1);
+    keys.split_off(keys.len().saturating_sub(count))
 }
 
 /// The cursor and the keys of an answer to SCAN.

@@ -45,6 +45,9 @@ const KEY: &str = "df2redis:probe:nothing";
 /// Keys of a run before whose target the source was.
 const RESERVED: [&str; 2] = ["df2redis:checkpoint", "df2redis@:tasks"];
 
+/// Commands that are journaled, and write nothing themselves.
+const NO_WRITES: [&str; 4] = ["SELECT", "PING", "MULTI", "EXEC"];
+
 /// How long writes are counted.
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -190,7 +193,7 @@ async fn counters(asker: &mut Asker) -> Result<Counters, ConnectionError> {
     };
     let commands = info.beginning("cmdstat_").filter(|(name, _)| {
         let name = name.trim_start_matches("cmdstat_").to_ascii_uppercase();
-        dfly_translate::lookup(name.as_bytes()).is_some()
+        !NO_WRITES.contains(&name.as_str()) && dfly_translate::lookup(name.as_bytes()).is_some()
     });
     let calls = |(_, value): (&str, &str)| {
         value.split(',').find_map(|part| part.strip_prefix("calls=")?.parse::<u64>().ok())

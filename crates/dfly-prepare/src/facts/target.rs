@@ -9,7 +9,7 @@ use dfly_translate::{Ability, Target};
 use redis_resp::Reply;
 use redis_resp::connection::{ConnectionError, Endpoint};
 use redis_sink::{Family, TargetInfo};
-use redis_slots::{SLOTS, Shard, Topology};
+use redis_slots::{SLOTS, Shard, Slot, Topology};
 use tokio::task::JoinSet;
 
 use super::ask::{Asker, text_of};
@@ -100,11 +100,15 @@ pub(crate) async fn payload_facts(config: &EngineConfig, facts: &mut TargetFacts
     }
 }
 
-fn endpoint_of_key(config: &EngineConfig, facts: &TargetFacts, _key: &str) -> Option<Endpoint> {
+/// The server that a key belongs to.
+fn endpoint_of_key(config: &EngineConfig, facts: &TargetFacts, key: &str) -> Option<Endpoint> {
     if !facts.is_cluster {
         return Some(config.target.clone());
     }
-    None
+    let slot = Slot::of(key.as_bytes()).0;
+    let owner = facts.nodes.iter().find(|node| node.slots.iter().any(|slots| slots.contains(&slot)))?;
+    let (host, port) = owner.address.rsplit_once(':')?;
+    Some(config.target.at(host.trim_matches(['[', ']']), port.parse().ok()?))
 }
 
 /// The format that a server reads.
@@ -150,7 +154,6 @@ async fn cluster(
         info: Info::parse(&asker.text(&["CLUSTER", "INFO"]).await?),
         ..ClusterFacts::default()
     };
-    facts.open_slots = open_slots(&asker.text(&["CLUSTER", "NODES"]).await?);
     let topology = match topology(asker, endpoint.tls.is_some()).await? {
         Ok(topology) => topology,
         Err(failure) => {
@@ -206,6 +209,7 @@ fn nodes_of(
             announced: (reached != announced).then(|| announced.to_string()),
             is_primary,
             share: if is_primary { float(slots) / f64::from(SLOTS) } else { 0.0 },
+            slots: if is_primary { shard.slots.clone() } else { Vec::new() },
             ..NodeFacts::default()
         };
         found.push((facts, endpoint.at(reached.host, reached.port)));
@@ -214,18 +218,25 @@ fn nodes_of(
 }
 
 async fn meet(node: NodeFacts, endpoint: Endpoint, manner: &Manner) -> NodeFacts {
-    match Asker::open(&endpoint).await {
-        Ok(mut asker) => answers(&mut asker, node, manner).await,
-        Err(failure) => NodeFacts { failure: Some(failure), ..node },
+    let mut asker = match Asker::open(&endpoint).await {
+        Ok(asker) => asker,
+        Err(failure) => return NodeFacts { failure: Some(failure), ..node },
+    };
+    let mut node = answers(&mut asker, node, manner).await;
+    if let Ok(nodes) = asker.text(&["CLUSTER", "NODES"]).await {
+        node.open_slots = open_slots(&nodes);
     }
+    node
 }
 
 /// Slots that are being moved: `[slot->-id]` and `[slot-<-id]` in the line of the node that is asked.
-fn open_slots(nodes: &str) -> u64 {
-    nodes
-        .split_whitespace()
-        .filter(|word| word.starts_with('[') && (word.contains("->-") || word.contains("-<-")))
-        .count() as u64
+fn open_slots(nodes: &str) -> BTreeSet<u16> {
+    let slot = |word: &str| {
+        let (slot, _) =
+            word.strip_prefix('[')?.split_once("->-").or(word.strip_prefix('[')?.split_once("-<-"))?;
+        slot.parse().ok()
+    };
+    nodes.split_whitespace().filter_map(slot).collect()
 }
 
 /// What modules and the release can do.
@@ -278,9 +289,7 @@ mod tests {
 
     #[test]
     fn slots_that_move() {
-        assert_eq!(
-            open_slots("a 1:1@2 myself,master - 0 0 1 connected 0-5 [93-<-b] [77->-c]\nb 1:2@3 master\n"),
-            2
-        );
+        let nodes = "a 1:1@2 myself,master - 0 0 1 connected 0-5 [93-<-b] [77->-c]\nb 1:2@3 master\n";
+        assert_eq!(open_slots(nodes), [77, 93].into());
     }
 }

@@ -51,7 +51,10 @@ fn fine(rehearsed: &Rehearsed, found: &mut Vec<Finding>) {
     if let Some(source) = &rehearsed.source {
         let has = match source.dbs.as_slice() {
             [] => "The source has no keys yet.".to_owned(),
-            dbs => format!("Each of the source's {} has its place.", count(dbs.len() as u64, "database")),
+            dbs => format!(
+                "{} of the source, each with its place on the target.",
+                count(dbs.len() as u64, "database")
+            ),
         };
         found.push(Finding::ok(Check::Databases, has));
         for scarce in &target.scarce {

@@ -1,5 +1,6 @@
 //! Whether both sides are reached: each address, TLS, the nodes of a cluster, the time that a request takes.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use dfly_replica::TargetMode;
@@ -155,10 +156,11 @@ fn of_slots(target: &TargetFacts) -> Vec<Finding> {
             "repair the cluster first",
         ));
     }
-    if cluster.open_slots > 0 {
+    let open: BTreeSet<u16> = target.nodes.iter().flat_map(|node| node.open_slots.iter().copied()).collect();
+    if !open.is_empty() {
         found.push(Finding::warning(
             Check::ClusterSlots,
-            format!("{} being moved. A run goes on meanwhile, but each move makes it wait, and expiries become later.", are(cluster.open_slots, "slot")),
+            format!("{} being moved. A run goes on meanwhile, but each move makes it wait, and expiries become later.", are(open.len() as u64, "slot")),
             "finish the move first (redis-cli --cluster check)",
         ));
     }

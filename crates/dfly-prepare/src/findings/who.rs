@@ -46,11 +46,13 @@ pub(super) fn release_of(source: &SourceFacts) -> Option<Release> {
 fn release(source: &SourceFacts) -> Option<Finding> {
     let text = source.info.text("dragonfly_version")?;
     let means = match Release::from_info(text) {
-        Some(release) if release == TRIED => format!("{text}, the release that everything was tried with."),
-        Some(_) => {
-            format!("{text}. Releases from v1.4 on can be followed; everything was tried with v1.40.1.")
+        Some(release) if release == TRIED => {
+            format!("It is {text}, the release that everything was tried with.")
         }
-        None => format!("{text}, a build without a number; everything was tried with v1.40.1."),
+        Some(_) => {
+            format!("It is {text}. Releases from v1.4 on can be followed; everything was tried with v1.40.1.")
+        }
+        None => format!("It is {text}, a build without a number; everything was tried with v1.40.1."),
     };
     Some(Finding::ok(Check::SourceRelease, means))
 }
@@ -165,7 +167,7 @@ fn kind(node: &NodeFacts) -> Option<Finding> {
         Some(version) => format!("Valkey {version}"),
         None => format!("Redis {}", info.text("redis_version")?),
     };
-    Some(Finding::ok(Check::TargetKind, format!("{name}.")))
+    Some(Finding::ok(Check::TargetKind, format!("It is {name}.")))
 }
 
 fn replicas_of_target(judging: &Judging<'_>, target: &TargetFacts) -> Option<Finding> {
