@@ -47,6 +47,7 @@ causes! {
     UNDONE = 8, "A cutover was undone: writes go on at the source.", "Mend what the line names, and try it again.";
     HOOK = 9, "It is safe to switch, but a hook failed; writes stay stopped.", "Do what the hook was to do, or let writes go on with `cutover --release`.";
     WITHDRAWN = 10, "The source was written to since it was safe to switch.", "Stop whoever writes to it; the target gets those writes too.";
+    BLOCKED = 11, "A check before the start has found what would end the run, or keep it from its end.", "Do as the line says; `df2redis-cli prepare` shows everything that was found. `--skip-checks NAME` starts even so.";
     SOURCE_CONNECTION = 101, "The source cannot be reached, or its connection broke.", "Check address, network and TLS of the source.";
     SOURCE_LOGIN = 102, "The source refuses the login.", "Give user and password in its address, or `--source-password-file`.";
     SOURCE_PERMISSION = 103, "The source's user lacks a permission.", "Grant it what the line names.";

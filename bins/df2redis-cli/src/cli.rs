@@ -6,6 +6,7 @@ use crate::commands::cutover::CutoverFlags;
 use crate::commands::dashboard::DashboardFlags;
 use crate::commands::inspect::flags::InspectFlags;
 use crate::commands::migrate::flags::MigrateFlags;
+use crate::commands::prepare::flags::PrepareFlags;
 use crate::commands::status::StatusFlags;
 use crate::flags::{
     CheckFlags, CleanupFlags, CompletionsFlags, ConfigFlags, DemoFlags, ReplicateFlags, VersionFlags,
@@ -26,6 +27,8 @@ pub(crate) struct Cli {
 /// The subcommands.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// Look at both servers before the first byte is copied, and say what will go wrong.
+    Prepare(Box<PrepareFlags>),
     /// Copy a running Dragonfly into a Redis and follow its writes until you stop the run.
     Replicate(Box<ReplicateFlags>),
     /// Copy a running Dragonfly into a Redis, and end with a report once the Redis has everything.

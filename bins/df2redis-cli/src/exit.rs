@@ -33,6 +33,8 @@ pub(crate) enum Failure {
     Withdrawn(String),
     /// The run is behind.
     Lagging(String),
+    /// Something was found before a start that would end it, or keep it from its end.
+    Blocked(String),
     /// The target cannot hold something, and the policy is to fail.
     Unsupported(String),
     /// The reader of the output has closed it.
@@ -64,7 +66,7 @@ impl From<Error> for Failure {
 }
 
 /// The exit codes, and what each means.
-pub(crate) const CODES: [(u8, &str); 14] = [
+pub(crate) const CODES: [(u8, &str); 15] = [
     (0, "Done, or stopped with everything that was read on the target."),
     (1, "Failed: the source, the system or the program."),
     (2, "Wrong flags, variables or configuration file."),
@@ -84,6 +86,10 @@ pub(crate) const CODES: [(u8, &str); 14] = [
     (10, "Writes go on at the source, because something was in doubt (`cutover`)."),
     (11, "It is safe to switch, but `--hook-after` failed, and writes stay stopped (`cutover`)."),
     (12, "The source was written to since it was safe to switch (`cutover`)."),
+    (
+        13,
+        "Something would end a run, or keep it from its end (`prepare`); `replicate` and `migrate` stop with it before their first write.",
+    ),
     (130, "A second signal arrived: the run was ended at once."),
 ];
 
@@ -104,6 +110,7 @@ impl Failure {
             Self::HookFailed(line) => Some((11, cause::HOOK, line)),
             Self::Withdrawn(line) => Some((12, cause::WITHDRAWN, line)),
             Self::Lagging(line) => Some((9, cause::LAGGING, line)),
+            Self::Blocked(line) => Some((13, cause::BLOCKED, line)),
             Self::Incomplete(line) => Some((8, cause::INCOMPLETE, line)),
             Self::Unsupported(line) => Some((5, cause::LOSS, line)),
             Self::OutputClosed => None,

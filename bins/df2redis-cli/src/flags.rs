@@ -201,6 +201,10 @@ pub(crate) struct Settings {
     /// Seconds that the source or the target may be unreachable before the run ends [default: retry for ever].
     #[arg(long, value_name = "SECONDS")]
     pub give_up_after: Option<u64>,
+    /// Checks that are not made before a first start, by their names (df2redis-cli prepare shows them); can be repeated
+    /// [default: all checks are made].
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    pub skip_checks: Vec<String>,
     /// Maximum read rate of the snapshot, over all flows, in bytes per second or as 50MiB [default: no limit].
     #[arg(long, value_name = "SIZE")]
     pub snapshot_bytes_per_second: Option<String>,

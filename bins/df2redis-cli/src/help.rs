@@ -59,6 +59,7 @@ pub(crate) const HEADINGS: &[Heading] = &[
             "on-new-source",
             "new-source-share",
             "task-name",
+            "skip-checks",
         ],
     },
     Heading {
@@ -155,7 +156,8 @@ const RUNNING: &[&str] = &[
 ];
 
 /// The commands whose flags are those of `replicate`, with what their short help shows of them.
-const WITH_SETTINGS: [(&str, &[&str]); 7] = [
+const WITH_SETTINGS: [(&str, &[&str]); 8] = [
+    ("prepare", RUNNING),
     ("replicate", RUNNING),
     ("migrate", MIGRATING),
     ("check", COMPARING),

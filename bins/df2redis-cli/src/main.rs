@@ -47,6 +47,10 @@ fn run(cli: Cli, environment: &Environment, console: &Console) -> Result<(), Fai
             flags.settings.log = log;
             commands::replicate::run(&flags, environment, console)
         }
+        Command::Prepare(mut flags) => {
+            flags.run.settings.log = log;
+            commands::prepare::run(&flags, environment, console)
+        }
         Command::Migrate(mut flags) => {
             flags.run.settings.log = log;
             commands::migrate::run(&flags, environment, console)

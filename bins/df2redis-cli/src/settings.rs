@@ -5,6 +5,7 @@ use std::ops::RangeInclusive;
 use std::str::FromStr;
 use std::time::Duration;
 
+use dfly_prepare::Skipped;
 use dfly_rdb::ValueKind;
 use dfly_replica::{EngineConfig, OnConflict, OnNewSource, OnRelayFull, OnStart, TargetMode};
 use dfly_translate::{Alias, Choice, Glob, Policies, ReservedNames, Rules, Selection, TaskName, lookup};
@@ -25,6 +26,12 @@ fn seconds_within(flag: &str, seconds: u64, range: RangeInclusive<u64>) -> Resul
         }
         false => Err(format!("{flag} {seconds}: the maximum is {}", range.end())),
     }
+}
+
+/// The checks before a first start that are not made.
+pub(crate) fn skipped_checks(settings: &Settings) -> Result<Skipped, String> {
+    let names = settings.skip_checks.iter().map(String::as_str);
+    Skipped::named(names).map_err(|error| format!("--skip-checks: {error}"))
 }
 
 /// The configuration that these settings stand for.
@@ -90,6 +97,7 @@ pub(crate) fn engine_config(settings: &Settings, force_resync: bool) -> Result<E
         config.state_interval = seconds_within("--state-interval", seconds, 1..=u64::MAX)?;
     }
     config.reconnect.give_up_after = settings.give_up_after.map(Duration::from_secs);
+    skipped_checks(settings)?;
     Ok(config)
 }
 
@@ -327,6 +335,7 @@ mod tests {
             (Settings { command_alias: list("___SET=STE"), ..Settings::default() }, "--command-alias"),
             (Settings { rename_keys: list("a"), ..Settings::default() }, "--rename-keys"),
             (Settings { task_name: some("a:b"), ..Settings::default() }, "--task-name"),
+            (Settings { skip_checks: list("backlogs"), ..Settings::default() }, "--skip-checks"),
         ] {
             let error = of(settings).unwrap_err();
             assert!(error.contains(flag), "{error}");

@@ -60,7 +60,7 @@ pub use run::control::{Control, ControlError, MOST_WATCHED, RateLimits};
 pub use run::engine::Engine;
 pub use run::events::Event;
 pub use run::latency::Latency;
-pub use run::rehearsal::{Begins, Rehearsal};
+pub use run::rehearsal::{Begins, Rehearsal, Rehearsed, RehearsedSource, RehearsedTarget};
 pub use run::report::{
     ExtraKeysProgress, FlowLsns, FlowReport, Lag, Milestones, Phase, Report, SourceLsn, TargetKind,
 };
@@ -70,10 +70,11 @@ pub use session::barriers::{CutBarrier, FlushBarrier, Mismatch};
 pub use source::backlog::Backlog;
 pub use source::history::NewSource;
 pub use source::sharding::{OwnerCheck, Sharding};
+pub use target::capacity::ScarceClients;
 pub use target::connect::connect_target;
 pub use target::databases::databases;
 pub use target::keyspace_scan::KeyspaceScan;
-pub use target::probe::needs::Lack;
+pub use target::probe::needs::{Instead, Lack};
 pub use target::questions::{Question, TargetConnection};
 
 #[cfg(doctest)]

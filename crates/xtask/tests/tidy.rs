@@ -13,7 +13,7 @@ const FILE_LINES: usize = 400;
 const DRAWERS: [&str; 6] = ["utils", "util", "common", "helpers", "misc", "types"];
 
 /// Which crates of the workspace each crate may depend on, and whether it may depend on tokio. Tests are free.
-const IMPORTS: [(&str, &[&str], bool); 16] = [
+const IMPORTS: [(&str, &[&str], bool); 17] = [
     ("dfly-wire", &[], false),
     ("redis-resp", &["dfly-wire"], true),
     ("redis-slots", &["redis-resp"], false),
@@ -47,6 +47,20 @@ const IMPORTS: [(&str, &[&str], bool); 16] = [
     ("dfly-cutover", &["dfly-check", "dfly-journal", "dfly-replica", "dfly-wire", "redis-resp"], true),
     ("replica-metrics", &["dfly-replica", "replica-api"], false),
     ("replica-page", &["dfly-cutover", "dfly-replica", "replica-api"], true),
+    (
+        "dfly-prepare",
+        &[
+            "dfly-client",
+            "dfly-rdb",
+            "dfly-replica",
+            "dfly-translate",
+            "dfly-wire",
+            "redis-resp",
+            "redis-sink",
+            "redis-slots",
+        ],
+        true,
+    ),
     ("dfly-testkit", &["dfly-wire"], true),
 ];
 

@@ -9,6 +9,7 @@ pub(crate) mod dashboard;
 pub(crate) mod demo;
 pub(crate) mod inspect;
 pub(crate) mod migrate;
+pub(crate) mod prepare;
 mod progress;
 pub(crate) mod replicate;
 mod replication;

@@ -9,12 +9,13 @@ use redis_resp::connection::Tls;
 use tokio::sync::watch;
 use tracing::{info, warn};
 
+use super::prepare;
 use super::progress::{left, show, size};
 use crate::config::{self, Environment, Resolved};
 use crate::console::Console;
 use crate::control;
 use crate::exit::Failure;
-use crate::flags::ReplicateFlags;
+use crate::flags::{ReplicateFlags, Settings};
 use crate::logs::{self, LevelHandle, LogSettings};
 use crate::reload::{self, Reload};
 use crate::service::Service;
@@ -59,6 +60,11 @@ impl<'a> Start<'a> {
         engine_config(&self.resolved.settings, self.flags.force_resync).map_err(Failure::Usage)
     }
 
+    /// The settings that were found.
+    pub(super) fn settings(&self) -> &Settings {
+        &self.resolved.settings
+    }
+
     /// Replicates until a signal, a request or `goal` ends the run. Gives the last report, and what became of the goal: nothing,
     /// if the run was stopped before.
     pub(super) async fn run<T, F>(self, goal: impl FnOnce(Begun) -> F) -> Result<(Report, Option<T>), Failure>
@@ -66,10 +72,16 @@ impl<'a> Start<'a> {
         F: Future<Output = T>,
     {
         let config = self.engine_config()?;
-        let (stop, stopped) = stop::on_signals()?;
+        let (stop, mut stopped) = stop::on_signals()?;
         let hangups = reload::on_hangups()?;
         info!(source = %config.source, target = %config.target, on_unsupported = %config.rules.policies, "starting");
         warn_of_trust(&config);
+        let checks = prepare::checks(config.clone(), self.settings())?;
+        tokio::select! {
+            checked = prepare::before_start(checks) => checked?,
+            // The engine ends at once, with what is to be said then.
+            _told = stopped.wait_for(|stop| *stop != Stop::Running) => {}
+        }
         let (engine, reports) = Engine::new(config.clone());
         let begun =
             Begun { config, control: engine.control(), reports: reports.clone(), stopped: stopped.clone() };

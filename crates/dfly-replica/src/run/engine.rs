@@ -198,6 +198,7 @@ impl Engine {
     /// What the first session begins with: checks the target, and reads where a run before stood.
     async fn first(&mut self) -> Result<Opening, Error> {
         let (mut target, found) = probe::meet(&self.config).await?;
+        found.announce();
         found.apply(Arc::make_mut(&mut self.config));
         let owner = self.next_owner();
         let (opening, unfinished_of) = start::first(&mut target, &self.config, &owner).await?;

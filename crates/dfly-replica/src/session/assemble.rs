@@ -14,7 +14,7 @@ use dfly_rdb::Family;
 use dfly_wire::DbIndex;
 use tokio::sync::{Mutex, mpsc, watch};
 use tokio::time::sleep;
-use tracing::{debug, info};
+use tracing::{debug, info, warn};
 
 use super::coordinator::{HelperEnd, Incoming, Running, SessionParts};
 use super::ending::SourceLoss;
@@ -187,13 +187,11 @@ pub(crate) async fn connect_checked(
 ) -> Result<(TargetConnection, u32, TargetKind), Error> {
     let (mut target, facts) = connect_target(config).await?;
     let has_relay = config.state_dir.is_some() && config.relay_max_bytes > 0;
-    capacity::check(&mut target, flows, has_relay).await?;
-    let databases = count_databases(&mut target).await?;
-    for db in source.dbs.iter().copied() {
-        if let Some(to) = config.rules.selection.dbs.get(DbIndex(db)).filter(|to| to.0 >= databases) {
-            return Err(Error::NoDatabase { db, to: to.0, databases });
-        }
+    for scarce in capacity::check(&mut target, flows, has_relay).await? {
+        warn!("{scarce}");
     }
+    let databases = count_databases(&mut target).await?;
+    has_databases(config, source, databases)?;
     let kind = TargetKind {
         product: match facts.format.family {
             Family::Valkey => "Valkey",
@@ -203,6 +201,17 @@ pub(crate) async fn connect_checked(
         primaries: target.primaries(),
     };
     Ok((target, databases, kind))
+}
+
+/// # Errors
+/// [`Error::NoDatabase`], for a database of the source that has no place among so many of the target.
+pub(crate) fn has_databases(config: &EngineConfig, source: &Holdings, databases: u32) -> Result<(), Error> {
+    for db in source.dbs.iter().copied() {
+        if let Some(to) = config.rules.selection.dbs.get(DbIndex(db)).filter(|to| to.0 >= databases) {
+            return Err(Error::NoDatabase { db, to: to.0, databases });
+        }
+    }
+    Ok(())
 }
 
 /// How far the source is ahead of what it was asked for.

@@ -33,7 +33,7 @@ impl Backlog {
     }
 
     /// Of a release as `INFO server` names it, such as `df-v1.40.1`.
-    pub(crate) fn of_release(release: &str) -> Self {
+    pub fn of_release(release: &str) -> Self {
         match Release::from_info(release) {
             Some(release) if release >= BY_TIME => Self::Time,
             Some(_) => Self::Records,

@@ -1,8 +1,10 @@
 //! How many connections and files a session needs, and whether the target and this process have room for them.
 
+use std::fmt;
+
 use redis_resp::Reply;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use tracing::{debug, warn};
+use tracing::debug;
 
 use super::questions::{Part, TargetConnection};
 use crate::error::Error;
@@ -76,11 +78,38 @@ impl Clients {
     }
 }
 
-/// Counts what a session of so many flows needs.
+/// A server that has room for a session only if others leave.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ScarceClients {
+    /// Which.
+    pub server: String,
+    /// Connections of a session.
+    pub needed: u64,
+    /// Connections that it has now.
+    pub connected: u64,
+    /// What it takes.
+    pub most: u64,
+}
+
+impl fmt::Display for ScarceClients {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { server, needed, connected, most } = self;
+        write!(
+            f,
+            "{server} may have too few places for clients: {connected} of {most} are taken (maxclients), and a replication needs {needed}"
+        )
+    }
+}
+
+/// Counts what a session of so many flows needs. Gives the servers that have room for it only if others leave.
 ///
 /// # Errors
 /// [`Error::TooFewClients`] and [`Error::TooFewDescriptors`].
-pub(crate) async fn check(target: &mut TargetConnection, flows: u16, has_relay: bool) -> Result<(), Error> {
+pub(crate) async fn check(
+    target: &mut TargetConnection,
+    flows: u16,
+    has_relay: bool,
+) -> Result<Vec<ScarceClients>, Error> {
     let parts = target.parts();
     let size = SessionSize {
         flows: flows.into(),
@@ -88,33 +117,33 @@ pub(crate) async fn check(target: &mut TargetConnection, flows: u16, has_relay: 
         is_cluster: target.has_slots(),
         has_relay,
     };
+    let mut scarce = Vec::new();
     for part in parts {
-        check_clients(target, &part, size).await?;
+        scarce.extend(check_clients(target, &part, size).await?);
     }
-    check_descriptors(size.descriptors())
+    check_descriptors(size.descriptors())?;
+    Ok(scarce)
 }
 
-async fn check_clients(target: &mut TargetConnection, part: &Part, size: SessionSize) -> Result<(), Error> {
-    let Reply::Bulk(text) = target.ask_part(part, &["INFO", "clients"]).await? else { return Ok(()) };
-    let Some(clients) = Clients::parse(&String::from_utf8_lossy(&text)) else { return Ok(()) };
+async fn check_clients(
+    target: &mut TargetConnection,
+    part: &Part,
+    size: SessionSize,
+) -> Result<Option<ScarceClients>, Error> {
+    let Reply::Bulk(text) = target.ask_part(part, &["INFO", "clients"]).await? else { return Ok(None) };
+    let Some(clients) = Clients::parse(&String::from_utf8_lossy(&text)) else { return Ok(None) };
     let server = match part {
         Part::Server => "the target".to_owned(),
         Part::Node(address) => format!("the target's node {address}"),
     };
     let needed = size.of_flows() + OTHER_CONNECTIONS;
     match clients.room(size.of_flows()) {
-        Room::Enough => {}
-        Room::Scarce => warn!(
-            needed,
-            connected = clients.connected,
-            maxclients = clients.most,
-            "{server} may have too few places for clients"
-        ),
-        Room::None => {
-            return Err(Error::TooFewClients { server, needed, flows: size.flows, most: clients.most });
+        Room::Enough => Ok(None),
+        Room::Scarce => {
+            Ok(Some(ScarceClients { server, needed, connected: clients.connected, most: clients.most }))
         }
+        Room::None => Err(Error::TooFewClients { server, needed, flows: size.flows, most: clients.most }),
     }
-    Ok(())
 }
 
 /// The limit is raised as far as the system allows it.

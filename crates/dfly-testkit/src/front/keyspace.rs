@@ -40,6 +40,19 @@ impl<O: Origin> State<O> {
         Outcome::Reply(reply)
     }
 
+    /// `MEMORY USAGE key`: what the payload of its value takes, and some bytes for the key.
+    pub(super) fn memory(&self, connection: usize, args: &[Bytes]) -> Outcome {
+        let [_usage, key] = args else { return Outcome::error("ERR syntax error") };
+        let db = self.connections.get(connection).map_or(0, |log| log.db);
+        match self.origin.read(db, key) {
+            Ok(Some((payload, _))) => {
+                Outcome::Reply(format!(":{}\r\n", payload.len() + key.len()).into_bytes())
+            }
+            Ok(None) => Outcome::Reply(b"$-1\r\n".to_vec()),
+            Err(refusal) => Outcome::error(refusal),
+        }
+    }
+
     pub(super) fn keyspace(&mut self, connection: usize, name: &[u8], args: &[Bytes]) -> Outcome {
         let [argument] = args else { return Outcome::error("ERR wrong number of arguments") };
         if name == b"SELECT" {

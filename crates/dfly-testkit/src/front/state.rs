@@ -177,6 +177,7 @@ impl<O: Origin> State<O> {
                 self.keyspace(connection, &name, &args)
             }
             b"SCAN" => self.scan(connection),
+            b"MEMORY" => self.memory(connection, &args),
             b"CLIENT" => self.pause.client(&args, Instant::now()),
             other => Outcome::error(&format!("ERR unknown command `{}`", String::from_utf8_lossy(other))),
         }

@@ -173,8 +173,12 @@ mod tests {
         Status {
             now: 1_700_000_000_500,
             phase: Phase::StableSync,
-            source: Side { address: "db:6379".to_owned(), mode: None },
-            target: Side { address: "new:6379".to_owned(), mode: Some("cluster".to_owned()) },
+            source: Side { address: "db:6379".to_owned(), ..Side::default() },
+            target: Side {
+                address: "new:6379".to_owned(),
+                mode: Some("cluster".to_owned()),
+                ..Side::default()
+            },
             keys: 30,
             source_keys: Some(40),
             checkpoint_age: Some(500),

@@ -31,7 +31,7 @@ struct Probe {
 }
 
 /// What the target does in another way than a Redis without restrictions, so that a run has to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Restrictions {
     /// It takes no RESTORE.
     pub without_restore: bool,
@@ -39,11 +39,20 @@ pub(crate) struct Restrictions {
     pub without_flush: bool,
     /// The largest argument that it takes, in bytes, if it says.
     pub largest_argument: Option<usize>,
+    /// What is lacking, and what is done without it.
+    pub replaced: Vec<(Lack, Instead)>,
 }
 
 impl Restrictions {
+    /// Says what a run has to do without.
+    pub(crate) fn announce(&self) {
+        for (lack, instead) in &self.replaced {
+            warn!(%lack, "the target can be used without this: {instead}");
+        }
+    }
+
     /// Has a run keep to them.
-    pub(crate) fn apply(self, config: &mut EngineConfig) {
+    pub(crate) fn apply(&self, config: &mut EngineConfig) {
         config.largest_argument = self.largest_argument.unwrap_or(config.largest_argument);
         let rules = Arc::make_mut(&mut config.rules);
         rules.without_restore = self.without_restore;
@@ -110,19 +119,11 @@ fn conclude(address: &str, lacks: Lacks) -> Result<Restrictions, Error> {
     if !lacks.needed.is_empty() {
         return Err(Error::Lacks { address: address.to_owned(), lacks: lacks.needed });
     }
-    for (lack, instead) in &lacks.replaced {
-        let instead = match instead {
-            Instead::WriteCommands => "values are written by commands",
-            Instead::RemoveKeys => "what the source flushes is removed key by key",
-            Instead::StayUnnamed => "connections have no name",
-            Instead::LeaveConnections => "connections of earlier sessions end by themselves",
-        };
-        warn!(%lack, "the target can be used without this: {instead}");
-    }
     Ok(Restrictions {
         without_restore: lacks.has(Instead::WriteCommands),
         without_flush: lacks.has(Instead::RemoveKeys),
         largest_argument: lacks.largest_argument,
+        replaced: lacks.replaced,
     })
 }
 

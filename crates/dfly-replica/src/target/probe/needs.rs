@@ -31,7 +31,7 @@ enum Scope {
 
 /// What is done without something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Instead {
+pub enum Instead {
     /// Every value is written by commands.
     WriteCommands,
     /// What the source flushes is removed key by key.
@@ -40,6 +40,17 @@ pub(crate) enum Instead {
     StayUnnamed,
     /// Connections of earlier sessions are left to end by themselves.
     LeaveConnections,
+}
+
+impl fmt::Display for Instead {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::WriteCommands => "values are written by commands",
+            Self::RemoveKeys => "what the source flushes is removed key by key",
+            Self::StayUnnamed => "connections have no name",
+            Self::LeaveConnections => "connections of earlier sessions end by themselves",
+        })
+    }
 }
 
 /// A kind of target.

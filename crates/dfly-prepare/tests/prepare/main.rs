@@ -1,0 +1,12 @@
+//! Each check is planted on a real pair and found by its name; nothing is said about pairs that are as they should be.
+
+#![expect(clippy::unwrap_used, reason = "a failed expectation must stop the test")]
+
+mod clusters;
+mod document;
+mod estimates;
+mod healthy;
+mod pair;
+mod servers_between;
+mod sources;
+mod targets;
