@@ -153,6 +153,7 @@ mod tests {
             | "max-removals"
             | "new-source-share"
             | "verify-continuously"
+            | "ready-lag"
             | "checkpoint-interval"
             | "state-interval"
             | "log-files" => "1",
