@@ -92,7 +92,7 @@ impl Readings {
     }
 
     /// A value with one label.
-    pub fn label(&mut self, label: impl ToString, value: f64) {
+    pub fn label(&mut self, label: &(impl ToString + ?Sized), value: f64) {
         self.values.push((vec![label.to_string()], value));
     }
 }

@@ -34,7 +34,7 @@ pub const METRICS: &[Metric] = &[
     }),
     metric("phase", Kind::Gauge, "", &["phase"], "1 for the phase that the run is in, 0 for the others.", |seen, out| {
         for phase in PHASES {
-            out.label(phase.to_string().replace(' ', "-"), truth(phase == seen.report.phase));
+            out.label(&phase.to_string().replace(' ', "-"), truth(phase == seen.report.phase));
         }
     }),
     metric("in_sync", Kind::Gauge, "", &[], "1 if the target is what the source is, but for records of the last second.", |seen, out| {
@@ -101,10 +101,10 @@ pub const METRICS: &[Metric] = &[
         seen.report.refusals.iter().for_each(|(code, count)| out.label(code, whole(*count)));
     }),
     metric("retries", Kind::Counter, "", &["cause"], "Attempts that failed and are repeated, by what failed.", |seen, out| {
-        seen.report.retries.iter().for_each(|(cause, count)| out.label(cause.replace(' ', "-"), whole(*count)));
+        seen.report.retries.iter().for_each(|(cause, count)| out.label(&cause.replace(' ', "-"), whole(*count)));
     }),
     metric("left_out", Kind::Counter, "", &["kind"], "What the target cannot hold and was left out, by kind.", |seen, out| {
-        seen.report.losses.iter().for_each(|(loss, count)| out.label(loss, whole(count)));
+        seen.report.losses.iter().for_each(|(loss, count)| out.label(&loss, whole(count)));
     }),
     metric("evicted_keys", Kind::Counter, "", &[], "Keys that the target has evicted.", |seen, out| {
         out.add(whole(seen.report.evicted_keys));
@@ -162,7 +162,7 @@ fn truth(is_true: bool) -> f64 {
 
 fn of_flows(seen: &Seen<'_>, out: &mut Readings, of: impl Fn(&FlowReport) -> Option<f64>) {
     for (nth, flow) in seen.report.flows.iter().enumerate() {
-        of(flow).into_iter().for_each(|value| out.label(nth, value));
+        of(flow).into_iter().for_each(|value| out.label(&nth, value));
     }
 }
 

@@ -187,7 +187,7 @@ mod tests {
     use super::*;
     use crate::text::Language;
 
-    fn plain(figure: Figure, language: Language) -> String {
+    fn plain(figure: &Figure, language: Language) -> String {
         figure.plain(language.texts()).replace('\u{a0}', " ")
     }
 
@@ -215,9 +215,9 @@ mod tests {
             (Figure::Moment(45_296_789), "12:34:56 UTC"),
             (Figure::Words("db:6379".to_owned()), "db:6379"),
         ] {
-            assert_eq!(plain(figure.clone(), Language::English), expected, "{figure:?}");
+            assert_eq!(plain(&figure, Language::English), expected, "{figure:?}");
         }
-        assert_eq!(plain(Figure::Time(11_220_000), Language::Chinese), "3 小时 7 分钟");
+        assert_eq!(plain(&Figure::Time(11_220_000), Language::Chinese), "3 小时 7 分钟");
         assert_eq!(iso(1_796_000_000_123), "2026-11-30T00:53:20.123Z");
     }
 

@@ -7,5 +7,5 @@ mod table;
 
 pub(crate) use figures::{Figure, real};
 pub use language::Language;
-pub(crate) use phrase::{Phrase, say};
+pub(crate) use phrase::{Phrase, Text, say};
 pub(crate) use table::Texts;

@@ -5,15 +5,18 @@ use maud::{Markup, PreEscaped, html};
 use super::figures::Figure;
 use super::table::Texts;
 
+/// Chooses a text of a language.
+pub(crate) type Text = fn(&Texts) -> &'static str;
+
 /// A sentence in every language, with the figures that stand for `{0}`, `{1}` and so on in it.
 #[derive(Debug, Clone)]
 pub(crate) struct Phrase {
-    text: fn(&Texts) -> &'static str,
+    text: Text,
     figures: Vec<Figure>,
 }
 
 /// A sentence of the table with figures.
-pub(crate) fn say(text: fn(&Texts) -> &'static str, figures: impl Into<Vec<Figure>>) -> Phrase {
+pub(crate) fn say(text: Text, figures: impl Into<Vec<Figure>>) -> Phrase {
     Phrase { text, figures: figures.into() }
 }
 

@@ -5,10 +5,10 @@ use dfly_replica::Phase;
 
 use super::tone::Tone;
 use crate::seen::{Answer, Seen};
-use crate::text::{Figure, Phrase, Texts, say};
+use crate::text::{Figure, Phrase, Text, say};
 
 /// The steps, in their order.
-pub(crate) const STEPS: [fn(&Texts) -> &'static str; 5] =
+pub(crate) const STEPS: [Text; 5] =
     [|t| t.step_approach, |t| t.step_stop, |t| t.step_drain, |t| t.step_verify, |t| t.step_safe];
 
 /// How far a cutover is.
@@ -21,7 +21,7 @@ pub(crate) struct CutoverView {
     /// What became of the last one.
     pub outcome: Option<Outcome>,
     /// Each step with how far it is; empty if there is none to show.
-    pub steps: Vec<(fn(&Texts) -> &'static str, Step)>,
+    pub steps: Vec<(Text, Step)>,
     /// Figures of a dry run.
     pub dry_run: Option<Phrase>,
 }
@@ -71,7 +71,7 @@ fn at(stage: &Stage) -> Option<usize> {
     }
 }
 
-fn steps(at: usize) -> Vec<(fn(&Texts) -> &'static str, Step)> {
+fn steps(at: usize) -> Vec<(Text, Step)> {
     let step = |nth: usize| match nth.cmp(&at) {
         std::cmp::Ordering::Less => Step::Done,
         std::cmp::Ordering::Equal => Step::Now,
