@@ -8,7 +8,8 @@ use tokio::time::timeout;
 
 use crate::check::Skipped;
 use crate::facts::{
-    Facts, Gathering, Sampling, addresses, host_facts, measure, payload_facts, source_facts, target_facts,
+    Facts, Gathering, Mirror, Sampling, addresses, format_of, host_facts, measure, payload_facts,
+    source_facts, target_facts,
 };
 use crate::finding::{Finding, Severity};
 use crate::findings::{Judging, needed, of_a_start};
@@ -64,7 +65,8 @@ impl Prepare {
         // It names its connections as a run does, so the runs that are connected are counted before.
         facts.rehearsed = Some(Box::pin(Rehearsed::of(&self.config)).await);
         if self.measures && facts.rehearsed.as_ref().is_some_and(|found| found.source.is_some()) {
-            facts.measured = Some(Box::pin(measure(&self.config, self.now)).await);
+            let mirror = self.mirror(&facts);
+            facts.measured = Some(Box::pin(measure(&self.config, mirror.as_ref(), self.now)).await);
         }
         let judging = Judging { facts: &facts, config: &self.config, advice: self.advice };
         let findings = judging.findings(&self.skipped);
@@ -81,6 +83,15 @@ impl Prepare {
             seconds: seconds((self.now)().duration_since(began)),
             findings,
         }
+    }
+
+    /// Where the measured second is written: to a single server that a run could write to.
+    fn mirror(&self, facts: &Facts) -> Option<Mirror> {
+        facts.rehearsed.as_ref().and_then(|found| found.target.as_ref())?;
+        let target = facts.target.as_ref().filter(|target| !target.is_cluster)?;
+        let format = format_of(&target.nodes.first()?.info)?;
+        let prefix = format!("{}probe:measure:", self.config.rules.names.prefix());
+        Some(Mirror { endpoint: self.config.target.clone(), format, prefix })
     }
 
     /// Whether a start is the first.

@@ -18,6 +18,7 @@ mod live;
 mod memory;
 mod migrate;
 mod passwords;
+mod prepare;
 mod replicate;
 mod secrets;
 mod sentinel;

@@ -1,15 +1,18 @@
-//! One second of the snapshot: it is begun, read for a second, and left. The source gives what it would give to a replica.
+//! One second of the snapshot: it is begun, read for a second, and left. What is read is written to the target under reserved
+//! keys, so that its pace counts too; they are removed at once. A cluster is not written to.
 
 use std::time::{Duration, Instant};
 
 use dfly_client::driver::{ControlConn, FlowConn};
 use dfly_client::{FlowId, FlowRequest, Plan, Reply, Resume};
-use dfly_rdb::{Config, Decoder, Event, Step};
+use dfly_rdb::payload::{Plan as Form, TargetFormat, write_dump};
+use dfly_rdb::{Config, Decoder, Element, Entry, Event, Step, ValueKind};
 use dfly_replica::EngineConfig;
+use redis_resp::connection::Endpoint;
 use tokio::task::JoinSet;
 use tokio::time::{Instant as Deadline, timeout_at};
 
-use super::ask::hurried;
+use super::ask::{Asker, hurried};
 use crate::sample::{float, whole};
 
 /// How long it is read.
@@ -17,6 +20,15 @@ const SECOND: Duration = Duration::from_secs(1);
 
 /// The name under which the source knows this reader: 40 hexadecimal characters.
 const READER: &str = "00000000000000000000000000000000000000fe";
+
+/// Keys that are written at once.
+const AT_ONCE: usize = 512;
+
+/// The most bytes of values that are written at once.
+const AT_ONCE_BYTES: usize = 256 << 10;
+
+/// The longest that what is written stays if the connection breaks, in milliseconds.
+const STAYS: &[u8] = b"20000";
 
 /// What came in the time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -29,73 +41,20 @@ pub struct Measured {
     pub time: Duration,
     /// Whether the whole snapshot has come by then.
     pub is_whole: bool,
+    /// Whether the target has taken it meanwhile.
+    pub with_target: bool,
 }
 
-/// Begins a full synchronisation, reads it for a second, and ends the session.
-///
-/// # Errors
-/// What went wrong, in words.
-pub(crate) async fn measure(config: &EngineConfig, now: fn() -> Instant) -> Result<Measured, String> {
-    let endpoint = hurried(&config.source);
-    let (mut control, session) =
-        ControlConn::open(&endpoint, READER).await.map_err(|error| error.to_string())?;
-    let (mut flows, mut starts) = (Vec::new(), Vec::new());
-    for flow in (0..session.flows).map(FlowId) {
-        let request = FlowRequest { session: &session, flow, resume: &Resume::Nothing };
-        let opened = FlowConn::open(&endpoint, &request).await.map_err(|error| error.to_string())?;
-        starts.push(opened.2);
-        flows.push((opened.0, opened.1));
-    }
-    let Plan::Full(plan) = session.plan(&starts).map_err(|error| error.to_string())? else {
-        return Err("the source does not begin a snapshot".to_owned());
-    };
-    let began = now();
-    let until = Deadline::now() + SECOND;
-    let mut readers = JoinSet::new();
-    for (conn, acks) in flows {
-        readers.spawn(async move {
-            let read = read(conn, until).await;
-            drop(acks);
-            read
-        });
-    }
-    // The flows are read before its answer comes.
-    let asked = timeout_at(until, control.ask(&plan.sync_request())).await;
-    if let Ok(Ok(Reply::Error(error))) = asked {
-        return Err(error.to_string());
-    }
-    let mut measured = Measured { is_whole: true, ..Measured::default() };
-    while let Some(Ok(read)) = readers.join_next().await {
-        measured.keys += read.keys;
-        measured.bytes += read.bytes;
-        measured.is_whole &= read.is_whole;
-    }
-    measured.time = now().duration_since(began);
-    Ok(measured)
+/// Where what is read is written.
+#[derive(Debug, Clone)]
+pub(crate) struct Mirror {
+    pub endpoint: Endpoint,
+    pub format: TargetFormat,
+    /// The names of the keys begin so.
+    pub prefix: String,
 }
 
-/// Reads one flow until its snapshot ends, or it is time.
-async fn read(mut flow: FlowConn, until: Deadline) -> Measured {
-    let (mut decoder, mut read) = (Decoder::new(Config::default()), Measured::default());
-    loop {
-        match decoder.decode(&mut flow.buffer) {
-            Ok(Step::Ready(Event::Entry(_) | Event::Close { .. })) => read.keys += 1,
-            Ok(Step::Ready(Event::FullSyncEnd | Event::End { .. })) => {
-                read.is_whole = true;
-                return read;
-            }
-            Ok(Step::Ready(_)) => {}
-            Ok(Step::Need(_)) => match timeout_at(until, flow.fill()).await {
-                Ok(Ok(bytes)) => read.bytes += bytes as u64,
-                _ => return read,
-            },
-            Err(_) => return read,
-        }
-        if Deadline::now() >= until {
-            return read;
-        }
-    }
-}
+type Command = Vec<Vec<u8>>;
 
 impl Measured {
     /// How long so many keys take, in seconds; `None` if nothing came.
@@ -105,5 +64,165 @@ impl Measured {
         }
         let rate = float(self.keys) / self.time.as_secs_f64().max(0.001);
         (rate > 0.0).then(|| whole(float(keys) / rate))
+    }
+}
+
+/// Begins a full synchronisation, reads it for a second, and ends the session.
+///
+/// # Errors
+/// What went wrong, in words.
+pub(crate) async fn measure(
+    config: &EngineConfig,
+    mirror: Option<&Mirror>,
+    now: fn() -> Instant,
+) -> Result<Measured, String> {
+    let endpoint = hurried(&config.source);
+    let (mut control, session) =
+        ControlConn::open(&endpoint, READER).await.map_err(|error| error.to_string())?;
+    let (mut flows, mut starts) = (Vec::new(), Vec::new());
+    for flow in (0..session.flows).map(FlowId) {
+        let request = FlowRequest { session: &session, flow, resume: &Resume::Nothing };
+        let opened = FlowConn::open(&endpoint, &request).await.map_err(|error| error.to_string())?;
+        starts.push(opened.2);
+        flows.push((Reader::new(flow, opened.0, mirror).await?, opened.1));
+    }
+    let Plan::Full(plan) = session.plan(&starts).map_err(|error| error.to_string())? else {
+        return Err("the source does not begin a snapshot".to_owned());
+    };
+    let until = Deadline::now() + SECOND;
+    let began = now();
+    let mut readers = JoinSet::new();
+    for (reader, acks) in flows {
+        readers.spawn(async move {
+            let read = reader.run(until).await;
+            drop(acks);
+            read
+        });
+    }
+    // The flows are read before its answer comes.
+    if let Ok(Ok(Reply::Error(error))) = timeout_at(until, control.ask(&plan.sync_request())).await {
+        return Err(error.to_string());
+    }
+    let mut measured = Measured { is_whole: true, with_target: mirror.is_some(), ..Measured::default() };
+    let mut written = Vec::new();
+    while let Some(Ok((read, reader))) = readers.join_next().await {
+        measured.keys += read.keys;
+        measured.bytes += read.bytes;
+        measured.is_whole &= read.is_whole;
+        written.push(reader);
+    }
+    measured.time = now().duration_since(began);
+    for reader in written {
+        reader.remove().await;
+    }
+    Ok(measured)
+}
+
+/// One flow, and its connection to the target.
+struct Reader {
+    stream: SnapshotStream,
+    target: Option<Asker>,
+}
+
+/// The snapshot of one flow.
+struct SnapshotStream {
+    source: FlowConn,
+    decoder: Decoder,
+    read: Measured,
+    mirror: Option<Mirror>,
+    flow: FlowId,
+    /// Keys that were named on the target.
+    named: u64,
+}
+
+impl Reader {
+    async fn new(flow: FlowId, source: FlowConn, mirror: Option<&Mirror>) -> Result<Self, String> {
+        let target = match mirror {
+            Some(mirror) => Some(Asker::open(&mirror.endpoint).await?),
+            None => None,
+        };
+        let (decoder, read, mirror) = (Decoder::new(Config::default()), Measured::default(), mirror.cloned());
+        Ok(Self { stream: SnapshotStream { source, decoder, read, mirror, flow, named: 0 }, target })
+    }
+
+    /// Reads until the snapshot ends or it is time. The target is given what was read, while the next is read.
+    async fn run(mut self, until: Deadline) -> (Measured, Self) {
+        let mut commands = self.stream.next(until).await;
+        while let Some(batch) = commands {
+            commands = match &mut self.target {
+                Some(target) if !batch.is_empty() => {
+                    let (answered, next) = tokio::join!(target.ask_all(&batch), self.stream.next(until));
+                    if answered.is_err() {
+                        self.target = None;
+                    }
+                    next
+                }
+                _ => self.stream.next(until).await,
+            };
+        }
+        (self.stream.read, self)
+    }
+
+    /// Removes what was written.
+    async fn remove(mut self) {
+        let (Some(target), stream) = (&mut self.target, &self.stream) else { return };
+        let names: Vec<Vec<u8>> = (0..stream.named).map(|nth| stream.name(nth)).collect();
+        for names in names.chunks(AT_ONCE) {
+            let unlink: Command = [b"UNLINK".to_vec()].into_iter().chain(names.iter().cloned()).collect();
+            if target.ask_all(&[unlink]).await.is_err() {
+                // What stays expires.
+                return;
+            }
+        }
+    }
+}
+
+impl SnapshotStream {
+    /// The next commands for the target; `None` at the end of the snapshot or of the time.
+    async fn next(&mut self, until: Deadline) -> Option<Vec<Command>> {
+        let (mut commands, mut bytes) = (Vec::new(), 0);
+        while !self.read.is_whole && commands.len() < AT_ONCE && bytes < AT_ONCE_BYTES {
+            match self.decoder.decode(&mut self.source.buffer) {
+                Ok(Step::Ready(Event::Entry(entry))) => {
+                    self.read.keys += 1;
+                    bytes += entry.value.payload().len();
+                    commands.extend(self.command(&entry));
+                }
+                Ok(Step::Ready(Event::Close { .. })) => self.read.keys += 1,
+                Ok(Step::Ready(Event::FullSyncEnd | Event::End { .. })) => self.read.is_whole = true,
+                Ok(Step::Ready(_)) => {}
+                Ok(Step::Need(_)) => match timeout_at(until, self.source.fill()).await {
+                    Ok(Ok(read)) => self.read.bytes += read as u64,
+                    _ => return None,
+                },
+                Err(_) => return None,
+            }
+        }
+        let is_over = Deadline::now() >= until || commands.is_empty() && self.read.is_whole;
+        (!is_over).then_some(commands)
+    }
+
+    /// What writes a value under a reserved key; values that only commands can write are left out.
+    fn command(&mut self, entry: &Entry) -> Option<Command> {
+        let format = self.mirror.as_ref()?.format;
+        let name = self.name(self.named);
+        self.named += 1;
+        if entry.value.kind() == ValueKind::String
+            && let Some(Ok(Element::String(text))) = entry.value.elements().next()
+        {
+            return Some(vec![b"SET".to_vec(), name, text.to_vec(), b"PX".to_vec(), STAYS.to_vec()]);
+        }
+        let mut dump = Vec::new();
+        match write_dump(&entry.value, &format, &mut dump) {
+            Ok(Form::Verbatim | Form::Reencode) => {
+                Some(vec![b"RESTORE".to_vec(), name, STAYS.to_vec(), dump])
+            }
+            Ok(Form::Commands) | Err(_) => None,
+        }
+    }
+
+    fn name(&self, nth: u64) -> Vec<u8> {
+        let prefix = self.mirror.as_ref().map_or("", |mirror| mirror.prefix.as_str());
+        format!("{prefix}{}:{nth}", self.flow).into_bytes()
     }
 }

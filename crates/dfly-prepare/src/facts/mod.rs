@@ -24,10 +24,10 @@ pub use measure::Measured;
 pub(crate) use sampling::Sampling;
 
 pub(crate) use host::host_facts;
-pub(crate) use measure::measure;
+pub(crate) use measure::{Mirror, measure};
 pub(crate) use nodes::addresses;
 pub(crate) use source::{Gathering, source_facts};
-pub(crate) use target::{payload_facts, target_facts};
+pub(crate) use target::{format_of, payload_facts, target_facts};
 
 /// Everything that is known before anything is decided.
 #[derive(Debug, Default)]

@@ -216,9 +216,10 @@ fn duration(judging: &Judging<'_>) -> Option<Finding> {
     let takes = lasts(float(total), rate);
     let takes =
         takes.map_or_else(|| "a time that is not known".to_owned(), |takes| format!("about {}", time(takes)));
+    let pace = if measured.with_target { "as fast as the target took it" } else { "if the target keeps up" };
     Some(Finding::ok(
         Check::Duration,
-        format!("The snapshot takes {takes}, if the target keeps up: {read} of {}.", count(total, "key")),
+        format!("The snapshot takes {takes}, {pace}: {read} of {}.", count(total, "key")),
     ))
 }
 

@@ -29,7 +29,7 @@ async fn users_that_lack_a_command() {
         ("-hset", Blocker, "HSET is forbidden"),
         ("-zadd", Blocker, "ZADD is forbidden"),
         ("-pexpireat", Blocker, "PEXPIREAT is forbidden"),
-        ("resetkeys ~app:*", Blocker, "keys under df2redis: are forbidden"),
+        ("resetkeys ~app:*", Blocker, "keys under df2redis are forbidden"),
         ("-restore", Warning, "values are written by commands"),
         ("-flushall -flushdb", Warning, "what the source flushes is removed key by key"),
         ("-client", Warning, "connections have no name"),

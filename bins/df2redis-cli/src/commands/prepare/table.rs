@@ -27,8 +27,10 @@ pub(super) fn text(report: &Report, width: usize) -> String {
             continue;
         }
         out += &format!("\n{}\n", title(side));
+        let mut last = None;
         for finding in of_side {
-            out += &line(finding, width);
+            out += &line(finding, last == Some(finding.check), width);
+            last = Some(finding.check);
         }
     }
     out + &verdict(report)
@@ -54,13 +56,15 @@ fn title(side: Side) -> &'static str {
     }
 }
 
-fn line(finding: &Finding, width: usize) -> String {
+/// A check that has found several things is named once.
+fn line(finding: &Finding, is_named: bool, width: usize) -> String {
     let mark = match finding.severity {
         Severity::Ok => "ok",
         Severity::Warning => "WARNING",
         Severity::Blocker => "BLOCKER",
     };
-    let first = format!("{mark:<MARK$}{:<NAME$} ", finding.check.name());
+    let name = if is_named { "" } else { finding.check.name() };
+    let first = format!("{mark:<MARK$}{name:<NAME$} ");
     let told = wrapped(&sentence(&finding.means), &first, width);
     match &finding.remedy {
         Some(remedy) => told + &wrapped(&sentence(remedy), &format!("{:<1$}> ", "", MARK + NAME - 1), width),
@@ -114,5 +118,69 @@ fn verdict(report: &Report) -> String {
             "\nA run cannot come to its end: {blockers} blockers, {warnings}. {:.1} s; nothing was copied.\n",
             report.seconds
         ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use dfly_prepare::Check;
+
+    use super::*;
+    use crate::screens;
+
+    fn report(findings: Vec<Finding>) -> Report {
+        let number =
+            |severity| findings.iter().filter(|finding: &&Finding| finding.severity == severity).count();
+        Report {
+            source: "db.example:6379".to_owned(),
+            target: "new.example:6379".to_owned(),
+            release: Some("df-v1.40.1".to_owned()),
+            flows: Some(8),
+            estimates: None,
+            blockers: number(Severity::Blocker),
+            warnings: number(Severity::Warning),
+            seconds: 1.84,
+            findings,
+        }
+    }
+
+    fn findings() -> Vec<Finding> {
+        vec![
+            Finding::ok(
+                Check::SourceRelease,
+                "It is df-v1.40.1, the release that everything was tried with.",
+            ),
+            Finding::warning(
+                Check::SourceCommands,
+                "The user of the source may not use DUMP (to read keys again). Without it, keys that have to be refetched fall under --on-unsupported (unreadable-key).",
+                "grant it +DUMP",
+            ),
+            Finding::ok(Check::TargetKind, "It is Redis 7.0.15."),
+            Finding::blocker(
+                Check::TargetMemory,
+                "The target needs about 3.1 GiB for what the source holds, and has 1.9 GiB free of 2.0 GiB (maxmemory). It would refuse writes in the middle of the snapshot (OOM).",
+                "raise its maxmemory, or leave keys out (--block-keys, --map-db)",
+            ),
+            Finding::blocker(
+                Check::UnsupportedTypes,
+                "The source has about 1200 keys of type ReJSON-RL, which the target cannot be given (it lacks the module), and --on-unsupported is fail: the run would stop at the first.",
+                "--on-unsupported json=warn leaves them out and tells it, json=skip leaves them out, json=string copies their text",
+            ),
+            Finding::blocker(
+                Check::UnsupportedTypes,
+                "The source has 3 keys of type MBbloom--, which the target cannot be given (it lacks the module), and --on-unsupported is fail: the run would stop at the first.",
+                "--on-unsupported bloom=warn leaves them out and tells it, bloom=skip leaves them out",
+            ),
+            Finding::ok(Check::StateDir, "80.2 GiB are free under state."),
+        ]
+    }
+
+    #[test]
+    fn it_fits_the_terminal() {
+        for width in [80, 100] {
+            let shown = text(&report(findings()), width);
+            assert!(shown.lines().all(|line| line.chars().count() <= width), "{shown}");
+            screens::check(&format!("prepare-{width}.txt"), &shown);
+        }
     }
 }
