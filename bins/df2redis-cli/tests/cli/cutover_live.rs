@@ -19,6 +19,7 @@ const LIMIT: Duration = Duration::from_secs(60);
 /// Clients that write at the same time.
 const WRITERS: usize = 4;
 
+#[expect(clippy::print_stdout, reason = "a test that is skipped says so")]
 fn dragonfly() -> Option<OsString> {
     let binary = std::env::var_os("DF2REDIS_DRAGONFLY");
     if binary.is_none() {
@@ -28,10 +29,14 @@ fn dragonfly() -> Option<OsString> {
 }
 
 fn cutovers() -> u64 {
-    std::env::var("CUTOVERS").ok().and_then(|count| count.parse().ok()).unwrap_or(3)
+    let count = std::env::var_os("CUTOVERS").and_then(|count| count.to_str()?.parse().ok());
+    count.unwrap_or(3)
 }
 
-/// A client that appends its numbers to a list of its own, and counts those that were acknowledged.
+/// Lists of each client: its numbers go to one after the other.
+const LISTS: u64 = 64;
+
+/// A client that appends its numbers to lists of its own, and counts those that were acknowledged.
 struct Writer {
     acknowledged: Arc<AtomicU64>,
     ends: Arc<AtomicBool>,
@@ -45,7 +50,8 @@ impl Writer {
         let thread = spawn_thread(move || {
             let Ok(mut client) = RedisClient::connect(source) else { return };
             while !end.load(SeqCst) {
-                let (key, value) = (format!("writer:{nth}"), counter.load(SeqCst).to_string());
+                let number = counter.load(SeqCst);
+                let (key, value) = (format!("writer:{nth}:{}", number % LISTS), number.to_string());
                 match client.command(&[b"RPUSH", key.as_bytes(), value.as_bytes()]) {
                     Ok(Reply::Int(_)) => drop(counter.fetch_add(1, SeqCst)),
                     // The source has shut down, or refuses writes.
@@ -104,16 +110,20 @@ impl Run {
     fn nothing_is_lost(&self, when: &str) {
         let mut client = self.redis.client().unwrap();
         for (nth, acknowledged) in self.acknowledged().into_iter().enumerate() {
-            let key = format!("writer:{nth}");
-            let Reply::Array(items) = client.expect(&[b"LRANGE", key.as_bytes(), b"0", b"-1"]).unwrap()
-            else {
-                continue;
-            };
-            let numbers = items.iter().map(|item| match item {
-                Reply::Bulk(text) => String::from_utf8_lossy(text).into_owned(),
-                _ => String::new(),
-            });
-            assert!(numbers.eq((0..acknowledged).map(|n| n.to_string())), "{when}: {key} has other numbers");
+            for list in 0..LISTS {
+                let key = format!("writer:{nth}:{list}");
+                let Reply::Array(items) = client.expect(&[b"LRANGE", key.as_bytes(), b"0", b"-1"]).unwrap()
+                else {
+                    continue;
+                };
+                let numbers = items.iter().map(|item| match item {
+                    Reply::Bulk(text) => String::from_utf8_lossy(text).into_owned(),
+                    _ => String::new(),
+                });
+                let step = usize::try_from(LISTS).unwrap();
+                let expected = (list..acknowledged).step_by(step).map(|number| number.to_string());
+                assert!(numbers.eq(expected), "{when}: {key} has other numbers");
+            }
         }
     }
 
@@ -142,6 +152,7 @@ fn millis(told: &str) -> Option<u64> {
     before.split(' ').next()?.parse().ok()
 }
 
+#[expect(clippy::print_stdout, reason = "figures are what it is run for")]
 fn median_and_worst(method: &str, mut times: Vec<u64>) {
     times.sort_unstable();
     let median = times.get(times.len() / 2).copied().unwrap_or_default();
