@@ -127,6 +127,9 @@ async fn a_write_behind_it_withdraws_the_verdict() {
 async fn what_changed_last_is_compared_and_repaired() {
     let run = Run::start(MasterOptions::default()).await;
     run.control.remember_keys(true).await.unwrap();
+    // Every flow has heard of it when it has heard of what came behind it.
+    run.control.pause().await.unwrap();
+    run.control.resume().await.unwrap();
     run.master.apply("SET a 10").unwrap();
     run.master.apply("RPUSH l z").unwrap();
     run.control.reach(run.master.lsns().into_iter().map(dfly_journal::Lsn).collect()).await.unwrap();

@@ -38,7 +38,7 @@ const IMPORTS: [(&str, &[&str], bool); 17] = [
         ],
         true,
     ),
-    ("replica-api", &["dfly-cutover", "dfly-journal", "dfly-replica", "dfly-wire"], true),
+    ("replica-api", &["dfly-check", "dfly-cutover", "dfly-journal", "dfly-replica", "dfly-wire"], true),
     (
         "dfly-check",
         &["dfly-journal", "dfly-rdb", "dfly-replica", "dfly-translate", "dfly-wire", "redis-resp"],

@@ -9,7 +9,7 @@ use redis_resp::connection::Tls;
 use tokio::sync::watch;
 use tracing::{info, warn};
 
-use super::prepare;
+use super::prepare::start as checked_start;
 use super::progress::{left, show, size};
 use crate::config::{self, Environment, Resolved};
 use crate::console::Console;
@@ -76,9 +76,9 @@ impl<'a> Start<'a> {
         let hangups = reload::on_hangups()?;
         info!(source = %config.source, target = %config.target, on_unsupported = %config.rules.policies, "starting");
         warn_of_trust(&config);
-        let checks = prepare::checks(config.clone(), self.settings())?;
+        let checks = checked_start::checks(config.clone(), self.settings())?;
         tokio::select! {
-            checked = prepare::before_start(checks) => checked?,
+            checked = checked_start::before_start(checks) => checked?,
             // The engine ends at once, with what is to be said then.
             _told = stopped.wait_for(|stop| *stop != Stop::Running) => {}
         }

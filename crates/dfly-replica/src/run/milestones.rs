@@ -37,8 +37,8 @@ mod tests {
             (Phase::StableSync, Phase::Reconnecting),
             (Phase::Reconnecting, Phase::StableSync),
         ];
-        for (second, (before, phase)) in steps.into_iter().enumerate() {
-            seen.see(before, &at(phase), UnixMillis(second as i64));
+        for (second, (before, phase)) in (0..).zip(steps) {
+            seen.see(before, &at(phase), UnixMillis(second));
         }
         let expected =
             Milestones { snapshot: Some(UnixMillis(0)), journal: Some(UnixMillis(2)), in_sync: None };

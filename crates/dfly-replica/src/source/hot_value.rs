@@ -8,7 +8,7 @@ use bytes::Bytes;
 use dfly_journal::Lsn;
 use redis_resp::{CommandBatch, Reply};
 
-use super::reader::lsns_of;
+use super::answers::lsns_of;
 
 /// How often it is tried at once: each attempt that fails costs the source no reading.
 pub(super) const TRIES: usize = 64;

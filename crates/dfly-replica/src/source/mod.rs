@@ -1,5 +1,6 @@
 //! The source beside its flows: questions on an ordinary connection, and how it spreads its keys.
 
+mod answers;
 pub(crate) mod backlog;
 pub(crate) mod candidates;
 pub(crate) mod history;

@@ -4,9 +4,6 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use super::replconf::number;
-use super::state::Outcome;
-
 /// Until when writes are paused, if they are.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Pause(Option<Instant>);
@@ -17,17 +14,22 @@ impl Pause {
     }
 
     /// Carries out a `CLIENT` command. Those that are not about a pause do nothing.
-    pub(super) fn client(&mut self, args: &[Bytes], now: Instant) -> Outcome {
+    ///
+    /// # Errors
+    /// What a master answers to a time that is none.
+    pub(super) fn client(&mut self, args: &[Bytes], now: Instant) -> Result<(), &'static str> {
         let words: Vec<Vec<u8>> = args.iter().map(|word| word.to_ascii_uppercase()).collect();
         match words.iter().map(Vec::as_slice).collect::<Vec<_>>().as_slice() {
-            [b"PAUSE", millis] | [b"PAUSE", millis, b"WRITE" | b"ALL"] => match number(millis) {
-                Some(millis) => self.0 = now.checked_add(Duration::from_millis(millis)),
-                None => return Outcome::error("ERR timeout is not an integer or out of range"),
-            },
+            [b"PAUSE", millis] | [b"PAUSE", millis, b"WRITE" | b"ALL"] => {
+                match str::from_utf8(millis).ok().and_then(|millis| millis.parse().ok()) {
+                    Some(millis) => self.0 = now.checked_add(Duration::from_millis(millis)),
+                    None => return Err("ERR timeout is not an integer or out of range"),
+                }
+            }
             [b"UNPAUSE"] => self.0 = None,
             _ => {}
         }
-        Outcome::ok()
+        Ok(())
     }
 }
 
@@ -41,7 +43,7 @@ mod tests {
         let mut tell = |words: &[&'static str], at| {
             let args: Vec<Bytes> = words.iter().map(|word| Bytes::from_static(word.as_bytes())).collect();
             let outcome = pause.client(&args, at);
-            (outcome == Outcome::ok(), pause.goes_on(at + Duration::from_millis(999)))
+            (outcome.is_ok(), pause.goes_on(at + Duration::from_millis(999)))
         };
         assert_eq!(tell(&["SETNAME", "x"], now), (true, false));
         assert_eq!(tell(&["pause", "1000", "write"], now), (true, true));

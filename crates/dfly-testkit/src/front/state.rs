@@ -178,7 +178,10 @@ impl<O: Origin> State<O> {
             }
             b"SCAN" => self.scan(connection),
             b"MEMORY" => self.memory(connection, &args),
-            b"CLIENT" => self.pause.client(&args, Instant::now()),
+            b"CLIENT" => match self.pause.client(&args, Instant::now()) {
+                Ok(()) => Outcome::ok(),
+                Err(error) => Outcome::error(error),
+            },
             other => Outcome::error(&format!("ERR unknown command `{}`", String::from_utf8_lossy(other))),
         }
     }

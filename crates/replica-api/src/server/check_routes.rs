@@ -9,10 +9,10 @@ use axum::{Json, Router};
 use dfly_journal::Lsn;
 use dfly_replica::{ControlError, EngineConfig};
 
+use super::answers::{Answer, Body, DONE};
 use super::checks::Compared;
 use super::problems::Refusal;
 use super::replication::Replication;
-use super::routes::{Answer, Body, DONE};
 use super::verification::Verifiable;
 use crate::wire::{Accepted, CheckRequest, Checkpointed, Checks, Differences, VerifyRequest};
 

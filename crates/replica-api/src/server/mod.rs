@@ -1,5 +1,6 @@
 //! The server: routes, who may use them, and where it listens.
 
+mod answers;
 mod api;
 mod check_routes;
 mod checks;

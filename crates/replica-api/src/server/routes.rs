@@ -1,7 +1,6 @@
 //! What can be asked.
 
-use axum::extract::rejection::JsonRejection;
-use axum::extract::{FromRequest, Query, State};
+use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use axum::routing::{get, post};
 use axum::{Json, Router};
@@ -9,6 +8,7 @@ use dfly_journal::Lsn;
 use dfly_replica::{ControlError, RateLimits, RefetchOutcome, SourceKey, Stop, WatchId};
 use serde::Deserialize;
 
+use super::answers::{Answer, Body, DONE};
 use super::check_routes;
 use super::problems::Refusal;
 use super::replication::Replication;
@@ -16,21 +16,6 @@ use crate::wire::{
     Accepted, CutoverRequest, CutoverState, Flow, KeyName, KeyOutcome, Limits, OneEvent, Outcome, Refetch,
     Refetched, Release, Released, Sample, Settle, Settled, State as KeyState, Status, Watch, Watched,
 };
-
-/// A body that is told in words what is wrong with it.
-#[derive(FromRequest)]
-#[from_request(via(Json), rejection(Refusal))]
-pub(super) struct Body<T>(pub T);
-
-impl From<JsonRejection> for Refusal {
-    fn from(rejection: JsonRejection) -> Self {
-        Self::new(rejection.status(), "bad-body", rejection.body_text())
-    }
-}
-
-pub(super) const DONE: Json<Accepted> = Json(Accepted { done: true });
-
-pub(super) type Answer<T> = Result<Json<T>, Refusal>;
 
 /// What can be asked, without a prefix.
 pub(super) fn api(replication: Replication) -> Router {

@@ -12,7 +12,7 @@ use anyhow::Context;
 use dfly_check::{CheckError, SideError};
 
 use crate::commands::check;
-use crate::commands::prepare;
+use crate::commands::prepare::start as checked_start;
 use crate::commands::replication::Start;
 use crate::config::Environment;
 use crate::console::Console;
@@ -32,7 +32,10 @@ pub(crate) fn run(flags: &MigrateFlags, environment: &Environment, console: &Con
         return runtime.block_on(redis_shake::migrate(&config, &flags.goal, console));
     }
     if flags.goal.dry_run {
-        runtime.block_on(prepare::before_start(prepare::checks(config.clone(), start.settings())?))?;
+        runtime.block_on(checked_start::before_start(checked_start::checks(
+            config.clone(),
+            start.settings(),
+        )?))?;
         return runtime.block_on(rehearsal::show(&config, flags.goal.format));
     }
     let sides = (config.source.to_string(), config.target.to_string());
