@@ -66,7 +66,7 @@ impl Prepare {
         facts.rehearsed = Some(Box::pin(Rehearsed::of(&self.config)).await);
         if self.measures && facts.rehearsed.as_ref().is_some_and(|found| found.source.is_some()) {
             let mirror = self.mirror(&facts);
-            facts.measured = Some(Box::pin(measure(&self.config, mirror.as_ref(), self.now)).await);
+            facts.measured = Some(Box::pin(measure(&self.config, mirror.as_ref())).await);
         }
         let judging = Judging { facts: &facts, config: &self.config, advice: self.advice };
         let findings = judging.findings(&self.skipped);

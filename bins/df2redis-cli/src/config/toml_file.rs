@@ -132,7 +132,7 @@ mod tests {
     use crate::flags::Settings;
 
     /// The lists among the settings whose names do not show it.
-    const LISTS: [&str; 4] = ["skip-checks", "command-alias", "rename-keys", "target-address-map"];
+    const LISTS: [&str; 4] = ["command-alias", "rename-keys", "skip-checks", "target-address-map"];
 
     #[test]
     fn all_settings() {

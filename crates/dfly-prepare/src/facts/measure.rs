@@ -1,7 +1,7 @@
 //! One second of the snapshot: it is begun, read for a second, and left. What is read is written to the target under reserved
 //! keys, so that its pace counts too; they are removed at once. A cluster is not written to.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use dfly_client::driver::{ControlConn, FlowConn};
 use dfly_client::{FlowId, FlowRequest, Plan, Reply, Resume};
@@ -71,11 +71,7 @@ impl Measured {
 ///
 /// # Errors
 /// What went wrong, in words.
-pub(crate) async fn measure(
-    config: &EngineConfig,
-    mirror: Option<&Mirror>,
-    now: fn() -> Instant,
-) -> Result<Measured, String> {
+pub(crate) async fn measure(config: &EngineConfig, mirror: Option<&Mirror>) -> Result<Measured, String> {
     let endpoint = hurried(&config.source);
     let (mut control, session) =
         ControlConn::open(&endpoint, READER).await.map_err(|error| error.to_string())?;
@@ -90,7 +86,6 @@ pub(crate) async fn measure(
         return Err("the source does not begin a snapshot".to_owned());
     };
     let until = Deadline::now() + SECOND;
-    let began = now();
     let mut readers = JoinSet::new();
     for (reader, acks) in flows {
         readers.spawn(async move {
@@ -109,9 +104,9 @@ pub(crate) async fn measure(
         measured.keys += read.keys;
         measured.bytes += read.bytes;
         measured.is_whole &= read.is_whole;
+        measured.time = measured.time.max(read.time);
         written.push(reader);
     }
-    measured.time = now().duration_since(began);
     for reader in written {
         reader.remove().await;
     }
@@ -133,6 +128,8 @@ struct SnapshotStream {
     flow: FlowId,
     /// Keys that were named on the target.
     named: u64,
+    /// When the first bytes came: the source takes a moment to begin.
+    began: Option<Deadline>,
 }
 
 impl Reader {
@@ -142,7 +139,10 @@ impl Reader {
             None => None,
         };
         let (decoder, read, mirror) = (Decoder::new(Config::default()), Measured::default(), mirror.cloned());
-        Ok(Self { stream: SnapshotStream { source, decoder, read, mirror, flow, named: 0 }, target })
+        Ok(Self {
+            stream: SnapshotStream { source, decoder, read, mirror, flow, named: 0, began: None },
+            target,
+        })
     }
 
     /// Reads until the snapshot ends or it is time. The target is given what was read, while the next is read.
@@ -160,6 +160,8 @@ impl Reader {
                 _ => self.stream.next(until).await,
             };
         }
+        let took = self.stream.began.map(|began| Deadline::now().duration_since(began));
+        self.stream.read.time = took.unwrap_or_default();
         (self.stream.read, self)
     }
 
@@ -192,7 +194,10 @@ impl SnapshotStream {
                 Ok(Step::Ready(Event::FullSyncEnd | Event::End { .. })) => self.read.is_whole = true,
                 Ok(Step::Ready(_)) => {}
                 Ok(Step::Need(_)) => match timeout_at(until, self.source.fill()).await {
-                    Ok(Ok(read)) => self.read.bytes += read as u64,
+                    Ok(Ok(read)) => {
+                        self.began.get_or_insert_with(Deadline::now);
+                        self.read.bytes += read as u64;
+                    }
                     _ => return None,
                 },
                 Err(_) => return None,

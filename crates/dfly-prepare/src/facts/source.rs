@@ -73,13 +73,10 @@ pub(crate) async fn source_facts(
         ..SourceFacts::default()
     };
     let mut payloads = Payloads::new();
-    let (asked, writes) = tokio::join!(
-        ask(&mut asker, &mut facts, &mut payloads, (gathering, &config.clock)),
-        writes(&endpoint, gathering.is_patient),
-    );
-    facts.writes = writes;
+    // Before anything else is asked: the questions about keys would count as what clients send.
+    facts.writes = writes(&endpoint, gathering.is_patient).await;
     // What was heard before it broke is known.
-    drop(asked);
+    drop(ask(&mut asker, &mut facts, &mut payloads, (gathering, &config.clock)).await);
     Some((facts, payloads))
 }
 
