@@ -90,7 +90,7 @@ mod tests {
             counters.count(Duration::from_micros(micros));
         }
         let latency = counters.read();
-        assert_eq!((latency.count(), latency.sum()), (7, Duration::from_micros(3_600_005_382)));
+        assert_eq!((latency.count(), latency.sum()), (7, Duration::from_micros(3_600_005_383)));
         counters.count(Duration::from_micros(100));
         let new = counters.read().since(&latency);
         assert_eq!((new.count(), new.sum()), (1, Duration::from_micros(100)));
