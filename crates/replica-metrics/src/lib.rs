@@ -14,7 +14,7 @@
 //! let (status, report) = (Status { version: "1.2.3".to_owned(), ..Status::default() }, Report::default());
 //! let text = text(&Seen { status: &status, report: &report, process: Process::default() });
 //! assert!(text.contains("df2redis_build_info{version=\"1.2.3\"} 1"));
-//! assert!(!text.contains("df2redis_lag_seconds "), "there is no lag before stable sync");
+//! assert!(!text.contains("\ndf2redis_lag_seconds "), "there is no lag before stable sync");
 //! ```
 
 mod document;
