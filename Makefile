@@ -35,6 +35,7 @@ test-page: setup
 test-live: setup
 	@test -n "$$DF2REDIS_DRAGONFLY" || { echo "set DF2REDIS_DRAGONFLY to the path of a Dragonfly binary"; exit 1; }
 	$(CARGO) test --locked -p dfly-replica --test live
+	CUTOVERS=$${CUTOVERS:-3} $(CARGO) test --locked -p df2redis-cli --test cli cutover_live -- --nocapture --test-threads 1
 
 # A target that stands still for STOPPED seconds under a steady load, beside a Dragonfly replica that does.
 test-slow-target: setup
