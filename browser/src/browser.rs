@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use fantoccini::{Client, ClientBuilder, Locator};
 use hyper_util::client::legacy::connect::HttpConnector;
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::time::sleep;
@@ -155,8 +156,8 @@ impl Browser {
 
 impl Drop for Browser {
     fn drop(&mut self) {
-        // A test has failed: its driver ends with it.
-        drop(self.driver.kill());
+        // A test has failed: its driver ends with it, and is asked to, because a driver that is killed leaves its browsers behind.
+        drop(kill_process(Pid::from_child(&self.driver), Signal::TERM));
         drop(self.driver.wait());
     }
 }
