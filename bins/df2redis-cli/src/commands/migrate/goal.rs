@@ -40,13 +40,6 @@ pub(super) enum Missed {
     NotCompared(CheckError),
 }
 
-/// Where the flows stand when everything of the full synchronisation is over, and what the source had then.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Mark {
-    at: Instant,
-    lsns: Vec<Lsn>,
-}
-
 /// Waits for the goal.
 pub(super) async fn reach(mut begun: Begun, flags: &GoalFlags) -> Result<Reached, Missed> {
     let began = Instant::now();
@@ -54,8 +47,8 @@ pub(super) async fn reach(mut begun: Begun, flags: &GoalFlags) -> Result<Reached
     loop {
         wait(&mut begun.reports, follows).await?;
         let followed = *snapshot.get_or_insert_with(Instant::now);
-        let mark = mark(&mut begun.reports, followed, flags.until_lag).await?;
-        match begun.control.reach(mark.lsns.clone()).await {
+        let lsns = mark(&mut begun.reports, followed, flags.until_lag).await?;
+        match begun.control.reach(lsns.clone()).await {
             Ok(()) => {}
             Err(ControlError::Ended) => return Err(Missed::Ended),
             // The session has ended meanwhile: another one begins.
@@ -75,7 +68,7 @@ pub(super) async fn reach(mut begun: Begun, flags: &GoalFlags) -> Result<Reached
             catching_up: caught_up - followed,
             verification: verdict.is_some().then(|| Instant::now() - caught_up),
         };
-        return Ok(Reached { phases, lsns: mark.lsns, verdict });
+        return Ok(Reached { phases, lsns, verdict });
     }
 }
 
@@ -101,10 +94,9 @@ async fn mark(
     reports: &mut watch::Receiver<Report>,
     followed: Instant,
     until_lag: Option<u64>,
-) -> Result<Mark, Missed> {
+) -> Result<Vec<Lsn>, Missed> {
     wait(reports, |report| source_lsns(report, followed).is_some() && is_near(report, until_lag)).await?;
-    let lsns = source_lsns(&reports.borrow(), followed).unwrap_or_default();
-    Ok(Mark { at: followed, lsns })
+    Ok(source_lsns(&reports.borrow(), followed).unwrap_or_default())
 }
 
 fn is_near(report: &Report, until_lag: Option<u64>) -> bool {
