@@ -8,7 +8,7 @@ MISSING := $(shell command -v redis-server >/dev/null || echo redis-server) \
 MISSING := $(strip $(MISSING))
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: demo test lint test-page test-pair test-properties test-live test-slow-target test-memory test-cuts test-crash test-targets fuzz bench bench-e2e doc setup
+.PHONY: demo test lint test-page test-pair test-properties test-live test-differential test-slow-target test-memory test-cuts test-crash test-targets fuzz bench bench-e2e doc setup
 
 demo: setup
 	$(CARGO) run --locked --quiet -p df2redis-cli -- demo
@@ -35,7 +35,13 @@ test-page: setup
 test-live: setup
 	@test -n "$$DF2REDIS_DRAGONFLY" || { echo "set DF2REDIS_DRAGONFLY to the path of a Dragonfly binary"; exit 1; }
 	$(CARGO) test --locked -p dfly-replica --test live
+	$(CARGO) test --locked -p dfly-check --test differential -- --nocapture --test-threads 1
 	CUTOVERS=$${CUTOVERS:-3} $(CARGO) test --locked -p df2redis-cli --test cli cutover_live -- --nocapture --test-threads 1
+
+# Every command in every state, and SEEDS random sequences: the target ends equal, or it is a known difference. SHARDS of the source.
+test-differential: setup
+	@test -n "$$DF2REDIS_DRAGONFLY" || { echo "set DF2REDIS_DRAGONFLY to the path of a Dragonfly binary"; exit 1; }
+	EVERY=$${EVERY:-1} SEEDS=$${SEEDS:-20000} $(CARGO) test --locked -p dfly-check --test differential -- --nocapture --test-threads 1
 
 # A target that stands still for STOPPED seconds under a steady load, beside a Dragonfly replica that does.
 test-slow-target: setup

@@ -142,6 +142,10 @@ pub(crate) struct Settings {
     /// member-ttl=emulate|drop|fail [default: fail].
     #[arg(long, value_name = "POLICY")]
     pub on_unsupported: Option<String>,
+    /// Whether to read keys again where the source's journal may not say what the source did: faithful, or cheap, which leaves
+    /// out what costs the source much (docs/source-quirks.md) [default: faithful].
+    #[arg(long, value_name = "WHAT")]
+    pub quirks: Option<String>,
     /// What a first start does with a target that holds keys: require-empty, merge, mirror or flush
     /// [default: require-empty].
     #[arg(long, value_name = "WHAT")]

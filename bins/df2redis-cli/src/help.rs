@@ -67,6 +67,7 @@ pub(crate) const HEADINGS: &[Heading] = &[
         table: "copy",
         flags: &[
             "on-unsupported",
+            "quirks",
             "map-db",
             "allow-keys",
             "block-keys",

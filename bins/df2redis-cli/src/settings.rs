@@ -8,7 +8,9 @@ use std::time::Duration;
 use dfly_prepare::Skipped;
 use dfly_rdb::ValueKind;
 use dfly_replica::{EngineConfig, OnConflict, OnNewSource, OnRelayFull, OnStart, TargetMode};
-use dfly_translate::{Alias, Choice, Glob, Policies, ReservedNames, Rules, Selection, TaskName, lookup};
+use dfly_translate::{
+    Alias, Choice, Glob, Policies, Quirks, ReservedNames, Rules, Selection, TaskName, lookup,
+};
 use redis_resp::connection::Peer;
 use redis_sink::cluster::AddressMap;
 
@@ -135,7 +137,11 @@ fn rules(settings: &Settings) -> Result<Rules, String> {
     let aliases = settings.command_alias.iter().map(|text| parse::<Alias>("--command-alias", text));
     let aliases = aliases.collect::<Result<_, _>>()?;
     let names = ReservedNames::new(&task_name(settings.task_name.as_deref())?);
-    Ok(Rules { policies, selection, aliases, names, ..Rules::default() })
+    let quirks = match &settings.quirks {
+        Some(text) => parse::<Quirks>("--quirks", text)?,
+        None => Quirks::default(),
+    };
+    Ok(Rules { policies, selection, aliases, names, quirks, ..Rules::default() })
 }
 
 fn parse<T: FromStr<Err = String>>(flag: &str, text: &str) -> Result<T, String> {
@@ -324,6 +330,7 @@ mod tests {
         let list = |text: &str| vec![text.to_owned()];
         for (settings, flag) in [
             (Settings { on_unsupported: some("keep"), ..Settings::default() }, "--on-unsupported"),
+            (Settings { quirks: some("lazy"), ..Settings::default() }, "--quirks"),
             (Settings { map_db: some("0=x"), ..Settings::default() }, "--map-db"),
             (Settings { target_address_map: list("a:1=b"), ..Settings::default() }, "--target-address-map"),
             (Settings { on_start: some("wipe"), ..Settings::default() }, "--on-start"),

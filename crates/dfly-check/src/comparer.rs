@@ -14,7 +14,7 @@ use crate::config::CheckConfig;
 use crate::held::{Content, Held, Value, digest};
 use crate::link::{Link, SideError, bytes_of};
 use crate::mode::Mode;
-use crate::observe::Observer;
+use crate::observe::{AtLsn, Observer};
 use crate::pieces::named::millis;
 use crate::pieces::{self, Both, PieceRules};
 use crate::policy::{Policy, kind_named};
@@ -91,6 +91,22 @@ impl Comparer {
     pub(crate) async fn observe_source(&mut self, pairs: &[Pair]) -> Result<Vec<Held>, SideError> {
         let (db, names) = names_of_source(pairs);
         self.source.observe(db, &names, self.config.mode).await
+    }
+
+    /// What the source holds under one key, whole, before a record that is known.
+    ///
+    /// # Errors
+    /// The source stays away.
+    pub(crate) async fn observe_source_at_lsn(&mut self, pair: &Pair) -> Result<AtLsn, SideError> {
+        self.source.observe_at_lsn(pair.source.db, &pair.source.name, self.config.mode).await
+    }
+
+    /// What the target holds under one key, whole.
+    ///
+    /// # Errors
+    /// The target stays away.
+    pub(crate) async fn observe_target_whole(&mut self, pair: &Pair) -> Result<Held, SideError> {
+        self.target.observe_whole(pair.target.db, &pair.target.name, self.config.mode).await
     }
 
     /// What the target holds under these keys.

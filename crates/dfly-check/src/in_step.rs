@@ -3,12 +3,13 @@
 //! For a batch of keys the replication notes from some moment on which of them get a record. The source is read between two
 //! looks at its LSNs; the target when it has everything before the second. A key without a record from the first look to the end
 //! was the same on the source all the while, and the target held what the source did. A key with one is compared again: a few
-//! times among others, then alone, while its flow waits.
+//! times among others, then alone, while its flow waits, and by a transaction that is void if the key was written to.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use dfly_client::lsns_of;
 use dfly_journal::Lsn;
 use dfly_replica::SourceKey;
 use dfly_wire::DbIndex;
@@ -19,7 +20,9 @@ use crate::comparer::{Comparer, Judged};
 use crate::config::CheckConfig;
 use crate::error::CheckError;
 use crate::extra::is_told;
+use crate::held::Held;
 use crate::link::{Bracket, SideError};
+use crate::observe::AtLsn;
 use crate::plan::{Place, Plan};
 use crate::step::{MOST_WATCHED, Settled, Step, WatchId};
 use crate::throttle::Throttle;
@@ -59,6 +62,19 @@ pub struct InStep<S> {
 struct Waiting {
     pair: Pair,
     tries: u32,
+}
+
+/// Why a key has no verdict that is written to all the time.
+const CHANGES: &str = "it changes all the time";
+
+/// What the source holds under some keys, and the next LSNs of its flows before and behind reading them.
+#[derive(Debug)]
+struct Reading {
+    held: Vec<Held>,
+    before: Vec<Lsn>,
+    behind: Vec<Lsn>,
+    /// One value, however large, which is to be read in the same way on the target.
+    is_whole: bool,
 }
 
 /// What one attempt has given for a key.
@@ -181,11 +197,11 @@ impl<S: Step> InStep<S> {
     async fn attempt(&mut self, pairs: &[Pair], hold: bool) -> Result<Vec<Attempt>, CheckError> {
         let keys: Vec<SourceKey> = pairs.iter().map(|pair| pair.source.clone()).collect();
         let watch = self.step.watch(&keys, hold).await?;
-        let judged = self.judged(pairs, watch).await;
+        let judged = self.judged(pairs, watch, hold).await;
         let touched = self.step.release(watch).await;
         let (judged, touched) = (judged?, touched?);
         let attempt = |(judged, is_touched): (Result<(Judged, Lsn), &'static str>, bool)| match judged {
-            _ if is_touched => Attempt::Again("it changes all the time"),
+            _ if is_touched => Attempt::Again(CHANGES),
             Ok((judged, lsn)) => Attempt::Exact(judged, lsn),
             Err(why) => Attempt::Again(why),
         };
@@ -198,12 +214,15 @@ impl<S: Step> InStep<S> {
         &mut self,
         pairs: &[Pair],
         watch: WatchId,
+        is_alone: bool,
     ) -> Result<Vec<Result<(Judged, Lsn), &'static str>>, CheckError> {
-        self.comparer.source.link.begin_bracket();
-        let source = self.comparer.observe_source(pairs).await;
-        let Bracket { before, behind } = self.comparer.source.link.end_bracket();
-        let source = source?;
-        let (before, behind) = (told_lsns(before)?, told_lsns(behind)?);
+        let reading = match pairs {
+            [pair] if is_alone => self.read_alone(pair).await?,
+            _ => Some(self.read_together(pairs).await?),
+        };
+        let Some(Reading { held: source, before, behind, is_whole }) = reading else {
+            return Ok(vec![Err(CHANGES); pairs.len()]);
+        };
         let settled = self.step.settle(watch, &before, &behind).await?;
         let stands = |nth: usize| settled.get(nth).copied().unwrap_or(Settled::Touched);
         let standing: Vec<usize> =
@@ -212,7 +231,10 @@ impl<S: Step> InStep<S> {
             .iter()
             .filter_map(|nth| Some((pairs.get(*nth)?.clone(), source.get(*nth)?.clone())))
             .unzip();
-        let target = self.comparer.observe_target(&chosen).await?;
+        let target = match chosen.as_slice() {
+            [pair] if is_whole => vec![self.comparer.observe_target_whole(pair).await?],
+            _ => self.comparer.observe_target(&chosen).await?,
+        };
         let mut judged = self.comparer.judge(&chosen, &held, &target).await?.into_iter();
         let mut out: Vec<Result<(Judged, Lsn), &'static str>> = Vec::with_capacity(pairs.len());
         let mut asked_again = false;
@@ -223,7 +245,7 @@ impl<S: Step> InStep<S> {
                     asked_again |= judged.as_ref().is_some_and(|judged| judged.asked_again);
                     judged.map(|judged| (judged, lsn)).ok_or("one side did not tell it")
                 }
-                Settled::Touched => Err("it changes all the time"),
+                Settled::Touched => Err(CHANGES),
                 Settled::Refetching => Err("it waits to be refetched"),
                 Settled::Moving => Err("its slot is being moved"),
             });
@@ -232,6 +254,25 @@ impl<S: Step> InStep<S> {
             self.check_again(watch, &before, &mut out).await?;
         }
         Ok(out)
+    }
+
+    /// What the source holds under these keys, between two looks at its LSNs.
+    async fn read_together(&mut self, pairs: &[Pair]) -> Result<Reading, CheckError> {
+        self.comparer.source.link.begin_bracket();
+        let held = self.comparer.observe_source(pairs).await;
+        let Bracket { before, behind } = self.comparer.source.link.end_bracket();
+        Ok(Reading { held: held?, before: told_lsns(before)?, behind: told_lsns(behind)?, is_whole: false })
+    }
+
+    /// What the source holds under a key that is written to all the time. `None`: it was written to each time.
+    async fn read_alone(&mut self, pair: &Pair) -> Result<Option<Reading>, CheckError> {
+        match self.comparer.observe_source_at_lsn(pair).await? {
+            AtLsn::Read(held, lsns) => {
+                Ok(Some(Reading { held: vec![held], before: lsns.clone(), behind: lsns, is_whole: true }))
+            }
+            AtLsn::Changed => Ok(None),
+            AtLsn::Impossible => self.read_together(std::slice::from_ref(pair)).await.map(Some),
+        }
     }
 
     /// The source was asked more after its first answer: a key stands only if it got no record until then.
@@ -247,7 +288,7 @@ impl<S: Step> InStep<S> {
             match settled {
                 Settled::Stands { .. } => {}
                 _ if judged.as_ref().is_ok_and(|(judged, _)| !judged.asked_again) => {}
-                _ => *judged = Err("it changes all the time"),
+                _ => *judged = Err(CHANGES),
             }
         }
         Ok(())
@@ -265,15 +306,8 @@ fn told_lsns(reply: Option<Reply>) -> Result<Vec<Lsn>, SideError> {
     const REQUEST: &str = "DFLY REPLICAOFFSET";
     let strange = || SideError::Strange { side: "source", request: REQUEST };
     match reply {
-        Some(Reply::Array(offsets)) => {
-            let lsn = |offset: &Reply| match offset {
-                Reply::Integer(lsn) => u64::try_from(*lsn).ok().map(Lsn),
-                _ => None,
-            };
-            offsets.iter().map(lsn).collect::<Option<_>>().ok_or_else(strange)
-        }
         Some(Reply::Error(error)) => Err(SideError::SourceRefuses { request: REQUEST, error }),
-        _ => Err(strange()),
+        reply => reply.as_ref().and_then(lsns_of).ok_or_else(strange),
     }
 }
 

@@ -158,6 +158,14 @@ impl Link {
         replies.pop().ok_or(SideError::Strange { side, request: "a request" })
     }
 
+    /// Ends the connection; the next request opens another.
+    pub(crate) fn hang_up(&mut self) {
+        match &mut self.end {
+            End::Source(slot) => *slot = None,
+            End::Target(slot) => *slot = None,
+        }
+    }
+
     async fn ask_patiently(&mut self, db: DbIndex, questions: &[Question]) -> Result<Vec<Reply>, SideError> {
         let mut attempt = 0;
         loop {

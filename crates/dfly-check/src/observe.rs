@@ -3,6 +3,8 @@
 //! A string and its expiry take two requests, which tell an absent key too. What is no string is asked for its type and its
 //! size, and then for its payload. What is too large for that is left to be compared in pieces.
 
+mod whole;
+
 use bytes::Bytes;
 use dfly_rdb::{UnixMillis, ValueKind};
 use dfly_replica::Question;
@@ -15,6 +17,8 @@ use crate::link::{Link, SideError, bytes_of, number_of};
 use crate::mode::Mode;
 use crate::requests::{is_forbidden, is_unknown, length_command, question, refusal};
 use crate::way::{ReadLimits, Reading, Way, parts};
+
+pub(crate) use whole::AtLsn;
 
 /// Reads keys of one side.
 #[derive(Debug)]
@@ -194,6 +198,21 @@ impl Observer {
         (mut others, held): (Vec<(usize, Reading)>, &mut [Held]),
     ) -> Result<(), SideError> {
         let key = |nth: &usize| keys.get(*nth).cloned().unwrap_or_default();
+        self.add_kinds(db, &key, &mut others).await?;
+        for part in parts(&others, self.limits) {
+            let wanted = others.get(part).unwrap_or_default();
+            self.add_values(db, &key, (wanted, held)).await?;
+        }
+        Ok(())
+    }
+
+    /// Asks for the types of values, and for their sizes.
+    async fn add_kinds(
+        &mut self,
+        db: DbIndex,
+        key: &impl Fn(&usize) -> Bytes,
+        others: &mut [(usize, Reading)],
+    ) -> Result<(), SideError> {
         let questions = others.iter().flat_map(|(nth, _)| {
             [question(&[b"TYPE"], &key(nth), &[]), question(&[b"MEMORY", b"USAGE"], &key(nth), &[])]
         });
@@ -202,12 +221,7 @@ impl Observer {
             reading.kind = bytes_of(&replies[0]).map(|kind| String::from_utf8_lossy(&kind).into_owned());
             reading.size = number_of(&replies[1]).map(i64::unsigned_abs);
         }
-        self.add_sizes(db, &key, &mut others).await?;
-        for part in parts(&others, self.limits) {
-            let wanted = others.get(part).unwrap_or_default();
-            self.add_values(db, &key, (wanted, held)).await?;
-        }
-        Ok(())
+        self.add_sizes(db, key, others).await
     }
 
     /// A side that does not tell how much memory a value takes is asked how many elements it has.

@@ -29,8 +29,9 @@ impl Default for ReadLimits {
     }
 }
 
-/// The largest document that is read, in bytes of memory on its server: it cannot be read in pieces.
-const LARGEST_DOCUMENT: u64 = 32 << 20;
+/// The largest value that is read whole where pieces do not do, in bytes of memory on its server: a document has none, and those
+/// of a key that is written to all the time do not fit together.
+pub(crate) const LARGEST_WHOLE: u64 = 32 << 20;
 
 /// A key that is being read.
 #[derive(Debug, Default)]
@@ -64,7 +65,7 @@ impl Way {
         }
         let kind = kind_named(name);
         match (kind, reading.size) {
-            (Some(ValueKind::Json), Some(size)) if size > LARGEST_DOCUMENT => Self::TooLarge,
+            (Some(ValueKind::Json), Some(size)) if size > LARGEST_WHOLE => Self::TooLarge,
             (Some(ValueKind::Json), _) => Self::Document,
             (Some(kind), _) if !kind.is_core() => Self::Foreign,
             (None, _) => Self::Foreign,
@@ -100,7 +101,7 @@ impl Way {
             (Self::Large, _) => value(Content::Large),
             (Self::Foreign, _) => value(Content::Foreign),
             (Self::TooLarge, _) => {
-                let most = LARGEST_DOCUMENT >> 20;
+                let most = LARGEST_WHOLE >> 20;
                 Held::Unreadable(format!("the document takes more than {most} MiB, and has no pieces"))
             }
             (Self::Forbidden, _) => Held::Unreadable("GETRANGE and DUMP are refused".to_owned()),

@@ -6,6 +6,7 @@
 //!   `DFLY STARTSTABLE`.
 //! - [`Session::claim`] decides whether positions of an earlier run can be used with this master.
 //! - [`AckSchedule`] decides when a flow is acknowledged.
+//! - [`exact_read`] reads a key so that the LSN is known before which the answers hold.
 //!
 //! All of this is free of I/O. The feature `tokio` adds connections, in the module `driver`.
 //!
@@ -47,6 +48,7 @@ mod answer;
 #[cfg(feature = "tokio")]
 pub mod driver;
 mod error;
+mod exact_read;
 mod flow;
 mod flow_start;
 mod handshake;
@@ -57,6 +59,7 @@ pub use ack::{AckSchedule, ack_request};
 #[doc(inline)]
 pub use dfly_journal::Lsn;
 pub use error::{HandshakeError, Stage};
+pub use exact_read::{EXACT_READ_TRIES, ExactRead, exact_read, exact_read_outcome, lsns_of};
 pub use flow::{FlowId, FlowRequest, Resume};
 pub use flow_start::{FlowStart, SyncKind};
 pub use handshake::{Handshake, Identity, Progress};

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use dfly_journal::Command;
-use dfly_translate::{CommandFacts, CommandSpec, ReservedNames, WorksOn, lookup};
+use dfly_translate::{CommandFacts, CommandSpec, NamedKey, ReservedNames, WorksOn, lookup};
 use dfly_wire::DbIndex;
 use redis_resp::EncodedCommand;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
@@ -38,11 +38,15 @@ impl SourceKey {
 }
 
 impl TargetKey {
-    /// The keys of a command for the target, but for the tool's own.
+    /// The keys of a command for the target, but for the tool's own. One that moves to another database counts in both.
     pub(crate) fn of_command(command: EncodedCommand<'_>) -> impl Iterator<Item = Self> + '_ {
-        let db = CommandFacts::of(command).db;
+        let facts = CommandFacts::of(command);
         let keys = command.keys().filter(|key| !ReservedNames::is_reserved(key));
-        keys.map(move |key| Self::new(db, Bytes::copy_from_slice(key)))
+        keys.flat_map(move |key| {
+            let name = Bytes::copy_from_slice(key);
+            let moved = facts.moves_to.map(|db| Self::new(db, name.clone()));
+            [Some(Self::new(facts.db, name)), moved].into_iter().flatten()
+        })
     }
 
     /// The key `name` in `db`.
@@ -114,13 +118,13 @@ impl<'a> RecordKeys<'a> {
         self.command.args.get(1).is_none_or(is_option)
     }
 
-    /// In the order in which the record names them.
+    /// In the order in which the record names them. MOVE names its key in two databases (D1).
     pub(crate) fn all(&self) -> &[SourceKey] {
         self.keys.get_or_init(|| {
             let words: Vec<&[u8]> = self.command.args.iter().collect();
-            let positions = self.spec.map(|spec| spec.key_positions(&words)).unwrap_or_default();
-            let key = |at| Some(SourceKey::new(self.command.db, self.command.args.shared(at)?));
-            positions.into_iter().filter_map(key).collect()
+            let named = self.spec.map(|spec| spec.named_keys(self.command.db, &words)).unwrap_or_default();
+            let key = |key: NamedKey| Some(SourceKey::new(key.db, self.command.args.shared(key.at)?));
+            named.into_iter().filter_map(key).collect()
         })
     }
 
@@ -194,6 +198,20 @@ mod tests {
             assert_eq!(found, keys.iter().map(|key| key.as_bytes()).collect::<Vec<_>>(), "{line:.20}");
             assert_eq!(record.is_known(), line == "INCR n", "{line:.20}");
         }
+    }
+
+    #[test]
+    fn a_key_that_moves_has_two_places() {
+        let record = command("MOVE k 5");
+        let places = [SourceKey::new(DbIndex(3), "k"), SourceKey::new(DbIndex(5), "k")];
+        assert_eq!(RecordKeys::of(&record).all(), places);
+        let mut batch = redis_resp::CommandBatch::default();
+        let facts = CommandFacts::data(DbIndex(3)).moving_to(DbIndex(5));
+        let mut move_key = batch.start(3);
+        move_key.arg(b"MOVE").key(b"k").arg(b"5");
+        move_key.finish_with(facts.tag());
+        let found: Vec<TargetKey> = batch.iter().flat_map(TargetKey::of_command).collect();
+        assert_eq!(found, [TargetKey::new(DbIndex(3), "k"), TargetKey::new(DbIndex(5), "k")]);
     }
 
     /// Digests lie in targets: these values never change.

@@ -13,6 +13,7 @@ mod pause;
 mod replconf;
 mod state;
 mod stream;
+mod transaction;
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -3,7 +3,7 @@
 use dfly_journal::Command;
 use dfly_wire::UnixMillis;
 
-use crate::translator::number;
+use crate::translator::{is_root, number};
 
 /// The expiry of a command's keys after it has been carried out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,6 +35,11 @@ pub fn key_expiry(command: &Command, now: UnixMillis) -> KeyExpiry {
             None => KeyExpiry::Kept,
         },
         b"DEL" | b"UNLINK" | b"MSET" | b"PERSIST" => KeyExpiry::Never,
+        b"JSON.SET"
+            if is_root(arg(2)) && !args.iter().skip(4).any(|word| word.eq_ignore_ascii_case(b"NX")) =>
+        {
+            KeyExpiry::Never
+        }
         b"RENAME" | b"RENAMENX" | b"MOVE" => KeyExpiry::Carried,
         _ => KeyExpiry::Kept,
     }
@@ -81,6 +86,9 @@ mod tests {
             ("RESTORE k 500 payload REPLACE", at(1_500)),
             ("RENAME k l", KeyExpiry::Carried),
             ("MOVE k 3", KeyExpiry::Carried),
+            ("JSON.SET k $ 1", KeyExpiry::Never),
+            ("JSON.SET k $ 1 NX", KeyExpiry::Kept),
+            ("JSON.SET k $.a 1", KeyExpiry::Kept),
             ("DEL k l", KeyExpiry::Never),
             ("HSET k f v", KeyExpiry::Kept),
         ] {

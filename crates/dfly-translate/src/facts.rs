@@ -15,6 +15,10 @@ pub struct CommandFacts {
     pub idempotent: bool,
     /// What the command is for.
     pub kind: CommandKind,
+    /// Whether it is `SET key value`, so that it may be carried out together with others of its kind in one MSET.
+    pub is_plain_set: bool,
+    /// The other database of its keys: MOVE names each of them in two.
+    pub moves_to: Option<DbIndex>,
 }
 
 /// What a command for the target is for.
@@ -38,6 +42,12 @@ pub enum CommandKind {
 /// Bits 0 to 31 hold the database.
 const IDEMPOTENT: u64 = 1 << 32;
 const KIND_SHIFT: u32 = 33;
+const KIND_MASK: u64 = 0b111;
+const PLAIN_SET: u64 = 1 << 36;
+/// Bits 37 to 63 hold the other database, plus one.
+const OTHER_SHIFT: u32 = 37;
+/// The highest database that fits there. No server has so many.
+const HIGHEST_OTHER: u32 = (1 << 27) - 2;
 
 impl CommandKind {
     const fn bits(self) -> u64 {
@@ -45,7 +55,7 @@ impl CommandKind {
     }
 
     const fn of(tag: u64) -> Self {
-        match tag >> KIND_SHIFT {
+        match (tag >> KIND_SHIFT) & KIND_MASK {
             1 => Self::ExpiryCheck,
             2 => Self::Sweep,
             3 => Self::SideKey,
@@ -59,7 +69,13 @@ impl CommandKind {
 impl CommandFacts {
     /// The facts about a command of this kind that must not be carried out twice.
     pub const fn new(kind: CommandKind, db: DbIndex) -> Self {
-        Self { db, idempotent: false, kind }
+        Self { db, idempotent: false, kind, is_plain_set: false, moves_to: None }
+    }
+
+    /// The same facts, but for a command that moves its keys to this database.
+    #[must_use]
+    pub const fn moving_to(self, db: DbIndex) -> Self {
+        Self { moves_to: if db.0 <= HIGHEST_OTHER { Some(db) } else { None }, ..self }
     }
 
     /// The facts about a command that writes data and must not be carried out twice.
@@ -83,6 +99,12 @@ impl CommandFacts {
         Self { idempotent: true, ..self }
     }
 
+    /// The same facts, but for a plain SET, if `is` holds.
+    #[must_use]
+    pub const fn plain_set(self, is: bool) -> Self {
+        Self { is_plain_set: is, ..self }
+    }
+
     /// The same facts, with [`Self::idempotent`] determined from the words of the command.
     #[must_use]
     pub(crate) fn of_words<'a>(self, words: impl IntoIterator<Item = &'a [u8]>) -> Self {
@@ -92,13 +114,31 @@ impl CommandFacts {
     /// The facts as the tag of a command in a [`CommandBatch`](redis_resp::CommandBatch).
     pub const fn tag(self) -> u64 {
         let idempotent = if self.idempotent { IDEMPOTENT } else { 0 };
-        self.db.0 as u64 | idempotent | self.kind.bits()
+        let other = match self.moves_to {
+            Some(db) => (db.0 as u64 + 1) << OTHER_SHIFT,
+            None => 0,
+        };
+        let plain_set = if self.is_plain_set { PLAIN_SET } else { 0 };
+        self.db.0 as u64 | idempotent | self.kind.bits() | plain_set | other
     }
 
     /// The facts that [`Self::tag`] has packed.
-    #[expect(clippy::cast_possible_truncation, reason = "the lower half is the database")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "the lower half is the database, and 27 bits are the other"
+    )]
     pub const fn from_tag(tag: u64) -> Self {
-        Self { db: DbIndex(tag as u32), idempotent: tag & IDEMPOTENT != 0, kind: CommandKind::of(tag) }
+        let moves_to = match (tag >> OTHER_SHIFT) as u32 {
+            0 => None,
+            other => Some(DbIndex(other - 1)),
+        };
+        Self {
+            db: DbIndex(tag as u32),
+            idempotent: tag & IDEMPOTENT != 0,
+            kind: CommandKind::of(tag),
+            is_plain_set: tag & PLAIN_SET != 0,
+            moves_to,
+        }
     }
 
     /// The facts of an encoded command.
@@ -125,13 +165,20 @@ mod tests {
         for kind in kinds {
             for db in [0, 1, 15, u32::MAX] {
                 for idempotent in [false, true] {
-                    let facts = CommandFacts { db: DbIndex(db), idempotent, kind };
-                    assert_eq!(CommandFacts::from_tag(facts.tag()), facts);
-                    tags.insert(facts.tag());
+                    for moves_to in [None, Some(DbIndex(0)), Some(DbIndex(HIGHEST_OTHER))] {
+                        for is_plain_set in [false, true] {
+                            let db = DbIndex(db);
+                            let facts = CommandFacts { db, idempotent, kind, is_plain_set, moves_to };
+                            assert_eq!(CommandFacts::from_tag(facts.tag()), facts);
+                            tags.insert(facts.tag());
+                        }
+                    }
                 }
             }
         }
-        assert_eq!(tags.len(), 48);
+        assert_eq!(tags.len(), 288);
+        let beyond = CommandFacts::default().moving_to(DbIndex(HIGHEST_OTHER + 1));
+        assert_eq!(beyond.moves_to, None);
         assert_eq!(CommandFacts::from_tag(0), CommandFacts::default());
         assert!(!CommandFacts::from_tag(0).idempotent);
     }

@@ -28,6 +28,10 @@ pub enum Reason {
     Stored,
     /// The record of PFMERGE does not say that the key kept its expiry.
     HyperLogLog,
+    /// The record does not say that the key kept its expiry. It matters only if the key has one.
+    KeptExpiry,
+    /// What the record does depends on how the source stores the value.
+    Ambiguous,
     /// A form of a command that has no equivalent on the target.
     Form,
     /// A change to a part of a document that the target holds as text.
@@ -52,6 +56,8 @@ impl Reason {
             Self::Digits => "six-digit-scores",
             Self::Stored => "stored-result",
             Self::HyperLogLog => "hyperloglog",
+            Self::KeptExpiry => "kept-expiry",
+            Self::Ambiguous => "ambiguous-record",
             Self::Form => "command-form",
             Self::JsonText => "json-text",
             Self::Torn => "torn-record",

@@ -133,19 +133,43 @@ pub(crate) const EXPIRE_MEMBERS: &str = noted_script!(
 );
 
 /// `HSETEX`. ARGV from 2 on: whether the target removes fields itself (`1`), the condition (NX for each field, FNX and FXX
-/// for all of them, or ``), whether existing fields keep their expiry (`1`), when the others are due or `` for never, the
-/// fields and values.
+/// for all of them, or ``), whether existing fields keep an expiry that they have (`1`), when the others are due or `` for
+/// never, the fields and values.
 pub(crate) const HSETEX: &str = noted_script!(
     "local ok=true for i=6,#ARGV,2 do local e=redis.call('HEXISTS',KEYS[1],ARGV[i]) \
      if (ARGV[3]=='FNX' and e==1) or (ARGV[3]=='FXX' and e==0) then ok=false end end \
      for i=6,ok and #ARGV or 0,2 do local f=ARGV[i] local e=redis.call('HEXISTS',KEYS[1],f)==1 \
      if not (ARGV[3]=='NX' and e) then local due=ARGV[5] \
      if ARGV[2]=='1' and e and ARGV[4]=='1' then local w=redis.call('HPEXPIRETIME',KEYS[1],'FIELDS',1,f)[1] \
-     due=w>0 and string.format('%.0f',w) or '' end \
+     if w>0 then due=string.format('%.0f',w) end end \
      redis.call('HSET',KEYS[1],f,ARGV[i+1]) \
      if ARGV[2]=='1' then if due~='' then redis.call('HPEXPIREAT',KEYS[1],due,'FIELDS',1,f) end \
-     elseif e and ARGV[4]=='1' then \
+     elseif e and ARGV[4]=='1' then if due~='' then redis.call('ZADD',KEYS[2],'NX',due,f) end \
      elseif due~='' then redis.call('ZADD',KEYS[2],due,f) else redis.call('ZREM',KEYS[2],f) end end end"
+);
+
+/// `ZADD` with GT or LT, of a source that may ignore the option where a set is large. KEYS: the set. ARGV: `1` if it is known to,
+/// and the record's arguments. If it is not known whether the option counted, and it makes a difference, nothing is written.
+pub(crate) const ZADD_BEYOND: &str = "local n,i,beyond,incr,all=redis.call('ZCARD',KEYS[1]),2,nil,false,{'ZADD',KEYS[1]} \
+     while true do local o=string.upper(ARGV[i] or '') \
+     if o=='GT' or o=='LT' then beyond=o elseif o=='XX' or o=='NX' or o=='CH' or o=='INCR' then \
+     all[#all+1]=o incr=incr or o=='INCR' else break end i=i+1 end \
+     for j=i,#ARGV do all[#all+1]=ARGV[j] end \
+     if ARGV[1]=='1' and n>128 then return redis.call(unpack(all)) end \
+     for j=i,#ARGV,2 do local had=redis.call('ZSCORE',KEYS[1],ARGV[j+1]) \
+     if had then local old,new=tonumber(had),tonumber(ARGV[j]) if incr then new=old+new end \
+     if (beyond=='GT' and new<old) or (beyond=='LT' and new>old) then \
+     return redis.error_reply('AMBIGUOUS the source may have ignored '..beyond) end end end \
+     table.insert(all,3,beyond) return redis.call(unpack(all))";
+
+/// `LREM`, of a source that may stop early in a list of several nodes. ARGV: the count and the element. If it may have, nothing
+/// is written.
+pub(crate) const LREM: Script = Script::new(
+    1,
+    "if #redis.call('LPOS',KEYS[1],ARGV[2],'COUNT',2)>1 then local n,size=redis.call('LLEN',KEYS[1]),0 \
+     if n<=512 then local all=redis.call('LRANGE',KEYS[1],0,-1) for i=1,#all do size=size+#all[i]+11 end end \
+     if n>512 or size>4096 then return redis.error_reply('AMBIGUOUS the source may have stopped early') end end \
+     return redis.call('LREM',KEYS[1],ARGV[1],ARGV[2])",
 );
 
 /// Moves the due times of a value to another key, before the value is renamed. KEYS: both keys, both sets of due times,

@@ -23,6 +23,8 @@ pub struct CommandBatch {
     marks: Marks,
     default_tag: u64,
     spare: Option<SpareMarks>,
+    /// Allocations for [`Self::merge`].
+    scratch: Marks,
 }
 
 impl CommandBatch {
@@ -63,6 +65,57 @@ impl CommandBatch {
         self.bytes.put_slice(&other.bytes);
         other.bytes.clear();
         other.marks.clear();
+    }
+
+    /// Joins each run of consecutive commands with the same tag that `is_part` holds for: they become one command `name`, which
+    /// has the arguments of all of them behind it, and their keys and tag. At most `most` commands become one.
+    pub fn merge(&mut self, name: &[u8], most: usize, is_part: impl Fn(u64) -> bool) {
+        let run_at = |marks: &Marks, at: usize| match marks.tag(at).filter(|tag| is_part(*tag)) {
+            Some(tag) => {
+                (at..marks.len()).take(most).take_while(|next| marks.tag(*next) == Some(tag)).count()
+            }
+            None => 1,
+        };
+        if (0..self.len()).all(|at| run_at(&self.marks, at) < 2) {
+            return;
+        }
+        let mut merged = Self {
+            bytes: BytesMut::with_capacity(self.bytes.len() + 64),
+            marks: std::mem::take(&mut self.scratch),
+            ..Self::default()
+        };
+        let mut at = 0;
+        while let Some(command) = self.command(at) {
+            let run = run_at(&self.marks, at);
+            match run {
+                0 | 1 => merged.push_encoded(command),
+                _ => merged
+                    .push_merged(name, command.tag(), || (at..at + run).filter_map(|nth| self.command(nth))),
+            }
+            at += run.max(1);
+        }
+        self.bytes = merged.bytes;
+        self.scratch = std::mem::replace(&mut self.marks, merged.marks);
+        self.scratch.clear();
+    }
+
+    fn push_merged<'a, I>(&mut self, name: &[u8], tag: u64, commands: impl Fn() -> I)
+    where
+        I: Iterator<Item = EncodedCommand<'a>>,
+    {
+        let start = self.bytes.len();
+        let arguments: usize = commands().map(|command| command.argument_count().saturating_sub(1)).sum();
+        header(&mut self.bytes, b'*', arguments + 1);
+        header(&mut self.bytes, b'$', name.len());
+        self.bytes.put_slice(name);
+        self.bytes.put_slice(b"\r\n");
+        for command in commands() {
+            let rest = command.behind_name();
+            let moved = self.bytes.len() - start;
+            self.marks.move_keys(command, command.wire().len() - rest.len(), moved);
+            self.bytes.put_slice(rest);
+        }
+        self.marks.finish(self.bytes.len(), tag);
     }
 
     /// Sets the tag for later commands that are added without one. Initially, it is 0.
@@ -229,6 +282,50 @@ mod tests {
         assert_eq!(batch.iter().map(EncodedCommand::tag).collect::<Vec<_>>(), [0, 7, 7, 9]);
         let keys: Vec<&[u8]> = batch.iter().flat_map(EncodedCommand::keys).collect();
         assert_eq!(keys, [b"a", b"b"]);
+    }
+
+    fn sets(batch: &mut CommandBatch, commands: &[(&str, &str, u64)]) {
+        for (key, value, tag) in commands {
+            batch.push_keyed(&[b"SET", key.as_bytes(), value.as_bytes()], 1..2, *tag);
+        }
+    }
+
+    #[test]
+    fn runs_become_one_command() {
+        let mut batch = CommandBatch::default();
+        let commands =
+            [("a", "1", 7), ("bb", "", 7), ("c", "3", 7), ("d", "4", 9), ("e", "5", 8), ("f", "6", 8)];
+        sets(&mut batch, &commands);
+        batch.push_keyed(&[b"INCR", b"n"], 1..2, 1);
+        sets(&mut batch, &[("g", "7", 7)]);
+        batch.merge(b"MSET", 2, |tag| tag == 7 || tag == 8);
+        let told: Vec<(Words, Words, u64)> = batch.iter().map(said).collect();
+        let words = |line: &str| line.split(' ').map(|word| word.as_bytes().to_vec()).collect::<Words>();
+        let expected = [
+            ("MSET a 1 bb ", "a bb", 7),
+            ("SET c 3", "c", 7),
+            ("SET d 4", "d", 9),
+            ("MSET e 5 f 6", "e f", 8),
+            ("INCR n", "n", 1),
+            ("SET g 7", "g", 7),
+        ];
+        assert_eq!(told, expected.map(|(line, keys, tag)| (words(line), words(keys), tag)));
+        let whole = batch.take();
+        assert_eq!(commands_of(whole.wire()), 6);
+    }
+
+    fn commands_of(wire: &[u8]) -> usize {
+        commands(wire).count()
+    }
+
+    #[test]
+    fn a_batch_without_runs_stays_as_it_is() {
+        let mut batch = CommandBatch::default();
+        sets(&mut batch, &[("a", "1", 7), ("b", "2", 8), ("c", "3", 7)]);
+        let before: Vec<(Words, Words, u64)> = batch.iter().map(said).collect();
+        batch.merge(b"MSET", 64, |_| true);
+        assert_eq!(batch.iter().map(said).collect::<Vec<_>>(), before);
+        CommandBatch::default().merge(b"MSET", 64, |_| true);
     }
 
     #[test]

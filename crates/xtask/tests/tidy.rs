@@ -41,7 +41,15 @@ const IMPORTS: [(&str, &[&str], bool); 17] = [
     ("replica-api", &["dfly-check", "dfly-cutover", "dfly-journal", "dfly-replica", "dfly-wire"], true),
     (
         "dfly-check",
-        &["dfly-journal", "dfly-rdb", "dfly-replica", "dfly-translate", "dfly-wire", "redis-resp"],
+        &[
+            "dfly-client",
+            "dfly-journal",
+            "dfly-rdb",
+            "dfly-replica",
+            "dfly-translate",
+            "dfly-wire",
+            "redis-resp",
+        ],
         true,
     ),
     ("dfly-cutover", &["dfly-check", "dfly-journal", "dfly-replica", "dfly-wire", "redis-resp"], true),

@@ -31,6 +31,9 @@ const BATCH_COMMANDS: usize = 512;
 /// A batch is committed when it is this large.
 const BATCH_BYTES: usize = 64 << 10;
 
+/// The most plain SETs that become one MSET. Of 32 and more, each costs a target three quarters of what it costs alone.
+const MERGED: usize = 64;
+
 /// The most keys that one DEL names.
 const DELETED_AT_ONCE: usize = 256;
 
@@ -247,10 +250,12 @@ impl FlowWriter {
         if !matches!(tag, BatchTag::Baseline) {
             self.translator.select(DbIndex(0), &mut self.batch);
         }
+        let commands = self.batch.len() as u64;
+        self.batch.merge(b"MSET", MERGED, |tag| CommandFacts::from_tag(tag).is_plain_set);
         if let Some(notes) = &mut self.notes {
             notes.precede(&mut self.batch);
         }
-        self.rate.take(self.batch.len() as u64, now.instant);
+        self.rate.take(commands, now.instant);
         target.commit(&mut self.batch, tag, now.instant);
     }
 

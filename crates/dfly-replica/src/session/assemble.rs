@@ -11,6 +11,7 @@ use dfly_client::{
 };
 use dfly_journal::Lsn;
 use dfly_rdb::Family;
+use dfly_translate::ZAddBeyond;
 use dfly_wire::DbIndex;
 use tokio::sync::{Mutex, mpsc, watch};
 use tokio::time::sleep;
@@ -32,6 +33,7 @@ use crate::run::report::{Phase, TargetKind};
 use crate::source::backlog::Backlog;
 use crate::source::candidates::{self, Master};
 use crate::source::identity::{Holdings, ask_time};
+use crate::source::quirks::zadd_beyond;
 use crate::source::reader::{self, QUESTIONS, SourceReader};
 use crate::target::capacity;
 use crate::target::connect::connect_target;
@@ -162,6 +164,7 @@ pub(crate) async fn open(
         .map(|known| Resumption { at: known.checkpoint(), is_of_another_master: known.is_of_another() });
     let session_target = session_target.meet(&mut target, resumption).await?;
     let (mut running, mut shared) = assemble(control, session, counters, session_target, metadata);
+    shared.zadd_beyond = zadd_beyond(&agreed.release);
     match (agreed.plan, opening, agreed.known) {
         (Plan::Full(plan), Opening::Full(extra), None) => {
             shared.written = running.begin_anew(&mut target, &shared.target.identity, *extra).await?;
@@ -308,6 +311,7 @@ fn assemble(
         stop,
         reads,
         target,
+        zadd_beyond: ZAddBeyond::default(),
         is_over_data,
         written: None,
     };

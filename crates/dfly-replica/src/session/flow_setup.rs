@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use dfly_client::driver::{AckConn, FlowConn};
 use dfly_client::{FlowId, FlowStart};
-use dfly_translate::Translator;
+use dfly_translate::{Translator, ZAddBeyond};
 use relay_log::RelayLog;
 use tokio::sync::{mpsc, watch};
 
@@ -68,6 +68,7 @@ pub(super) struct Shared {
     pub stop: watch::Receiver<bool>,
     pub reads: mpsc::Sender<ReadRequest>,
     pub target: SessionTarget,
+    pub zadd_beyond: ZAddBeyond,
     /// Whether the target may hold other values when the session begins.
     pub is_over_data: bool,
     /// What was written since the target was empty, if flows are to note what they write.
@@ -118,8 +119,10 @@ impl Running {
         let (mut connection, target) = connect_target(&config).await?;
         let target = target.with_databases(shared.target.databases);
         let position = flow.resume.as_ref().map(|resumed| resumed.position);
-        let mut translator =
-            Translator::new(target, Arc::clone(&config.rules)).for_flow(id.0).holding(config.limits.string);
+        let mut translator = Translator::new(target, Arc::clone(&config.rules))
+            .of_source(shared.zadd_beyond)
+            .for_flow(id.0)
+            .holding(config.limits.string);
         let mut refetch = Refetch::new(config.parked);
         if position.is_some() {
             let mut heir = Heir { translator: &mut translator, refetch: &mut refetch, now };

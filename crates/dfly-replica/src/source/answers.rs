@@ -2,7 +2,6 @@
 
 use dfly_client::HandshakeError;
 use dfly_client::driver::OpenError;
-use dfly_journal::Lsn;
 use dfly_rdb::payload::parse_dump;
 use dfly_wire::UnixMillis;
 use redis_resp::connection::ConnectionError;
@@ -61,16 +60,6 @@ impl From<ReadError> for Error {
     }
 }
 
-/// The next LSN of every flow, as `DFLY REPLICAOFFSET` tells them.
-pub(super) fn lsns_of(reply: &Reply) -> Option<Vec<Lsn>> {
-    let lsn = |offset: &Reply| match offset {
-        Reply::Integer(lsn) if *lsn >= 0 => Some(Lsn(lsn.unsigned_abs())),
-        _ => None,
-    };
-    let Reply::Array(offsets) = reply else { return None };
-    offsets.iter().map(lsn).collect()
-}
-
 /// A key that went between the two questions has a DEL record, so its value is not used.
 pub(super) fn fetched(
     dump: Reply,
@@ -101,6 +90,15 @@ pub(super) fn expiry(request: &'static str, reply: Reply, start: UnixMillis) -> 
     }
 }
 
+/// Whether the source, or the rights of its user, never allow what it has refused.
+pub(super) fn is_for_good(error: &ServerError) -> bool {
+    error.code == ErrorCode::NoPermission || is_unknown(error)
+}
+
 pub(super) fn is_unknown_command(reply: &Reply) -> bool {
-    matches!(reply, Reply::Error(error) if error.line.to_ascii_lowercase().contains("unknown command"))
+    matches!(reply, Reply::Error(error) if is_unknown(error))
+}
+
+fn is_unknown(error: &ServerError) -> bool {
+    error.line.to_ascii_lowercase().contains("unknown command")
 }

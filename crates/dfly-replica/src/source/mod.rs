@@ -4,7 +4,7 @@ mod answers;
 pub(crate) mod backlog;
 pub(crate) mod candidates;
 pub(crate) mod history;
-mod hot_value;
 pub(crate) mod identity;
+pub(crate) mod quirks;
 pub(crate) mod reader;
 pub(crate) mod sharding;

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use dfly_client::FlowId;
+use dfly_client::{EXACT_READ_TRIES, ExactRead, FlowId, exact_read, exact_read_outcome, lsns_of};
 use dfly_journal::Lsn;
 use dfly_wire::{DbIndex, UnixMillis};
 use redis_resp::connection::Connection;
@@ -15,8 +15,7 @@ use tracing::debug;
 use crate::config::EngineConfig;
 use crate::flow::refetch::{Answer, MemoryHold, Presence, Question, Reading, Ticket};
 use crate::keys::SourceKey;
-use crate::source::answers::{AUTH, Expiry, ReadError, expiry, fetched, is_unknown_command, lsns_of};
-use crate::source::hot_value::{self, HotValue};
+use crate::source::answers::{AUTH, Expiry, ReadError, expiry, fetched, is_for_good, is_unknown_command};
 use crate::target::replies::time_of;
 
 const OFFSET: &str = "DFLY REPLICAOFFSET";
@@ -265,8 +264,8 @@ impl SourceReader {
         lsns_of(&reply).ok_or_else(|| ReadError::strange(OFFSET, &reply))
     }
 
-    /// The value of a key that is written to all the time, and the LSN before which it holds (`hot_value.rs`). `None`: not this
-    /// time, or not by this source.
+    /// The value of a key that is written to all the time, and the LSN before which it holds. `None`: not this time, or not by
+    /// this source.
     async fn hot_value(
         &mut self,
         flow: FlowId,
@@ -276,21 +275,21 @@ impl SourceReader {
         if self.lacks_watch || self.lacks_pexpiretime {
             return Ok(None);
         }
-        for _ in 0..hot_value::TRIES {
+        for _ in 0..EXACT_READ_TRIES {
             let mut connection = self.connected(key.db).await?;
-            let replies = connection.ask_all(&mut hot_value::requests(&key.name)).await?;
-            match hot_value::outcome(replies) {
-                HotValue::Exact { lsns, dump, expiry: time } => {
+            let replies = connection.ask_all(&mut value_at_an_lsn(&key.name)).await?;
+            match exact_read_outcome(replies) {
+                ExactRead::Read { lsns, replies } => {
                     self.connection = Some((connection, key.db));
                     let Some(at) = lsns.get(usize::from(flow.0)).copied() else { return Ok(None) };
+                    let Ok([dump, time]) = <[Reply; 2]>::try_from(replies) else { return Ok(None) };
                     let value = fetched(dump, expiry("PEXPIRETIME", time, UnixMillis(0)), memory);
                     let reading = |value| Answer::Read(Reading { before: at, behind: at, value });
                     return Ok(Some(value.map_or_else(|error| error.answer(), reading)));
                 }
-                HotValue::Changed => self.connection = Some((connection, key.db)),
-                // The connection may be in a transaction: it is not used again.
-                HotValue::Refused => {
-                    self.lacks_watch = true;
+                ExactRead::Changed => self.connection = Some((connection, key.db)),
+                ExactRead::Refused(error) => {
+                    self.lacks_watch = error.is_none_or(|error| is_for_good(&error));
                     return Ok(None);
                 }
             }
@@ -443,6 +442,15 @@ impl SourceReader {
         }
         Ok(connection)
     }
+}
+
+fn value_at_an_lsn(key: &Bytes) -> CommandBatch {
+    let ask = |name| vec![Bytes::from_static(name), key.clone()];
+    let mut batch = CommandBatch::default();
+    for words in exact_read(key, vec![ask(b"DUMP"), ask(b"PEXPIRETIME")]) {
+        batch.push(&words.iter().map(|word| &word[..]).collect::<Vec<_>>());
+    }
+    batch
 }
 
 async fn select(mut connection: Connection, db: DbIndex) -> Result<Connection, ReadError> {

@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failed expectation must stop the test")]
 
 mod cluster_source;
+mod follower;
 mod large_stream;
 mod quirks;
 mod rebuilt;

@@ -50,6 +50,28 @@ async fn keys_are_refetched_with_an_answer() {
     run.ends_as_the_model().await;
 }
 
+/// A record of the key comes between any two looks at the LSN, so only a transaction reads it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_is_written_to_all_the_time_is_refetched() {
+    let mut run = Run::start(Script::new(1).before("SET hot 1")).await;
+    run.caught_up().await;
+    run.settled().await;
+    run.redis.client().unwrap().expect(&[b"DEL", b"hot"]).unwrap();
+    let refetching = refetch(&run.control, &["hot"]);
+    let writes = async {
+        loop {
+            run.master.apply("INCR hot").unwrap();
+            tokio::task::yield_now().await;
+        }
+    };
+    let done = tokio::select! {
+        done = answered(refetching) => done,
+        () = writes => unreachable!(),
+    };
+    assert!(matches!(&done[..], [(_, RefetchOutcome::Written(_))]), "{done:?}");
+    run.ends_as_the_model().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_pauses_and_goes_on() {
     let mut run = Run::start(Script::new(1).before("SET n 1")).await;

@@ -26,7 +26,18 @@ fn type_name(first: u8) -> &'static str {
     }
 }
 
+/// What is stored under a key: its DUMP payload and its expiry, or why it is not told.
+pub(super) type Stored = Result<Option<(Vec<u8>, i64)>, &'static str>;
+
 impl<O: Origin> State<O> {
+    /// What is stored under a key.
+    pub(super) fn stored(&self, db: u32, key: &Bytes) -> Stored {
+        match &self.options.values {
+            Some(values) => Ok(values.get(&(db, key.clone())).cloned()),
+            None => self.origin.read(db, key),
+        }
+    }
+
     /// All keys of the connection's database in one page.
     pub(super) fn scan(&self, connection: usize) -> Outcome {
         let db = self.connections.get(connection).map_or(0, |log| log.db);
@@ -70,11 +81,7 @@ impl<O: Origin> State<O> {
             return Outcome::error(&format!("MOVED {slot} 127.0.0.1:1"));
         }
         let db = self.connections.get(connection).map_or(0, |log| log.db);
-        let read = match &self.options.values {
-            Some(values) => Ok(values.get(&(db, argument.clone())).cloned()),
-            None => self.origin.read(db, argument),
-        };
-        let reply = match (name, read) {
+        let reply = match (name, self.stored(db, argument)) {
             (b"EXISTS", found) => format!(":{}\r\n", u8::from(!matches!(found, Ok(None)))).into_bytes(),
             (_, Err(refusal)) => return Outcome::error(refusal),
             (b"DUMP", Ok(None)) => b"$-1\r\n".to_vec(),

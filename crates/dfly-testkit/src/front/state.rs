@@ -10,6 +10,7 @@ use super::options::{Capa, MasterOptions};
 use super::origin::Origin;
 use super::pause::Pause;
 use super::stream::FlowStream;
+use super::transaction::Transaction;
 
 /// The state of a whole master, behind one lock.
 pub(crate) struct State<O: Origin> {
@@ -77,6 +78,7 @@ pub(super) struct ConnectionLog {
     /// The selected database.
     pub(super) db: u32,
     pub(super) commands: Vec<Vec<Bytes>>,
+    pub(super) transaction: Transaction,
 }
 
 /// What a connection does with a command.
@@ -131,6 +133,7 @@ impl<O: Origin> State<O> {
             authenticated,
             db: 0,
             commands: Vec::new(),
+            transaction: Transaction::default(),
         });
         self.connections.len() - 1
     }
@@ -159,7 +162,7 @@ impl<O: Origin> State<O> {
         let authenticated = match self.connections.get_mut(connection) {
             None => false,
             Some(log) => {
-                log.commands.push(command);
+                log.commands.push(command.clone());
                 log.authenticated
             }
         };
@@ -167,6 +170,7 @@ impl<O: Origin> State<O> {
             b"AUTH" => self.auth(connection, &args),
             _ if !authenticated => Outcome::error("NOAUTH Authentication required."),
             _ if let Some(error) = self.refusal_of(&name, &args) => Outcome::error(error),
+            _ if let Some(outcome) = self.in_transaction(connection, &name, &command) => outcome,
             b"PING" => Outcome::Reply(b"+PONG\r\n".to_vec()),
             b"REPLCONF" => self.replconf(connection, &args),
             b"DFLY" if self.options.capa != Capa::Redis => self.dfly(connection, &args),

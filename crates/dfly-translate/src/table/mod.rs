@@ -4,6 +4,7 @@
 mod commands;
 
 use dfly_rdb::ValueKind;
+use dfly_wire::DbIndex;
 use redis_slots::KeySpec;
 
 use crate::policy::Loss;
@@ -79,6 +80,10 @@ pub enum Availability {
 pub enum Rule {
     /// The same command with the same arguments.
     Verbatim,
+    /// LPUSH and RPUSH, which may be the second half of a command that moves an element.
+    Push,
+    /// LREM, which the source may not carry out to its end.
+    LRem,
     /// The same command. If the master has reduced it to one key, it cannot be carried out.
     Store,
     /// SORT and GEORADIUS, which may store their result under another key.
@@ -147,6 +152,20 @@ pub enum Rule {
     DflyCluster,
 }
 
+/// A key that a record names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NamedKey {
+    /// Its database on the source.
+    pub db: DbIndex,
+    /// The position of its name among the words of the record.
+    pub at: usize,
+}
+
+/// The database that a word of a record names.
+pub(crate) fn database(word: &[u8]) -> Option<DbIndex> {
+    std::str::from_utf8(word).ok()?.parse().ok().map(DbIndex)
+}
+
 /// All commands of the table, in alphabetical order.
 pub fn specs() -> &'static [CommandSpec] {
     commands::SPECS
@@ -163,6 +182,17 @@ impl CommandSpec {
     /// Whether it may store a result under a key that [`Self::keys`] does not include.
     pub fn stores(&self) -> bool {
         matches!(self.rule, Rule::Store | Rule::SortStore)
+    }
+
+    /// The keys that a record names, with their databases, including the key after `STORE`. `db` is the record's database;
+    /// MOVE names its key in another one too.
+    pub fn named_keys(&self, db: DbIndex, words: &[&[u8]]) -> Vec<NamedKey> {
+        let named = |at| NamedKey { db, at };
+        let mut keys: Vec<NamedKey> = self.key_positions(words).into_iter().map(named).collect();
+        if let (Rule::Move, Some(to)) = (self.rule, words.get(2).and_then(|word| database(word))) {
+            keys.push(NamedKey { db: to, at: 1 });
+        }
+        keys
     }
 
     /// The positions of the keys among the words of a record, including the key after `STORE`. Ascending.
@@ -203,6 +233,19 @@ mod tests {
         }
         assert_eq!(lookup(b"GET"), None);
         assert_eq!(lookup(b"set"), None, "the journal writes names in upper case");
+    }
+
+    /// D1: MOVE takes a key's place along.
+    #[test]
+    fn keys_of_two_databases() {
+        let named = |line: &str| {
+            let words: Vec<&[u8]> = line.split(' ').map(str::as_bytes).collect();
+            lookup(words[0]).unwrap().named_keys(DbIndex(3), &words)
+        };
+        let key = |db, at| NamedKey { db: DbIndex(db), at };
+        assert_eq!(named("MOVE k 5"), [key(3, 1), key(5, 1)]);
+        assert_eq!(named("MOVE k x"), [key(3, 1)]);
+        assert_eq!(named("RENAME a b"), [key(3, 1), key(3, 2)]);
     }
 
     /// P8: keys come from the table.

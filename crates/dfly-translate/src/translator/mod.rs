@@ -4,6 +4,7 @@ mod destination;
 mod elements;
 mod journal;
 mod notes;
+mod previous;
 mod refused;
 mod snapshot;
 mod streams;
@@ -12,7 +13,7 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
-use dfly_journal::{Args, TxId};
+use dfly_journal::Args;
 use dfly_rdb::ValueId;
 use dfly_wire::{DbIndex, UnixMillis};
 use redis_resp::CommandBatch;
@@ -23,12 +24,14 @@ use crate::facts::{CommandFacts, CommandKind};
 use crate::names::ReservedNames;
 use crate::policies::Policies;
 use crate::policy::{Loss, Losses, Policy};
+use crate::quirks::{Quirks, ZAddBeyond};
 use crate::refetch::RefetchRequest;
 use crate::selection::Selection;
 use crate::target::{Ability, Target};
 
-pub(crate) use journal::number;
+pub(crate) use journal::{is_root, number};
 use notes::Notes;
+use previous::Previous;
 use refused::RefusedValues;
 use snapshot::OpenValue;
 
@@ -137,8 +140,12 @@ pub struct Rules {
     pub aliases: Aliases,
     /// Whether the caller serves [`Translator::take_refetches`]. If not, a record that needs a refetch is a loss.
     pub refetches: bool,
+    /// Which signs of the source's own errors are followed.
+    pub quirks: Quirks,
     /// Whether the target takes no RESTORE, so that every value is written by commands.
     pub without_restore: bool,
+    /// Whether the target takes no MSET.
+    pub without_mset: bool,
     /// The names of the tool's own keys on the target.
     pub names: ReservedNames,
 }
@@ -162,9 +169,8 @@ pub struct Translator {
     pub(crate) open: HashMap<ValueId, OpenValue>,
     refused: RefusedValues,
     pub(crate) notes: Notes,
-    /// The last translated DEL, if it had one key. The next record of the same transaction may be the second half of one
-    /// command.
-    pub(crate) last_del: Option<(TxId, Vec<u8>)>,
+    pub(crate) previous: Option<Previous>,
+    pub(crate) zadd_beyond: ZAddBeyond,
     /// The maximum size of a value that is held until it is complete, in bytes.
     pub(crate) whole: usize,
     refetches: Vec<RefetchRequest>,
@@ -184,7 +190,8 @@ impl Translator {
             refused: RefusedValues::default(),
             notes: Notes::new(0, target.is_cluster(), rules.names.clone()),
             rules,
-            last_del: None,
+            previous: None,
+            zadd_beyond: ZAddBeyond::default(),
             whole: usize::MAX,
             refetches: Vec::new(),
             losses: Losses::default(),
@@ -196,6 +203,17 @@ impl Translator {
     pub fn for_flow(self, flow: u16) -> Self {
         let notes = Notes::new(flow, self.target.is_cluster(), self.rules.names.clone());
         Self { notes, ..self }
+    }
+
+    /// Whether plain SETs are marked, so that they may be carried out together. In a cluster, few keys share a slot.
+    pub(crate) fn marks_plain_sets(&self) -> bool {
+        !self.rules.without_mset && !self.target.is_cluster()
+    }
+
+    /// The same translator, for a source of which this is known.
+    #[must_use]
+    pub fn of_source(self, zadd_beyond: ZAddBeyond) -> Self {
+        Self { zadd_beyond, ..self }
     }
 
     /// The same translator, but with whole values in this form. Values that arrive in pieces always become commands, except

@@ -85,6 +85,8 @@ fn script_name(script: &[u8]) -> &'static str {
     let names = [
         ("'XADD',KEYS[2]", "MOVE-ENTRIES-SCRIPT"),
         ("ipairs", "SWEEP-ALL-SCRIPT"),
+        ("stopped early", "LREM-SCRIPT"),
+        ("may have ignored", "ZADD-SCRIPT"),
         ("repeat local due", "SWEEP-SCRIPT"),
         ("HPEXPIRETIME", "HSETEX-SCRIPT"),
         ("HPERSIST", "EXPIRE-MEMBERS-SCRIPT"),

@@ -74,6 +74,12 @@ fn keys(keys: &str) -> String {
 fn fate(row: &Row) -> String {
     let text = match row.rule {
         "verbatim" => "the same",
+        "push" => {
+            "the same; directly after a pop of the same key, which is how LMOVE and RPOPLPUSH are written, the key is refetched if it has an expiry, which the source keeps (`kept-expiry`)"
+        }
+        "lrem" => {
+            "the same with 1 or -1; otherwise a script, and if the element is several times in a large list, of which the source may not have removed all: refetched (`ambiguous-record`)"
+        }
         "sort-store" => {
             "the same, and the stored key is refetched, because Redis sorts and measures differently, and deletes that key if the source key is missing; with only one key, as a master with several shards may write it: only refetched (`truncated-record`); nothing without STORE"
         }
@@ -91,10 +97,10 @@ fn fate(row: &Row) -> String {
         }
         "store-all" => "refetched (`truncated-record`)",
         "set" => {
-            "`SET` with `PXAT` or `KEEPTTL`; `STICK` and `_MCFLAGS` are left out (`sticky`, `memcache-flags`); a HyperLogLog of PFMERGE is refetched (`hyperloglog`), because its expiry is not in the record"
+            "`SET` with `PXAT` or `KEEPTTL`; `STICK` and `_MCFLAGS` are left out (`sticky`, `memcache-flags`); a HyperLogLog of PFMERGE is refetched (`hyperloglog`), because its expiry is not in the record; with a transaction, the key is refetched if it has an expiry, because BITOP keeps it (`kept-expiry`)"
         }
         "zadd" => {
-            "the same; after a `DEL` in the same transaction, which is how Z*STORE is written, scores have six digits, so the key is also refetched"
+            "the same; directly after a `DEL` with the same transaction, which is how Z*STORE is written, scores have six digits, so the key is also refetched (`six-digit-scores`); with GT or LT, which v1.40 ignores in large sets, a script, and if it is not known whether the option counted: refetched (`ambiguous-record`)"
         }
         "incrbyfloat" | "hincrbyfloat" => "a script that calculates and formats like the source",
         "prepend" => "a script that keeps the expiry",
@@ -117,9 +123,11 @@ fn fate(row: &Row) -> String {
         "stream-counters" => {
             "the same; on Redis 6.2 without `ENTRIESREAD`, `ENTRIESADDED` and `MAXDELETEDID`"
         }
-        "json" => "the same with the module; with `json=string`: refetched; otherwise left out (`json`)",
+        "json" => {
+            "the same with the module, and `PERSIST` for each whole document of JSON.MSET; with `json=string`: refetched; otherwise left out (`json`)"
+        }
         "json-set" => {
-            "the same with the module; with `json=string`: refetched, or `SET` for a whole document if refetches are not served; otherwise left out (`json`), and the key's old value is deleted if the document is a whole one"
+            "the same with the module, and `PERSIST` if the document is a whole one; with `json=string`: refetched, or `SET` for a whole document if refetches are not served; otherwise left out (`json`), and the key's old value is deleted if the document is a whole one"
         }
         "sketch" => {
             return format!("the same with the module, left out without it (`{}`)", loss(row.works_on));

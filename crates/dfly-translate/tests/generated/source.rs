@@ -100,6 +100,8 @@ fn target(row: &Row) -> String {
 fn rule(row: &Row) -> &'static str {
     match row.rule {
         "verbatim" => "Rule::Verbatim",
+        "push" => "Rule::Push",
+        "lrem" => "Rule::LRem",
         "store" => "Rule::Store",
         "sort-store" => "Rule::SortStore",
         "pexpireat" => "Rule::PExpireAt",

@@ -39,6 +39,17 @@ impl<'a> EncodedCommand<'a> {
         arguments(self.wire)
     }
 
+    /// How many arguments it has, with its name.
+    pub(super) fn argument_count(self) -> usize {
+        number(self.wire, b'*').map_or(0, |(count, _)| count)
+    }
+
+    /// The arguments behind its name, as they are sent.
+    pub(super) fn behind_name(self) -> &'a [u8] {
+        let name = number(self.wire, b'*').and_then(|(_, rest)| number(rest, b'$'));
+        name.and_then(|(length, rest)| rest.get(length + 2..)).unwrap_or_default()
+    }
+
     /// The command's name, escaped.
     pub fn name(self) -> String {
         self.arguments().next().unwrap_or_default().escape_ascii().to_string()
@@ -55,6 +66,16 @@ impl<'a> EncodedCommand<'a> {
             (_, None) => name,
         }
     }
+}
+
+/// The number of a line that begins with `mark`, and what follows the line.
+fn number(wire: &[u8], mark: u8) -> Option<(usize, &[u8])> {
+    let (mut value, mut rest) = (0usize, wire.strip_prefix(&[mark])?);
+    while let [digit @ b'0'..=b'9', more @ ..] = rest {
+        value = value.checked_mul(10)?.checked_add(usize::from(digit - b'0'))?;
+        rest = more;
+    }
+    Some((value, rest.strip_prefix(b"\r\n")?))
 }
 
 /// Consecutive commands as they are sent: a whole batch, or a part of one. Clones and parts share the memory of the batch.

@@ -59,6 +59,22 @@ impl Marks {
         self.finish(end, command.tag());
     }
 
+    /// Adds the keys of `command` to the command that is being written. What followed the first `from` bytes of it follows the
+    /// first `to` bytes of that one.
+    pub(super) fn move_keys(&mut self, command: EncodedCommand<'_>, from: usize, to: usize) {
+        for key in command.keys {
+            let moved = |at: u32| usize::try_from(at).ok()?.checked_sub(from)?.checked_add(to);
+            if let (Some(start), Some(end)) = (moved(key.start), moved(key.end)) {
+                self.key(start..end);
+            }
+        }
+    }
+
+    /// The tag of command `index`.
+    pub(super) fn tag(&self, index: usize) -> Option<u64> {
+        self.commands.get(index).map(|mark| mark.tag)
+    }
+
     /// Adds the marks of `other`, whose commands follow the first `base` bytes.
     pub(super) fn append(&mut self, other: &Self, base: usize) {
         let keys = self.keys.len();

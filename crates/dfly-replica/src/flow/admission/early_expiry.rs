@@ -78,9 +78,6 @@ impl EarlyExpiry {
                 KeyExpiry::Carried | KeyExpiry::Never => self.index.forget(digest),
                 KeyExpiry::Kept => {}
             }
-            if let Some(to) = moved_to(record) {
-                warn_if(self.index.carry(KeyDigest::of(to, &key.name)));
-            }
         }
     }
 
@@ -99,14 +96,19 @@ impl EarlyExpiry {
         self.index.is_quiet()
     }
 
+    /// Whether the key may have an expiry. An expiry that has gone with its key may still count.
+    pub(crate) fn may_expire(&self, key: &SourceKey) -> bool {
+        self.index.may_expire(KeyDigest::of(key.db, &key.name))
+    }
+
     pub(crate) fn is_at_risk(&self, key: &SourceKey) -> bool {
         self.index.is_at_risk(KeyDigest::of(key.db, &key.name))
     }
 
     /// The keys of a record that the target has to check: those at risk without which the record does something else. The
-    /// destination of a rename need not exist.
+    /// destination of a rename or a move need not exist.
     pub(crate) fn to_check(&self, record: &RecordKeys<'_>) -> Vec<SourceKey> {
-        let renames = matches!(record.command.args.name(), b"RENAME" | b"RENAMENX");
+        let renames = matches!(record.command.args.name(), b"RENAME" | b"RENAMENX" | b"MOVE");
         let needed = record.all().iter().take(if renames { 1 } else { usize::MAX });
         needed.filter(|key| self.is_at_risk(key)).cloned().collect()
     }
@@ -125,14 +127,6 @@ impl EarlyExpiry {
     pub(crate) fn store(&self, transaction: u64, since: UnixMillis) -> Option<Vec<u8>> {
         self.index.store(transaction, since)
     }
-}
-
-fn moved_to(record: &RecordKeys<'_>) -> Option<DbIndex> {
-    let args = &record.command.args;
-    if args.name() != b"MOVE" {
-        return None;
-    }
-    std::str::from_utf8(args.get(2)?).ok()?.parse().ok().map(DbIndex)
 }
 
 fn warn_if(is_full: bool) {

@@ -116,6 +116,18 @@ impl TtlIndex {
         self.known == Known::All && self.near.is_empty() && self.carried.is_empty()
     }
 
+    /// Whether the key may have an expiry.
+    pub(crate) fn may_expire(&self, key: KeyDigest) -> bool {
+        match self.known {
+            Known::Some | Known::TooMany => true,
+            Known::All | Known::From(_) => {
+                self.near.contains_key(&key)
+                    || self.carried.contains(&key)
+                    || self.ahead.values().any(|keys| keys.contains(&key))
+            }
+        }
+    }
+
     /// Whether a record of this key has to be checked.
     pub(crate) fn is_at_risk(&self, key: KeyDigest) -> bool {
         self.known != Known::All || self.near.contains_key(&key) || self.carried.contains(&key)

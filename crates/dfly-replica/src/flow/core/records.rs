@@ -194,13 +194,17 @@ impl FlowCore {
             Some(lsn) => FlowError::Record { lsn, error },
             None => error.into(),
         })?;
+        // Before the record's own expiry is known: what matters is the one that the keys had.
+        if matches!(effect, Effect::Refetch) {
+            self.take_refetches(now);
+        }
         self.admission.see_applied(record, now.wall);
         self.refetch.see_applied(record);
         match effect {
             Effect::Flush(flush) if flush.on_target(&self.rules.selection) == Emptied::Nothing => {}
             Effect::Flush(flush) => return Ok(Some(flush)),
             Effect::FlushSlots => self.give_slots_away(record, lsn),
-            Effect::Refetch => self.take_refetches(now),
+            Effect::Refetch => {}
             Effect::Lost(Loss::Unknown) => self.unknown.log_lost(self.id, record.command.args.name()),
             _ => note_loss(self.id, effect, record.command.args.get(1).unwrap_or_default()),
         }

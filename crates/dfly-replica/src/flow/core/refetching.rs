@@ -47,8 +47,12 @@ impl FlowCore {
     /// What the translator could not tell from a record.
     pub(super) fn take_refetches(&mut self, now: Now) {
         for refetch in self.writer.take_refetches() {
+            let key = SourceKey::new(refetch.db, refetch.key);
+            if refetch.reason == Reason::KeptExpiry && !self.admission.expiry.may_expire(&key) {
+                continue;
+            }
             self.counters.refetch(refetch.reason);
-            self.refetch.add(SourceKey::new(refetch.db, refetch.key), now.instant);
+            self.refetch.add(key, now.instant);
         }
     }
 

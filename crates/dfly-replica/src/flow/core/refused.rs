@@ -19,6 +19,9 @@ use crate::target::writer::TargetWriter;
 /// What the target answers when it has let a key expire that a record needs.
 const MISSING: &str = "MISSING";
 
+/// What the target answers to a record that it has not carried out, because it may not mean what it says.
+const AMBIGUOUS: &str = "AMBIGUOUS";
+
 /// The command that carries a payload.
 const RESTORE: &str = "RESTORE";
 
@@ -50,7 +53,9 @@ impl FlowCore {
         target: &dyn TargetWriter,
         now: Now,
     ) -> Result<(), FlowError> {
-        self.counters.refused(&refusal.error.line);
+        if !refusal.error.line.starts_with(AMBIGUOUS) {
+            self.counters.refused(&refusal.error.line);
+        }
         let facts = CommandFacts::from_tag(refusal.tag());
         if self.writer.is_of_notes(refusal.keys()) {
             self.on_refused_note(refusal);
@@ -61,8 +66,9 @@ impl FlowCore {
             debug!(flow = self.id.0, error = %refusal.error, "a sweep was refused");
             return Ok(());
         }
-        if let Some(key) = self.refused_value(refusal, facts, target) {
-            return self.on_refused_value(key, refusal, target, now);
+        let values = self.refused_values_of(refusal, facts, target);
+        if !values.is_empty() {
+            return values.into_iter().try_for_each(|key| self.on_refused_value(key, refusal, target, now));
         }
         let mut keys: BTreeSet<TargetKey> = TargetKey::of_command(refusal.command()).collect();
         refusal.rest().for_each(|command| super::refetching::spread(command, &mut keys));
@@ -88,17 +94,17 @@ impl FlowCore {
         Ok(())
     }
 
-    /// The key whose value, or a part of it, the refused command was to write.
-    fn refused_value(
+    /// The keys whose values, or a part of one, the refused command was to write.
+    fn refused_values_of(
         &self,
         refusal: &Refusal,
         facts: CommandFacts,
         target: &dyn TargetWriter,
-    ) -> Option<TargetKey> {
+    ) -> Vec<TargetKey> {
         match facts.kind {
-            CommandKind::Value => TargetKey::of_command(refusal.command()).next(),
-            CommandKind::SideKey => self.growing_key(refusal, facts, target),
-            _ => None,
+            CommandKind::Value => TargetKey::of_command(refusal.command()).collect(),
+            CommandKind::SideKey => self.growing_key(refusal, facts, target).into_iter().collect(),
+            _ => Vec::new(),
         }
     }
 
@@ -182,6 +188,11 @@ impl FlowCore {
         if kind == CommandKind::ExpiryCheck && refusal.error.to_string().starts_with(MISSING) {
             debug!(flow = self.id.0, %refusal, "a key had expired");
             self.counters.refetch(Reason::Expired);
+            return;
+        }
+        if refusal.error.line.starts_with(AMBIGUOUS) {
+            debug!(flow = self.id.0, %refusal, "a record may not mean what it says");
+            self.counters.refetch(Reason::Ambiguous);
             return;
         }
         self.counters.refetch(Reason::Refused);

@@ -35,6 +35,8 @@ struct Probe {
 pub(crate) struct Restrictions {
     /// It takes no RESTORE.
     pub without_restore: bool,
+    /// It takes no MSET.
+    pub without_mset: bool,
     /// It takes no FLUSHALL or no FLUSHDB.
     pub without_flush: bool,
     /// The largest argument that it takes, in bytes, if it says.
@@ -56,6 +58,7 @@ impl Restrictions {
         config.largest_argument = self.largest_argument.unwrap_or(config.largest_argument);
         let rules = Arc::make_mut(&mut config.rules);
         rules.without_restore = self.without_restore;
+        rules.without_mset = self.without_mset;
         rules.selection.removes_by_key = self.without_flush;
     }
 }
@@ -121,6 +124,7 @@ fn conclude(address: &str, lacks: Lacks) -> Result<Restrictions, Error> {
     }
     Ok(Restrictions {
         without_restore: lacks.has(Instead::WriteCommands),
+        without_mset: lacks.has(Instead::WriteOneByOne),
         without_flush: lacks.has(Instead::RemoveKeys),
         largest_argument: lacks.largest_argument,
         replaced: lacks.replaced,

@@ -34,6 +34,8 @@ enum Scope {
 pub enum Instead {
     /// Every value is written by commands.
     WriteCommands,
+    /// Strings are written one by one.
+    WriteOneByOne,
     /// What the source flushes is removed key by key.
     RemoveKeys,
     /// Connections have no name.
@@ -46,6 +48,7 @@ impl fmt::Display for Instead {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::WriteCommands => "values are written by commands",
+            Self::WriteOneByOne => "strings are written one by one, which costs the target more",
             Self::RemoveKeys => "what the source flushes is removed key by key",
             Self::StayUnnamed => "connections have no name",
             Self::LeaveConnections => "connections of earlier sessions end by themselves",
@@ -116,6 +119,7 @@ const NEEDS: &[Need] = &[
     any("RENAME KEY KEY", "to put a large value in its place"),
     any("PEXPIREAT KEY 1", "to write expiries"),
     or(Instead::WriteCommands, any("RESTORE KEY 0 v", "to write values as payloads")),
+    or(Instead::WriteOneByOne, server("MSET KEY v", "to write many strings at once")),
     or(Instead::RemoveKeys, any("FLUSHALL KEY", "to empty the target as the source is emptied")),
     or(Instead::RemoveKeys, server("FLUSHDB KEY", "to empty a database as the source's is emptied")),
     or(Instead::StayUnnamed, server("CLIENT SETNAME n", "to name connections")),

@@ -2,28 +2,19 @@
 //! nothing in the journal gives away.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
 
 use bytes::Bytes;
-use dfly_replica::{Engine, EngineConfig, Report, Stop};
 use dfly_testkit::{CanonicalValue, RedisOptions, RedisServer, Value, keyspace};
-use dfly_translate::{Policy, Rules};
 use redis_resp::connection::Peer;
-use tokio::runtime::Runtime;
-use tokio::sync::watch;
-use tokio::task::JoinHandle;
-use tokio::time::timeout;
 
 use super::form::Form;
 use super::pair::Pair;
 use super::table::FAMILIES;
+use crate::follower::{Follower, settings};
 use crate::source::{binary, endpoint, offsets};
-
-const LIMIT: Duration = Duration::from_secs(20);
 
 /// Quirks that no record shows, by the name that the table gives them (docs/source-quirks.md).
 const UNSEEN: &[&str] = &[
-    "bitop-expiry",
     "list-pop-count",
     "memcached-append",
     "memcached-delta",
@@ -37,53 +28,6 @@ const UNSEEN: &[&str] = &[
 /// The only form that is faithful on the master's own replica and not here: what it restores for the rename holds a count
 /// that a client of a Redis 7.0 cannot tell from none.
 const ONLY_HERE: &str = "XADD a 1-1 f v ; XGROUP CREATE a g 0 | RENAME a c";
-
-/// The engine between the master and a Redis.
-struct Follower {
-    runtime: Runtime,
-    redis: RedisServer,
-    reports: watch::Receiver<Report>,
-    stop: watch::Sender<Stop>,
-    task: JoinHandle<Result<Report, dfly_replica::Error>>,
-}
-
-impl Follower {
-    fn start(master: &RedisServer) -> Self {
-        let (runtime, redis) =
-            (Runtime::new().unwrap(), RedisServer::start(RedisOptions::default()).unwrap());
-        let mut config = EngineConfig::new(endpoint(Peer::Source, master), endpoint(Peer::Target, &redis));
-        config.rules = Rules::from(Policy::Skip).into();
-        config.report_interval = Duration::from_millis(2);
-        let (engine, reports) = Engine::new(config);
-        let (stop, stopped) = watch::channel(Stop::Running);
-        let task = runtime.spawn(engine.run(stopped));
-        Self { runtime, redis, reports, stop, task }
-    }
-
-    /// Waits until everything is written that the master has journaled.
-    fn settle(&mut self, wanted: &[u64], form: &str) {
-        let arrived = |report: &Report| {
-            let durable = report.flows.iter().map(|flow| flow.positions.map_or(0, |at| at.durable.0));
-            let quiet = report.flows.iter().all(|flow| flow.refetching == 0);
-            quiet
-                && report.flows.len() == wanted.len()
-                && durable.zip(wanted).all(|(have, want)| have >= *want)
-        };
-        self.runtime.block_on(async {
-            // Twice: what is read again is wanted once its record is written.
-            for _ in 0..2 {
-                self.reports.changed().await.unwrap();
-                let caught_up = timeout(LIMIT, self.reports.wait_for(arrived)).await.is_ok();
-                assert!(caught_up, "{form}: not caught up: {:?} of {wanted:?}", self.reports.borrow().flows);
-            }
-        });
-    }
-
-    fn end(self) {
-        self.stop.send_replace(Stop::Drain);
-        self.runtime.block_on(self.task).unwrap().unwrap();
-    }
-}
 
 /// What a Redis can hold, without the times that it counts otherwise.
 fn comparable(server: &RedisServer) -> BTreeMap<(u32, Bytes), CanonicalValue> {
@@ -120,7 +64,10 @@ fn differences(master: &RedisServer, redis: &RedisServer, slack_ms: i64) -> Vec<
 fn what_this_engine_makes_of_it() {
     let Some(binary) = binary("what_this_engine_makes_of_it") else { return };
     let mut pair = Pair::start(&binary, 3);
-    let mut follower = Follower::start(&pair.master);
+    let redis = RedisServer::start(RedisOptions::default()).unwrap();
+    let sides = [(Peer::Source, &pair.master), (Peer::Target, &redis)];
+    let [source, target] = sides.map(|(peer, server)| endpoint(peer, server));
+    let mut follower = Follower::start(settings(source, target));
     let (mut wrong, mut unseen) = (Vec::new(), BTreeSet::new());
     for form in FAMILIES.iter().copied().flatten() {
         pair.form = form.text;
@@ -130,7 +77,7 @@ fn what_this_engine_makes_of_it() {
         pair.join();
         follower.settle(&offsets(&mut pair.client), form.text);
         let slack_ms = if form.drifts() { 2100 } else { 1100 };
-        let found = differences(&pair.master, &follower.redis, slack_ms);
+        let found = differences(&pair.master, &redis, slack_ms);
         match name_of(form) {
             _ if found.is_empty() || form.text == ONLY_HERE => {}
             Some(name) if UNSEEN.contains(&name) => {

@@ -2,7 +2,7 @@
 
 use dfly_rdb::payload::parse_dump;
 use dfly_rdb::{Element, RawValue, ValueKind};
-use dfly_wire::{DbIndex, UnixMillis};
+use dfly_wire::UnixMillis;
 
 use super::{Received, number};
 use crate::error::{TranslateError, shown};
@@ -10,6 +10,7 @@ use crate::facts::CommandFacts;
 use crate::policy::Loss;
 use crate::refetch::Reason;
 use crate::script::{self, Script};
+use crate::table::database;
 use crate::translator::snapshot::Baseline;
 use crate::translator::{Effect, Output, Place, Translator};
 
@@ -41,7 +42,7 @@ impl Translator {
             _ => {
                 let effect = self.verbatim(r, out);
                 let stored = r.origin_keys().get(1).copied().filter(|_| self.rules.refetches);
-                stored.inspect(|key| self.read_again(Reason::Stored, (r.origin.db, key)));
+                stored.inspect(|key| self.read_again(Reason::Stored, *key));
                 Ok(if stored.is_some() { Effect::Refetch } else { effect })
             }
         }
@@ -80,19 +81,20 @@ impl Translator {
         r: &Received<'_>,
         out: &mut Output<'_>,
     ) -> Result<Effect, TranslateError> {
-        let to = number(r.arg(2)).and_then(|db| u32::try_from(db).ok()).map(DbIndex);
-        let Some(to) = to else { return self.lose(Loss::Malformed, &r.place()) };
+        let Some(to) = database(r.arg(2)) else { return self.lose(Loss::Malformed, &r.place()) };
         let (from, key) = (r.db(), r.arg(1));
         self.check_db(&Place { db: to, ..r.place() })?;
+        let facts = CommandFacts::data(from).moving_to(to);
         if !self.notes.is_expiring(from, key) {
-            return Ok(self.verbatim(r, out));
+            self.write(facts, &r.words(), 1..2, out.commands);
+            return Ok(Effect::Written);
         }
         let beside = self.notes.beside(key);
         self.notes.unwatch(from, key);
         self.notes.watch(to, key);
         let keys = [&b"EVAL"[..], script::MOVE.as_bytes(), b"3", key, &beside.expiry, &beside.registry];
         let words = [&keys[..], &[r.arg(2), &beside.member]].concat();
-        self.write(CommandFacts::data(from), &words, 3..6, out.commands);
+        self.write(facts, &words, 3..6, out.commands);
         // The next sweep finds out when the first member is due.
         let words = [&b"ZADD"[..], &beside.registry, b"0", &beside.member];
         self.write(CommandFacts::side_key(to), &words, 1..2, out.commands);

@@ -144,7 +144,7 @@ impl Translator {
         let keeps = r.arg(2).eq_ignore_ascii_case(b"KEEPTTL");
         let seconds = if keeps { 3 } else { 2 };
         let members: Vec<&[u8]> = r.args().iter().skip(seconds + 1).collect();
-        let (Some(due), false) = (due(r.arg(seconds), Unit::SECONDS, out), members.is_empty()) else {
+        let (Some(due), false) = (due(r.arg(seconds), Unit::SECONDS, out.now), members.is_empty()) else {
             return self.lose(Loss::Malformed, &r.place());
         };
         if !self.emulates() {
@@ -197,7 +197,7 @@ impl Translator {
         let plain = r.arg(3).eq_ignore_ascii_case(b"FIELDS");
         let (condition, fields) = if plain { (&b""[..], 5) } else { (r.arg(3), 6) };
         let members = r.args().iter().skip(fields).collect();
-        match due(r.arg(2), Unit::SECONDS, out) {
+        match due(r.arg(2), Unit::SECONDS, out.now) {
             Some(at) => self.expire_members(r, &Expiry { due: Some(at), condition, members }, out),
             None => self.again_or_lose(Reason::Form, Loss::Malformed, r),
         }
@@ -210,7 +210,7 @@ impl Translator {
         out: &mut Output<'_>,
     ) -> Result<Effect, TranslateError> {
         let members = r.args().iter().skip(3).collect();
-        match due(r.arg(2), Unit::SECONDS, out) {
+        match due(r.arg(2), Unit::SECONDS, out.now) {
             Some(at) => self.expire_members(r, &Expiry { due: Some(at), condition: b"", members }, out),
             None => self.again_or_lose(Reason::Form, Loss::Malformed, r),
         }
@@ -226,7 +226,7 @@ impl Translator {
         let (due, fields) = match option.as_slice() {
             b"FIELDS" => return Ok(Effect::Nothing),
             b"PERSIST" => (None, 5),
-            unit => match Unit::named(unit).and_then(|unit| due(r.arg(3), unit, out)) {
+            unit => match Unit::named(unit).and_then(|unit| due(r.arg(3), unit, out.now)) {
                 Some(at) => (Some(at), 6),
                 None => return self.again_or_lose(Reason::Form, Loss::Malformed, r),
             },
@@ -301,12 +301,13 @@ impl Unit {
     }
 }
 
-/// When members are due. The source stores the expiry of members in seconds, rounded up.
-fn due(time: &[u8], unit: Unit, out: &Output<'_>) -> Option<UnixMillis> {
+/// When members are due (D2). The source counts whole seconds: the time that is left, rounded up, from the second of its clock
+/// on in which it carried the command out. So an absolute time in milliseconds may be rounded either way.
+fn due(time: &[u8], unit: Unit, now: UnixMillis) -> Option<UnixMillis> {
     let time = number(time)?.saturating_mul(unit.millis);
-    let seconds =
-        time.div_euclid(1000).saturating_add(i64::from(time.rem_euclid(1000) > 0)).saturating_mul(1000);
-    Some(UnixMillis(if unit.absolute { seconds } else { out.now.0.saturating_add(seconds) }))
+    let left = if unit.absolute { time.saturating_sub(now.0) } else { time };
+    let seconds = left.div_euclid(1000).saturating_add(i64::from(left.rem_euclid(1000) > 0));
+    Some(UnixMillis(now.0.div_euclid(1000).saturating_add(seconds).saturating_mul(1000)))
 }
 
 fn text(at: UnixMillis) -> Vec<u8> {
@@ -326,9 +327,9 @@ fn parse_hsetex<'a>(words: &[&'a [u8]], out: &Output<'_>) -> Option<HSetEx<'a>> 
                 break;
             }
             other => match Unit::named(other) {
-                Some(unit) => set.due = Some(due(rest.next()?, unit, out)?),
+                Some(unit) => set.due = Some(due(rest.next()?, unit, out.now)?),
                 None => {
-                    set.due = Some(due(other, Unit::SECONDS, out)?);
+                    set.due = Some(due(other, Unit::SECONDS, out.now)?);
                     break;
                 }
             },
@@ -336,4 +337,28 @@ fn parse_hsetex<'a>(words: &[&'a [u8]], out: &Output<'_>) -> Option<HSetEx<'a>> 
     }
     set.pairs = rest.copied().collect();
     (!set.pairs.is_empty() && set.pairs.len().is_multiple_of(2)).then_some(set)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// D2: at every tenth of a second.
+    #[test]
+    fn due_times_lie_on_whole_seconds_of_the_source() {
+        let at = |now: i64, time: &str, option: &[u8]| {
+            let unit = Unit::named(option).unwrap();
+            due(time.as_bytes(), unit, UnixMillis(now)).unwrap().0
+        };
+        for tenth in 0..10 {
+            let now = 7_000 + tenth * 100;
+            assert_eq!(at(now, "1", b"EX"), 8_000, "{now}");
+            assert_eq!(at(now, "1500", b"PX"), 9_000, "{now}");
+            assert_eq!(at(now, "9", b"EXAT"), 9_000, "{now}");
+            for (time, turns_at) in [("9100", 1), ("9400", 4), ("9900", 9)] {
+                let due = if tenth < turns_at { 10_000 } else { 9_000 };
+                assert_eq!(at(now, time, b"PXAT"), due, "{time} at {now}");
+            }
+        }
+    }
 }

@@ -1,6 +1,7 @@
 //! Translates journal records into commands.
 
 mod keys;
+mod lists;
 mod members;
 mod modules;
 mod select;
@@ -21,7 +22,10 @@ use crate::policy::Loss;
 use crate::refetch::{Reason, RefetchRequest};
 use crate::script::{self, Script};
 use crate::table::{CommandSpec, Rule, lookup};
+use crate::translator::previous::Previous;
 use crate::translator::{Effect, Flush, Output, Place, Translator, flushed_slots};
+
+pub(crate) use modules::is_root;
 
 impl Translator {
     /// Writes the commands that carry out one record. [`Output::now`] is the time of its arrival.
@@ -29,6 +33,12 @@ impl Translator {
     /// # Errors
     /// [`TranslateError`]. Nothing of the record is written in that case.
     pub fn record(&mut self, record: &Command, out: &mut Output<'_>) -> Result<Effect, TranslateError> {
+        let effect = self.translate(record, out);
+        self.previous = Previous::of(record);
+        effect
+    }
+
+    fn translate(&mut self, record: &Command, out: &mut Output<'_>) -> Result<Effect, TranslateError> {
         let Some(spec) = lookup(record.args.name()) else {
             return self.lose(Loss::Unknown, &place(record, None));
         };
@@ -68,6 +78,8 @@ impl Translator {
     fn apply(&mut self, r: &Received<'_>, out: &mut Output<'_>) -> Result<Effect, TranslateError> {
         match r.spec.rule {
             Rule::Verbatim => Ok(self.verbatim(r, out)),
+            Rule::Push => Ok(self.push_elements(r, out)),
+            Rule::LRem => Ok(self.lrem(r, out)),
             Rule::Store => self.store(r, out),
             Rule::SortStore => self.sort_store(r, out),
             Rule::PExpireAt => Ok(self.pexpireat(r, out)),
@@ -116,9 +128,6 @@ impl Translator {
     }
 
     fn verbatim(&mut self, r: &Received<'_>, out: &mut Output<'_>) -> Effect {
-        if self.rules.refetches && r.args().len() == 2 && r.args().name() == b"DEL" {
-            self.last_del = Some((r.origin.txid, r.arg(1).to_vec()));
-        }
         self.select(r.db(), out.commands);
         let command = out.commands.start(r.args().len());
         let facts = CommandFacts::data(r.db()).of_words(r.args());
@@ -167,10 +176,7 @@ impl Translator {
         if !self.rules.refetches {
             return self.lose(loss, &r.place());
         }
-        for key in r.origin_keys() {
-            self.read_again(reason, (r.origin.db, key));
-        }
-        Ok(Effect::Refetch)
+        Ok(self.read_all_again(reason, r))
     }
 
     fn read_again(&mut self, reason: Reason, (db, key): (DbIndex, &[u8])) {
@@ -215,10 +221,11 @@ impl<'a> Received<'a> {
         self.record.args.iter().collect()
     }
 
-    /// The keys on the source.
-    fn origin_keys(&self) -> Vec<&'a [u8]> {
+    /// The keys on the source, with their databases.
+    fn origin_keys(&self) -> Vec<(DbIndex, &'a [u8])> {
         let words: Vec<&[u8]> = self.origin.args.iter().collect();
-        self.spec.key_positions(&words).into_iter().filter_map(|at| words.get(at).copied()).collect()
+        let named = self.spec.named_keys(self.origin.db, &words).into_iter();
+        named.filter_map(|key| Some((key.db, words.get(key.at).copied()?))).collect()
     }
 
     /// What messages say about the record if it cannot be carried out.

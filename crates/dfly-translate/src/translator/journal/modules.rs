@@ -12,12 +12,33 @@ impl Translator {
     /// A change to a document. If documents are stored as strings, the key is refetched.
     pub(super) fn json(&mut self, r: &Received<'_>, out: &mut Output<'_>) -> Result<Effect, TranslateError> {
         if self.target.has(Ability::Json) {
-            return Ok(self.verbatim(r, out));
+            self.verbatim(r, out);
+            return Ok(self.persist_whole_documents(r, out));
         }
         if self.rules.policies.json_as_string() {
             return self.again_or_lose(Reason::JsonText, Loss::Json, r);
         }
         self.lose(Loss::Json, &r.place())
+    }
+
+    /// A document that is written as a whole has no expiry any more on the source. A Redis keeps it.
+    fn persist_whole_documents(&mut self, r: &Received<'_>, out: &mut Output<'_>) -> Effect {
+        let words = r.words();
+        let whole: Vec<&[u8]> = match words.as_slice() {
+            [b"JSON.SET", key, path, _, rest @ ..] if is_root(path) => {
+                let creates = rest.iter().any(|option| option.eq_ignore_ascii_case(b"NX"));
+                if creates { Vec::new() } else { vec![key] }
+            }
+            [b"JSON.MSET", documents @ ..] => {
+                let (documents, _) = documents.as_chunks::<3>();
+                documents.iter().filter(|[_, path, _]| is_root(path)).map(|[key, ..]| *key).collect()
+            }
+            _ => Vec::new(),
+        };
+        for key in whole {
+            self.push(r, &[b"PERSIST", key], 1..2, out);
+        }
+        Effect::Written
     }
 
     /// `JSON.SET key path text`. At the root, it writes the whole document.
@@ -26,13 +47,13 @@ impl Translator {
         r: &Received<'_>,
         out: &mut Output<'_>,
     ) -> Result<Effect, TranslateError> {
-        let root = matches!(r.arg(2), b"$" | b".") && r.args().len() == 4;
+        let root = is_root(r.arg(2)) && r.args().len() == 4;
         let as_string = self.rules.policies.json_as_string();
         if self.target.has(Ability::Json) || !root || (as_string && self.rules.refetches) {
             return self.json(r, out);
         }
         if as_string {
-            return Ok(self.push(r, &[b"SET", r.arg(1), r.arg(3), b"KEEPTTL"], 1..2, out));
+            return Ok(self.push(r, &[b"SET", r.arg(1), r.arg(3)], 1..2, out));
         }
         // On the source, the key's old value no longer exists.
         let effect = self.lose(Loss::Json, &r.place())?;
@@ -67,4 +88,9 @@ impl Translator {
         }
         self.sketch(r, out)
     }
+}
+
+/// Whether a path names the whole document.
+pub(crate) fn is_root(path: &[u8]) -> bool {
+    matches!(path, b"$" | b".")
 }

@@ -3,12 +3,12 @@
 use dfly_journal::{Args, Command};
 use dfly_wire::DbIndex;
 
-use super::{Received, number};
+use super::Received;
 use crate::error::TranslateError;
 use crate::facts::CommandFacts;
 use crate::policy::Loss;
 use crate::refetch::Reason;
-use crate::table::{CommandSpec, Rule};
+use crate::table::{CommandSpec, Rule, database};
 use crate::translator::{Effect, Flush, Output, Translator};
 
 impl Translator {
@@ -55,6 +55,7 @@ impl Translator {
     fn lose_reserved(&mut self, r: &Received<'_>) -> Result<Option<Effect>, TranslateError> {
         let mut effect = None;
         for key in r.origin_keys() {
+            let (_, key) = key;
             if self.rules.selection.takes_key(key) && self.rules.selection.is_reserved(key) {
                 effect = Some(self.lose(Loss::Reserved, &r.place())?);
             }
@@ -79,7 +80,7 @@ impl Translator {
             }
         }
         if r.spec.rule == Rule::Move {
-            let to = selection.dbs.get(db_in(r)?)?;
+            let to = selection.dbs.get(database(r.arg(2))?)?;
             if selection.dbs.get(r.origin.db) == Some(to) {
                 return None;
             }
@@ -90,8 +91,8 @@ impl Translator {
 
     /// A record in a database that is left out. MOVE may move a key from there into the selection.
     fn leads_in(&mut self, r: &Received<'_>) -> Result<Effect, TranslateError> {
-        let to =
-            db_in(r).filter(|to| r.spec.rule == Rule::Move && self.rules.selection.dbs.get(*to).is_some());
+        let to = database(r.arg(2))
+            .filter(|to| r.spec.rule == Rule::Move && self.rules.selection.dbs.get(*to).is_some());
         let Some(to) = to else { return Ok(Effect::Unselected) };
         if !self.rules.refetches {
             return self.lose(Loss::Torn, &r.place());
@@ -107,7 +108,7 @@ impl Translator {
         db: DbIndex,
         out: &mut Output<'_>,
     ) -> Result<Effect, TranslateError> {
-        let same = db_in(r).is_some_and(|to| self.rules.selection.dbs.get(to) == Some(db));
+        let same = database(r.arg(2)).is_some_and(|to| self.rules.selection.dbs.get(to) == Some(db));
         if same {
             return Ok(Effect::Nothing);
         }
@@ -115,11 +116,6 @@ impl Translator {
         self.write(CommandFacts::data(db), &[b"DEL", &key], 1..2, out.commands);
         Ok(Effect::Written)
     }
-}
-
-/// The database that MOVE names.
-fn db_in(r: &Received<'_>) -> Option<DbIndex> {
-    number(r.arg(2)).and_then(|db| u32::try_from(db).ok()).map(DbIndex)
 }
 
 /// Whether the command can be split into one command for each key with its arguments.

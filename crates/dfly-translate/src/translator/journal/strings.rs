@@ -1,9 +1,13 @@
 //! SET, and sorted sets whose scores the master has rounded.
 
 use crate::error::TranslateError;
+use crate::facts::CommandFacts;
 use crate::policy::Loss;
+use crate::quirks::ZAddBeyond;
 use crate::refetch::Reason;
+use crate::script;
 use crate::translator::journal::Received;
+use crate::translator::previous::{Half, has_six_digits};
 use crate::translator::{Effect, Output, Translator};
 
 /// The size of a dense HyperLogLog, in bytes.
@@ -33,31 +37,55 @@ impl Translator {
         Ok(effect)
     }
 
-    /// SET without options. PFMERGE arrives in this form, although the source keeps the key's expiry.
+    /// SET without options. PFMERGE and BITOP arrive in this form, although the source keeps the key's expiry. BITOP always has
+    /// a transaction, but for scripts.
     fn plain_set(&mut self, r: &Received<'_>, out: &mut Output<'_>) -> Effect {
-        self.verbatim(r, out);
+        self.select(r.db(), out.commands);
+        let facts = CommandFacts::data(r.db()).idempotent().plain_set(self.marks_plain_sets());
+        out.commands.start(3).arg(b"SET").key(r.arg(1)).arg(r.arg(2)).finish_with(facts.tag());
         if self.rules.refetches && r.arg(2).len() == HYLL_LEN && r.arg(2).starts_with(b"HYLL") {
-            for key in r.origin_keys() {
-                self.read_again(Reason::HyperLogLog, (r.origin.db, key));
-            }
-            return Effect::Refetch;
+            return self.read_all_again(Reason::HyperLogLog, r);
+        }
+        if r.origin.txid.0 != 0 && self.follows_possible_signs() {
+            return self.read_all_again(Reason::KeptExpiry, r);
         }
         Effect::Written
     }
 
-    /// A command that stores a sorted set arrives as DEL and ZADD of one transaction, with scores of six significant digits
-    /// (protocol section 3.9). It is carried out, so that the key exists, and the key is refetched.
+    /// ZADD, with three meanings: the second half of a command that stores a sorted set, with scores of six significant digits
+    /// (protocol section 3.9), which is carried out, so that the key exists, and refetched; one with GT or LT, which the
+    /// source may have ignored; and itself.
     pub(super) fn zadd(&mut self, r: &Received<'_>, out: &mut Output<'_>) -> Effect {
-        let txid = r.origin.txid;
-        let stored =
-            txid.0 != 0 && self.last_del.take().is_some_and(|(del, key)| del == txid && key == r.arg(1));
-        self.verbatim(r, out);
-        if stored && self.rules.refetches {
-            for key in r.origin_keys() {
-                self.read_again(Reason::Digits, (r.origin.db, key));
-            }
-            return Effect::Refetch;
+        if self.rules.refetches && self.is_stored_set(r) {
+            self.verbatim(r, out);
+            return self.read_all_again(Reason::Digits, r);
         }
-        Effect::Written
+        let is_beyond = |word: &[u8]| matches!(word.to_ascii_uppercase().as_slice(), b"GT" | b"LT");
+        let options = r.args().iter().skip(2).take(LONGEST_ZADD_OPTIONS);
+        let has_beyond = r.args().len() > 4 && options.take_while(|word| is_option(word)).any(is_beyond);
+        if !has_beyond || !self.rules.refetches || self.zadd_beyond == ZAddBeyond::Obeyed {
+            return self.verbatim(r, out);
+        }
+        let ignored: &[u8] = if self.zadd_beyond == ZAddBeyond::Ignored { b"1" } else { b"0" };
+        let head = [&b"EVAL"[..], script::ZADD_BEYOND.as_bytes(), b"1", r.arg(1), ignored];
+        let words: Vec<&[u8]> = head.into_iter().chain(r.args().iter().skip(2)).collect();
+        self.push(r, &words, 3..4, out)
     }
+
+    /// Whether the record is the second half of a command that stores a sorted set. In scripts, both halves have transaction 0,
+    /// as those of two plain commands have.
+    fn is_stored_set(&self, r: &Received<'_>) -> bool {
+        let is_second_half =
+            self.previous.as_ref().is_some_and(|first| first.is_first_half(Half::Deletes, r.origin));
+        is_second_half
+            && (r.origin.txid.0 != 0 || self.follows_possible_signs())
+            && r.args().iter().skip(2).step_by(2).all(has_six_digits)
+    }
+}
+
+/// How many options a ZADD has at the most.
+const LONGEST_ZADD_OPTIONS: usize = 5;
+
+fn is_option(word: &[u8]) -> bool {
+    word.first().is_some_and(u8::is_ascii_alphabetic) && !matches!(word, b"inf" | b"nan")
 }

@@ -187,7 +187,8 @@ impl Translator {
         if let Some(at) = baseline.expire_at {
             set.arg(b"PXAT").int(at.0);
         }
-        set.finish_with(CommandFacts::value(baseline.db).idempotent().tag());
+        let is_plain = baseline.expire_at.is_none() && self.marks_plain_sets();
+        set.finish_with(CommandFacts::value(baseline.db).idempotent().plain_set(is_plain).tag());
         Effect::Written
     }
 

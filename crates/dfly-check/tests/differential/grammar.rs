@@ -1,0 +1,245 @@
+//! Commands and states from their lists, on keys of a sequence's own.
+
+use super::chance::Chance;
+use super::sequence::{Line, Sequence, Unit};
+
+/// A command with places to be filled, and how often it is taken.
+#[derive(Debug)]
+pub(super) struct Form {
+    weight: usize,
+    pub words: Vec<&'static str>,
+}
+
+/// What a key may be.
+#[derive(Debug)]
+pub(super) struct State {
+    pub name: &'static str,
+    lines: Vec<Vec<&'static str>>,
+}
+
+/// Everything that is tried.
+#[derive(Debug)]
+pub(super) struct Grammar {
+    pub forms: Vec<Form>,
+    pub states: Vec<State>,
+    weights: usize,
+    /// Whether the target has one database, so that nothing moves to another.
+    has_one_database: bool,
+}
+
+/// How a command reaches the source.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Way {
+    Plain,
+    Transaction,
+    Script,
+}
+
+pub(super) const WAYS: [Way; 3] = [Way::Plain, Way::Transaction, Way::Script];
+
+/// How many keys a sequence has.
+const KEYS: usize = 4;
+
+impl Grammar {
+    pub(super) fn new(has_one_database: bool) -> Self {
+        let lines =
+            |text: &'static str| text.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
+        let form = |line: &'static str| {
+            let (weight, words) = line.split_once(' ').unwrap();
+            Form { weight: weight.parse().unwrap(), words: words.split(' ').collect() }
+        };
+        let state = |line: &'static str| {
+            let (name, rest) = line.split_once(' ').unwrap_or((line, ""));
+            let lines = rest.split(" ; ").map(|line| line.split_whitespace().collect());
+            State { name, lines: lines.filter(|words: &Vec<&str>| !words.is_empty()).collect() }
+        };
+        let forms: Vec<Form> = lines(include_str!("commands.txt")).map(form).collect();
+        let states = lines(include_str!("states.txt")).map(state).collect();
+        let forms: Vec<Form> =
+            forms.into_iter().filter(|form| !has_one_database || form.words[0] != "MOVE").collect();
+        let weights = forms.iter().map(|form| form.weight).sum();
+        Self { forms, states, weights, has_one_database }
+    }
+
+    /// A random sequence, the same for the same seed.
+    pub(super) fn random(&self, seed: u64) -> Sequence {
+        let mut chance = Chance::new(seed);
+        let mut names = Names { tag: seed, chance: &mut chance, focus: None };
+        let length = 3 + names.chance.below(14);
+        let mut units = Vec::new();
+        while units.len() < length {
+            match names.chance.below(12) {
+                0 => {
+                    let state = &self.states[names.chance.below(self.states.len())];
+                    units.extend(self.enter(state, &mut names));
+                }
+                1 => units.push(self.transaction(&mut names)),
+                2 => units.push(self.script(&mut names)),
+                _ => units.push(Unit(vec![self.command(&mut names)])),
+            }
+        }
+        Sequence(units)
+    }
+
+    /// One command on a key in one state.
+    pub(super) fn one(&self, (form, state): (&Form, &State), way: Way, tag: u64) -> Sequence {
+        let mut chance = Chance::new(tag);
+        let mut names = Names { tag, chance: &mut chance, focus: Some(0) };
+        let mut units = self.enter(state, &mut names);
+        let line = names.fill(&form.words);
+        units.push(match way {
+            Way::Plain => Unit(vec![line]),
+            Way::Transaction => in_transaction(vec![line]),
+            Way::Script => in_script(&[line], tag),
+        });
+        Sequence(units)
+    }
+
+    fn enter(&self, state: &State, names: &mut Names<'_>) -> Vec<Unit> {
+        let mut focused = Names { tag: names.tag, chance: names.chance, focus: names.focus.or(Some(1)) };
+        let lines = state.lines.iter().filter(|line| !self.has_one_database || line[0] != "MOVE");
+        lines.map(|line| Unit(vec![focused.fill(line)])).collect()
+    }
+
+    fn command(&self, names: &mut Names<'_>) -> Line {
+        let mut left = names.chance.below(self.weights);
+        let form = self.forms.iter().find(|form| {
+            let is_it = left < form.weight;
+            left = left.saturating_sub(form.weight);
+            is_it
+        });
+        names.fill(&form.unwrap().words)
+    }
+
+    fn transaction(&self, names: &mut Names<'_>) -> Unit {
+        let count = 1 + names.chance.below(3);
+        in_transaction((0..count).map(|_| self.unblocking(names)).collect())
+    }
+
+    fn script(&self, names: &mut Names<'_>) -> Unit {
+        let count = 1 + names.chance.below(3);
+        let lines: Vec<Line> = (0..count).map(|_| self.unblocking(names)).collect();
+        in_script(&lines, names.tag)
+    }
+
+    fn unblocking(&self, names: &mut Names<'_>) -> Line {
+        loop {
+            let line = self.command(names);
+            if !line.0[0].starts_with('B') || line.0[0].starts_with("BIT") {
+                return line;
+            }
+        }
+    }
+}
+
+fn in_transaction(lines: Vec<Line>) -> Unit {
+    let word = |word: &str| Line(vec![word.to_owned()]);
+    Unit([vec![word("MULTI")], lines, vec![word("EXEC")]].concat())
+}
+
+/// A script that runs the lines, whatever becomes of each, with its keys declared.
+fn in_script(lines: &[Line], tag: u64) -> Unit {
+    let quoted = |word: &String| format!("'{word}'");
+    let call =
+        |line: &Line| format!("redis.pcall({})", line.0.iter().map(quoted).collect::<Vec<_>>().join(","));
+    let text = lines.iter().map(call).collect::<Vec<_>>().join(" ");
+    let keys: Vec<String> = (0..KEYS).map(|nth| key(nth, tag)).collect();
+    let used: Vec<String> = keys.into_iter().filter(|key| text.contains(key.as_str())).collect();
+    let head = vec!["EVAL".to_owned(), text, used.len().to_string()];
+    Unit(vec![Line([head, used].concat())])
+}
+
+/// The name of a key: all of a sequence lie in one slot of a cluster.
+fn key(nth: usize, tag: u64) -> String {
+    format!("{}{{{tag}}}", ["a", "b", "c", "d"][nth])
+}
+
+/// What fills the places of a form.
+struct Names<'a> {
+    tag: u64,
+    chance: &'a mut Chance,
+    /// The key that `{k}` always is.
+    focus: Option<usize>,
+}
+
+impl Names<'_> {
+    fn fill(&mut self, words: &[&str]) -> Line {
+        let first = self.focus.unwrap_or_else(|| self.chance.below(KEYS));
+        let other =
+            if self.chance.one_in(6) { first } else { (first + 1 + self.chance.below(KEYS - 1)) % KEYS };
+        let mut filled = Vec::new();
+        for word in words {
+            match word.split_once("..") {
+                Some((stem, count)) if count.parse::<usize>().is_ok() => {
+                    filled.extend(series(stem, count.parse().unwrap()));
+                }
+                _ => filled.push(self.word(word, (first, other))),
+            }
+        }
+        Line(filled)
+    }
+
+    fn word(&mut self, word: &str, (first, other): (usize, usize)) -> String {
+        let (mut out, mut rest) = (String::new(), word);
+        while let Some((head, (place, tail))) =
+            rest.split_once('{').and_then(|(head, rest)| Some((head, rest.split_once('}')?)))
+        {
+            out.push_str(head);
+            out.push_str(&self.place(place, (first, other)));
+            rest = tail;
+        }
+        out + rest
+    }
+
+    fn place(&mut self, place: &str, (first, other): (usize, usize)) -> String {
+        let pick = |chance: &mut Chance, all: &[&str]| (*chance.of(all)).to_owned();
+        match place {
+            "k" => key(first, self.tag),
+            "j" => key(other, self.tag),
+            "e" => pick(self.chance, &["a", "b", "c", "a", "b", "1", "7", "3.5", "element"]),
+            "f" => pick(self.chance, &["f", "g", "h", "f", "long-field-name"]),
+            "v" => pick(self.chance, &["v", "w", "5", "1.25", "value"]),
+            "n" => pick(self.chance, &["1", "2", "-1", "-2", "3"]),
+            "i" => pick(self.chance, &["0", "1", "2", "3", "5"]),
+            "s" => pick(self.chance, &["1", "2.5", "-3", "1234567.891", "0.1", "1e20", "4"]),
+            "t" => pick(self.chance, &["300", "500", "900"]),
+            "b" => pick(self.chance, &["0", "7", "100"]),
+            "d" => pick(self.chance, &["1", "2"]),
+            "id" => pick(self.chance, &["1-1", "2-1", "0"]),
+            _ => match place.split_once('*') {
+                Some((piece, times)) => piece.repeat(times.parse().unwrap()),
+                None => unreachable!("{place}"),
+            },
+        }
+    }
+}
+
+/// `e` and 3: e0 e1 e2; `e=` and 2: e0 0 e1 1; `1=` and 2, with the scores in front: 0 m0 1 m1.
+fn series(stem: &str, count: usize) -> Vec<String> {
+    let element = |nth: usize| match stem.strip_suffix('=') {
+        None => vec![format!("{stem}{nth}")],
+        Some(stem) if stem.bytes().all(|byte| byte.is_ascii_digit()) => {
+            vec![nth.to_string(), format!("m{nth}")]
+        }
+        Some(stem) => vec![format!("{stem}{nth}"), nth.to_string()],
+    };
+    (0..count).flat_map(element).collect()
+}
+
+#[test]
+fn the_same_seed_gives_the_same_sequence() {
+    let grammar = Grammar::new(false);
+    assert!(grammar.forms.len() > 130 && grammar.states.len() > 30);
+    for seed in 0..200 {
+        let sequence = grammar.random(seed);
+        assert_eq!(sequence, grammar.random(seed));
+        for line in sequence.lines() {
+            let is_filled = |word: &String| !word.contains("{k}") && !word.contains("..");
+            assert!(line.0.iter().all(is_filled) && !line.0[0].contains('{'), "{line}");
+        }
+    }
+    assert_ne!(grammar.random(1), grammar.random(2));
+    assert_eq!(series("e", 2), ["e0", "e1"]);
+    assert_eq!(series("e=", 2), ["e0", "0", "e1", "1"]);
+    assert_eq!(series("1=", 2), ["0", "m0", "1", "m1"]);
+}

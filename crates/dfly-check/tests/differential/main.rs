@@ -1,0 +1,80 @@
+//! Whatever a client sends to a live source, the target ends equal: every command in every state, and random sequences.
+//! Needs `DF2REDIS_DRAGONFLY`, the path of a Dragonfly binary; without it each test says in one line that it was skipped.
+//!
+//! `SEEDS` says how many sequences are tried, `FIRST_SEED` with which they begin, `SHARDS` how many the source has. What differs is
+//! shrunk to the least commands that do, and shown with the records of the journal.
+
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failed expectation must stop the test")]
+
+mod chance;
+#[path = "../../../dfly-replica/tests/live/follower.rs"]
+mod follower;
+mod grammar;
+mod known;
+mod rig;
+mod sequence;
+#[path = "../../../dfly-replica/tests/live/source.rs"]
+mod source;
+#[path = "../../../dfly-replica/tests/live/quirks/tape.rs"]
+mod tape;
+
+use dfly_testkit::{ClusterOptions, RedisCluster, RedisOptions, RedisServer};
+
+use self::grammar::{Grammar, WAYS};
+use self::rig::{Found, Rig, Target};
+use self::sequence::Sequence;
+use self::source::binary;
+
+fn setting(name: &str, default: u64) -> u64 {
+    std::env::var(name).ok().map_or(default, |text| text.parse().unwrap())
+}
+
+fn server() -> Target {
+    Target::Server(RedisServer::start(RedisOptions::default()).unwrap())
+}
+
+/// What is left once known differences are left out.
+fn unexplained(found: Vec<Found>) -> Vec<String> {
+    let show = |found: &Found| {
+        let (differences, journal) = (found.differences.join("\n    "), found.journal.join("\n    "));
+        format!("seed {}: {}\n    {differences}\n  journal\n    {journal}", found.tag, found.least)
+    };
+    found.iter().filter(|found| known::name(&found.least).is_none()).map(show).collect()
+}
+
+fn campaign(target: Target, all: &[(u64, Sequence)]) {
+    let Some(binary) = binary("differential") else { return };
+    let mut rig = Rig::start(&binary, setting("SHARDS", 3), target);
+    let found = rig.run(all);
+    let (count, wrong) = (found.len(), unexplained(found));
+    println!("{} sequences, {count} differ, {} unexplained; {}", all.len(), wrong.len(), rig.end());
+    assert!(wrong.is_empty(), "{} unexplained:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+fn random(grammar: &Grammar) -> Vec<(u64, Sequence)> {
+    let first = setting("FIRST_SEED", 1);
+    (first..first + setting("SEEDS", 300)).map(|seed| (seed, grammar.random(seed))).collect()
+}
+
+#[test]
+fn random_sequences() {
+    campaign(server(), &random(&Grammar::new(false)));
+}
+
+#[test]
+fn random_sequences_into_a_cluster() {
+    let cluster = RedisCluster::start(&ClusterOptions::default()).unwrap();
+    campaign(Target::Cluster(cluster), &random(&Grammar::new(true)));
+}
+
+#[test]
+fn every_command_in_every_state() {
+    let grammar = Grammar::new(false);
+    let forms = grammar.forms.iter().flat_map(|form| grammar.states.iter().map(move |state| (form, state)));
+    let all = forms.flat_map(|tried| WAYS.map(|way| (tried, way)));
+    let all = (1..).zip(all).map(|(tag, (tried, way))| (tag, grammar.one(tried, way, tag)));
+    // A part of them, unless all are asked for.
+    let every = setting("EVERY", 40);
+    let all: Vec<(u64, Sequence)> = all.filter(|(tag, _)| tag % every == 0).collect();
+    campaign(server(), &all);
+}
