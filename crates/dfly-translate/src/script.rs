@@ -162,6 +162,15 @@ pub(crate) const ZADD_BEYOND: &str = "local n,i,beyond,incr,all=redis.call('ZCAR
      return redis.error_reply('AMBIGUOUS the source may have ignored '..beyond) end end end \
      table.insert(all,3,beyond) return redis.call(unpack(all))";
 
+/// `ZREMRANGEBYLEX`, whose range is not defined where scores differ: each server, and each encoding, has its own then. ARGV: the
+/// range. If they differ, nothing is written.
+pub(crate) const ZREMRANGEBYLEX: Script = Script::new(
+    1,
+    "local first,last=redis.call('ZRANGE',KEYS[1],0,0,'WITHSCORES'),redis.call('ZRANGE',KEYS[1],-1,-1,'WITHSCORES') \
+     if first[2]~=last[2] then return redis.error_reply('AMBIGUOUS the scores differ') end \
+     return redis.call('ZREMRANGEBYLEX',KEYS[1],ARGV[1],ARGV[2])",
+);
+
 /// `LREM`, of a source that may stop early in a list of several nodes. ARGV: the count and the element. If it may have, nothing
 /// is written.
 pub(crate) const LREM: Script = Script::new(

@@ -13,7 +13,6 @@ pub(super) struct Form {
 /// What a key may be.
 #[derive(Debug)]
 pub(super) struct State {
-    pub name: &'static str,
     lines: Vec<Vec<&'static str>>,
 }
 
@@ -49,9 +48,9 @@ impl Grammar {
             Form { weight: weight.parse().unwrap(), words: words.split(' ').collect() }
         };
         let state = |line: &'static str| {
-            let (name, rest) = line.split_once(' ').unwrap_or((line, ""));
+            let (_name, rest) = line.split_once(' ').unwrap_or((line, ""));
             let lines = rest.split(" ; ").map(|line| line.split_whitespace().collect());
-            State { name, lines: lines.filter(|words: &Vec<&str>| !words.is_empty()).collect() }
+            State { lines: lines.filter(|words: &Vec<&str>| !words.is_empty()).collect() }
         };
         let forms: Vec<Form> = lines(include_str!("commands.txt")).map(form).collect();
         let states = lines(include_str!("states.txt")).map(state).collect();

@@ -44,7 +44,7 @@ fn unexplained(found: Vec<Found>) -> Vec<String> {
 
 fn campaign(target: Target, all: &[(u64, Sequence)]) {
     let Some(binary) = binary("differential") else { return };
-    let mut rig = Rig::start(&binary, setting("SHARDS", 3), target);
+    let mut rig = Rig::start(&binary, setting("SHARDS", 3), 0, target);
     let found = rig.run(all);
     let (count, wrong) = (found.len(), unexplained(found));
     println!("{} sequences, {count} differ, {} unexplained; {}", all.len(), wrong.len(), rig.end());
@@ -59,6 +59,20 @@ fn random(grammar: &Grammar) -> Vec<(u64, Sequence)> {
 #[test]
 fn random_sequences() {
     campaign(server(), &random(&Grammar::new(false)));
+}
+
+/// While the source is synchronised, its records come inside the snapshot.
+#[test]
+fn random_sequences_within_a_snapshot() {
+    let Some(binary) = binary("random_sequences_within_a_snapshot") else { return };
+    let all = random(&Grammar::new(false));
+    let mut wrong = Vec::new();
+    for part in all.chunks(300) {
+        let mut rig = Rig::start(&binary, setting("SHARDS", 3), 100_000, server());
+        wrong.extend(unexplained(rig.run_within_snapshot(part)));
+        rig.end();
+    }
+    assert!(wrong.is_empty(), "{} unexplained:\n{}", wrong.len(), wrong.join("\n"));
 }
 
 #[test]

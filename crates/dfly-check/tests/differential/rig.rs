@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use std::time::Duration;
 
 use dfly_check::{CheckConfig, Finding, Progress, Rounds, Store, line};
+use dfly_replica::Report;
 use dfly_testkit::{RedisClient, RedisCluster, RedisServer};
 use redis_resp::connection::Peer;
 use tokio::sync::watch;
@@ -43,10 +44,15 @@ pub(super) struct Found {
 }
 
 impl Rig {
-    pub(super) fn start(binary: &OsString, shards: u64, target: Target) -> Self {
+    /// A source of so many shards, that holds so many keys already.
+    pub(super) fn start(binary: &OsString, shards: u64, keys: u64, target: Target) -> Self {
         let (threads, shards) = (format!("--proactor_threads={shards}"), format!("--num_shards={shards}"));
         let source = start(binary, &[&threads, &shards]);
-        let client = source.client().unwrap();
+        let mut client = source.client().unwrap();
+        if keys > 0 {
+            let count = keys.to_string();
+            client.expect(&[b"DEBUG", b"POPULATE", count.as_bytes(), b"filler", b"100"]).unwrap();
+        }
         let first = match &target {
             Target::Server(server) => server,
             Target::Cluster(cluster) => cluster.node(0).unwrap(),
@@ -58,8 +64,9 @@ impl Rig {
             connections: 1,
             ..CheckConfig::new(config.clone())
         };
-        let follower = Follower::start(config);
+        // The tape is there before the engine: its own synchronisation is over then.
         let tape = Tape::open(&endpoint(Peer::Source, &source));
+        let follower = Follower::start(config);
         Self { client, tape, follower, comparison, _source: source, _target: target }
     }
 
@@ -74,6 +81,20 @@ impl Rig {
             }
         }
         found
+    }
+
+    /// Runs sequences while the source is synchronised. Gives what differs then, as it is: another time it would be another moment.
+    pub(super) fn run_within_snapshot(&mut self, all: &[(u64, Sequence)]) -> Vec<Found> {
+        let begun = |report: &Report| report.keys() > 0;
+        self.follower.runtime.block_on(self.follower.reports.wait_for(begun)).unwrap();
+        self.pipeline(all.iter().map(|(_, sequence)| sequence));
+        let wanted = offsets(&mut self.client);
+        self.follower.settle(&wanted, "a synchronisation");
+        let found = self.differences().into_iter().filter_map(|(tag, differences)| {
+            let (_, sequence) = all.iter().find(|(of, _)| *of == tag)?;
+            Some(Found { tag, least: sequence.clone(), differences, journal: Vec::new() })
+        });
+        found.collect()
     }
 
     fn least(&mut self, tag: u64, sequence: Sequence) -> Found {
@@ -94,16 +115,22 @@ impl Rig {
     fn carry_out<'a>(&mut self, sequences: impl Iterator<Item = &'a Sequence>) {
         self.client.expect(&[b"FLUSHALL"]).unwrap();
         self.tape.take(&offsets(&mut self.client));
-        let mut what = String::new();
+        let last = self.pipeline(sequences);
+        let wanted = offsets(&mut self.client);
+        self.follower.settle(&wanted, &last);
+    }
+
+    /// Gives the last one, for messages.
+    fn pipeline<'a>(&mut self, sequences: impl Iterator<Item = &'a Sequence>) -> String {
+        let mut last = String::new();
         for sequence in sequences {
-            what = sequence.to_string();
+            last = sequence.to_string();
             let commands: Vec<Vec<&str>> =
                 sequence.lines().map(|line| line.0.iter().map(String::as_str).collect()).collect();
             // Refusals are part of many sequences.
             self.client.pipeline(&commands).unwrap();
         }
-        let wanted = offsets(&mut self.client);
-        self.follower.settle(&wanted, &what);
+        last
     }
 
     /// What differs, by the tag of the sequence that the key belongs to.

@@ -19,11 +19,6 @@ impl Sequence {
         self.0.iter().flat_map(|unit| &unit.0)
     }
 
-    /// How many commands it has.
-    pub(super) fn len(&self) -> usize {
-        self.lines().count()
-    }
-
     /// The least part that `differs` still holds for, as far as taking units away, and then commands of a transaction, leads.
     pub(super) fn shrunk(self, mut differs: impl FnMut(&Self) -> bool) -> Self {
         let units = least(self.0, &mut |units: &[Unit]| differs(&Self(units.to_vec())));

@@ -15,7 +15,7 @@ const LIMIT: Duration = Duration::from_secs(20);
 /// A running engine.
 pub(crate) struct Follower {
     pub runtime: Runtime,
-    reports: watch::Receiver<Report>,
+    pub reports: watch::Receiver<Report>,
     stop: watch::Sender<Stop>,
     task: JoinHandle<Result<Report, dfly_replica::Error>>,
 }

@@ -140,7 +140,7 @@ pub(super) const SPECS: &[CommandSpec] = &[
     CommandSpec { name: "ZPOPMIN", keys: KeySpec::FIRST, least_args: 2, again: false, works_on: Kind(SortedSet), members: Kept, since: (1, 0), target: Always, rule: Rule::Verbatim },
     CommandSpec { name: "ZRANGESTORE", keys: KeySpec::FIRST, least_args: 2, again: false, works_on: Kind(SortedSet), members: Replaced, since: (1, 23), target: Always, rule: Rule::Store },
     CommandSpec { name: "ZREM", keys: KeySpec::FIRST, least_args: 3, again: true, works_on: Kind(SortedSet), members: Kept, since: (1, 0), target: Always, rule: Rule::Verbatim },
-    CommandSpec { name: "ZREMRANGEBYLEX", keys: KeySpec::FIRST, least_args: 4, again: true, works_on: Kind(SortedSet), members: Kept, since: (1, 0), target: Always, rule: Rule::Verbatim },
+    CommandSpec { name: "ZREMRANGEBYLEX", keys: KeySpec::FIRST, least_args: 4, again: true, works_on: Kind(SortedSet), members: Kept, since: (1, 0), target: Always, rule: Rule::LexRange },
     CommandSpec { name: "ZREMRANGEBYRANK", keys: KeySpec::FIRST, least_args: 4, again: false, works_on: Kind(SortedSet), members: Kept, since: (1, 0), target: Always, rule: Rule::Verbatim },
     CommandSpec { name: "ZREMRANGEBYSCORE", keys: KeySpec::FIRST, least_args: 4, again: true, works_on: Kind(SortedSet), members: Kept, since: (1, 0), target: Always, rule: Rule::Verbatim },
     CommandSpec { name: "ZUNIONSTORE", keys: KeySpec::FIRST, least_args: 2, again: false, works_on: Kind(SortedSet), members: Replaced, since: (1, 0), target: Always, rule: Rule::Store },

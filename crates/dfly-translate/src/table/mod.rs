@@ -82,6 +82,8 @@ pub enum Rule {
     Verbatim,
     /// LPUSH and RPUSH, which may be the second half of a command that moves an element.
     Push,
+    /// ZREMRANGEBYLEX, whose range is not defined where scores differ.
+    LexRange,
     /// LREM, which the source may not carry out to its end.
     LRem,
     /// The same command. If the master has reduced it to one key, it cannot be carried out.

@@ -77,6 +77,9 @@ fn fate(row: &Row) -> String {
         "push" => {
             "the same; directly after a pop of the same key, which is how LMOVE and RPOPLPUSH are written, the key is refetched if it has an expiry, which the source keeps (`kept-expiry`)"
         }
+        "lex-range" => {
+            "a script; if scores differ, for which the range is not defined: refetched (`ambiguous-record`)"
+        }
         "lrem" => {
             "the same with 1 or -1; otherwise a script, and if the element is several times in a large list, of which the source may not have removed all: refetched (`ambiguous-record`)"
         }

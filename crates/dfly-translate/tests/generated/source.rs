@@ -102,6 +102,7 @@ fn rule(row: &Row) -> &'static str {
         "verbatim" => "Rule::Verbatim",
         "push" => "Rule::Push",
         "lrem" => "Rule::LRem",
+        "lex-range" => "Rule::LexRange",
         "store" => "Rule::Store",
         "sort-store" => "Rule::SortStore",
         "pexpireat" => "Rule::PExpireAt",

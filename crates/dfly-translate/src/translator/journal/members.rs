@@ -73,6 +73,9 @@ impl Translator {
     /// Moves the notes of a key that is renamed.
     fn move_notes(&mut self, r: &Received<'_>, (from, to): (&[u8], &[u8]), out: &mut Output<'_>) {
         let db = r.db();
+        if from == to {
+            return;
+        }
         if self.notes.take_in(db, from) {
             self.note_left_out((db, to), out.commands);
         } else {

@@ -80,6 +80,10 @@ impl Translator {
             Rule::Verbatim => Ok(self.verbatim(r, out)),
             Rule::Push => Ok(self.push_elements(r, out)),
             Rule::LRem => Ok(self.lrem(r, out)),
+            Rule::LexRange if self.follows_possible_signs() => {
+                Ok(self.script(&script::ZREMRANGEBYLEX, r, out))
+            }
+            Rule::LexRange => Ok(self.verbatim(r, out)),
             Rule::Store => self.store(r, out),
             Rule::SortStore => self.sort_store(r, out),
             Rule::PExpireAt => Ok(self.pexpireat(r, out)),
