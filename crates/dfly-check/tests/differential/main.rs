@@ -18,6 +18,8 @@ mod source;
 #[path = "../../../dfly-replica/tests/live/quirks/tape.rs"]
 mod tape;
 
+use std::io::{Write, stderr};
+
 use dfly_testkit::{ClusterOptions, RedisCluster, RedisOptions, RedisServer};
 
 use self::grammar::{Grammar, WAYS};
@@ -26,7 +28,7 @@ use self::sequence::Sequence;
 use self::source::binary;
 
 fn setting(name: &str, default: u64) -> u64 {
-    std::env::var(name).ok().map_or(default, |text| text.parse().unwrap())
+    std::env::var_os(name).map_or(default, |text| text.to_str().unwrap().parse().unwrap())
 }
 
 fn server() -> Target {
@@ -34,7 +36,7 @@ fn server() -> Target {
 }
 
 /// What is left once known differences are left out.
-fn unexplained(found: Vec<Found>) -> Vec<String> {
+fn unexplained(found: &[Found]) -> Vec<String> {
     let show = |found: &Found| {
         let (differences, journal) = (found.differences.join("\n    "), found.journal.join("\n    "));
         format!("seed {}: {}\n    {differences}\n  journal\n    {journal}", found.tag, found.least)
@@ -46,8 +48,10 @@ fn campaign(target: Target, all: &[(u64, Sequence)]) {
     let Some(binary) = binary("differential") else { return };
     let mut rig = Rig::start(&binary, setting("SHARDS", 3), 0, target);
     let found = rig.run(all);
-    let (count, wrong) = (found.len(), unexplained(found));
-    println!("{} sequences, {count} differ, {} unexplained; {}", all.len(), wrong.len(), rig.end());
+    let (count, wrong) = (found.len(), unexplained(&found));
+    let told =
+        format!("{} sequences, {count} differ, {} unexplained; {}\n", all.len(), wrong.len(), rig.end());
+    stderr().write_all(told.as_bytes()).unwrap();
     assert!(wrong.is_empty(), "{} unexplained:\n{}", wrong.len(), wrong.join("\n"));
 }
 
@@ -69,7 +73,7 @@ fn random_sequences_within_a_snapshot() {
     let mut wrong = Vec::new();
     for part in all.chunks(300) {
         let mut rig = Rig::start(&binary, setting("SHARDS", 3), 100_000, server());
-        wrong.extend(unexplained(rig.run_within_snapshot(part)));
+        wrong.extend(unexplained(&rig.run_within_snapshot(part)));
         rig.end();
     }
     assert!(wrong.is_empty(), "{} unexplained:\n{}", wrong.len(), wrong.join("\n"));

@@ -28,7 +28,9 @@ impl Sequence {
             if let [first, inner @ .., last] = lines.as_slice()
                 && first.0 == ["MULTI"]
             {
-                let wrapped = |inner: &[Line]| Unit([&[first.clone()], inner, &[last.clone()]].concat());
+                let wrapped = |inner: &[Line]| {
+                    Unit([std::slice::from_ref(first), inner, std::slice::from_ref(last)].concat())
+                };
                 let inner = least(inner.to_vec(), &mut |inner: &[Line]| {
                     let mut tried = all.clone();
                     tried.0[nth] = wrapped(inner);

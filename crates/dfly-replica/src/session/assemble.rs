@@ -30,7 +30,6 @@ use crate::maintenance::eviction_watch::EvictionWatch;
 use crate::maintenance::ttl_scan::TtlScan;
 use crate::run::counters::Counters;
 use crate::run::report::{Phase, TargetKind};
-use crate::source::backlog::Backlog;
 use crate::source::candidates::{self, Master};
 use crate::source::identity::{Holdings, ask_time};
 use crate::source::quirks::zadd_beyond;
@@ -217,13 +216,6 @@ pub(crate) fn has_databases(config: &EngineConfig, source: &Holdings, databases:
     Ok(())
 }
 
-/// How far the source is ahead of what it was asked for.
-async fn cannot_resume(config: &Arc<EngineConfig>, asked: &[Resumed], release: &str) -> Error {
-    let lsns = SourceReader::new(Arc::clone(config)).lsns().await.unwrap_or_default();
-    let ahead = lsns.iter().zip(asked).map(|(lsn, asked)| lsn.0.saturating_sub(asked.ask.0));
-    Error::CannotResume { behind: ahead.max(), backlog: Backlog::of_release(release) }
-}
-
 /// Asks for every flow, from where the target and the relay log stand.
 async fn agree(
     config: &Arc<EngineConfig>,
@@ -255,7 +247,7 @@ async fn agree(
         Ok(Plan::Full(_)) | Err(HandshakeError::Mixed) if known.is_some() => {
             return Err(match known.as_ref().and_then(|known| known.of_another(session)) {
                 Some(error) => error,
-                None => cannot_resume(config, &resumed, &release).await,
+                None => resume::cannot_resume(config, &resumed, &release).await,
             });
         }
         plan => plan?,

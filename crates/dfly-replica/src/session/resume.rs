@@ -17,6 +17,8 @@ use crate::checkpoint::{Checkpoint, Position};
 use crate::config::EngineConfig;
 use crate::error::{Error, FlowError};
 use crate::flow::intake::relay::Relay;
+use crate::source::backlog::Backlog;
+use crate::source::reader::SourceReader;
 use crate::target::questions::TargetConnection;
 
 /// How long a log is waited for that a session before has not closed yet.
@@ -166,6 +168,13 @@ fn other_source(at: &Checkpoint, session: &Session, why: NoClaim) -> Error {
 pub(super) fn stranger(session: &Session) -> Error {
     let is = session.replication_id.to_string();
     Error::OtherSource { why: NoClaim::Stranger, was: "another source".to_owned(), id: is.clone(), is }
+}
+
+/// How far the source is ahead of what it was asked for.
+pub(super) async fn cannot_resume(config: &Arc<EngineConfig>, asked: &[Resumed], release: &str) -> Error {
+    let lsns = SourceReader::new(Arc::clone(config)).lsns().await.unwrap_or_default();
+    let ahead = lsns.iter().zip(asked).map(|(lsn, asked)| lsn.0.saturating_sub(asked.ask.0));
+    Error::CannotResume { behind: ahead.max(), backlog: Backlog::of_release(release) }
 }
 
 /// What the master calls its release. A user that may not ask gets nothing for an answer.

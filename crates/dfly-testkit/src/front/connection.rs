@@ -56,7 +56,7 @@ async fn run<O: Origin>(socket: TcpStream, shared: &Shared<O>, connection: usize
             }
             continue;
         };
-        let outcome = shared.lock().handle(connection, command);
+        let outcome = shared.lock().handle(connection, &command);
         shared.changed();
         match outcome {
             Outcome::Reply(bytes) => write.write_all(&bytes).await?,

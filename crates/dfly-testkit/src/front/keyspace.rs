@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::origin::Origin;
 use super::replconf::number;
-use super::state::{Outcome, State};
+use super::state::{Outcome, State, Stored};
 use crate::script::slot_of;
 
 fn system_time() -> Duration {
@@ -25,9 +25,6 @@ fn type_name(first: u8) -> &'static str {
         _ => "ReJSON-RL",
     }
 }
-
-/// What is stored under a key: its DUMP payload and its expiry, or why it is not told.
-pub(super) type Stored = Result<Option<(Vec<u8>, i64)>, &'static str>;
 
 impl<O: Origin> State<O> {
     /// What is stored under a key.

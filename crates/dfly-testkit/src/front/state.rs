@@ -10,7 +10,6 @@ use super::options::{Capa, MasterOptions};
 use super::origin::Origin;
 use super::pause::Pause;
 use super::stream::FlowStream;
-use super::transaction::Transaction;
 
 /// The state of a whole master, behind one lock.
 pub(crate) struct State<O: Origin> {
@@ -79,6 +78,18 @@ pub(super) struct ConnectionLog {
     pub(super) db: u32,
     pub(super) commands: Vec<Vec<Bytes>>,
     pub(super) transaction: Transaction,
+}
+
+/// What is stored under a key: its DUMP payload and its expiry, or why it is not told.
+pub(super) type Stored = Result<Option<(Vec<u8>, i64)>, &'static str>;
+
+/// The transaction of a connection.
+#[derive(Debug, Default)]
+pub(super) struct Transaction {
+    /// Keys that must not change until EXEC, with their databases, and what they held.
+    pub(super) watched: Vec<(u32, Bytes, Stored)>,
+    /// Commands that wait for EXEC, once MULTI has come.
+    pub(super) queued: Option<Vec<Vec<Bytes>>>,
 }
 
 /// What a connection does with a command.
@@ -156,13 +167,13 @@ impl<O: Origin> State<O> {
     }
 
     /// Handles a command of a control connection, or of a connection that is not a flow yet.
-    pub(super) fn handle(&mut self, connection: usize, command: Vec<Bytes>) -> Outcome {
+    pub(super) fn handle(&mut self, connection: usize, command: &[Bytes]) -> Outcome {
         let name = command.first().map(|name| name.to_ascii_uppercase()).unwrap_or_default();
         let args: Vec<Bytes> = command.iter().skip(1).cloned().collect();
         let authenticated = match self.connections.get_mut(connection) {
             None => false,
             Some(log) => {
-                log.commands.push(command.clone());
+                log.commands.push(command.to_vec());
                 log.authenticated
             }
         };
@@ -170,7 +181,7 @@ impl<O: Origin> State<O> {
             b"AUTH" => self.auth(connection, &args),
             _ if !authenticated => Outcome::error("NOAUTH Authentication required."),
             _ if let Some(error) = self.refusal_of(&name, &args) => Outcome::error(error),
-            _ if let Some(outcome) = self.in_transaction(connection, &name, &command) => outcome,
+            _ if let Some(outcome) = self.in_transaction(connection, &name, command) => outcome,
             b"PING" => Outcome::Reply(b"+PONG\r\n".to_vec()),
             b"REPLCONF" => self.replconf(connection, &args),
             b"DFLY" if self.options.capa != Capa::Redis => self.dfly(connection, &args),

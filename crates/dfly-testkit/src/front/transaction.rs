@@ -2,18 +2,8 @@
 
 use bytes::Bytes;
 
-use super::keyspace::Stored;
 use super::origin::Origin;
-use super::state::{Outcome, State};
-
-/// The transaction of a connection.
-#[derive(Debug, Default)]
-pub(super) struct Transaction {
-    /// Keys that must not change until EXEC, and what they held.
-    watched: Vec<(u32, Bytes, Stored)>,
-    /// Commands that wait for EXEC, once MULTI has come.
-    queued: Option<Vec<Vec<Bytes>>>,
-}
+use super::state::{Outcome, State, Stored, Transaction};
 
 impl<O: Origin> State<O> {
     /// Carries out what belongs to a transaction. `None`: the command is to be carried out by itself.
@@ -57,7 +47,7 @@ impl<O: Origin> State<O> {
         let queued = transaction.queued.unwrap_or_default();
         let mut reply = format!("*{}\r\n", queued.len()).into_bytes();
         for command in queued {
-            match self.handle(connection, command) {
+            match self.handle(connection, &command) {
                 Outcome::Reply(bytes) => reply.extend(bytes),
                 _ => {
                     return Outcome::error("EXECABORT only what is answered at once can be in a transaction");
