@@ -74,6 +74,9 @@ impl Grammar {
                 }
                 1 => units.push(self.transaction(&mut names)),
                 2 => units.push(self.script(&mut names)),
+                3 if !self.has_one_database && names.chance.one_in(3) => {
+                    units.push(Unit(vec![names.fill(&["SELECT", "{d}"])]));
+                }
                 _ => units.push(Unit(vec![self.command(&mut names)])),
             }
         }
@@ -203,7 +206,7 @@ impl Names<'_> {
             "s" => pick(self.chance, &["1", "2.5", "-3", "1234567.891", "0.1", "1e20", "4"]),
             "t" => pick(self.chance, &["300", "500", "900"]),
             "b" => pick(self.chance, &["0", "7", "100"]),
-            "d" => pick(self.chance, &["1", "2"]),
+            "d" => pick(self.chance, &["0", "1", "2"]),
             "id" => pick(self.chance, &["1-1", "2-1", "0"]),
             _ => match place.split_once('*') {
                 Some((piece, times)) => piece.repeat(times.parse().unwrap()),

@@ -128,6 +128,7 @@ impl Rig {
             let commands: Vec<Vec<&str>> =
                 sequence.lines().map(|line| line.0.iter().map(String::as_str).collect()).collect();
             // Refusals are part of many sequences.
+            self.client.select(0).unwrap();
             self.client.pipeline(&commands).unwrap();
         }
         last
