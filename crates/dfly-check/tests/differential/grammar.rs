@@ -207,6 +207,9 @@ impl Names<'_> {
             "t" => pick(self.chance, &["300", "500", "900"]),
             "b" => pick(self.chance, &["0", "7", "100"]),
             "d" => pick(self.chance, &["0", "1", "2"]),
+            "doc" => {
+                pick(self.chance, &[r#"{"a":1,"b":[1,2],"c":true}"#, r#"{"a":5}"#, r#"{"b":[],"d":"text"}"#])
+            }
             "id" => pick(self.chance, &["1-1", "2-1", "0"]),
             _ => match place.split_once('*') {
                 Some((piece, times)) => piece.repeat(times.parse().unwrap()),

@@ -1,8 +1,8 @@
 //! Whatever a client sends to a live source, the target ends equal: every command in every state, and random sequences.
 //! Needs `DF2REDIS_DRAGONFLY`, the path of a Dragonfly binary; without it each test says in one line that it was skipped.
 //!
-//! `SEEDS` says how many sequences are tried, `FIRST_SEED` with which they begin, `SHARDS` how many the source has. What differs is
-//! shrunk to the least commands that do, and shown with the records of the journal.
+//! `SEEDS` says how many sequences are tried, `FIRST_SEED` with which they begin, `SHARDS` how many the source has, and
+//! `TARGET_SERVER` the program of the target. What differs is shrunk to the least commands that do, and shown with the records of the journal.
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failed expectation must stop the test")]
 
@@ -31,8 +31,13 @@ fn setting(name: &str, default: u64) -> u64 {
     std::env::var_os(name).map_or(default, |text| text.to_str().unwrap().parse().unwrap())
 }
 
+/// The target: the `redis-server` of this host, or the program that `TARGET_SERVER` names.
 fn server() -> Target {
-    Target::Server(RedisServer::start(RedisOptions::default()).unwrap())
+    let options = match std::env::var_os("TARGET_SERVER") {
+        Some(program) => RedisOptions { program, ..RedisOptions::default() },
+        None => RedisOptions::default(),
+    };
+    Target::Server(RedisServer::start(options).unwrap())
 }
 
 /// What is left once known differences are left out.
