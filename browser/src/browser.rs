@@ -89,6 +89,18 @@ impl Browser {
         }
     }
 
+    /// Waits until a script returns true.
+    ///
+    /// # Panics
+    /// It does not.
+    pub async fn until_script(&self, code: &str) {
+        let began = Instant::now();
+        while self.script(code).await != true {
+            assert!(began.elapsed() < LIMIT, "not true: {code}");
+            sleep(Duration::from_millis(100)).await;
+        }
+    }
+
     /// Presses what a selector finds.
     pub async fn press(&self, selector: &str) {
         self.client.find(Locator::Css(selector)).await.unwrap().click().await.unwrap();
@@ -157,7 +169,7 @@ impl Browser {
 impl Drop for Browser {
     fn drop(&mut self) {
         // A test has failed: its driver ends with it, and is asked to, because a driver that is killed leaves its browsers behind.
-        drop(kill_process(Pid::from_child(&self.driver), Signal::TERM));
+        let _told = kill_process(Pid::from_child(&self.driver), Signal::TERM);
         drop(self.driver.wait());
     }
 }

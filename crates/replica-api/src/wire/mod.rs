@@ -3,6 +3,7 @@
 mod checks;
 mod cutover;
 mod keys;
+mod nodes;
 mod problem;
 mod requests;
 mod status;
@@ -12,6 +13,7 @@ pub use checks::{
 };
 pub use cutover::{CutoverRequest, CutoverState};
 pub use keys::{KeyName, KeyNameError};
+pub use nodes::TargetNode;
 pub use problem::{Problem, ProblemBody};
 pub use requests::{
     Accepted, KeyOutcome, Limits, Outcome, Refetch, Refetched, Release, Released, Settle, Settled, State,

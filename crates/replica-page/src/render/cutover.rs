@@ -25,6 +25,7 @@ pub(super) fn cutover(view: &CutoverView, texts: &Texts) -> Markup {
             p.quiet { (texts.cut_release_help) }
             p.actions { button type="button" data-opens="release" { (texts.cut_release) } }
         } @else {
+            @if let Some(doubt) = &view.doubt { p.verdict { span.dot.warn {} span { (doubt.html(texts)) } } }
             p.quiet { @if view.may_begin { (texts.cut_lead) } @else { (texts.cut_not_yet) } }
             p.actions {
                 button.primary type="button" data-opens="cutover" disabled[!view.may_begin] { (texts.cut_begin) }

@@ -1,16 +1,17 @@
 //! The table of flows.
 
 use maud::{Markup, html};
+use replica_api::wire::Flow;
 
 use crate::text::{Figure, Texts};
-use crate::view::flows::Row;
+use crate::view::rows::Row;
 
 /// The rows, in a region of its own that scrolls.
-pub(super) fn flows(rows: &[Row], texts: &Texts) -> Markup {
+pub(super) fn flows(rows: &[Row<Flow>], texts: &Texts) -> Markup {
     if rows.is_empty() {
         return html! { p.quiet { (texts.no_flows) } };
     }
-    let has_disk = rows.iter().any(|row| row.flow.relay_bytes > 0);
+    let has_disk = rows.iter().any(|row| row.of.relay_bytes > 0);
     html! {
         table {
             thead {
@@ -37,8 +38,8 @@ fn lsn(lsn: Option<u64>, texts: &Texts) -> Markup {
     html! { @match lsn { Some(lsn) => (Figure::Count(lsn).html(texts)), None => "–" } }
 }
 
-fn cells(row: &Row, has_disk: bool, texts: &Texts) -> Markup {
-    let flow = &row.flow;
+fn cells(row: &Row<Flow>, has_disk: bool, texts: &Texts) -> Markup {
+    let flow = &row.of;
     html! {
         tr {
             th scope="row" { (flow.flow) }

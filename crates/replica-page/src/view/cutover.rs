@@ -3,6 +3,7 @@
 use dfly_cutover::{Evidence, Stage};
 use dfly_replica::Phase;
 
+use super::headline::differences;
 use super::tone::Tone;
 use crate::seen::{Answer, Seen};
 use crate::text::{Figure, Phrase, Text, say};
@@ -16,6 +17,8 @@ pub(crate) const STEPS: [Text; 5] =
 pub(crate) struct CutoverView {
     /// Whether one may be begun now.
     pub may_begin: bool,
+    /// Why one should not be begun yet.
+    pub doubt: Option<Phrase>,
     /// Whether one goes on, so that it can be ended.
     pub is_running: bool,
     /// What became of the last one.
@@ -51,12 +54,18 @@ impl CutoverView {
         let is_followed = seen.status.phase == Phase::StableSync && seen.answer == Answer::Live;
         Self {
             may_begin: is_followed && !is_running,
+            doubt: doubt(seen),
             is_running,
             outcome: stage.and_then(outcome),
             steps: stage.and_then(at).map(steps).unwrap_or_default(),
             dry_run: stage.and_then(dry_run),
         }
     }
+}
+
+fn doubt(seen: &Seen) -> Option<Phrase> {
+    let keys = differences(seen);
+    (keys > 0).then(|| say(|t| t.cut_doubtful, [Figure::Count(keys)]))
 }
 
 /// Which step goes on; the number of steps if all are done.

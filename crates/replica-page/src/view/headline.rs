@@ -26,6 +26,8 @@ const FAR_BEHIND: u64 = 30_000;
 pub(crate) struct Headline {
     pub tone: Tone,
     pub sentence: Phrase,
+    /// What is spoken instead of it, so that nobody hears of a change of numbers alone.
+    pub spoken: Option<Phrase>,
     /// What there is to add.
     pub more: Option<Phrase>,
     /// What the run asks a person.
@@ -33,7 +35,7 @@ pub(crate) struct Headline {
 }
 
 fn headline(tone: Tone, sentence: Phrase) -> Headline {
-    Headline { tone, sentence, more: None, question: None }
+    Headline { tone, sentence, spoken: None, more: None, question: None }
 }
 
 impl Headline {
@@ -76,12 +78,20 @@ fn cutting_over(seen: &Seen) -> Option<Headline> {
         Stage::Stopping => (Tone::Busy, say(|t| t.cut_stopping, [])),
         Stage::Draining => (Tone::Busy, say(|t| t.cut_draining, [])),
         Stage::Verifying => (Tone::Busy, say(|t| t.cut_verifying, [])),
-        Stage::Safe { .. } => (Tone::Good, say(|t| t.cut_safe, [])),
-        Stage::TakenOver { .. } => (Tone::Good, say(|t| t.cut_taken_over, [])),
+        Stage::Safe { .. } => return Some(safe(seen, say(|t| t.cut_safe, []))),
+        Stage::TakenOver { .. } => return Some(safe(seen, say(|t| t.cut_taken_over, []))),
         Stage::Withdrawn { records, .. } => (Tone::Bad, say(|t| t.cut_withdrawn, [Figure::Count(*records)])),
         Stage::DryRun { .. } | Stage::Undone { .. } | Stage::Released { .. } => return None,
     };
     Some(headline(tone, sentence))
+}
+
+/// Every record is there. Keys that differed before may differ still.
+fn safe(seen: &Seen, sentence: Phrase) -> Headline {
+    match differences(seen) {
+        0 => headline(Tone::Good, sentence),
+        keys => headline(Tone::Warn, sentence).with(Some(say(|t| t.cut_but, [Figure::Count(keys)]))),
+    }
 }
 
 /// The target takes nothing, or has not answered for a while.
@@ -106,7 +116,7 @@ fn where_the_journal_goes(seen: &Seen) -> Phrase {
         return say(|t| t.snapshot_waits, []);
     }
     let room = room_on_disk(seen, limit);
-    let lasts = rates::bytes(&seen.history).and_then(|rate| rates::lasts(room, rate));
+    let lasts = rates::now(&seen.history, rates::BYTES).and_then(|rate| rates::lasts(room, rate));
     match lasts {
         Some(millis) => say(|t| t.journal_to_disk, [Figure::Time(millis)]),
         None => say(|t| t.journal_to_disk_bytes, [Figure::Bytes(room)]),
@@ -136,7 +146,7 @@ fn behind(seen: &Seen) -> Figure {
 }
 
 fn snapshot(seen: &Seen) -> Headline {
-    let rate = rates::keys(&seen.history);
+    let rate = rates::now(&seen.history, rates::KEYS);
     let more =
         rate.map(|rate| say(|t| t.snapshot_rate, [Figure::Count(seen.status.keys), Figure::Rate(rate)]));
     let Some(share) = share_of_snapshot(seen) else {
@@ -179,7 +189,8 @@ fn following(seen: &Seen) -> Headline {
             0..TINY => say(|t| t.in_sync_now, []),
             _ => say(|t| t.in_sync, lag),
         };
-        return headline(Tone::Good, sentence).with(both);
+        let spoken = Some(say(|t| t.in_sync_spoken, []));
+        return Headline { spoken, ..headline(Tone::Good, sentence).with(both) };
     }
     match millis {
         FAR_BEHIND.. => headline(Tone::Warn, say(|t| t.far_behind, lag)).with(catching_up(seen)),
@@ -194,7 +205,7 @@ fn following(seen: &Seen) -> Headline {
 }
 
 /// How many keys differed when they were compared last.
-fn differences(seen: &Seen) -> u64 {
+pub(crate) fn differences(seen: &Seen) -> u64 {
     match (&seen.checks.last, &seen.status.verified) {
         (Some(last), _) => last.different,
         (None, Some(verified)) => verified.different.values().sum(),
@@ -204,13 +215,15 @@ fn differences(seen: &Seen) -> u64 {
 
 /// How fast both sides are.
 fn both_rates(seen: &Seen) -> Option<Phrase> {
-    let (journaled, applied) = (rates::journaled(&seen.history)?, rates::applied(&seen.history)?);
+    let (journaled, applied) =
+        (rates::now(&seen.history, rates::JOURNALED)?, rates::now(&seen.history, rates::APPLIED)?);
     Some(say(|t| t.both_rates, [Figure::Rate(journaled), Figure::Rate(applied)]))
 }
 
 /// Whether the target gains on the source.
 fn catching_up(seen: &Seen) -> Option<Phrase> {
-    let (journaled, applied) = (rates::journaled(&seen.history)?, rates::applied(&seen.history)?);
+    let (journaled, applied) =
+        (rates::now(&seen.history, rates::JOURNALED)?, rates::now(&seen.history, rates::APPLIED)?);
     let records = seen.status.lag?.records;
     match rates::lasts(records, applied - journaled) {
         Some(millis) => Some(say(|t| t.gains, [Figure::Count(records), Figure::Time(about(millis))])),
@@ -223,6 +236,8 @@ fn catching_up(seen: &Seen) -> Option<Phrase> {
 
 #[cfg(test)]
 mod tests {
+    use replica_api::wire::CheckResult;
+
     use super::*;
     use crate::text::Language;
     use crate::view::examples::{copying, followed, with};
@@ -236,14 +251,14 @@ mod tests {
 
     #[test]
     fn in_sync_and_behind() {
-        let rates = "The source writes 1,000/s, the target takes 1,000/s";
+        let rates = "The source writes 1,000/s; the target takes 1,000/s";
         assert_eq!(told(&followed(300)), (Tone::Good, format!("In sync, 0.3 s behind | {rates}")));
         assert_eq!(told(&followed(0)), (Tone::Good, format!("In sync, less than 0.1 s behind | {rates}")));
         let (tone, text) = told(&with(followed(4000), |seen| seen.status.in_sync = false));
         assert_eq!((tone, text.starts_with("Catching up, 4.0 s behind")), (Tone::Busy, true), "{text}");
         let far = with(followed(60_000), |seen| seen.status.in_sync = false);
         let (tone, text) = told(&far);
-        assert_eq!((tone, text.starts_with("1 min behind")), (Tone::Warn, true), "{text}");
+        assert_eq!((tone, text.starts_with("The target is 1 min behind")), (Tone::Warn, true), "{text}");
         assert_eq!(told(&with(followed(300), |seen| seen.status.is_paused = true)).0, Tone::Warn);
     }
 
@@ -290,5 +305,10 @@ mod tests {
             seen.cutover = Some(Stage::Safe { evidence: dfly_cutover::Evidence::default() }.into());
         });
         assert_eq!(told(&safe).0, Tone::Good);
+        let unequal = with(safe, |seen| {
+            seen.checks.last = Some(CheckResult { different: 2, ..CheckResult::default() });
+        });
+        assert_eq!(told(&unequal).0, Tone::Warn);
+        assert!(told(&unequal).1.contains("found differences: 2"), "{:?}", told(&unequal));
     }
 }

@@ -57,7 +57,7 @@ fn relay_log(seen: &Seen) -> Guard {
         _ => say(|t| t.one_figure, [Figure::Bytes(used)]),
     };
     let room = room_on_disk(seen, limit);
-    let note = match rates::bytes(&seen.history).and_then(|rate| rates::lasts(room, rate)) {
+    let note = match rates::now(&seen.history, rates::BYTES).and_then(|rate| rates::lasts(room, rate)) {
         Some(millis) => say(|t| t.room_for, [Figure::Bytes(all), Figure::Time(millis)]),
         None => say(|t| t.room_of, [Figure::Bytes(all)]),
     };

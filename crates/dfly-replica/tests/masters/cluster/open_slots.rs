@@ -81,6 +81,28 @@ async fn members_are_removed_from_a_slot_that_moves() {
     assert_eq!(report.await.refetched, 0);
 }
 
+/// What a node sends elsewhere is told of it, and so is what each node has carried out.
+#[tokio::test(flavor = "multi_thread")]
+async fn redirects_are_counted() {
+    let cluster = Arc::new(cluster());
+    let slot = cluster.slot(b"s").unwrap();
+    let owner = cluster.owner(slot).unwrap();
+    let migration = cluster.begin_migration(slot, (owner + 1) % 3).unwrap();
+    let run = start(Script::new(1).before("SET a 1").before("SET b 1"), Arc::clone(&cluster)).await;
+    assert!(timeout(LIMIT, run.master.stable()).await.is_ok());
+    // A key that the owner of the slot does not have belongs to the node that the slot moves to.
+    run.master.apply("SET {s}new 1").unwrap();
+    until_holds(&cluster, "a", "1").await;
+    cluster.finish_migration(migration).unwrap();
+    run.master.apply("APPEND {s}new 2").unwrap();
+    until_holds(&cluster, "{s}new", "12").await;
+    let report = run.ends_as(|model, cluster| assert_equal(&model, &user_keys(cluster))).await;
+    let of_owner = report.nodes.iter().find(|node| node.tally.ask > 0).expect("an ASK is counted");
+    assert_eq!(of_owner.tally.refused, 0);
+    let done: u64 = report.nodes.iter().map(|node| node.tally.done()).sum();
+    assert!(done >= 4 && report.nodes.len() > 1, "{:?}", report.nodes);
+}
+
 /// FLUSHDB of a database that is left out, and FLUSHALL of a client that was in it.
 #[tokio::test(flavor = "multi_thread")]
 async fn flushes_of_other_databases() {
