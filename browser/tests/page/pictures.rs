@@ -58,6 +58,9 @@ async fn differences_found_and_cut_over() {
     browser.press("#ask-check button[type=submit]").await;
     browser.until("[data-part=check] .verdict", |text| text.ends_with("keys differs")).await;
     pictures(&browser, "differences-found").await;
+    browser.press("[data-opens=check-repair]").await;
+    browser.press("#ask-check-repair button[type=submit]").await;
+    browser.until("[data-part=check] .verdict", |text| text.ends_with("are equal")).await;
     browser.press("[data-opens=cutover]").await;
     browser.type_into("#ask-cutover-name", &run.target()).await;
     pictures(&browser, "cut-over-dialog").await;

@@ -77,7 +77,8 @@ texts! {
     cut_draining: "Cutting over: writes are stopped, the target takes the rest" / "正在切换：写入已停止，目标端正在接收剩余数据";
     cut_verifying: "Cutting over: writes are stopped, comparing what changed last" / "正在切换：写入已停止，正在比对最近的变更";
     cut_safe: "Safe to switch: the target has everything, and writes are stopped" / "可以安全切换：目标端数据完整，写入已停止";
-    cut_but: "But the last comparison found differences: {0}. Compare and repair before you move the applications" / "但最近一次比对发现差异：{0}。请先比对并修复，再迁移应用";
+    cut_unequal: "Writes are stopped and every record has arrived, but the last comparison found differences: {0}" / "写入已停止，所有记录均已到达，但最近一次比对发现差异：{0}";
+    cut_repair: "Compare and repair before you move the applications" / "请先比对并修复，再迁移应用";
     cut_taken_over: "Safe to switch: the target has everything, and the source has shut down" / "可以安全切换：目标端数据完整，源端已关闭";
     cut_withdrawn: "Not safe any more: {0} records have been written to the source since" / "不再安全：此后源端又写入了 {0} 条记录";
 
@@ -172,7 +173,8 @@ texts! {
     safety: "What keeps it safe?" / "安全保障";
     resume_window: "Resume window" / "续传窗口";
     window_unknown: "This source does not count its backlog in records" / "此源端不按记录数计算积压日志";
-    window_note: "{0} of the {1} records that such a source keeps for each shard are left" / "源端每个分片保留 {1} 条记录，还剩 {0} 条";
+    window_note: "{0} of {1} records are left; a source keeps {1} for each shard by default" / "源端默认为每个分片保留 {1} 条记录，还剩 {0} 条";
+    window_later: "Known once the run follows the journal" / "进入日志跟随阶段后可知";
     about_time: "about {0}" / "约 {0}";
     records: "{0} records" / "{0} 条记录";
     relay_log: "Relay log" / "中继日志";
@@ -184,8 +186,9 @@ texts! {
     checkpoint: "Checkpoint" / "检查点";
     none_yet: "none yet" / "尚无";
     checkpoint_none: "A run that ends during the snapshot starts over" / "快照期间中断将从头开始";
+    just_now: "just now" / "刚刚";
     ago: "{0} ago" / "{0} 前";
-    checkpoint_note: "The position on the target, from which a new run goes on" / "目标端保存的位置，新任务从此继续";
+    checkpoint_note: "Stored on the target; a new run goes on from here" / "目标端保存的位置，新任务从此继续";
     replicas: "Replicas" / "副本";
     replicas_none: "A fail-over of a primary may cost a full synchronisation" / "主节点故障转移可能需要全量同步";
     replicas_note: "acknowledge every write before a checkpoint is stored" / "在保存检查点前确认每次写入";
@@ -261,7 +264,7 @@ texts! {
     step_stop: "Stop writes at the source (CLIENT PAUSE; reads go on)" / "停止源端写入（CLIENT PAUSE，读取不受影响）";
     step_drain: "Let the target take everything that is on its way" / "让目标端接收所有在途数据";
     step_verify: "Compare the keys that changed last" / "比对最近变更的键";
-    step_safe: "Say that it is safe; hold writes until you let them go" / "提示可以切换，并保持停写直到您解除";
+    step_safe: "Say that it is safe, and hold writes until you let them go on" / "提示可以切换，并保持停写直到您解除";
     cut_doubt: "On any doubt, and after 10 seconds at the most, writes go on at the source, and nothing is lost." / "一有疑问或最长 10 秒后，源端恢复写入，不会丢失数据。";
     cut_what: "What it will do" / "将执行的步骤";
     dry_run: "Try it without stopping anything" / "试运行（不停止任何写入）";

@@ -56,7 +56,7 @@ impl CutoverView {
             may_begin: is_followed && !is_running,
             doubt: doubt(seen),
             is_running,
-            outcome: stage.and_then(outcome),
+            outcome: stage.and_then(|stage| outcome(stage, differences(seen))),
             steps: stage.and_then(at).map(steps).unwrap_or_default(),
             dry_run: stage.and_then(dry_run),
         }
@@ -110,9 +110,13 @@ fn proof(evidence: &Evidence) -> Vec<Phrase> {
     [say(|t| t.proof_positions, []), compared].into_iter().chain(stopped).collect()
 }
 
-fn outcome(stage: &Stage) -> Option<Outcome> {
+/// `different` keys were found when they were compared last.
+fn outcome(stage: &Stage, different: u64) -> Option<Outcome> {
     let outcome = |tone, sentence, lines| Some(Outcome { tone, sentence, lines });
     match stage {
+        Stage::Safe { evidence } | Stage::TakenOver { evidence } if different > 0 => {
+            outcome(Tone::Warn, say(|t| t.cut_repair, []), proof(evidence))
+        }
         Stage::Safe { evidence } => outcome(Tone::Good, say(|t| t.cut_safe_now, []), proof(evidence)),
         Stage::TakenOver { evidence } => outcome(Tone::Good, say(|t| t.cut_taken_over, []), proof(evidence)),
         Stage::Withdrawn { records, .. } => {

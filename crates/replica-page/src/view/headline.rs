@@ -90,7 +90,8 @@ fn cutting_over(seen: &Seen) -> Option<Headline> {
 fn safe(seen: &Seen, sentence: Phrase) -> Headline {
     match differences(seen) {
         0 => headline(Tone::Good, sentence),
-        keys => headline(Tone::Warn, sentence).with(Some(say(|t| t.cut_but, [Figure::Count(keys)]))),
+        keys => headline(Tone::Warn, say(|t| t.cut_unequal, [Figure::Count(keys)]))
+            .with(Some(say(|t| t.cut_repair, []))),
     }
 }
 
