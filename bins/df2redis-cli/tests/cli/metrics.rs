@@ -50,9 +50,9 @@ impl Scraped {
     fn sum(&self, name: &str, label: &str) -> Option<f64> {
         let samples = self.0.get(&format!("df2redis_{name}"))?;
         let is_asked = |sample: &&Sample| label.is_empty() || sample.labels.values().any(|v| v == label);
-        let values = samples.iter().filter(is_asked).map(|sample| match sample.value {
-            Value::Counter(value) | Value::Gauge(value) | Value::Untyped(value) => value,
-            _ => panic!("{sample:?} is no number"),
+        let values = samples.iter().filter(is_asked).filter_map(|sample| match sample.value {
+            Value::Counter(value) | Value::Gauge(value) | Value::Untyped(value) => Some(value),
+            Value::Histogram(_) | Value::Summary(_) => None,
         });
         Some(values.sum())
     }

@@ -4,6 +4,7 @@ use std::io::Read;
 use std::time::{Duration, Instant};
 
 use dfly_testkit::Op;
+use replica_api::wire::Flow;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
@@ -43,7 +44,7 @@ impl Readers {
             stream.write_all(request.as_bytes()).await.unwrap();
             let mut buffer = vec![0; 64 << 10];
             let read = stream.read(&mut buffer).await.unwrap();
-            let answer = String::from_utf8_lossy(&buffer[..read]).into_owned();
+            let answer = String::from_utf8_lossy(buffer.get(..read).unwrap()).into_owned();
             assert!(answer.contains(" 200 ") || answer.contains(" 503 "), "{answer}");
             served += usize::from(answer.contains(" 200 "));
             reading.spawn(async move { while stream.read(&mut buffer).await.is_ok_and(|read| read > 0) {} });
@@ -59,7 +60,7 @@ fn page_time(run: &PageRun) -> Duration {
         .map(|task| task.unwrap().path())
         .find(|task| std::fs::read_to_string(task.join("comm")).is_ok_and(|name| name.trim() == "page"));
     let mut text = String::new();
-    let schedstat = of_page.expect("a thread with the name page").join("schedstat");
+    let schedstat = of_page.unwrap().join("schedstat");
     std::fs::File::open(schedstat).unwrap().read_to_string(&mut text).unwrap();
     Duration::from_nanos(text.split(' ').next().unwrap().parse().unwrap())
 }
@@ -83,18 +84,18 @@ async fn rate(run: &PageRun, round: usize) -> f64 {
     run.until_status("what waits for the target", |status| status.bytes >= least).await;
     let began = Instant::now();
     client.order("resume").await.unwrap();
-    let has_applied = |flow: &replica_api::wire::Flow| flow.durable_lsn == Some(lsns[usize::from(flow.flow)]);
-    let end = began + LIMIT;
-    while !client.status().await.unwrap().flows.iter().all(has_applied) {
-        assert!(Instant::now() < end, "everything to be applied");
+    let is_applied =
+        |flows: &[Flow]| flows.iter().zip(&lsns).all(|(flow, lsn)| flow.durable_lsn == Some(*lsn));
+    while !is_applied(&client.status().await.unwrap().flows) {
+        assert!(Instant::now() - began < LIMIT, "everything to be applied");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    f64::from(RECORDS) / began.elapsed().as_secs_f64()
+    f64::from(RECORDS) / (Instant::now() - began).as_secs_f64()
 }
 
 fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
+    *values.get(values.len() / 2).unwrap()
 }
 
 /// Both ways in turns, so that what else the host does meets both.

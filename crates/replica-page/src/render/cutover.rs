@@ -38,7 +38,7 @@ fn told(outcome: &Outcome, texts: &Texts) -> Markup {
     html! {
         p.verdict { span.dot.(outcome.tone.class()) {} span { (outcome.sentence.html(texts)) } }
         @if !outcome.lines.is_empty() {
-            ul.proof { @for line in &outcome.lines { li { (line.html(texts)) } } }
+            ul.proof.(outcome.tone.class()) { @for line in &outcome.lines { li { (line.html(texts)) } } }
         }
     }
 }

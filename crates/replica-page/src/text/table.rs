@@ -57,7 +57,7 @@ texts! {
     in_sync: "In sync, {0} behind" / "已同步，落后 {0}";
     in_sync_now: "In sync, less than 0.1 s behind" / "已同步，落后不到 0.1 秒";
     in_sync_spoken: "In sync" / "已同步";
-    both_rates: "The source writes {0}; the target takes {1}" / "源端写入 {0}，目标端执行 {1}";
+    both_rates: "Source {0}, target {1}" / "源端 {0}，目标端 {1}";
     in_sync_but: "In sync, but the last comparison found differences: {0}" / "已同步，但最近一次比对发现差异：{0}";
     nearly_in_sync: "Following the source, {0} behind" / "正在跟随，落后 {0}";
     catching_up: "Catching up, {0} behind" / "正在追赶，落后 {0}";
@@ -221,7 +221,7 @@ texts! {
     check_begins: "Comparing: counting the keys" / "正在比对：正在统计键数";
     check_runs: "Comparing: {0} of {1} keys" / "正在比对：{0} / {1} 个键";
     differ_so_far: "{0} different so far" / "目前有 {0} 个不同";
-    were_repaired: "{0} keys were repaired" / "已修复 {0} 个键";
+    were_repaired: "Keys repaired: {0}" / "已修复 {0} 个键";
     verified_so_far: "Comparing all the time: {0} keys so far" / "持续比对：已比对 {0} 个键";
     check_equal: "{0} keys were compared and are equal" / "已比对 {0} 个键，全部一致";
     check_differs: "{0} of {1} keys differ" / "{1} 个键中有 {0} 个不同";
@@ -229,7 +229,7 @@ texts! {
     check_incomplete: "{0} keys are equal, {1} could not be compared" / "{0} 个键一致，{1} 个无法比对";
     check_failed: "The comparison failed: {0}" / "比对失败：{0}";
     check_ended: "Ended at {0}, mode {1}" / "结束于 {0}，模式 {1}";
-    verified_more: "Compared all the time, {0} passes; {1} keys were repaired" / "持续比对，已完成 {0} 遍；修复 {1} 个键";
+    verified_more: "Compared all the time: passes {0}, keys repaired {1}" / "持续比对，已完成 {0} 遍；修复 {1} 个键";
     what_differs: "What differs" / "差异内容";
     keys: "Keys" / "键数";
     check_start: "Compare now" / "立即比对";

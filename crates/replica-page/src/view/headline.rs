@@ -252,7 +252,7 @@ mod tests {
 
     #[test]
     fn in_sync_and_behind() {
-        let rates = "The source writes 1,000/s; the target takes 1,000/s";
+        let rates = "Source 1,000/s, target 1,000/s";
         assert_eq!(told(&followed(300)), (Tone::Good, format!("In sync, 0.3 s behind | {rates}")));
         assert_eq!(told(&followed(0)), (Tone::Good, format!("In sync, less than 0.1 s behind | {rates}")));
         let (tone, text) = told(&with(followed(4000), |seen| seen.status.in_sync = false));
