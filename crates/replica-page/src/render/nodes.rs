@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 use replica_api::wire::TargetNode;
 
-use crate::text::{Figure, Texts};
+use crate::text::{Figure, Texts, say};
 use crate::view::rows::Row;
 
 /// The rows, in a region of its own that scrolls.
@@ -39,7 +39,7 @@ fn cells(row: &Row<TargetNode>, texts: &Texts) -> Markup {
             td {
                 span.dot.(row.tone.class()) {}
                 ((row.state)(texts))
-                @if let Some(since) = since { " " (Figure::Time(since).html(texts)) }
+                @if let Some(since) = since { " " (say(|t| t.for_time, [Figure::Time(since)]).html(texts)) }
             }
             td.number { @match row.rate { Some(rate) => (Figure::Rate(rate).html(texts)), None => "–" } }
             td.number.wide { (Figure::Count(node.in_flight).html(texts)) }

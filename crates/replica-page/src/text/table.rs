@@ -57,7 +57,7 @@ texts! {
     in_sync: "In sync, {0} behind" / "已同步，落后 {0}";
     in_sync_now: "In sync, less than 0.1 s behind" / "已同步，落后不到 0.1 秒";
     in_sync_spoken: "In sync" / "已同步";
-    both_rates: "Source {0}, target {1}" / "源端 {0}，目标端 {1}";
+    both_rates: "Records: source {0}, target {1}" / "记录：源端 {0}，目标端 {1}";
     in_sync_but: "In sync, but the last comparison found differences: {0}" / "已同步，但最近一次比对发现差异：{0}";
     nearly_in_sync: "Following the source, {0} behind" / "正在跟随，落后 {0}";
     catching_up: "Catching up, {0} behind" / "正在追赶，落后 {0}";
@@ -67,6 +67,7 @@ texts! {
     removing: "Removing keys that the source does not have, {0} behind" / "正在删除源端没有的键，落后 {0}";
     refetching: "Reading {0} keys again from the source, {1} behind" / "正在从源端重新读取 {0} 个键，落后 {1}";
     target_silent: "The target has not answered for {0}" / "目标端已 {0} 没有应答";
+    node_not_answering: "The target node {0} has not answered for {1}" / "目标端节点 {0} 已 {1} 没有应答";
     journal_to_disk: "The journal goes to disk; there is room for {0}" / "日志写入磁盘，空间还够 {0}";
     journal_to_disk_bytes: "The journal goes to disk; there is room for {0}" / "日志写入磁盘，还有 {0} 空间";
     journal_waits: "The source has to wait: without a state directory, nothing is kept on disk" / "没有状态目录，磁盘上不保留任何数据，源端在等待";
@@ -165,8 +166,9 @@ texts! {
     commands_refused: "Refused" / "被拒绝";
     commands_redirected: "Sent again" / "重发";
     node_answers: "answers" / "有应答";
-    node_silent: "silent for" / "无应答";
+    node_silent: "silent" / "无应答";
     node_away: "not reached" / "无法连接";
+    for_time: "for {0}" / "已 {0}";
     no_nodes: "Nothing was written to the target yet" / "尚未向目标端写入数据";
 
     // 5. What keeps me safe?

@@ -4,6 +4,7 @@ use dfly_cutover::Stage;
 use dfly_replica::Phase;
 use replica_api::wire::Lag;
 
+use super::nodes::node_rows;
 use super::rates;
 use super::tone::Tone;
 use crate::seen::{Answer, Seen};
@@ -106,8 +107,18 @@ fn without_target(seen: &Seen) -> Option<Headline> {
     }
     // A target that is gone has no batch that waits for it, but records that it lacks.
     let since = silent.or(status.lag.map(|lag| lag.millis)).unwrap_or_default();
-    let sentence = say(|t| t.target_silent, [Figure::Time(since)]);
+    let sentence = match troubled_node(seen) {
+        Some(node) => say(|t| t.node_not_answering, [Figure::Words(node), Figure::Time(since)]),
+        None => say(|t| t.target_silent, [Figure::Time(since)]),
+    };
     Some(headline(Tone::Bad, sentence).with(Some(where_the_journal_goes(seen))))
+}
+
+/// The node of a cluster that is waited for.
+fn troubled_node(seen: &Seen) -> Option<String> {
+    let rows = node_rows(seen);
+    let first = rows.first().filter(|row| rows.len() > 1 && row.tone.is_trouble())?;
+    Some(first.of.address.clone())
 }
 
 fn where_the_journal_goes(seen: &Seen) -> Phrase {
@@ -237,7 +248,7 @@ fn catching_up(seen: &Seen) -> Option<Phrase> {
 
 #[cfg(test)]
 mod tests {
-    use replica_api::wire::CheckResult;
+    use replica_api::wire::{CheckResult, TargetNode};
 
     use super::*;
     use crate::text::Language;
@@ -252,7 +263,7 @@ mod tests {
 
     #[test]
     fn in_sync_and_behind() {
-        let rates = "Source 1,000/s, target 1,000/s";
+        let rates = "Records: source 1,000/s, target 1,000/s";
         assert_eq!(told(&followed(300)), (Tone::Good, format!("In sync, 0.3 s behind | {rates}")));
         assert_eq!(told(&followed(0)), (Tone::Good, format!("In sync, less than 0.1 s behind | {rates}")));
         let (tone, text) = told(&with(followed(4000), |seen| seen.status.in_sync = false));
@@ -287,6 +298,15 @@ mod tests {
             told(&silent),
             (Tone::Bad, "The target has not answered for 40 s | The journal goes to disk; there is room for 3 h 33 min".to_owned())
         );
+        let of_cluster = with(silent.clone(), |seen| {
+            let node = |address: &str, is_away| TargetNode {
+                address: address.to_owned(),
+                is_away,
+                ..TargetNode::default()
+            };
+            seen.status.nodes = vec![node("a:1", false), node("b:2", true)];
+        });
+        assert!(told(&of_cluster).1.starts_with("The target node b:2 has not answered for 40 s"));
         let without_disk = with(silent.clone(), |seen| seen.status.relay_limit = None);
         assert!(told(&without_disk).1.contains("nothing is kept on disk"), "{:?}", told(&without_disk));
         let gone = with(silent, |seen| {
