@@ -7,6 +7,7 @@ mod nodes;
 mod problem;
 mod requests;
 mod status;
+mod times;
 
 pub use checks::{
     CheckProgress, CheckRequest, CheckResult, Checkpointed, Checks, Differences, OneDifference, VerifyRequest,
@@ -19,5 +20,5 @@ pub use requests::{
     Accepted, KeyOutcome, Limits, Outcome, Refetch, Refetched, Release, Released, Settle, Settled, State,
     Watch, Watched,
 };
-pub(crate) use status::micros;
 pub use status::{Flow, Lag, Milestones, OneEvent, ResumeWindow, Sample, Side, Status, Verified};
+pub(crate) use times::micros;

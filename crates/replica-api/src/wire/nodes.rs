@@ -4,7 +4,7 @@ use dfly_replica::{NodeLink, NodeReport};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::status::millis;
+use super::times::millis;
 
 /// A server of the target: the single one, or a node of the cluster. Counts are over all sessions of the run.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
