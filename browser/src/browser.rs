@@ -4,6 +4,7 @@ use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use fantoccini::error::{CmdError, ErrorStatus};
 use fantoccini::{Client, ClientBuilder, Locator};
 use hyper_util::client::legacy::connect::HttpConnector;
 use rustix::process::{Pid, Signal, kill_process};
@@ -101,9 +102,20 @@ impl Browser {
         }
     }
 
-    /// Presses what a selector finds.
+    /// Presses what a selector finds, once it is there. The page may change between the look and the press.
+    ///
+    /// # Panics
+    /// It cannot be pressed.
     pub async fn press(&self, selector: &str) {
-        self.client.find(Locator::Css(selector)).await.unwrap().click().await.unwrap();
+        let began = Instant::now();
+        while let Err(error) = self.press_now(selector).await {
+            assert!(is_gone(&error) && began.elapsed() < LIMIT, "{selector}: {error}");
+            sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    async fn press_now(&self, selector: &str) -> Result<(), CmdError> {
+        self.client.find(Locator::Css(selector)).await?.click().await
     }
 
     /// Types into a field, instead of what it holds.
@@ -172,6 +184,12 @@ impl Drop for Browser {
         let _told = kill_process(Pid::from_child(&self.driver), Signal::TERM);
         drop(self.driver.wait());
     }
+}
+
+/// Whether nothing was found, or what was found is not a part of the page any more.
+fn is_gone(error: &CmdError) -> bool {
+    let CmdError::Standard(error) = error else { return false };
+    matches!(error.error, ErrorStatus::NoSuchElement | ErrorStatus::StaleElementReference)
 }
 
 /// The driver takes a moment to listen.

@@ -99,7 +99,7 @@ impl Run {
     /// Cuts over from the button until it is safe. Doubts let writes go on, as they should: then a person tries again.
     pub(crate) async fn cut_over(&self, browser: &Browser) {
         for _attempt in 0..5 {
-            browser.press("[data-opens=cutover]").await;
+            browser.press("[data-opens=cutover]:enabled").await;
             browser.type_into("#ask-cutover-token", TOKEN).await;
             browser.type_into("#ask-cutover-name", &self.target()).await;
             browser.press("#ask-cutover [name=cut-over]").await;
