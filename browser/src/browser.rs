@@ -36,6 +36,8 @@ const LIMIT: Duration = Duration::from_secs(60);
 pub struct Browser {
     client: Client,
     driver: Child,
+    /// The browser's own process. A driver that ends early leaves it behind.
+    process: Option<Pid>,
     _profile: TempDir,
 }
 
@@ -54,7 +56,9 @@ impl Browser {
         let capabilities = json!({"goog:chromeOptions": options, "goog:loggingPrefs": logs});
         let url = format!("http://127.0.0.1:{port}");
         let client = connect(&url, &capabilities).await;
-        Self { client, driver, _profile: profile }
+        let process = client.capabilities().and_then(|all| all.get("goog:processID")?.as_i64());
+        let process = process.and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
+        Self { client, driver, process, _profile: profile }
     }
 
     /// Opens a page.
@@ -173,6 +177,7 @@ impl Browser {
     /// Ends the browser.
     pub async fn close(mut self) {
         self.client.clone().close().await.unwrap();
+        self.process = None;
         self.driver.kill().unwrap();
         self.driver.wait().unwrap();
     }
@@ -180,7 +185,10 @@ impl Browser {
 
 impl Drop for Browser {
     fn drop(&mut self) {
-        // A test has failed: its driver ends with it, and is asked to, because a driver that is killed leaves its browsers behind.
+        // A test has failed: its browser ends with it, and then its driver.
+        if let Some(process) = self.process {
+            let _told = kill_process(process, Signal::TERM);
+        }
         let _told = kill_process(Pid::from_child(&self.driver), Signal::TERM);
         drop(self.driver.wait());
     }
