@@ -10,8 +10,10 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
 .PHONY: demo test lint test-page test-pair test-properties test-live test-differential test-slow-target test-memory test-cuts test-crash test-targets fuzz bench bench-e2e doc setup
 
+# A recorded session; or a run that goes on for LIVE seconds, with its page.
 demo: setup
-	$(CARGO) run --locked --quiet -p df2redis-cli -- demo
+	$(CARGO) run --locked --quiet -p df2redis-cli -- demo $(if $(LIVE),--live $(LIVE))
+	@$(if $(LIVE),,echo "Here: make demo LIVE=120.")
 
 test: setup
 	$(CARGO) test --locked --workspace --all-features

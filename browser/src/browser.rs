@@ -4,6 +4,7 @@ use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use fantoccini::error::{CmdError, ErrorStatus};
 use fantoccini::{Client, ClientBuilder, Locator};
 use hyper_util::client::legacy::connect::HttpConnector;
 use rustix::process::{Pid, Signal, kill_process};
@@ -35,6 +36,8 @@ const LIMIT: Duration = Duration::from_secs(60);
 pub struct Browser {
     client: Client,
     driver: Child,
+    /// The browser's own process. A driver that ends early leaves it behind.
+    process: Option<Pid>,
     _profile: TempDir,
 }
 
@@ -53,7 +56,9 @@ impl Browser {
         let capabilities = json!({"goog:chromeOptions": options, "goog:loggingPrefs": logs});
         let url = format!("http://127.0.0.1:{port}");
         let client = connect(&url, &capabilities).await;
-        Self { client, driver, _profile: profile }
+        let process = client.capabilities().and_then(|all| all.get("goog:processID")?.as_i64());
+        let process = process.and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
+        Self { client, driver, process, _profile: profile }
     }
 
     /// Opens a page.
@@ -89,9 +94,32 @@ impl Browser {
         }
     }
 
-    /// Presses what a selector finds.
+    /// Waits until a script returns true.
+    ///
+    /// # Panics
+    /// It does not.
+    pub async fn until_script(&self, code: &str) {
+        let began = Instant::now();
+        while self.script(code).await != true {
+            assert!(began.elapsed() < LIMIT, "not true: {code}");
+            sleep(Duration::from_millis(100)).await;
+        }
+    }
+
+    /// Presses what a selector finds, once it is there. The page may change between the look and the press.
+    ///
+    /// # Panics
+    /// It cannot be pressed.
     pub async fn press(&self, selector: &str) {
-        self.client.find(Locator::Css(selector)).await.unwrap().click().await.unwrap();
+        let began = Instant::now();
+        while let Err(error) = self.press_now(selector).await {
+            assert!(is_gone(&error) && began.elapsed() < LIMIT, "{selector}: {error}");
+            sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    async fn press_now(&self, selector: &str) -> Result<(), CmdError> {
+        self.client.find(Locator::Css(selector)).await?.click().await
     }
 
     /// Types into a field, instead of what it holds.
@@ -149,6 +177,7 @@ impl Browser {
     /// Ends the browser.
     pub async fn close(mut self) {
         self.client.clone().close().await.unwrap();
+        self.process = None;
         self.driver.kill().unwrap();
         self.driver.wait().unwrap();
     }
@@ -156,10 +185,19 @@ impl Browser {
 
 impl Drop for Browser {
     fn drop(&mut self) {
-        // A test has failed: its driver ends with it, and is asked to, because a driver that is killed leaves its browsers behind.
-        drop(kill_process(Pid::from_child(&self.driver), Signal::TERM));
+        // A test has failed: its browser ends with it, and then its driver.
+        if let Some(process) = self.process {
+            let _told = kill_process(process, Signal::TERM);
+        }
+        let _told = kill_process(Pid::from_child(&self.driver), Signal::TERM);
         drop(self.driver.wait());
     }
+}
+
+/// Whether nothing was found, or what was found is not a part of the page any more.
+fn is_gone(error: &CmdError) -> bool {
+    let CmdError::Standard(error) = error else { return false };
+    matches!(error.error, ErrorStatus::NoSuchElement | ErrorStatus::StaleElementReference)
 }
 
 /// The driver takes a moment to listen.

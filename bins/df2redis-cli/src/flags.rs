@@ -240,6 +240,10 @@ pub(crate) struct DemoFlags {
     /// With --live, directory for the state and the socket [default: a temporary one].
     #[arg(long, value_name = "DIR", requires = "live")]
     pub state_dir: Option<PathBuf>,
+    /// With --live, address of the page that shows the run; empty for none. If the default is taken by another run, there is a
+    /// warning and no page [default: 127.0.0.1:9379].
+    #[arg(long, value_name = "ADDRESS", requires = "live")]
+    pub dashboard_addr: Option<String>,
 }
 
 /// Flags of `config`.

@@ -17,7 +17,8 @@ async fn a_cutover_from_the_button_and_back() {
     assert_eq!(browser.script(is_off).await, true, "the target's name is wrong");
     browser.type_into("#ask-cutover-name", &run.target()).await;
     assert_eq!(browser.script(is_off).await, false);
-    browser.press("#ask-cutover [name=cut-over]").await;
+    browser.press("#ask-cutover [data-closes]").await;
+    run.cut_over(&browser).await;
     browser.until(".sentence", |text| text.starts_with("Safe to switch")).await;
     assert!(run.master.is_paused());
     assert!(

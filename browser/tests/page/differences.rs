@@ -15,7 +15,7 @@ async fn a_comparison_shows_what_differs() {
     browser.press("#ask-check button[type=submit]").await;
     browser
         .until("[data-part=check] .verdict", |text| {
-            text.starts_with("1 of ") && text.ends_with("keys differ")
+            text.starts_with("1 of ") && text.ends_with("keys differs")
         })
         .await;
     browser.until(".way .failed .name", |text| text == "Checked").await;

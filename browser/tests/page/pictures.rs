@@ -28,11 +28,10 @@ async fn pictures(browser: &Browser, situation: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn snapshot_and_in_sync() {
-    let run = Run::start(script(2, 20_000), &["--snapshot-bytes-per-second", "40KiB"]).await;
-    let browser = Browser::start("en-US").await;
-    browser.open(&run.url).await;
+    let (run, browser) = Run::in_snapshot().await;
     browser.until(".sentence", |text| text.contains("left")).await;
     pictures(&browser, "snapshot").await;
+    run.let_snapshot_end(&browser).await;
     browser.until(".sentence", |text| text.starts_with("In sync")).await;
     browser.until("#speed", |text| text.contains("Source writes")).await;
     pictures(&browser, "in-sync").await;
@@ -57,12 +56,16 @@ async fn differences_found_and_cut_over() {
     browser.press("[data-opens=check]").await;
     browser.type_into("#ask-check [name=token]", TOKEN).await;
     browser.press("#ask-check button[type=submit]").await;
-    browser.until("[data-part=check] .verdict", |text| text.ends_with("keys differ")).await;
+    browser.until("[data-part=check] .verdict", |text| text.ends_with("keys differs")).await;
     pictures(&browser, "differences-found").await;
+    browser.press("[data-opens=check-repair]").await;
+    browser.press("#ask-check-repair button[type=submit]").await;
+    browser.until("[data-part=check] .verdict", |text| text.ends_with("are equal")).await;
     browser.press("[data-opens=cutover]").await;
     browser.type_into("#ask-cutover-name", &run.target()).await;
     pictures(&browser, "cut-over-dialog").await;
-    browser.press("#ask-cutover [name=cut-over]").await;
+    browser.press("#ask-cutover [data-closes]").await;
+    run.cut_over(&browser).await;
     browser.until(".sentence", |text| text.starts_with("Safe to switch")).await;
     pictures(&browser, "cut-over").await;
     run.end(browser).await;
@@ -74,5 +77,17 @@ async fn a_hundred_flows() {
     let browser = run.followed().await;
     browser.until("#flows tbody", |text| text.matches("follows").count() == 100).await;
     pictures(&browser, "a-hundred-flows").await;
+    run.end(browser).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn in_chinese() {
+    let run = Run::start(script(2, 300), &[]).await;
+    let browser = Browser::start("zh-CN,zh").await;
+    browser.open(&run.url).await;
+    browser.until(".sentence", |text| text.starts_with("已同步")).await;
+    pictures(&browser, "in-chinese").await;
+    browser.press("[data-opens=cutover]").await;
+    pictures(&browser, "cut-over-dialog-in-chinese").await;
     run.end(browser).await;
 }

@@ -15,6 +15,9 @@ use tokio::time::sleep;
 /// The token of every run.
 pub(crate) const TOKEN: &str = "open-sesame";
 
+/// Asks how far the cutover is.
+const CUTOVER: &str = "return fetch('/api/v1/cutover').then((answer) => answer.json())";
+
 /// A run that replicates a scripted master, which is written to all the time.
 pub(crate) struct Run {
     pub url: String,
@@ -36,6 +39,14 @@ fn program() -> String {
 pub(crate) fn script(shards: usize, users: u32) -> Script {
     (0..users).fold(Script::new(shards), |script, user| {
         script.before(Op::line(&format!("HSET user:{user} name user-{user} mail user-{user}@example.net")))
+    })
+}
+
+/// So many bytes that a snapshot with a limit goes on for minutes.
+fn long_snapshot() -> Script {
+    let about = "x".repeat(250);
+    (0..20_000).fold(Script::new(2), |script, user| {
+        script.before(Op::line(&format!("HSET user:{user} name user-{user} about {about}")))
     })
 }
 
@@ -65,6 +76,43 @@ impl Run {
         browser.open(&self.url).await;
         browser.until(".sentence", |text| text.starts_with("In sync")).await;
         browser
+    }
+
+    /// A run whose snapshot goes on until [`Self::let_snapshot_end`], with its page open before it begins.
+    pub(crate) async fn in_snapshot() -> (Self, Browser) {
+        let browser = Browser::start("en-US").await;
+        let run = Self::start(long_snapshot(), &["--snapshot-bytes-per-second", "32KiB"]).await;
+        browser.open(&run.url).await;
+        (run, browser)
+    }
+
+    /// Lifts the limit of the snapshot, as anybody may who has the token.
+    pub(crate) async fn let_snapshot_end(&self, browser: &Browser) {
+        let lift = format!(
+            "return fetch('/api/v1/limits', {{ method: 'POST', body: '{{}}', headers: {{
+                'Content-Type': 'application/json', Authorization: 'Bearer {TOKEN}' }} }})
+                .then((response) => response.status)"
+        );
+        assert_eq!(browser.script(&lift).await, 200);
+    }
+
+    /// Cuts over from the button until it is safe. Doubts let writes go on, as they should: then a person tries again.
+    pub(crate) async fn cut_over(&self, browser: &Browser) {
+        for _attempt in 0..5 {
+            browser.press("[data-opens=cutover]:enabled").await;
+            browser.type_into("#ask-cutover-token", TOKEN).await;
+            browser.type_into("#ask-cutover-name", &self.target()).await;
+            browser.press("#ask-cutover [name=cut-over]").await;
+            // It is closed once the run has begun.
+            browser.until_script("return !document.querySelector('#ask-cutover').open").await;
+            browser.until_script(&format!("{CUTOVER}.then((state) => state.is_decided)")).await;
+            let told = browser.script(&format!("{CUTOVER}.then((state) => state.text)")).await;
+            if told.as_str().is_some_and(|text| text.starts_with("safe to switch")) {
+                return;
+            }
+            println!("{told}");
+        }
+        panic!("not safe in five attempts");
     }
 
     pub(crate) fn target(&self) -> String {

@@ -60,6 +60,7 @@ pub use run::control::{Control, ControlError, MOST_WATCHED, RateLimits};
 pub use run::engine::Engine;
 pub use run::events::Event;
 pub use run::latency::Latency;
+pub use run::nodes::{NodeLink, NodeReport};
 pub use run::rehearsal::{Begins, Rehearsal, Rehearsed, RehearsedSource, RehearsedTarget};
 pub use run::report::{
     ExtraKeysProgress, FlowLsns, FlowReport, Lag, Milestones, Phase, Report, SourceLsn, TargetKind,
@@ -76,6 +77,8 @@ pub use target::databases::databases;
 pub use target::keyspace_scan::KeyspaceScan;
 pub use target::probe::needs::{Instead, Lack};
 pub use target::questions::{Question, TargetConnection};
+
+pub use redis_sink::Tally;
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

@@ -66,12 +66,14 @@ mod pipeline;
 mod refusal;
 mod sink_error;
 mod socket;
+mod tally;
 mod target;
 mod window;
 
 pub use pipeline::Pipeline;
 pub use refusal::Refusal;
 pub use sink_error::SinkError;
+pub use tally::Tally;
 pub use target::{Eviction, Family, TargetError, TargetInfo};
 pub use window::{Window, WindowError, WindowLimits};
 

@@ -11,6 +11,7 @@ use redis_resp::{CommandBatch, EncodedCommand};
 use crate::refusal::Refusal;
 use crate::sink_error::SinkError;
 use crate::socket::Socket;
+use crate::tally::Tally;
 use crate::window::{Window, WindowLimits};
 
 /// A pipelined connection. `T` is the tag that the caller gets back when a batch has settled.
@@ -42,6 +43,16 @@ impl<T> Pipeline<T> {
     /// How many replies have been taken, on all connections.
     pub fn answers(&self) -> u64 {
         self.window.answers()
+    }
+
+    /// What became of the commands that have their reply, on all connections.
+    pub fn tally(&self) -> Tally {
+        self.window.tally()
+    }
+
+    /// How many commands have no reply.
+    pub fn unanswered(&self) -> usize {
+        self.window.unanswered()
     }
 
     /// Whether nothing is in flight.

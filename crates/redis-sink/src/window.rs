@@ -9,6 +9,7 @@ use redis_resp::{
 use thiserror::Error;
 
 use crate::refusal::{EXEC, Refusal};
+use crate::tally::Tally;
 
 /// How much may be in flight on one connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,6 +41,8 @@ pub struct Window<T> {
     bytes: usize,
     /// How many replies there have been.
     answers: u64,
+    /// Commands that were refused. Only those are among its answers whose batch does not settle.
+    refused: Tally,
     /// Allocations of settled batches, for later ones; at most [`SPARES`].
     spares: Vec<SpareMarks>,
     /// Commands that were refused since the last [`Self::take_refusals`], while others of their batch may be carried out.
@@ -106,6 +109,7 @@ impl<T> Window<T> {
             commands: 0,
             bytes: 0,
             answers: 0,
+            refused: Tally::default(),
             spares: Vec::new(),
             refusals: Vec::new(),
         }
@@ -124,6 +128,16 @@ impl<T> Window<T> {
     /// How many replies have been taken.
     pub fn answers(&self) -> u64 {
         self.answers
+    }
+
+    /// What became of the commands that have their reply.
+    pub fn tally(&self) -> Tally {
+        Tally { answered: self.answers + self.refused.answered, ..self.refused }
+    }
+
+    /// How many commands have no reply.
+    pub fn unanswered(&self) -> usize {
+        self.commands
     }
 
     /// Whether nothing is in flight.
@@ -173,12 +187,15 @@ impl<T> Window<T> {
             // Other commands return a null array when there is no result.
             Outcome::NullArray => {}
             Outcome::Refused(error) if batch.refuses_alone(batch.done, &error) => {
+                self.refused.refused += 1;
                 self.refusals.push(Refusal::at(&batch.commands, batch.done, error));
             }
             Outcome::Refused(error) => {
+                self.refused += Tally { answered: 1, refused: 1, ..Tally::default() };
                 return Err(WindowError::Refused(Box::new(Refusal::at(&batch.commands, batch.done, error))));
             }
             Outcome::RefusedInside { count, errors } => {
+                self.refused.refused += errors.len() as u64;
                 for (index, error) in errors {
                     // The commands of a transaction come before its EXEC, to which this reply belongs.
                     let place = (batch.done + index).saturating_sub(count);
@@ -324,6 +341,8 @@ mod tests {
         let refusals: Vec<String> = window.take_refusals().iter().map(Refusal::to_string).collect();
         assert_eq!(refusals, ["LSET \"b\": ERR no such key"]);
         assert_eq!((window.settled(), window.take_refusals().len()), (Some(()), 0));
+        let tally = window.tally();
+        assert_eq!((tally.answered, tally.refused, tally.done(), window.unanswered()), (4, 1, 3, 0));
     }
 
     /// What is refused in a batch whose replies were lost is not known.
@@ -370,6 +389,7 @@ mod tests {
         window.push(&mut batch(1), 2);
         window.on_outcome(refused()).unwrap_err();
         assert_eq!(window.settled(), None);
+        assert_eq!((window.tally().done(), window.tally().refused), (0, 1));
     }
 
     #[test]

@@ -91,7 +91,7 @@ fn histogram(family: &mut MetricEncoder<'_>, distribution: &Latency) -> Result<(
 mod tests {
     use std::collections::BTreeSet;
 
-    use dfly_replica::{FlowReport, Lag, Phase, Report};
+    use dfly_replica::{FlowReport, Lag, NodeReport, Phase, Report, Tally};
     use replica_api::wire::Status;
 
     use super::*;
@@ -99,8 +99,11 @@ mod tests {
 
     fn report() -> Report {
         let lag = Some(Lag { records: 12, time: Duration::from_millis(2500) });
+        let tally = Tally { answered: 9, moved: 2, ..Tally::default() };
+        let node = NodeReport { address: "new:6379".to_owned(), tally, ..NodeReport::default() };
         let flow = FlowReport { bytes: 900, lag, in_flight: 3, ..FlowReport::default() };
-        Report { phase: Phase::StableSync, flows: vec![flow.clone(), flow], ..Report::default() }
+        let flows = vec![flow.clone(), flow];
+        Report { phase: Phase::StableSync, flows, nodes: vec![node], ..Report::default() }
     }
 
     #[test]
@@ -117,6 +120,8 @@ mod tests {
             "df2redis_phase{phase=\"full-sync\"} 0.0",
             "df2redis_batches_in_flight{flow=\"0\"} 3.0",
             "df2redis_batch_duration_seconds_count 0",
+            "df2redis_target_commands_total{node=\"new:6379\",result=\"done\"} 7.0",
+            "df2redis_redirects_total{kind=\"moved\"} 2.0",
             "df2redis_batch_duration_seconds_bucket{le=\"+Inf\"} 0",
         ] {
             assert!(text.lines().any(|found| found == line), "{line}\n{text}");

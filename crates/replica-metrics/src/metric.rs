@@ -91,6 +91,11 @@ impl Readings {
         value.into_iter().for_each(|value| self.add(value));
     }
 
+    /// A value with several labels.
+    pub fn labels<const N: usize>(&mut self, labels: [&str; N], value: f64) {
+        self.values.push((labels.map(str::to_owned).to_vec(), value));
+    }
+
     /// A value with one label.
     pub fn label(&mut self, label: &(impl ToString + ?Sized), value: f64) {
         self.values.push((vec![label.to_string()], value));

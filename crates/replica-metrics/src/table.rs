@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use dfly_replica::{FlowReport, Phase};
+use dfly_replica::{FlowReport, NodeLink, NodeReport, Phase};
 
 use crate::metric::{Kind, Metric, Readings, Seen};
 
@@ -64,7 +64,10 @@ pub const METRICS: &[Metric] = &[
     metric("flow_received_lsn", Kind::Gauge, "", FLOW, "The next record to be read.", |seen, out| {
         of_flows(seen, out, |flow| Some(whole(flow.positions?.received.0)));
     }),
-    metric("flow_durable_lsn", Kind::Gauge, "", FLOW, "The next record to be applied: the target holds everything before it, and this position.", |seen, out| {
+    metric("flow_carried_lsn", Kind::Gauge, "", FLOW, "The next record whose answer has not come: the target has carried out everything before it.", |seen, out| {
+        of_flows(seen, out, |flow| Some(whole(flow.positions?.carried.0)));
+    }),
+    metric("flow_durable_lsn", Kind::Gauge, "", FLOW, "The next record behind the position that the target stores: it holds everything before it, a new run goes on from here, and no more is acknowledged. In a cluster it follows the one before by a checkpoint.", |seen, out| {
         of_flows(seen, out, |flow| Some(whole(flow.positions?.durable.0)));
     }),
     metric("received", Kind::Counter, "bytes", FLOW, "Bytes that came from the source.", |seen, out| {
@@ -90,6 +93,30 @@ pub const METRICS: &[Metric] = &[
     }),
     metric("batch_duration", Kind::Histogram, "seconds", &[], "How long batches took from being sent to being carried out.", |seen, out| {
         out.distribution = Some(seen.report.latency.clone());
+    }),
+    metric("target_commands", Kind::Counter, "", &["node", "result"], "Commands that a node of the target has answered: `done`, `refused`, `redirected` to another node, or to be sent again `later`.", |seen, out| {
+        for node in &seen.report.nodes {
+            for (result, commands) in results(node) {
+                out.labels([node.address.as_str(), result], whole(commands));
+            }
+        }
+    }),
+    metric("target_commands_in_flight", Kind::Gauge, "", &["node"], "Commands that the node was sent and has not answered.", |seen, out| {
+        of_nodes(seen, out, |node| whole(node.in_flight));
+    }),
+    metric("target_node_unanswered", Kind::Gauge, "seconds", &["node"], "How long the node has owed an answer and given none; 0 if it owes none.", |seen, out| {
+        of_nodes(seen, out, |node| node.unanswered.unwrap_or_default().as_secs_f64());
+    }),
+    metric("target_node_away", Kind::Gauge, "", &["node"], "1 while a flow needs a connection to the node and has none.", |seen, out| {
+        of_nodes(seen, out, |node| truth(node.link == NodeLink::Away));
+    }),
+    metric("redirects", Kind::Counter, "", &["kind"], "Commands that a node of a cluster has sent to another node: `moved` with their slot, `ask` while the slot moves.", |seen, out| {
+        let all = |of: fn(&NodeReport) -> u64| whole(seen.report.nodes.iter().map(of).sum());
+        out.label("moved", all(|node| node.tally.moved));
+        out.label("ask", all(|node| node.tally.ask));
+    }),
+    metric("throttled", Kind::Counter, "seconds", &["cause"], "For how long flows have read less from the source than there was, all flows together: `snapshot-rate` and `command-rate`, which are limits, `target` that takes no more, `relay-log` that is full.", |seen, out| {
+        seen.report.throttled.iter().for_each(|(cause, time)| out.label(cause, time.as_secs_f64()));
     }),
     metric("target_unanswered", Kind::Gauge, "seconds", &[], "How long the oldest batch in flight has waited for the target's answer; 0 if none is.", |seen, out| {
         out.add(longest(seen, |flow| flow.unanswered).unwrap_or_default());
@@ -164,6 +191,20 @@ fn of_flows(seen: &Seen<'_>, out: &mut Readings, of: impl Fn(&FlowReport) -> Opt
     for (nth, flow) in seen.report.flows.iter().enumerate() {
         of(flow).into_iter().for_each(|value| out.label(&nth, value));
     }
+}
+
+fn of_nodes(seen: &Seen<'_>, out: &mut Readings, of: impl Fn(&NodeReport) -> f64) {
+    seen.report.nodes.iter().for_each(|node| out.label(&node.address, of(node)));
+}
+
+fn results(node: &NodeReport) -> [(&'static str, u64); 4] {
+    let tally = node.tally;
+    [
+        ("done", tally.done()),
+        ("refused", tally.refused),
+        ("redirected", tally.moved + tally.ask),
+        ("later", tally.later),
+    ]
 }
 
 fn longest(seen: &Seen<'_>, of: impl Fn(&FlowReport) -> Option<Duration>) -> Option<f64> {

@@ -77,3 +77,14 @@ fn each_alert_says_what_to_do() {
         );
     }
 }
+
+/// `promtool` reads the rules as Prometheus does, where it is installed.
+#[test]
+fn prometheus_takes_the_rules() {
+    let mut promtool = std::process::Command::new("promtool");
+    let Ok(output) = promtool.args(["check", "rules", "alerts.yaml"]).current_dir(FOLDER).output() else {
+        return;
+    };
+    let told = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && told.contains("rules found"), "{told}");
+}

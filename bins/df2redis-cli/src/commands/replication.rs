@@ -37,6 +37,8 @@ pub(super) struct Begun {
     pub control: Control,
     pub reports: watch::Receiver<Report>,
     pub stopped: watch::Receiver<Stop>,
+    /// Where the page of the run is, if it has one.
+    pub page: Option<String>,
 }
 
 impl<'a> Start<'a> {
@@ -83,18 +85,23 @@ impl<'a> Start<'a> {
             _told = stopped.wait_for(|stop| *stop != Stop::Running) => {}
         }
         let (engine, reports) = Engine::new(config.clone());
-        let begun =
-            Begun { config, control: engine.control(), reports: reports.clone(), stopped: stopped.clone() };
         let settings = &self.resolved.settings;
         let run = control::Run {
             control: engine.control(),
             reports: reports.clone(),
             stop: stop.clone(),
-            about: control::about(&begun.config, settings.task_name.as_deref()),
-            engine: begun.config.clone(),
+            about: control::about(&config, settings.task_name.as_deref()),
+            engine: config.clone(),
             config: config::shown_json(&self.resolved),
         };
-        let _serving = control::listen(settings, run)?;
+        let serving = control::listen(settings, run)?;
+        let begun = Begun {
+            config,
+            control: engine.control(),
+            reports: reports.clone(),
+            stopped: stopped.clone(),
+            page: serving.page(),
+        };
         let reload = Reload {
             flags: self.flags.clone(),
             environment: self.environment.clone(),

@@ -34,7 +34,14 @@ const READY_LAG: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub(crate) struct Serving {
     _tasks: JoinSet<()>,
-    _page: Option<page::PageThread>,
+    page: Option<page::PageThread>,
+}
+
+impl Serving {
+    /// Where the page is, if there is one.
+    pub(crate) fn page(&self) -> Option<String> {
+        self.page.as_ref()?.at.first().map(|at| format!("http://{at}"))
+    }
 }
 
 /// What belongs to a run.
@@ -101,7 +108,7 @@ pub(crate) fn listen(settings: &Settings, run: Run) -> Result<Serving, Failure> 
         token: token(settings)?,
     };
     let page = page.begin(&addresses)?;
-    Ok(Serving { _tasks: serving, _page: page })
+    Ok(Serving { _tasks: serving, page })
 }
 
 fn ready_lag(settings: &Settings) -> Duration {

@@ -31,6 +31,8 @@ pub(crate) struct PageThread {
     /// Dropped first: the thread ends by it.
     end: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
+    /// Where it is served.
+    pub at: Vec<SocketAddr>,
 }
 
 impl Drop for PageThread {
@@ -49,10 +51,11 @@ impl Page {
         if listeners.is_empty() {
             return Ok(None);
         }
+        let at = listeners.iter().filter_map(|listener| listener.local_addr().ok()).collect();
         let (end, ended) = oneshot::channel();
         let thread = Builder::new().name("page".to_owned()).spawn(move || self.serve(listeners, ended));
         let thread = thread.context("cannot start the thread of the page")?;
-        Ok(Some(PageThread { end: Some(end), thread: Some(thread) }))
+        Ok(Some(PageThread { end: Some(end), thread: Some(thread), at }))
     }
 
     fn serve(self, listeners: Vec<TcpListener>, ended: oneshot::Receiver<()>) {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use dfly_client::FlowId;
 use dfly_journal::Lsn;
@@ -12,9 +12,11 @@ use dfly_translate::{Loss, Losses, Reason};
 use crate::run::events::Events;
 use crate::run::kinds::KindCounters;
 use crate::run::latency::LatencyCounters;
+use crate::run::nodes::NodeCounters;
 use crate::run::report::{
     ExtraKeysProgress, FlowLsns, FlowReport, Lag, Milestones, Phase, Report, SourceLsn, TargetKind,
 };
+use crate::run::throttle::ThrottleCounters;
 use crate::source::sharding::OwnerCheck;
 
 /// How many answers of the source are remembered to tell how long a record has been missing.
@@ -43,6 +45,7 @@ pub(crate) struct Counters {
     /// What the run asks a person about.
     question: Mutex<Option<String>>,
     pub latency: LatencyCounters,
+    pub nodes: NodeCounters,
     pub events: Events,
     /// What the flows have seen of how the source spreads its keys.
     owners: Mutex<OwnerCheck>,
@@ -67,6 +70,7 @@ pub(crate) struct FlowCounters {
     /// Bytes of the values of the snapshot that came whole.
     pub kind_bytes: KindCounters,
     pub record_kinds: KindCounters,
+    pub throttled: ThrottleCounters,
     carried: AtomicU64,
     refetching: AtomicU64,
     expiring: AtomicU64,
@@ -74,6 +78,8 @@ pub(crate) struct FlowCounters {
     in_flight: AtomicU64,
     /// 0 before stable sync; LSNs start at 1.
     received: AtomicU64,
+    /// The next record whose answer has not come.
+    heard: AtomicU64,
     durable: AtomicU64,
     slow: Mutex<SlowCounters>,
 }
@@ -105,9 +111,10 @@ impl FlowCounters {
         counter.fetch_add(by, Relaxed);
     }
 
-    pub(crate) fn set_positions(&self, received: Lsn, durable: Lsn, now: Instant) {
-        self.received.store(received.0, Relaxed);
-        if self.durable.swap(durable.0, Relaxed) != durable.0 {
+    pub(crate) fn set_positions(&self, at: FlowLsns, now: Instant) {
+        self.received.store(at.received.0, Relaxed);
+        self.heard.store(at.carried.0, Relaxed);
+        if self.durable.swap(at.durable.0, Relaxed) != at.durable.0 {
             lock(&self.slow).moved = Some(now);
         }
     }
@@ -157,7 +164,8 @@ impl FlowCounters {
     }
 
     fn report(&self, now: Instant) -> FlowReport {
-        let (received, durable) = (Lsn(self.received.load(Relaxed)), Lsn(self.durable.load(Relaxed)));
+        let [received, carried, durable] =
+            [&self.received, &self.heard, &self.durable].map(|lsn| Lsn(lsn.load(Relaxed)));
         let slow = lock(&self.slow);
         let since = |at: Instant| now.saturating_duration_since(at);
         let is_stable = durable.0 > 0;
@@ -176,7 +184,7 @@ impl FlowCounters {
             carried: self.carried.load(Relaxed),
             stalled: slow.stalled.clone(),
             checkpoint_age: slow.moved.filter(|_| is_stable).map(since),
-            positions: is_stable.then_some(FlowLsns { received, durable }),
+            positions: is_stable.then_some(FlowLsns { received, carried, durable }),
             source: slow.source.back().copied(),
             lag: if is_stable { lag(&slow.source, durable, now) } else { None },
         }
@@ -326,6 +334,13 @@ impl Counters {
         kinds
     }
 
+    /// For how long flows were held up, over all flows.
+    fn throttled(&self) -> BTreeMap<&'static str, Duration> {
+        let mut times = BTreeMap::new();
+        self.flows.iter().for_each(|flow| flow.throttled.add_to(&mut times));
+        times
+    }
+
     pub(crate) fn report(&self, phase: Phase, source_id: Option<String>, now: Instant) -> Report {
         let Sides { source_release, target } = lock(&self.sides).clone();
         Report {
@@ -352,6 +367,8 @@ impl Counters {
             refetched: self.refetched.load(Relaxed),
             refusals: lock(&self.refusals).clone(),
             retries: lock(&self.retries).clone(),
+            throttled: self.throttled(),
+            nodes: self.nodes.report(now),
             latency: self.latency.read(),
             events: self.events.read(),
             is_paused: self.is_paused.load(Relaxed),
@@ -362,8 +379,6 @@ impl Counters {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     /// P31: there is no lag before stable sync, and none is made up.
@@ -374,12 +389,13 @@ mod tests {
         counters.set_source(&[Lsn(100)], at(0));
         let of = |now| counters.report(Phase::StableSync, None, now).flows[0].lag;
         assert_eq!(of(at(1)), None);
-        counters.flow(FlowId(0)).unwrap().set_positions(Lsn(100), Lsn(100), at(1));
+        let stands = |lsn| FlowLsns { received: Lsn(lsn), carried: Lsn(lsn), durable: Lsn(lsn) };
+        counters.flow(FlowId(0)).unwrap().set_positions(stands(100), at(1));
         assert_eq!(of(at(1)), Some(Lag { records: 0, time: Duration::ZERO }));
         counters.set_source(&[Lsn(110)], at(2));
         counters.set_source(&[Lsn(120)], at(3));
         assert_eq!(of(at(4)), Some(Lag { records: 20, time: Duration::from_secs(2) }));
-        counters.flow(FlowId(0)).unwrap().set_positions(Lsn(112), Lsn(112), at(4));
+        counters.flow(FlowId(0)).unwrap().set_positions(stands(112), at(4));
         assert_eq!(of(at(5)), Some(Lag { records: 8, time: Duration::from_secs(2) }));
         let report = counters.report(Phase::StableSync, None, at(7));
         assert_eq!(report.flows[0].checkpoint_age, Some(Duration::from_secs(3)));

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::run::events::Event;
 use crate::run::latency::Latency;
+use crate::run::nodes::NodeReport;
 
 /// Where a run stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -83,6 +84,11 @@ pub struct Report {
     pub refusals: BTreeMap<String, u64>,
     /// Attempts that failed, by cause: a session, a connection to the target.
     pub retries: BTreeMap<&'static str, u64>,
+    /// For how long flows have read less from the source than there was, all flows together, by what held them up:
+    /// `snapshot-rate` and `command-rate`, which are limits, `target`, and `relay-log`, which is full.
+    pub throttled: BTreeMap<&'static str, Duration>,
+    /// The nodes of the target that were written to.
+    pub nodes: Vec<NodeReport>,
     /// How long batches took from being committed to being carried out.
     pub latency: Latency,
     /// What has happened last, the oldest first. Their number is bounded.
@@ -170,7 +176,9 @@ pub struct FlowReport {
 pub struct FlowLsns {
     /// The next record to be decoded.
     pub received: Lsn,
-    /// The next record to be applied.
+    /// The next record whose answer has not come: the target has carried out everything before it.
+    pub carried: Lsn,
+    /// The next record behind the position that the target holds.
     pub durable: Lsn,
 }
 

@@ -150,6 +150,7 @@ impl Running {
         desk: &mut ControlDesk,
         observer: &mut (impl Observer + Send),
     ) -> Result<SessionEnd, Error> {
+        observer.publish(self.phase, &self.counters);
         desk.begin_session(self.lines.iter().map(|(flow, lines)| (*flow, lines.requests.clone())));
         let ended = self.until_all_flows_ended(stop, desk, observer).await;
         desk.end_session();

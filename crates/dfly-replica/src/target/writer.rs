@@ -14,6 +14,7 @@ use redis_slots::Slot;
 use crate::checkpoint::{Checkpoint, Position, SyncMetadata};
 use crate::error::FlowError;
 use crate::keys::TargetKey;
+use crate::run::nodes::NodeSeen;
 use crate::source::sharding::Sharding;
 
 /// What a batch is.
@@ -119,6 +120,10 @@ pub(crate) trait TargetWriter: Send {
     /// Gives every command that was committed and not carried out to `visit`; those of a key in their order. While a refusal
     /// is told, everything behind it is among them, carried out or not.
     fn for_each_in_flight(&self, visit: &mut dyn FnMut(EncodedCommand<'_>));
+
+    /// The servers that were written to, each with what became of the commands. For reports; it costs time. `waits_since` is
+    /// when the oldest batch in flight was committed.
+    fn nodes(&self, waits_since: Option<Instant>) -> Vec<NodeSeen>;
 
     /// How the source spreads its keys: it is stored with the next position.
     fn learn_sharding(&mut self, sharding: Sharding);

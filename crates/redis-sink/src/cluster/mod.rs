@@ -26,7 +26,7 @@ pub use connection::{ClusterConnection, Request};
 pub use known_nodes::KnownNodes;
 pub use map::{ClusterMap, NodeId};
 pub use options::{Claim, ClusterError, ClusterOptions, position_key};
-pub use pipeline::{ClusterPipeline, GoneNode};
+pub use pipeline::{ClusterPipeline, GoneNode, NodeState};
 pub use shape::Shape;
 pub use unit::{Cut, Lost, Memo, Unit};
 pub use window::{ClusterWindow, Pauses};

@@ -8,6 +8,7 @@ use redis_slots::Slot;
 
 use crate::cluster::piece::Piece;
 use crate::refusal::Refusal;
+use crate::tally::Tally;
 use crate::window::WindowError;
 
 /// ASKING on the wire.
@@ -30,6 +31,8 @@ pub(super) struct NodeLane {
     pub outgoing: BytesMut,
     /// One entry for each reply that is due, in order.
     expected: VecDeque<Expected>,
+    /// On all connections to the node.
+    pub tally: Tally,
 }
 
 impl NodeLane {
@@ -46,7 +49,19 @@ impl NodeLane {
 
     /// What the next reply belongs to.
     pub(super) fn reply(&mut self) -> Option<Expected> {
-        self.expected.pop_front()
+        let expected = self.expected.pop_front();
+        self.tally.answered += u64::from(matches!(expected, Some(Expected::Command(_))));
+        expected
+    }
+
+    /// The connection broke: nothing more comes from it.
+    pub(super) fn break_off(&mut self) {
+        *self = Self { tally: self.tally, ..Self::default() };
+    }
+
+    /// How many replies are due.
+    pub(super) fn due(&self) -> usize {
+        self.expected.len()
     }
 
     pub(super) fn is_reply_due(&self) -> bool {

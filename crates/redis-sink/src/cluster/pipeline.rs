@@ -19,6 +19,7 @@ use crate::cluster::unit::{Lost, Unit};
 use crate::cluster::window::ClusterWindow;
 use crate::refusal::Refusal;
 use crate::sink_error::SinkError;
+use crate::tally::Tally;
 use crate::window::{WindowError, WindowLimits};
 
 /// Pipelined connections to the nodes of a cluster, one to each node, opened when needed. `T` is the tag that the caller
@@ -49,6 +50,23 @@ pub struct GoneNode<'a> {
     pub since: Instant,
     /// Why, in words.
     pub failure: &'a str,
+}
+
+/// A node that something was written to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NodeState<'a> {
+    /// Where it is.
+    pub address: &'a Address,
+    /// What became of the commands that it has answered.
+    pub tally: Tally,
+    /// How many replies are due.
+    pub unanswered: usize,
+    /// Since when it has owed replies and sent none.
+    pub silent_since: Option<Instant>,
+    /// Since when there has been no connection although one is needed.
+    pub gone_since: Option<Instant>,
+    /// Whether there is a connection.
+    pub is_open: bool,
 }
 
 impl<T> ClusterPipeline<T> {
@@ -115,6 +133,21 @@ impl<T> ClusterPipeline<T> {
         self.peers.iter().filter_map(|(node, peer)| {
             let (address, since) = (self.window.map().address(*node)?, peer.gone_since?);
             Some(GoneNode { address, since, failure: peer.failure.as_deref().unwrap_or("it is not reached") })
+        })
+    }
+
+    /// The nodes that something was written to.
+    pub fn nodes(&self) -> impl Iterator<Item = NodeState<'_>> {
+        self.peers.iter().filter_map(|(node, peer)| {
+            let (tally, unanswered) = self.window.tally(*node);
+            Some(NodeState {
+                address: self.window.map().address(*node)?,
+                tally,
+                unanswered,
+                silent_since: peer.silent_since,
+                gone_since: peer.gone_since,
+                is_open: peer.socket.is_some(),
+            })
         })
     }
 

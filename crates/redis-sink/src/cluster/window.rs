@@ -16,6 +16,7 @@ use crate::cluster::slot_queue::{Resolved, SlotHasher, SlotQueue};
 use crate::cluster::unit::{Lost, Memo, Unit};
 use crate::cluster::verdict::Verdict;
 use crate::refusal::Refusal;
+use crate::tally::Tally;
 use crate::window::{WindowError, WindowLimits};
 
 /// How long to wait before a temporarily refused command is resent.
@@ -123,6 +124,11 @@ impl<T> ClusterWindow<T> {
         self.lanes.get(&node).is_some_and(NodeLane::is_reply_due)
     }
 
+    /// What became of the commands that `node` has answered, and how many replies are due.
+    pub fn tally(&self, node: NodeId) -> (Tally, usize) {
+        self.lanes.get(&node).map_or_else(Default::default, |lane| (lane.tally, lane.due()))
+    }
+
     /// Takes the next reply of `node`, which belongs to the oldest command there without one (P4).
     ///
     /// # Errors
@@ -149,7 +155,13 @@ impl<T> ClusterWindow<T> {
         now: Instant,
     ) -> Result<(), WindowError> {
         let queue = self.slots.get_mut(&slot).ok_or(WindowError::Unasked)?;
-        let is_answered = match queue.on_outcome(outcome)? {
+        let answer = queue.on_outcome(outcome);
+        if !matches!(answer, Ok(Answer::Taken))
+            && let Some(lane) = self.lanes.get_mut(&node)
+        {
+            count(&answer, &mut lane.tally);
+        }
+        let is_answered = match answer? {
             Answer::Taken => queue.is_piece_answered(),
             Answer::Dropped(refusals) => {
                 if let Some(memo) = &self.memo {
@@ -305,7 +317,7 @@ impl<T> ClusterWindow<T> {
     /// The connection to `node` broke. Until [`Self::on_positions`], it is not known whether what was sent there was
     /// carried out.
     pub fn on_broken(&mut self, node: NodeId) {
-        self.lanes.insert(node, NodeLane::default());
+        self.lanes.entry(node).or_default().break_off();
         self.slots.values_mut().for_each(|queue| queue.on_broken(node));
     }
 
@@ -429,5 +441,20 @@ impl<T> ClusterWindow<T> {
     /// Whether all batches are settled.
     pub fn is_empty(&self) -> bool {
         self.ledger.is_empty()
+    }
+}
+
+/// Counts a command that was not simply carried out.
+fn count(answer: &Result<Answer, WindowError>, tally: &mut Tally) {
+    match answer {
+        Ok(Answer::Taken) => {}
+        Ok(Answer::Dropped(refusals)) => tally.refused += refusals.len() as u64,
+        Ok(Answer::Passing(_, error)) => match Verdict::of(error) {
+            Verdict::Moved(_) => tally.moved += 1,
+            Verdict::Ask(_) => tally.ask += 1,
+            Verdict::Later { .. } => tally.later += 1,
+            Verdict::Refused | Verdict::Fatal => tally.refused += 1,
+        },
+        Err(_) => tally.refused += 1,
     }
 }

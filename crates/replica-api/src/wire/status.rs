@@ -8,6 +8,9 @@ use dfly_wire::UnixMillis;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::nodes::TargetNode;
+use super::times::{micros, millis};
+
 /// One end of the replication. Passwords are never part of an address.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Side {
@@ -131,6 +134,9 @@ pub struct Status {
     pub verified: Option<Verified>,
     /// Each flow.
     pub flows: Vec<Flow>,
+    /// Each server of the target that was written to.
+    #[serde(default)]
+    pub nodes: Vec<TargetNode>,
 }
 
 /// How far the source may go on without a run that then still resumes, in records of the flow that is behind the most.
@@ -256,15 +262,6 @@ pub struct Sample {
     pub batch_p99_micros: Option<u64>,
 }
 
-fn millis(time: Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
-}
-
-/// Microseconds of a time.
-pub(crate) fn micros(time: Duration) -> u64 {
-    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
-}
-
 impl Flow {
     fn of(nth: usize, flow: &FlowReport) -> Self {
         Self {
@@ -362,6 +359,7 @@ impl Status {
             lag: Lag::of_all(report),
             keys: report.keys(),
             kinds: named(&report.kinds),
+            source_keys: report.source_keys,
             bytes: report.bytes(),
             records: report.records(),
             resume_window: ResumeWindow::of(report, self.relay_limit.is_some()),
@@ -384,6 +382,7 @@ impl Status {
             question: report.question.clone(),
             stalled: report.flows.iter().find_map(|flow| flow.stalled.clone()),
             flows: report.flows.iter().enumerate().map(|(nth, flow)| Flow::of(nth, flow)).collect(),
+            nodes: report.nodes.iter().map(TargetNode::from).collect(),
             ..self
         }
     }

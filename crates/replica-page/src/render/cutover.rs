@@ -25,6 +25,7 @@ pub(super) fn cutover(view: &CutoverView, texts: &Texts) -> Markup {
             p.quiet { (texts.cut_release_help) }
             p.actions { button type="button" data-opens="release" { (texts.cut_release) } }
         } @else {
+            @if let Some(doubt) = &view.doubt { p.verdict { span.dot.warn {} span { (doubt.html(texts)) } } }
             p.quiet { @if view.may_begin { (texts.cut_lead) } @else { (texts.cut_not_yet) } }
             p.actions {
                 button.primary type="button" data-opens="cutover" disabled[!view.may_begin] { (texts.cut_begin) }
@@ -37,7 +38,7 @@ fn told(outcome: &Outcome, texts: &Texts) -> Markup {
     html! {
         p.verdict { span.dot.(outcome.tone.class()) {} span { (outcome.sentence.html(texts)) } }
         @if !outcome.lines.is_empty() {
-            ul.proof { @for line in &outcome.lines { li { (line.html(texts)) } } }
+            ul.proof.(outcome.tone.class()) { @for line in &outcome.lines { li { (line.html(texts)) } } }
         }
     }
 }

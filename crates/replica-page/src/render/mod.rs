@@ -3,6 +3,7 @@
 mod cutover;
 mod dialogs;
 mod flows;
+mod nodes;
 mod page;
 mod parts;
 mod plot_svg;

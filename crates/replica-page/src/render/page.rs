@@ -79,6 +79,15 @@ fn section(id: &str, title: &str, content: &Markup) -> Markup {
     }
 }
 
+/// A table that scrolls by itself.
+fn table(name: &str, label: &str, seen: &Seen, reader: Reader) -> Markup {
+    html! {
+        div.card.table tabindex="0" role="group" aria-label=(label) data-part=(name) {
+            (part(name, seen, reader.range, reader.language.texts()))
+        }
+    }
+}
+
 fn card(content: &Markup) -> Markup {
     html! { div.card { (content) } }
 }
@@ -104,9 +113,8 @@ fn sections(seen: &Seen, reader: Reader, texts: &Texts) -> Markup {
             (live("plots"))
         }
         (section("flows", texts.flows, &html! {
-            div.card.table tabindex="0" role="group" aria-labelledby="flows-heading" data-part="flows" {
-                (part("flows", seen, reader.range, texts))
-            }
+            (table("flows", texts.flows_table, seen, reader))
+            (table("nodes", texts.nodes_table, seen, reader))
         }))
         (section("safety", texts.safety, &card(&live("safety"))))
         (section("left-out", texts.left_out, &card(&live("left-out"))))

@@ -2,7 +2,7 @@
 
 use maud::{Markup, html};
 
-use super::{cutover, flows, plots, top};
+use super::{cutover, flows, nodes, plots, top};
 use crate::seen::Seen;
 use crate::text::{Figure, Texts};
 use crate::view;
@@ -12,6 +12,7 @@ use crate::view::events::Happened;
 use crate::view::flows::rows;
 use crate::view::headline::Headline;
 use crate::view::left_out::{LeftOut, Line, What};
+use crate::view::nodes::node_rows;
 use crate::view::plots::Range;
 use crate::view::safety::{Guard, guards};
 use crate::view::sides::Sides;
@@ -21,9 +22,9 @@ use crate::view::stages::stages;
 const EVENTS: usize = 50;
 
 /// The names of the parts. Each is the content of the element with this `data-part`.
-pub(crate) const PARTS: [&str; 12] = [
-    "spoken", "headline", "sides", "question", "way", "plots", "flows", "safety", "left-out", "check",
-    "events", "cutover",
+pub(crate) const PARTS: [&str; 13] = [
+    "spoken", "headline", "sides", "question", "way", "plots", "flows", "nodes", "safety", "left-out",
+    "check", "events", "cutover",
 ];
 
 /// A part of the page, as it is now.
@@ -36,6 +37,7 @@ pub(crate) fn part(name: &str, seen: &Seen, range: Range, texts: &Texts) -> Mark
         "way" => top::way(&stages(seen), texts),
         "plots" => plots::plots(&view::plots::plots(seen, range), range, texts),
         "flows" => flows::flows(&rows(seen), texts),
+        "nodes" => nodes::nodes(&node_rows(seen), texts),
         "safety" => safety(&guards(seen), texts),
         "left-out" => left_out(&LeftOut::of(seen), texts),
         "check" => check(&Check::of(seen), texts),

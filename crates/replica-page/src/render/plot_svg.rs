@@ -55,7 +55,15 @@ fn draw(plot: &Plot, out: &mut String) -> Result<(), Box<dyn std::error::Error>>
 fn runs(points: &[Option<f64>]) -> Vec<Vec<(usize, f64)>> {
     let placed: Vec<(usize, Option<f64>)> = points.iter().copied().enumerate().collect();
     let runs = placed.split(|(_, value)| value.is_none()).filter(|run| !run.is_empty());
-    runs.map(|run| run.iter().filter_map(|(at, value)| Some((*at, (*value)?))).collect()).collect()
+    runs.map(|run| visible(run.iter().filter_map(|(at, value)| Some((*at, (*value)?))).collect())).collect()
+}
+
+/// A line has two points. One value alone is a short line that ends at it.
+fn visible(mut run: Vec<(usize, f64)>) -> Vec<(usize, f64)> {
+    if let [(at, value)] = run[..] {
+        run.insert(0, (at.saturating_sub(1), value));
+    }
+    run
 }
 
 /// Without the size, with names instead of colours.
@@ -96,6 +104,6 @@ mod tests {
     #[test]
     fn a_gap_is_left_open() {
         let runs = runs(&[None, Some(1.0), Some(2.0), None, None, Some(3.0)]);
-        assert_eq!(runs, [vec![(1, 1.0), (2, 2.0)], vec![(5, 3.0)]]);
+        assert_eq!(runs, [vec![(1, 1.0), (2, 2.0)], vec![(4, 3.0), (5, 3.0)]]);
     }
 }

@@ -23,7 +23,7 @@ pub(super) fn headline(headline: &Headline, texts: &Texts) -> Markup {
 
 /// What is spoken.
 pub(super) fn spoken(headline: &Headline, texts: &Texts) -> Markup {
-    html! { (headline.sentence.without_figures(texts)) }
+    html! { (headline.spoken.as_ref().unwrap_or(&headline.sentence).without_figures(texts)) }
 }
 
 /// Source, target, and facts of the run.

@@ -63,6 +63,7 @@ fn time(millis: u64, texts: &Texts) -> Vec<Shown> {
         return vec![whole(0, texts.unit_second)];
     }
     match (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60, seconds % 60) {
+        (0, 0, 0, _) if millis < 100 => vec![whole(millis, texts.unit_millisecond)],
         (0, 0, 0, _) if millis < 10_000 => vec![shown(real(millis / 100) / 10.0, 1, texts.unit_second)],
         (0, 0, 0, s) => vec![whole(s, texts.unit_second)],
         (0, 0, m, s) if m < 10 && s > 0 => vec![whole(m, texts.unit_minute), whole(s, texts.unit_second)],
@@ -199,6 +200,7 @@ mod tests {
             (Figure::Rate(1240.4), "1,240/s"),
             (Figure::Rate(2.5), "2.5/s"),
             (Figure::Rate(0.0), "0/s"),
+            (Figure::Time(34), "34 ms"),
             (Figure::Time(340), "0.3 s"),
             (Figure::Time(40_900), "40 s"),
             (Figure::Time(125_000), "2 min 5 s"),

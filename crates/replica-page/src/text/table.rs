@@ -39,14 +39,14 @@ texts! {
     all_right: "Is it all right?" / "一切正常吗？";
 
     // 1. Is it all right?
-    no_run: "No run answers" / "没有正在运行的任务应答";
+    no_run: "No run answers yet" / "还没有任务应答";
     no_answer: "The run does not answer" / "任务没有应答";
-    no_answer_more: "This is what it said last, at {0}" / "以下是它在 {0} 最后报告的状态";
+    no_answer_more: "It last answered at {0}, and this is what it said then" / "最后一次应答在 {0}，以下是当时的状态";
     asks: "The run waits for your answer" / "任务在等待您的回答";
     yes: "Yes" / "是";
     no: "No" / "否";
-    connecting: "Connecting to source and target" / "正在连接源端和目标端";
-    reconnecting: "The connection broke; connecting again" / "连接中断，正在重新连接";
+    connecting: "Connecting to the source and the target" / "正在连接源端和目标端";
+    reconnecting: "The connection is broken; reconnecting" / "连接中断，正在重新连接";
     stopped: "The run has stopped" / "任务已停止";
     paused: "Paused by a person, {0} behind" / "已被人工暂停，落后 {0}";
     snapshot_left: "Copying the snapshot: {0}, about {1} left" / "正在复制快照：{0}，约剩 {1}";
@@ -56,28 +56,32 @@ texts! {
     following: "Following the journal" / "正在跟随日志";
     in_sync: "In sync, {0} behind" / "已同步，落后 {0}";
     in_sync_now: "In sync, less than 0.1 s behind" / "已同步，落后不到 0.1 秒";
-    both_rates: "The source writes {0}, the target takes {1}" / "源端写入 {0}，目标端执行 {1}";
+    in_sync_spoken: "In sync" / "已同步";
+    both_rates: "Records: source {0}, target {1}" / "记录：源端 {0}，目标端 {1}";
     in_sync_but: "In sync, but the last comparison found differences: {0}" / "已同步，但最近一次比对发现差异：{0}";
-    nearly_in_sync: "Following, {0} behind" / "正在跟随，落后 {0}";
+    nearly_in_sync: "Following the source, {0} behind" / "正在跟随，落后 {0}";
     catching_up: "Catching up, {0} behind" / "正在追赶，落后 {0}";
-    far_behind: "{0} behind" / "落后 {0}";
-    gains: "{0} records are missing; caught up in about {1}" / "还缺 {0} 条记录，约 {1} 后追上";
-    loses_ground: "{0} records are missing; the source writes {1}, the target takes {2}" / "还缺 {0} 条记录；源端写入 {1}，目标端执行 {2}";
+    far_behind: "The target is {0} behind" / "目标端落后 {0}";
+    gains: "{0} records to go, caught up in about {1}" / "还缺 {0} 条记录，约 {1} 后追上";
+    loses_ground: "{0} records to go and falling behind: the source writes {1}, the target takes {2}" / "还缺 {0} 条记录且差距在扩大：源端写入 {1}，目标端执行 {2}";
     removing: "Removing keys that the source does not have, {0} behind" / "正在删除源端没有的键，落后 {0}";
-    refetching: "{0} keys are read again from the source, {1} behind" / "正在从源端重新读取 {0} 个键，落后 {1}";
+    refetching: "Reading {0} keys again from the source, {1} behind" / "正在从源端重新读取 {0} 个键，落后 {1}";
     target_silent: "The target has not answered for {0}" / "目标端已 {0} 没有应答";
+    node_not_answering: "The target node {0} has not answered for {1}" / "目标端节点 {0} 已 {1} 没有应答";
     journal_to_disk: "The journal goes to disk; there is room for {0}" / "日志写入磁盘，空间还够 {0}";
     journal_to_disk_bytes: "The journal goes to disk; there is room for {0}" / "日志写入磁盘，还有 {0} 空间";
-    journal_waits: "The source waits, because nothing is kept on disk without a state directory" / "没有状态目录，磁盘上不保留任何数据，源端在等待";
-    snapshot_waits: "The snapshot waits until it answers again" / "快照将等到它恢复应答";
+    journal_waits: "The source has to wait: without a state directory, nothing is kept on disk" / "没有状态目录，磁盘上不保留任何数据，源端在等待";
+    snapshot_waits: "The snapshot goes on when the target answers again" / "快照将等到它恢复应答";
     cut_approaching: "Cutting over: waiting until the target is near" / "正在切换：等待目标端追近";
     cut_comparing: "Cutting over: comparing all keys" / "正在切换：正在比对所有键";
     cut_stopping: "Cutting over: stopping writes at the source" / "正在切换：正在停止源端写入";
     cut_draining: "Cutting over: writes are stopped, the target takes the rest" / "正在切换：写入已停止，目标端正在接收剩余数据";
     cut_verifying: "Cutting over: writes are stopped, comparing what changed last" / "正在切换：写入已停止，正在比对最近的变更";
     cut_safe: "Safe to switch: the target has everything, and writes are stopped" / "可以安全切换：目标端数据完整，写入已停止";
+    cut_unequal: "Writes are stopped and every record has arrived, but the last comparison found differences: {0}" / "写入已停止，所有记录均已到达，但最近一次比对发现差异：{0}";
+    cut_repair: "Compare and repair before you move the applications" / "请先比对并修复，再迁移应用";
     cut_taken_over: "Safe to switch: the target has everything, and the source has shut down" / "可以安全切换：目标端数据完整，源端已关闭";
-    cut_withdrawn: "Not safe any more: {0} records were written to the source since" / "不再安全：此后源端又写入了 {0} 条记录";
+    cut_withdrawn: "Not safe any more: {0} records have been written to the source since" / "不再安全：此后源端又写入了 {0} 条记录";
 
     // Source and target.
     source: "Source" / "源端";
@@ -92,8 +96,8 @@ texts! {
     read_so_far: "Read so far" / "已读取";
     release: "df2redis" / "df2redis";
 
-    // 2. Where is it on the way?
-    way: "Where is it on the way?" / "进行到哪一步？";
+    // 2. How far along is it?
+    way: "How far along is it?" / "进行到哪一步？";
     stage_prepare: "Prepare" / "准备";
     stage_snapshot: "Snapshot" / "快照";
     stage_catch_up: "Catch up" / "追赶";
@@ -107,7 +111,7 @@ texts! {
     state_failed: "look at it" / "需要查看";
     resumed: "resumed" / "断点续传";
     keys_compared: "{0} keys" / "{0} 个键";
-    keys_differ: "{0} differ" / "{0} 个不同";
+    keys_differ: "{0} different" / "{0} 个不同";
     times_compared: "{0} passes" / "{0} 遍";
     safe_to_switch: "safe to switch" / "可以切换";
     released: "released" / "已解除";
@@ -136,7 +140,9 @@ texts! {
     plot_summary: "{0}: {1} now, axis up to {2}" / "{0}：当前 {1}，坐标轴上限 {2}";
 
     // 4. Flows.
-    flows: "Flows" / "数据流";
+    flows: "Flows and target nodes" / "数据流与目标端节点";
+    flows_table: "Flows" / "数据流";
+    nodes_table: "Target nodes" / "目标端节点";
     flow: "Flow" / "流";
     flow_state: "State" / "状态";
     lsn_source: "Source LSN" / "源端 LSN";
@@ -154,12 +160,23 @@ texts! {
     flow_on_disk: "journal on disk" / "日志在磁盘";
     flow_stalled: "target away" / "目标端离线";
     no_flows: "No flow is open" / "没有打开的数据流";
+    node: "Target node" / "目标端节点";
+    commands_rate: "Commands" / "命令速率";
+    commands_in_flight: "In flight" / "在途命令";
+    commands_refused: "Refused" / "被拒绝";
+    commands_redirected: "Sent again" / "重发";
+    node_answers: "answers" / "有应答";
+    node_silent: "silent" / "无应答";
+    node_away: "not reached" / "无法连接";
+    for_time: "for {0}" / "已 {0}";
+    no_nodes: "Nothing was written to the target yet" / "尚未向目标端写入数据";
 
     // 5. What keeps me safe?
     safety: "What keeps it safe?" / "安全保障";
     resume_window: "Resume window" / "续传窗口";
     window_unknown: "This source does not count its backlog in records" / "此源端不按记录数计算积压日志";
-    window_note: "{0} of the {1} records that such a source keeps for each shard are left" / "源端每个分片保留 {1} 条记录，还剩 {0} 条";
+    window_note: "{0} of {1} records are left; a source keeps {1} for each shard by default" / "源端默认为每个分片保留 {1} 条记录，还剩 {0} 条";
+    window_later: "Known once the run follows the journal" / "进入日志跟随阶段后可知";
     about_time: "about {0}" / "约 {0}";
     records: "{0} records" / "{0} 条记录";
     relay_log: "Relay log" / "中继日志";
@@ -171,8 +188,9 @@ texts! {
     checkpoint: "Checkpoint" / "检查点";
     none_yet: "none yet" / "尚无";
     checkpoint_none: "A run that ends during the snapshot starts over" / "快照期间中断将从头开始";
+    just_now: "just now" / "刚刚";
     ago: "{0} ago" / "{0} 前";
-    checkpoint_note: "The position on the target, from which a new run goes on" / "目标端保存的位置，新任务从此继续";
+    checkpoint_note: "Stored on the target; a new run goes on from here" / "目标端保存的位置，新任务从此继续";
     replicas: "Replicas" / "副本";
     replicas_none: "A fail-over of a primary may cost a full synchronisation" / "主节点故障转移可能需要全量同步";
     replicas_note: "acknowledge every write before a checkpoint is stored" / "在保存检查点前确认每次写入";
@@ -204,15 +222,16 @@ texts! {
     check_none: "Not compared yet" / "尚未比对";
     check_begins: "Comparing: counting the keys" / "正在比对：正在统计键数";
     check_runs: "Comparing: {0} of {1} keys" / "正在比对：{0} / {1} 个键";
-    differ_so_far: "{0} differ so far" / "目前有 {0} 个不同";
-    were_repaired: "{0} keys were repaired" / "已修复 {0} 个键";
+    differ_so_far: "{0} different so far" / "目前有 {0} 个不同";
+    were_repaired: "Keys repaired: {0}" / "已修复 {0} 个键";
     verified_so_far: "Comparing all the time: {0} keys so far" / "持续比对：已比对 {0} 个键";
     check_equal: "{0} keys were compared and are equal" / "已比对 {0} 个键，全部一致";
     check_differs: "{0} of {1} keys differ" / "{1} 个键中有 {0} 个不同";
+    check_differs_one: "1 of {0} keys differs" / "{0} 个键中有 1 个不同";
     check_incomplete: "{0} keys are equal, {1} could not be compared" / "{0} 个键一致，{1} 个无法比对";
     check_failed: "The comparison failed: {0}" / "比对失败：{0}";
     check_ended: "Ended at {0}, mode {1}" / "结束于 {0}，模式 {1}";
-    verified_more: "Compared all the time, {0} passes; {1} keys were repaired" / "持续比对，已完成 {0} 遍；修复 {1} 个键";
+    verified_more: "Compared all the time: passes {0}, keys repaired {1}" / "持续比对，已完成 {0} 遍；修复 {1} 个键";
     what_differs: "What differs" / "差异内容";
     keys: "Keys" / "键数";
     check_start: "Compare now" / "立即比对";
@@ -239,14 +258,15 @@ texts! {
     // 9. Cut over.
     cut_over: "Cut over" / "切换";
     cut_begin: "Cut over…" / "开始切换…";
-    cut_not_yet: "A cutover is possible once the journal is followed" / "进入日志跟随阶段后才能切换";
+    cut_not_yet: "You can cut over once the run follows the journal" / "进入日志跟随阶段后才能切换";
     cut_lead: "Stops writes at the source until the target has everything, and says when it is safe to move the applications." / "停止源端写入，直到目标端数据完整，并提示何时可以迁移应用。";
+    cut_doubtful: "The last comparison found differences: {0}. Compare and repair before you cut over." / "最近一次比对发现差异：{0}。请先比对并修复，再进行切换。";
     cut_command: "Without a script, use `df2redis-cli cutover`." / "未启用脚本时，请使用 `df2redis-cli cutover`。";
     step_approach: "Wait until the target is within a second of the source" / "等待目标端与源端相差不到一秒";
     step_stop: "Stop writes at the source (CLIENT PAUSE; reads go on)" / "停止源端写入（CLIENT PAUSE，读取不受影响）";
     step_drain: "Let the target take everything that is on its way" / "让目标端接收所有在途数据";
     step_verify: "Compare the keys that changed last" / "比对最近变更的键";
-    step_safe: "Say that it is safe; hold writes until you let them go" / "提示可以切换，并保持停写直到您解除";
+    step_safe: "Say that it is safe, and hold writes until you let them go on" / "提示可以切换，并保持停写直到您解除";
     cut_doubt: "On any doubt, and after 10 seconds at the most, writes go on at the source, and nothing is lost." / "一有疑问或最长 10 秒后，源端恢复写入，不会丢失数据。";
     cut_what: "What it will do" / "将执行的步骤";
     dry_run: "Try it without stopping anything" / "试运行（不停止任何写入）";

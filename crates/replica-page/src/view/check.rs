@@ -73,7 +73,7 @@ fn of_last(last: &CheckResult) -> Check {
     let compared = Figure::Count(last.compared);
     let (tone, verdict) = match last.outcome.as_str() {
         "equal" => (Tone::Good, say(|t| t.check_equal, [compared])),
-        "different" => (Tone::Bad, say(|t| t.check_differs, [Figure::Count(last.different), compared])),
+        "different" => (Tone::Bad, differs(last.different, compared)),
         "incomplete" => (
             Tone::Warn,
             say(|t| t.check_incomplete, [Figure::Count(last.equal), Figure::Count(last.not_compared)]),
@@ -91,11 +91,18 @@ fn of_last(last: &CheckResult) -> Check {
     }
 }
 
+fn differs(different: u64, compared: Figure) -> Phrase {
+    match different {
+        1 => say(|t| t.check_differs_one, [compared]),
+        _ => say(|t| t.check_differs, [Figure::Count(different), compared]),
+    }
+}
+
 fn of_verified(verified: &Verified) -> Check {
     let differs: u64 = verified.different.values().sum();
     let compared = Figure::Count(verified.compared);
     let (tone, verdict) = match (differs, verified.passes) {
-        (1.., _) => (Tone::Bad, say(|t| t.check_differs, [Figure::Count(differs), compared])),
+        (1.., _) => (Tone::Bad, self::differs(differs, compared)),
         (0, 0) => (Tone::Busy, say(|t| t.verified_so_far, [compared])),
         (0, _) => (Tone::Good, say(|t| t.check_equal, [compared])),
     };

@@ -3,6 +3,7 @@
 use dfly_cutover::{Evidence, Stage};
 use dfly_replica::Phase;
 
+use super::headline::differences;
 use super::tone::Tone;
 use crate::seen::{Answer, Seen};
 use crate::text::{Figure, Phrase, Text, say};
@@ -16,6 +17,8 @@ pub(crate) const STEPS: [Text; 5] =
 pub(crate) struct CutoverView {
     /// Whether one may be begun now.
     pub may_begin: bool,
+    /// Why one should not be begun yet.
+    pub doubt: Option<Phrase>,
     /// Whether one goes on, so that it can be ended.
     pub is_running: bool,
     /// What became of the last one.
@@ -51,12 +54,18 @@ impl CutoverView {
         let is_followed = seen.status.phase == Phase::StableSync && seen.answer == Answer::Live;
         Self {
             may_begin: is_followed && !is_running,
+            doubt: doubt(seen),
             is_running,
-            outcome: stage.and_then(outcome),
+            outcome: stage.and_then(|stage| outcome(stage, differences(seen))),
             steps: stage.and_then(at).map(steps).unwrap_or_default(),
             dry_run: stage.and_then(dry_run),
         }
     }
+}
+
+fn doubt(seen: &Seen) -> Option<Phrase> {
+    let keys = differences(seen);
+    (keys > 0).then(|| say(|t| t.cut_doubtful, [Figure::Count(keys)]))
 }
 
 /// Which step goes on; the number of steps if all are done.
@@ -101,9 +110,13 @@ fn proof(evidence: &Evidence) -> Vec<Phrase> {
     [say(|t| t.proof_positions, []), compared].into_iter().chain(stopped).collect()
 }
 
-fn outcome(stage: &Stage) -> Option<Outcome> {
+/// `different` keys were found when they were compared last.
+fn outcome(stage: &Stage, different: u64) -> Option<Outcome> {
     let outcome = |tone, sentence, lines| Some(Outcome { tone, sentence, lines });
     match stage {
+        Stage::Safe { evidence } | Stage::TakenOver { evidence } if different > 0 => {
+            outcome(Tone::Warn, say(|t| t.cut_repair, []), proof(evidence))
+        }
         Stage::Safe { evidence } => outcome(Tone::Good, say(|t| t.cut_safe_now, []), proof(evidence)),
         Stage::TakenOver { evidence } => outcome(Tone::Good, say(|t| t.cut_taken_over, []), proof(evidence)),
         Stage::Withdrawn { records, .. } => {

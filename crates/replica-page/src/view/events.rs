@@ -25,13 +25,19 @@ pub(crate) fn events(seen: &Seen) -> Vec<Happened> {
         happened(milestones.in_sync, say(|t| t.event_in_sync, [])),
         compared(seen),
     ];
-    let told = seen
-        .events
-        .iter()
-        .map(|event| Happened { at: event.at, what: say(|t| t.words, [Figure::Words(event.text.clone())]) });
+    let told = seen.events.iter().map(|event| Happened {
+        at: event.at,
+        what: say(|t| t.words, [Figure::Words(capital(&event.text))]),
+    });
     let mut all: Vec<Happened> = way.into_iter().flatten().chain(told).collect();
     all.sort_by_key(|event| std::cmp::Reverse(event.at));
     all
+}
+
+/// A sentence, which begins with a capital. In logs it stands behind other words.
+fn capital(text: &str) -> String {
+    let mut chars = text.chars();
+    chars.next().map(|first| first.to_uppercase().chain(chars).collect()).unwrap_or_default()
 }
 
 fn compared(seen: &Seen) -> Option<Happened> {
@@ -59,6 +65,7 @@ mod tests {
             seen.events =
                 vec![OneEvent { at: 2, text: "two".to_owned() }, OneEvent { at: 5, text: "five".to_owned() }];
         });
+        assert_eq!(events(&seen)[0].what.plain(crate::text::Language::English.texts()), "Five");
         assert_eq!(events(&seen).iter().map(|event| event.at).collect::<Vec<_>>(), [5, 3, 2, 1]);
     }
 }

@@ -2,9 +2,10 @@
 
 use replica_api::wire::{Flow, Status};
 
+use super::rates::in_a_second;
+use super::rows::{Row, State, by_trouble};
 use super::tone::Tone;
 use crate::seen::Seen;
-use crate::text::{Texts, real};
 
 /// From how far behind on a flow is said to be behind, in milliseconds.
 const BEHIND: u64 = 2000;
@@ -12,29 +13,12 @@ const BEHIND: u64 = 2000;
 /// From how far behind on it is in trouble, in milliseconds.
 const FAR_BEHIND: u64 = 30_000;
 
-/// One row.
-#[derive(Debug)]
-pub(crate) struct Row {
-    pub flow: Flow,
-    pub tone: Tone,
-    pub state: fn(&Texts) -> &'static str,
-    /// Records that are read in a second.
-    pub rate: Option<f64>,
+/// The rows; the rate is that of records, or of keys while the snapshot is read.
+pub(crate) fn rows(seen: &Seen) -> Vec<Row<Flow>> {
+    by_trouble(seen.status.flows.iter().map(|flow| Row::new(flow, state(flow), rate(seen, flow))))
 }
 
-/// The rows, those in trouble first. Flows that are as well as each other keep their places.
-pub(crate) fn rows(seen: &Seen) -> Vec<Row> {
-    let mut rows: Vec<Row> = seen.status.flows.iter().map(|flow| row(seen, flow)).collect();
-    rows.sort_by_key(|row| (std::cmp::Reverse(row.tone), row.flow.flow));
-    rows
-}
-
-fn row(seen: &Seen, flow: &Flow) -> Row {
-    let (tone, state) = state(flow);
-    Row { flow: flow.clone(), tone, state, rate: rate(seen, flow) }
-}
-
-fn state(flow: &Flow) -> (Tone, fn(&Texts) -> &'static str) {
+fn state(flow: &Flow) -> State {
     match flow.lag.map(|lag| lag.millis) {
         _ if flow.stalled.is_some() => (Tone::Bad, |t| t.flow_stalled),
         _ if flow.relay_bytes > 0 => (Tone::Warn, |t| t.flow_on_disk),
@@ -50,11 +34,9 @@ fn state(flow: &Flow) -> (Tone, fn(&Texts) -> &'static str) {
 fn rate(seen: &Seen, flow: &Flow) -> Option<f64> {
     let before: &Status = seen.before.as_ref()?;
     let was = before.flows.get(usize::from(flow.flow))?;
-    let millis =
-        u64::try_from(seen.status.now.saturating_sub(before.now)).ok().filter(|millis| *millis > 0)?;
     let (records, keys) = (flow.records.saturating_sub(was.records), flow.keys.saturating_sub(was.keys));
     let count = if flow.lag.is_some() { records } else { keys };
-    Some(real(count) * 1000.0 / real(millis))
+    in_a_second(count, before.now, seen.status.now)
 }
 
 #[cfg(test)]
@@ -80,7 +62,7 @@ mod tests {
             seen.before.as_mut().unwrap().flows[1].records = 400;
         });
         let rows = rows(&seen);
-        let order: Vec<u16> = rows.iter().map(|row| row.flow.flow).collect();
+        let order: Vec<u16> = rows.iter().map(|row| row.of.flow).collect();
         assert_eq!(order, [3, 2, 1, 0]);
         assert_eq!((rows[2].rate, rows[0].tone), (Some(20.0), Tone::Bad));
     }

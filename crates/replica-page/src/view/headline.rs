@@ -4,6 +4,7 @@ use dfly_cutover::Stage;
 use dfly_replica::Phase;
 use replica_api::wire::Lag;
 
+use super::nodes::node_rows;
 use super::rates;
 use super::tone::Tone;
 use crate::seen::{Answer, Seen};
@@ -26,6 +27,8 @@ const FAR_BEHIND: u64 = 30_000;
 pub(crate) struct Headline {
     pub tone: Tone,
     pub sentence: Phrase,
+    /// What is spoken instead of it, so that nobody hears of a change of numbers alone.
+    pub spoken: Option<Phrase>,
     /// What there is to add.
     pub more: Option<Phrase>,
     /// What the run asks a person.
@@ -33,7 +36,7 @@ pub(crate) struct Headline {
 }
 
 fn headline(tone: Tone, sentence: Phrase) -> Headline {
-    Headline { tone, sentence, more: None, question: None }
+    Headline { tone, sentence, spoken: None, more: None, question: None }
 }
 
 impl Headline {
@@ -76,12 +79,21 @@ fn cutting_over(seen: &Seen) -> Option<Headline> {
         Stage::Stopping => (Tone::Busy, say(|t| t.cut_stopping, [])),
         Stage::Draining => (Tone::Busy, say(|t| t.cut_draining, [])),
         Stage::Verifying => (Tone::Busy, say(|t| t.cut_verifying, [])),
-        Stage::Safe { .. } => (Tone::Good, say(|t| t.cut_safe, [])),
-        Stage::TakenOver { .. } => (Tone::Good, say(|t| t.cut_taken_over, [])),
+        Stage::Safe { .. } => return Some(safe(seen, say(|t| t.cut_safe, []))),
+        Stage::TakenOver { .. } => return Some(safe(seen, say(|t| t.cut_taken_over, []))),
         Stage::Withdrawn { records, .. } => (Tone::Bad, say(|t| t.cut_withdrawn, [Figure::Count(*records)])),
         Stage::DryRun { .. } | Stage::Undone { .. } | Stage::Released { .. } => return None,
     };
     Some(headline(tone, sentence))
+}
+
+/// Every record is there. Keys that differed before may differ still.
+fn safe(seen: &Seen, sentence: Phrase) -> Headline {
+    match differences(seen) {
+        0 => headline(Tone::Good, sentence),
+        keys => headline(Tone::Warn, say(|t| t.cut_unequal, [Figure::Count(keys)]))
+            .with(Some(say(|t| t.cut_repair, []))),
+    }
 }
 
 /// The target takes nothing, or has not answered for a while.
@@ -95,8 +107,18 @@ fn without_target(seen: &Seen) -> Option<Headline> {
     }
     // A target that is gone has no batch that waits for it, but records that it lacks.
     let since = silent.or(status.lag.map(|lag| lag.millis)).unwrap_or_default();
-    let sentence = say(|t| t.target_silent, [Figure::Time(since)]);
+    let sentence = match troubled_node(seen) {
+        Some(node) => say(|t| t.node_not_answering, [Figure::Words(node), Figure::Time(since)]),
+        None => say(|t| t.target_silent, [Figure::Time(since)]),
+    };
     Some(headline(Tone::Bad, sentence).with(Some(where_the_journal_goes(seen))))
+}
+
+/// The node of a cluster that is waited for.
+fn troubled_node(seen: &Seen) -> Option<String> {
+    let rows = node_rows(seen);
+    let first = rows.first().filter(|row| rows.len() > 1 && row.tone.is_trouble())?;
+    Some(first.of.address.clone())
 }
 
 fn where_the_journal_goes(seen: &Seen) -> Phrase {
@@ -106,7 +128,7 @@ fn where_the_journal_goes(seen: &Seen) -> Phrase {
         return say(|t| t.snapshot_waits, []);
     }
     let room = room_on_disk(seen, limit);
-    let lasts = rates::bytes(&seen.history).and_then(|rate| rates::lasts(room, rate));
+    let lasts = rates::now(&seen.history, rates::BYTES).and_then(|rate| rates::lasts(room, rate));
     match lasts {
         Some(millis) => say(|t| t.journal_to_disk, [Figure::Time(millis)]),
         None => say(|t| t.journal_to_disk_bytes, [Figure::Bytes(room)]),
@@ -136,7 +158,7 @@ fn behind(seen: &Seen) -> Figure {
 }
 
 fn snapshot(seen: &Seen) -> Headline {
-    let rate = rates::keys(&seen.history);
+    let rate = rates::now(&seen.history, rates::KEYS);
     let more =
         rate.map(|rate| say(|t| t.snapshot_rate, [Figure::Count(seen.status.keys), Figure::Rate(rate)]));
     let Some(share) = share_of_snapshot(seen) else {
@@ -179,7 +201,8 @@ fn following(seen: &Seen) -> Headline {
             0..TINY => say(|t| t.in_sync_now, []),
             _ => say(|t| t.in_sync, lag),
         };
-        return headline(Tone::Good, sentence).with(both);
+        let spoken = Some(say(|t| t.in_sync_spoken, []));
+        return Headline { spoken, ..headline(Tone::Good, sentence).with(both) };
     }
     match millis {
         FAR_BEHIND.. => headline(Tone::Warn, say(|t| t.far_behind, lag)).with(catching_up(seen)),
@@ -194,7 +217,7 @@ fn following(seen: &Seen) -> Headline {
 }
 
 /// How many keys differed when they were compared last.
-fn differences(seen: &Seen) -> u64 {
+pub(crate) fn differences(seen: &Seen) -> u64 {
     match (&seen.checks.last, &seen.status.verified) {
         (Some(last), _) => last.different,
         (None, Some(verified)) => verified.different.values().sum(),
@@ -204,13 +227,15 @@ fn differences(seen: &Seen) -> u64 {
 
 /// How fast both sides are.
 fn both_rates(seen: &Seen) -> Option<Phrase> {
-    let (journaled, applied) = (rates::journaled(&seen.history)?, rates::applied(&seen.history)?);
+    let (journaled, applied) =
+        (rates::now(&seen.history, rates::JOURNALED)?, rates::now(&seen.history, rates::APPLIED)?);
     Some(say(|t| t.both_rates, [Figure::Rate(journaled), Figure::Rate(applied)]))
 }
 
 /// Whether the target gains on the source.
 fn catching_up(seen: &Seen) -> Option<Phrase> {
-    let (journaled, applied) = (rates::journaled(&seen.history)?, rates::applied(&seen.history)?);
+    let (journaled, applied) =
+        (rates::now(&seen.history, rates::JOURNALED)?, rates::now(&seen.history, rates::APPLIED)?);
     let records = seen.status.lag?.records;
     match rates::lasts(records, applied - journaled) {
         Some(millis) => Some(say(|t| t.gains, [Figure::Count(records), Figure::Time(about(millis))])),
@@ -223,6 +248,8 @@ fn catching_up(seen: &Seen) -> Option<Phrase> {
 
 #[cfg(test)]
 mod tests {
+    use replica_api::wire::{CheckResult, TargetNode};
+
     use super::*;
     use crate::text::Language;
     use crate::view::examples::{copying, followed, with};
@@ -236,14 +263,14 @@ mod tests {
 
     #[test]
     fn in_sync_and_behind() {
-        let rates = "The source writes 1,000/s, the target takes 1,000/s";
+        let rates = "Records: source 1,000/s, target 1,000/s";
         assert_eq!(told(&followed(300)), (Tone::Good, format!("In sync, 0.3 s behind | {rates}")));
         assert_eq!(told(&followed(0)), (Tone::Good, format!("In sync, less than 0.1 s behind | {rates}")));
         let (tone, text) = told(&with(followed(4000), |seen| seen.status.in_sync = false));
         assert_eq!((tone, text.starts_with("Catching up, 4.0 s behind")), (Tone::Busy, true), "{text}");
         let far = with(followed(60_000), |seen| seen.status.in_sync = false);
         let (tone, text) = told(&far);
-        assert_eq!((tone, text.starts_with("1 min behind")), (Tone::Warn, true), "{text}");
+        assert_eq!((tone, text.starts_with("The target is 1 min behind")), (Tone::Warn, true), "{text}");
         assert_eq!(told(&with(followed(300), |seen| seen.status.is_paused = true)).0, Tone::Warn);
     }
 
@@ -271,6 +298,15 @@ mod tests {
             told(&silent),
             (Tone::Bad, "The target has not answered for 40 s | The journal goes to disk; there is room for 3 h 33 min".to_owned())
         );
+        let of_cluster = with(silent.clone(), |seen| {
+            let node = |address: &str, is_away| TargetNode {
+                address: address.to_owned(),
+                is_away,
+                ..TargetNode::default()
+            };
+            seen.status.nodes = vec![node("a:1", false), node("b:2", true)];
+        });
+        assert!(told(&of_cluster).1.starts_with("The target node b:2 has not answered for 40 s"));
         let without_disk = with(silent.clone(), |seen| seen.status.relay_limit = None);
         assert!(told(&without_disk).1.contains("nothing is kept on disk"), "{:?}", told(&without_disk));
         let gone = with(silent, |seen| {
@@ -290,5 +326,10 @@ mod tests {
             seen.cutover = Some(Stage::Safe { evidence: dfly_cutover::Evidence::default() }.into());
         });
         assert_eq!(told(&safe).0, Tone::Good);
+        let unequal = with(safe, |seen| {
+            seen.checks.last = Some(CheckResult { different: 2, ..CheckResult::default() });
+        });
+        assert_eq!(told(&unequal).0, Tone::Warn);
+        assert!(told(&unequal).1.contains("found differences: 2"), "{:?}", told(&unequal));
     }
 }

@@ -2,7 +2,7 @@
 
 use replica_api::wire::Sample;
 
-use super::rates;
+use super::rates::{self, Of};
 use crate::seen::Seen;
 use crate::text::{Figure, Texts, real};
 
@@ -77,10 +77,11 @@ pub(crate) struct Plot {
     pub figure: fn(f64) -> Figure,
 }
 
-type Of = fn(&Sample) -> Option<u64>;
+/// What several values are as one; `None` of none.
+type Combine = fn(&[u64]) -> Option<f64>;
 
 /// The values of one field, each point the mean or the largest of its samples.
-fn points(history: &[Sample], range: Range, of: Of, combine: fn(&[u64]) -> f64) -> Vec<Option<f64>> {
+fn points(history: &[Sample], range: Range, of: Of, combine: Combine) -> Vec<Option<f64>> {
     let Some(last) = history.last() else { return Vec::new() };
     let step = range.step();
     let end = last.at.div_euclid(step);
@@ -93,15 +94,15 @@ fn points(history: &[Sample], range: Range, of: Of, combine: fn(&[u64]) -> f64) 
             slot.push(value);
         }
     }
-    values.iter().map(|values| (!values.is_empty()).then(|| combine(values))).collect()
+    values.iter().map(|values| combine(values)).collect()
 }
 
-fn mean(values: &[u64]) -> f64 {
-    real(values.iter().sum()) / real(values.len().max(1) as u64)
+fn mean(values: &[u64]) -> Option<f64> {
+    rates::mean(values.iter().copied())
 }
 
-fn largest(values: &[u64]) -> f64 {
-    real(values.iter().copied().max().unwrap_or(0))
+fn largest(values: &[u64]) -> Option<f64> {
+    values.iter().copied().max().map(real)
 }
 
 /// The next of 1, 2, 5, 10, 20, .. that is no smaller.
@@ -125,18 +126,15 @@ pub(crate) fn plots(seen: &Seen, range: Range) -> [Plot; 3] {
 fn rate(seen: &Seen, range: Range) -> Plot {
     let history = &seen.history;
     let is_copied = seen.status.lag.is_some() || seen.status.milestones.journal.is_some();
-    let line = |name, of: Of, now: Option<f64>| Line {
+    let line = |name, of: Of| Line {
         name,
-        latest: now.map(Figure::Rate),
+        latest: rates::now(history, of).map(Figure::Rate),
         points: points(history, range, of, mean),
     };
     let lines = if is_copied {
-        vec![
-            line(|t| t.source_writes, |sample| sample.journaled, rates::journaled(history)),
-            line(|t| t.target_takes, |sample| sample.applied, rates::applied(history)),
-        ]
+        vec![line(|t| t.source_writes, rates::JOURNALED), line(|t| t.target_takes, rates::APPLIED)]
     } else {
-        vec![line(|t| t.keys_copied, |sample| Some(sample.keys), rates::keys(history))]
+        vec![line(|t| t.keys_copied, rates::KEYS)]
     };
     let title: fn(&Texts) -> &'static str = if is_copied { |t| t.plot_records } else { |t| t.plot_keys };
     plot(title, lines, 10.0, Figure::Rate)

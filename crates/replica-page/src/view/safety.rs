@@ -9,6 +9,9 @@ use crate::text::{Figure, Phrase, Texts, real, say};
 /// From how long on a position that does not move is trouble while records come, in milliseconds.
 const OLD: u64 = 60_000;
 
+/// Up to how long ago something was just now, in milliseconds.
+const RECENT: u64 = 1000;
+
 /// How much of the source's backlog may be used before a person should look.
 const NARROW: f64 = 0.5;
 
@@ -33,7 +36,11 @@ pub(crate) fn guards(seen: &Seen) -> Vec<Guard> {
 fn resume_window(seen: &Seen) -> Guard {
     let guard = |tone, value, note, fill| Guard { name: |t| t.resume_window, tone, value, note, fill };
     let Some(window) = seen.status.resume_window else {
-        return guard(Tone::Off, say(|t| t.not_known, []), say(|t| t.window_unknown, []), None);
+        let note = match seen.status.lag {
+            Some(_) => say(|t| t.window_unknown, []),
+            None => say(|t| t.window_later, []),
+        };
+        return guard(Tone::Off, say(|t| t.not_known, []), note, None);
     };
     let value = match window.millis {
         Some(millis) => say(|t| t.about_time, [Figure::Time(millis)]),
@@ -57,7 +64,9 @@ fn relay_log(seen: &Seen) -> Guard {
         _ => say(|t| t.one_figure, [Figure::Bytes(used)]),
     };
     let room = room_on_disk(seen, limit);
-    let note = match rates::bytes(&seen.history).and_then(|rate| rates::lasts(room, rate)) {
+    // The snapshot does not go there.
+    let rate = seen.status.lag.and_then(|_| rates::now(&seen.history, rates::BYTES));
+    let note = match rate.and_then(|rate| rates::lasts(room, rate)) {
         Some(millis) => say(|t| t.room_for, [Figure::Bytes(all), Figure::Time(millis)]),
         None => say(|t| t.room_of, [Figure::Bytes(all)]),
     };
@@ -73,7 +82,8 @@ fn checkpoint(seen: &Seen) -> Guard {
     // An idle source moves no position.
     let lacks = seen.status.lag.is_some_and(|lag| lag.records > 0);
     let tone = if lacks && age > OLD { Tone::Bad } else { Tone::Good };
-    guard(tone, say(|t| t.ago, [Figure::Time(age)]), say(|t| t.checkpoint_note, []))
+    let value = if age < RECENT { say(|t| t.just_now, []) } else { say(|t| t.ago, [Figure::Time(age)]) };
+    guard(tone, value, say(|t| t.checkpoint_note, []))
 }
 
 /// In a cluster: how many replicas have what a stored position stands for.

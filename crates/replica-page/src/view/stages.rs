@@ -1,4 +1,4 @@
-//! Where is it on the way? What is done, what goes on, and what is to come.
+//! How far along is it? What is done, what goes on, and what is to come.
 
 use dfly_cutover::Stage as Cut;
 use dfly_replica::Phase;

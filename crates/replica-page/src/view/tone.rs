@@ -16,6 +16,11 @@ pub(crate) enum Tone {
 }
 
 impl Tone {
+    /// Whether a person should look.
+    pub(crate) fn is_trouble(self) -> bool {
+        self >= Self::Warn
+    }
+
     /// Its name in the style sheet.
     pub(crate) fn class(self) -> &'static str {
         match self {

@@ -1,6 +1,6 @@
 //! `demo --live`: a master that keeps writing, so that status, check and cutover can be tried without a Dragonfly.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context;
@@ -15,6 +15,7 @@ use super::{run_until, table};
 use crate::commands::replication::{Begun, Start};
 use crate::config::Environment;
 use crate::console::Console;
+use crate::control::flags::ControlFlags;
 use crate::exit::Failure;
 use crate::flags::{DemoFlags, ReplicateFlags, Settings};
 use crate::logs::flags::LogFlags;
@@ -28,6 +29,9 @@ const SHARDS: usize = 2;
 /// Users that the master knows before anybody follows it.
 const USERS: u32 = 2000;
 
+/// The token with which the page changes something.
+const TOKEN: &str = "demo";
+
 pub(super) struct Live<'a> {
     pub flags: &'a DemoFlags,
     pub seconds: u64,
@@ -40,6 +44,7 @@ impl Live<'_> {
         let runtime = tokio::runtime::Runtime::new().context("cannot start the runtime")?;
         let folder = tempfile::tempdir().context("cannot make a directory for the state")?;
         let state_dir = self.flags.state_dir.as_deref().unwrap_or(folder.path());
+        let token = write_token(state_dir).context("cannot write the token")?;
         let master = runtime.block_on(ScriptedMaster::start(script(), MasterOptions::default()));
         let master = master.context("the demo's master does not start")?;
         let flags = ReplicateFlags {
@@ -48,6 +53,11 @@ impl Live<'_> {
                 target: Some(format!("redis://{}", redis.address())),
                 state_dir: Some(state_dir.to_owned()),
                 log: self.log.clone(),
+                control: ControlFlags {
+                    dashboard_addr: self.flags.dashboard_addr.clone(),
+                    control_token_file: Some(token),
+                    ..ControlFlags::default()
+                },
                 ..Settings::default()
             },
             ..ReplicateFlags::default()
@@ -57,9 +67,10 @@ impl Live<'_> {
         let none = Environment::default();
         let start = Start::new(&flags, &none, self.console)?;
         let engine = start.engine_config()?;
-        self.console.line(&invitation(&config, self.seconds));
-        let (report, written) =
-            runtime.block_on(start.run(|begun| write(&master, begun, Duration::from_secs(self.seconds))))?;
+        let (report, written) = runtime.block_on(start.run(|begun| {
+            self.console.line(&invitation(&config, self.seconds, begun.page.as_deref()));
+            write(&master, begun, Duration::from_secs(self.seconds))
+        }))?;
         match written {
             Some(written) => written.context("the demo's master cannot write")?,
             // The run was stopped before the master: another one goes on for what came since.
@@ -78,9 +89,16 @@ impl Live<'_> {
     }
 }
 
+/// The token is no secret: the demo changes nothing but itself.
+fn write_token(dir: &Path) -> std::io::Result<PathBuf> {
+    std::fs::create_dir_all(dir)?;
+    let path = dir.join("demo.token");
+    std::fs::write(&path, TOKEN)?;
+    Ok(path)
+}
+
 /// A file for the commands that are tried meanwhile.
 fn write_config(settings: &Settings, dir: &Path) -> std::io::Result<String> {
-    std::fs::create_dir_all(dir)?;
     let path = dir.join("demo.toml");
     let word = |text: &Option<String>| text.clone().unwrap_or_default();
     let text = format!(
@@ -93,11 +111,13 @@ fn write_config(settings: &Settings, dir: &Path) -> std::io::Result<String> {
     Ok(path.display().to_string())
 }
 
-fn invitation(config: &str, seconds: u64) -> String {
+fn invitation(config: &str, seconds: u64, page: Option<&str>) -> String {
+    let page = page.map_or_else(String::new, |url| {
+        format!("\n  {url} (the page of this run; the token for its buttons is \"{TOKEN}\")")
+    });
     format!(
         "\
-A demo master holds {USERS} users and writes {RATE} records a second for {seconds} s. Meanwhile try in another terminal:
-  http://127.0.0.1:9379 (the page of this run)
+A demo master holds {USERS} users and writes {RATE} records a second for {seconds} s. Meanwhile try in another terminal:{page}
   df2redis-cli status  --config {config} --watch
   df2redis-cli check   --config {config}
   df2redis-cli cutover --config {config} --dry-run

@@ -136,7 +136,7 @@ mod tests {
 
     fn report(asked: Option<Instant>, records: u64) -> Report {
         let flow = FlowReport {
-            positions: Some(FlowLsns { received: Lsn(5), durable: Lsn(5) }),
+            positions: Some(FlowLsns { received: Lsn(5), carried: Lsn(5), durable: Lsn(5) }),
             source: asked.map(|asked| SourceLsn { next: Lsn(9), asked }),
             lag: Some(Lag { records, time: Duration::ZERO }),
             ..FlowReport::default()

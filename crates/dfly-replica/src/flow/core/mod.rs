@@ -12,6 +12,7 @@ mod records;
 mod refetching;
 mod refused;
 mod relaying;
+mod reporting;
 mod requests;
 mod scanning;
 mod unknown;
@@ -25,7 +26,7 @@ use std::time::Instant;
 use bytes::BytesMut;
 use dfly_client::FlowId;
 use dfly_journal::Lsn;
-use dfly_translate::{Flush, Loss, Policy, Rules};
+use dfly_translate::{Flush, Rules};
 use tracing::{debug, info, warn};
 
 pub(crate) use flushing::Order;
@@ -34,6 +35,7 @@ pub use requests::RefetchOutcome;
 pub(crate) use requests::{FlowAnswer, FlowRequest, Heard};
 
 use refused::RefusedValues;
+use reporting::NodeLooks;
 use requests::Requests;
 use unknown::UnknownCommands;
 
@@ -54,6 +56,7 @@ use crate::flow::writer::FlowWriter;
 use crate::notice::Notice;
 use crate::rate_limiter::RateLimiter;
 use crate::run::counters::Counters;
+use crate::run::throttle::ThrottleClock;
 use crate::slot_set::SlotSet;
 use crate::target::writer::{BatchTag, TargetEvent, TargetWriter};
 
@@ -151,6 +154,8 @@ pub(crate) struct FlowCore {
     watched: WatchedKeys,
     batches: Batches,
     unknown: UnknownCommands,
+    throttle: ThrottleClock,
+    node_looks: NodeLooks,
     refused_values: RefusedValues,
     counters: Arc<Counters>,
     actions: VecDeque<Action>,
@@ -176,6 +181,8 @@ impl FlowCore {
         self.announce();
         self.reach_flush(target, now);
         self.relay(buffer, want, now)?;
+        self.count_throttle(buffer.len(), want, now.instant);
+        self.see_nodes(target, now.instant);
         self.ask_source(now.instant);
         self.acknowledge(now.instant);
         self.tell_watchers(now.instant);
@@ -418,26 +425,10 @@ impl FlowCore {
         self.count_in_flight();
     }
 
-    fn count_in_flight(&self) {
-        if let Some(counters) = self.counters.flow(self.id) {
-            counters.set_in_flight(self.committed.len(), self.committed.front().map(|oldest| oldest.at));
-        }
-    }
-
     fn settle(&mut self, position: Position, now: Instant) {
         self.positions.settle(position);
         self.publish(now);
         self.confirm_scan();
-    }
-
-    /// Reports where the flow stands.
-    fn publish(&self, now: Instant) {
-        if let (Some(at), Some(counters)) = (self.positions.advance(), self.counters.flow(self.id))
-            && self.positions.has_entered()
-        {
-            counters.set_positions(at.received, at.durable.next, now);
-            counters.set_waiting(self.refetch.len(), self.refetch.oldest(), self.writer.expiring_keys());
-        }
     }
 
     /// The next thing that the driver has to do.
@@ -448,20 +439,5 @@ impl FlowCore {
     fn tell(&mut self, signal: Signal) {
         debug!(flow = self.id.0, ?signal, "signal");
         self.actions.push_back(Action::Tell(signal));
-    }
-
-    /// Counts what was left out, and tells the first of each kind if the user wants to know.
-    fn count_losses(&mut self) {
-        let losses = self.writer.take_losses();
-        if losses.is_empty() {
-            return;
-        }
-        for loss in self.counters.lose(&losses) {
-            if loss == Loss::Reserved {
-                warn!(flow = self.id.0, %loss, "the source has keys whose names are reserved for this tool, as a former target has; they are left out and counted");
-            } else if self.rules.policies.of_loss(loss) == Policy::Warn {
-                warn!(flow = self.id.0, %loss, "the target cannot hold this; it is left out and counted");
-            }
-        }
     }
 }

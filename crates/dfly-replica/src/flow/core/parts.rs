@@ -8,6 +8,7 @@ use dfly_client::FlowId;
 use dfly_translate::Rules;
 
 use super::FlowCore;
+use super::reporting::NodeLooks;
 use super::requests::Requests;
 use super::unknown::UnknownCommands;
 use crate::flow::acknowledgements::Acknowledgements;
@@ -22,6 +23,7 @@ use crate::flow::writer::FlowWriter;
 use crate::notice::Notice;
 use crate::rate_limiter::RateLimiter;
 use crate::run::counters::Counters;
+use crate::run::throttle::ThrottleClock;
 
 /// Times of one flow.
 #[derive(Debug, Clone, Copy)]
@@ -56,6 +58,7 @@ pub(crate) struct FlowParts {
 impl FlowCore {
     /// A flow of these parts that begins at `now`.
     pub(crate) fn new(parts: FlowParts, now: Instant) -> Self {
+        parts.counters.nodes.end(parts.id);
         let mut core = Self {
             id: parts.id,
             rules: parts.rules,
@@ -80,6 +83,8 @@ impl FlowCore {
             watched: WatchedKeys::default(),
             batches: Batches::default(),
             unknown: UnknownCommands::default(),
+            throttle: ThrottleClock::new(now),
+            node_looks: NodeLooks::new(now),
             refused_values: Default::default(),
             counters: parts.counters,
             actions: VecDeque::new(),

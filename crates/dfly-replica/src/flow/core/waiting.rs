@@ -14,7 +14,7 @@ impl FlowCore {
     }
 
     /// Until when the snapshot is not read, so that the source is not burdened too much.
-    fn paused_until(&self, now: Instant) -> Option<Instant> {
+    pub(super) fn paused_until(&self, now: Instant) -> Option<Instant> {
         self.reading.wait_until(now).filter(|_| self.intake.is_snapshot())
     }
 
@@ -42,7 +42,8 @@ impl FlowCore {
         let far = now + self.settings.longest_rest;
         let unanswered = self.unanswered_at();
         let watched = self.watched.deadline();
-        [ack, target.deadline(now), sweep, refetch, writing, reading, relay, unanswered, watched]
+        let nodes = self.node_look_at();
+        [ack, target.deadline(now), sweep, refetch, writing, reading, relay, unanswered, watched, nodes]
             .into_iter()
             .flatten()
             .min()

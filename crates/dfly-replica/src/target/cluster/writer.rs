@@ -11,7 +11,7 @@ use dfly_client::FlowId;
 use dfly_journal::Lsn;
 use dfly_wire::DbIndex;
 use redis_resp::{CommandBatch, EncodedCommand};
-use redis_sink::cluster::{ClusterConnection, ClusterError, ClusterPipeline};
+use redis_sink::cluster::{ClusterConnection, ClusterError, ClusterPipeline, NodeState};
 use redis_slots::{Address, Slot};
 use tracing::{debug, info, warn};
 
@@ -28,6 +28,7 @@ use crate::config::EngineConfig;
 use crate::error::{Error, FlowError};
 use crate::keys::TargetKey;
 use crate::notice::Notice;
+use crate::run::nodes::{NodeLink, NodeSeen};
 use crate::source::sharding::Sharding;
 use crate::target::retry_policy::is_passing;
 use crate::target::writer::{BatchTag, FlushPlan, Held, TargetEvent, TargetWriter};
@@ -368,6 +369,21 @@ impl Inspector {
     }
 }
 
+fn seen(node: NodeState<'_>) -> NodeSeen {
+    let link = match (node.gone_since, node.is_open) {
+        (Some(_), _) => NodeLink::Away,
+        (None, true) => NodeLink::Open,
+        (None, false) => NodeLink::Unneeded,
+    };
+    NodeSeen {
+        address: node.address.to_string(),
+        tally: node.tally,
+        in_flight: node.unanswered,
+        waits_since: node.gone_since.or(node.silent_since),
+        link,
+    }
+}
+
 impl TargetWriter for ClusterWriter {
     fn has_room(&self) -> bool {
         self.pipeline.window().has_room()
@@ -410,6 +426,11 @@ impl TargetWriter for ClusterWriter {
 
     fn for_each_in_flight(&self, visit: &mut dyn FnMut(EncodedCommand<'_>)) {
         self.pipeline.window().in_flight().for_each(visit);
+    }
+
+    /// A batch waits for the slowest of its nodes, so each is asked itself.
+    fn nodes(&self, _waits_since: Option<Instant>) -> Vec<NodeSeen> {
+        self.pipeline.nodes().map(seen).collect()
     }
 
     fn learn_sharding(&mut self, sharding: Sharding) {

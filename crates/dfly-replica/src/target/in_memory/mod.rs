@@ -19,6 +19,7 @@ use crate::checkpoint::Position;
 #[cfg(test)]
 use crate::error::FlowError;
 use crate::keys::TargetKey;
+use crate::run::nodes::NodeSeen;
 use crate::source::sharding::Sharding;
 
 /// How many batches may be in flight.
@@ -207,6 +208,10 @@ impl<S: Executes> TargetWriter for InMemoryWriter<S> {
 
     fn for_each_in_flight(&self, visit: &mut dyn FnMut(EncodedCommand<'_>)) {
         self.in_flight.iter().flat_map(|batch| batch.commands.iter()).for_each(visit);
+    }
+
+    fn nodes(&self, _waits_since: Option<Instant>) -> Vec<NodeSeen> {
+        Vec::new()
     }
 
     fn learn_sharding(&mut self, _sharding: Sharding) {}

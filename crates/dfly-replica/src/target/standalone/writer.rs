@@ -28,6 +28,7 @@ use crate::checkpoint::fields::{self, SourceFields};
 use crate::config::EngineConfig;
 use crate::error::{Error, FlowError};
 use crate::keys::TargetKey;
+use crate::run::nodes::{NodeLink, NodeSeen};
 use crate::source::sharding::Sharding;
 use crate::target::retry_policy::{RetryPolicy, is_passing, retry_policy};
 use crate::target::trouble::TargetTrouble;
@@ -437,6 +438,20 @@ impl TargetWriter for StandaloneWriter {
 
     fn for_each_in_flight(&self, visit: &mut dyn FnMut(EncodedCommand<'_>)) {
         self.pipeline.in_flight().for_each(visit);
+    }
+
+    fn nodes(&self, waits_since: Option<Instant>) -> Vec<NodeSeen> {
+        let link = match self.link {
+            Link::Up(_) => NodeLink::Open,
+            Link::Down(_) => NodeLink::Away,
+        };
+        vec![NodeSeen {
+            address: self.config.target.to_string(),
+            tally: self.pipeline.tally(),
+            in_flight: self.pipeline.unanswered(),
+            waits_since,
+            link,
+        }]
     }
 
     fn learn_sharding(&mut self, sharding: Sharding) {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use dfly_replica::Report;
 use dfly_testkit::{Op, RedisCluster, Script};
 use tokio::time::timeout;
 
@@ -79,6 +80,26 @@ async fn members_are_removed_from_a_slot_that_moves() {
     }
     let report = run.ends_as(|_, cluster| assert_eq!(user_keys(cluster).len(), 40));
     assert_eq!(report.await.refetched, 0);
+}
+
+/// What a node sends elsewhere is told of it, and so is what each node has carried out.
+#[tokio::test(flavor = "multi_thread")]
+async fn redirects_are_counted() {
+    let cluster = Arc::new(cluster());
+    let slot = cluster.slot(b"s").unwrap();
+    let owner = cluster.owner(slot).unwrap();
+    let migration = cluster.begin_migration(slot, (owner + 1) % 3).unwrap();
+    let mut run = start(Script::new(1).before("SET a 1").before("SET b 1"), Arc::clone(&cluster)).await;
+    assert!(timeout(LIMIT, run.master.stable()).await.is_ok());
+    // A key that the owner of the slot does not have belongs to the node that the slot moves to.
+    run.master.apply("SET {s}new 1").unwrap();
+    let is_sent_on = |report: &Report| report.nodes.iter().any(|node| node.tally.ask > 0);
+    assert!(timeout(LIMIT, run.reports.wait_for(is_sent_on)).await.is_ok());
+    cluster.finish_migration(migration).unwrap();
+    let report = run.ends_as(|model, cluster| assert_equal(&model, &user_keys(cluster))).await;
+    assert!(report.nodes.iter().all(|node| node.tally.refused == 0), "{:?}", report.nodes);
+    let done: u64 = report.nodes.iter().map(|node| node.tally.done()).sum();
+    assert!(done >= 4 && report.nodes.len() > 1, "{:?}", report.nodes);
 }
 
 /// FLUSHDB of a database that is left out, and FLUSHALL of a client that was in it.
