@@ -71,9 +71,9 @@ fn keys(keys: &str) -> String {
     }
 }
 
-fn fate(row: &Row) -> String {
-    let text = match row.rule {
-        "verbatim" => "the same",
+/// What becomes of records that may not say what the source did.
+fn refetched(rule: &str) -> Option<&'static str> {
+    Some(match rule {
         "push" => {
             "the same; directly after a pop of the same key, which is how LMOVE and RPOPLPUSH are written, the key is refetched if it has an expiry, which the source keeps (`kept-expiry`)"
         }
@@ -86,15 +86,6 @@ fn fate(row: &Row) -> String {
         "sort-store" => {
             "the same, and the stored key is refetched, because Redis sorts and measures differently, and deletes that key if the source key is missing; with only one key, as a master with several shards may write it: only refetched (`truncated-record`); nothing without STORE"
         }
-        "pexpireat" => {
-            "the same; `PERSIST` for time 0, which Dragonfly writes when a memcached client's touch has no expiry"
-        }
-        "xclaim" => {
-            "the same after `XGROUP CREATECONSUMER`, because the source always creates the consumer; XCLAIM gets a `TIME` if it has none: the record's arrival. The target decides again whether an entry was idle for long enough"
-        }
-        "xgroup" => {
-            "the same; `CREATE` without `ENTRIESREAD`, which the source ignores; on Redis 6.2, all subcommands without it"
-        }
         "store" => {
             "the same; with only one key, as a master with several shards may write it: refetched (`truncated-record`)"
         }
@@ -104,6 +95,25 @@ fn fate(row: &Row) -> String {
         }
         "zadd" => {
             "the same; directly after a `DEL` with the same transaction, which is how Z*STORE is written, scores have six digits, so the key is also refetched (`six-digit-scores`); with GT or LT, which v1.40 ignores in large sets, a script, and if it is not known whether the option counted: refetched (`ambiguous-record`)"
+        }
+        _ => return None,
+    })
+}
+
+fn fate(row: &Row) -> String {
+    if let Some(text) = refetched(row.rule) {
+        return text.to_owned();
+    }
+    let text = match row.rule {
+        "verbatim" => "the same",
+        "pexpireat" => {
+            "the same; `PERSIST` for time 0, which Dragonfly writes when a memcached client's touch has no expiry"
+        }
+        "xclaim" => {
+            "the same after `XGROUP CREATECONSUMER`, because the source always creates the consumer; XCLAIM gets a `TIME` if it has none: the record's arrival. The target decides again whether an entry was idle for long enough"
+        }
+        "xgroup" => {
+            "the same; `CREATE` without `ENTRIESREAD`, which the source ignores; on Redis 6.2, all subcommands without it"
         }
         "incrbyfloat" | "hincrbyfloat" => "a script that calculates and formats like the source",
         "prepend" => "a script that keeps the expiry",
