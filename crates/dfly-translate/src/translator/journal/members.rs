@@ -5,6 +5,7 @@
 use dfly_wire::{DbIndex, UnixMillis};
 use redis_resp::CommandBatch;
 
+use super::modules::whole_documents;
 use super::{Received, number};
 use crate::error::TranslateError;
 use crate::facts::CommandFacts;
@@ -100,12 +101,15 @@ impl Translator {
         match r.spec.members {
             Members::Kept | Members::Moved => {}
             Members::Replaced => {
+                let documents = whole_documents(&r.words());
                 let written = match r.spec.rule {
                     // The source keys of a stored result do not change.
                     Rule::Store => keys.get(..1).unwrap_or_default(),
                     Rule::SortStore => keys.get(1..).unwrap_or_default(),
                     // DELEX is conditional, and RESTORE updates the notes itself.
                     Rule::DelEx | Rule::Restore => &[],
+                    // A part of a document replaces no value.
+                    Rule::Json | Rule::JsonSet => &documents,
                     _ => keys,
                 };
                 for key in written {

@@ -18,24 +18,17 @@ impl Translator {
         if self.rules.policies.json_as_string() {
             return self.again_or_lose(Reason::JsonText, Loss::Json, r);
         }
-        self.lose(Loss::Json, &r.place())
+        let effect = self.lose(Loss::Json, &r.place())?;
+        // On the source, the old values of whole documents' keys no longer exist.
+        for key in whole_documents(&r.words()) {
+            self.push(r, &[b"DEL", key], 1..2, out);
+        }
+        Ok(effect)
     }
 
     /// A document that is written as a whole has no expiry any more on the source. A Redis keeps it.
     fn persist_whole_documents(&mut self, r: &Received<'_>, out: &mut Output<'_>) -> Effect {
-        let words = r.words();
-        let whole: Vec<&[u8]> = match words.as_slice() {
-            [b"JSON.SET", key, path, _, rest @ ..] if is_root(path) => {
-                let creates = rest.iter().any(|option| option.eq_ignore_ascii_case(b"NX"));
-                if creates { Vec::new() } else { vec![key] }
-            }
-            [b"JSON.MSET", documents @ ..] => {
-                let (documents, _) = documents.as_chunks::<3>();
-                documents.iter().filter(|[_, path, _]| is_root(path)).map(|[key, ..]| *key).collect()
-            }
-            _ => Vec::new(),
-        };
-        for key in whole {
+        for key in whole_documents(&r.words()) {
             self.push(r, &[b"PERSIST", key], 1..2, out);
         }
         Effect::Written
@@ -47,18 +40,12 @@ impl Translator {
         r: &Received<'_>,
         out: &mut Output<'_>,
     ) -> Result<Effect, TranslateError> {
-        let root = is_root(r.arg(2)) && r.args().len() == 4;
-        let as_string = self.rules.policies.json_as_string();
-        if self.target.has(Ability::Json) || !root || (as_string && self.rules.refetches) {
-            return self.json(r, out);
-        }
-        if as_string {
+        let is_whole = is_root(r.arg(2)) && r.args().len() == 4;
+        let is_text = self.rules.policies.json_as_string() && !self.target.has(Ability::Json);
+        if is_text && is_whole && !self.rules.refetches {
             return Ok(self.push(r, &[b"SET", r.arg(1), r.arg(3)], 1..2, out));
         }
-        // On the source, the key's old value no longer exists.
-        let effect = self.lose(Loss::Json, &r.place())?;
-        self.push(r, &[b"DEL", r.arg(1)], 1..2, out);
-        Ok(effect)
+        self.json(r, out)
     }
 
     /// A change to a sketch. If the sketch was left out, its changes are left out too. Otherwise the target would hold only
@@ -93,4 +80,19 @@ impl Translator {
 /// Whether a path names the whole document.
 pub(crate) fn is_root(path: &[u8]) -> bool {
     matches!(path, b"$" | b".")
+}
+
+/// The keys whose values a record replaces by whole documents. With NX, the value is only written if there was none.
+pub(super) fn whole_documents<'a>(words: &[&'a [u8]]) -> Vec<&'a [u8]> {
+    match words {
+        [b"JSON.SET", key, path, _, rest @ ..] if is_root(path) => {
+            let creates = rest.iter().any(|option| option.eq_ignore_ascii_case(b"NX"));
+            if creates { Vec::new() } else { vec![key] }
+        }
+        [b"JSON.MSET", documents @ ..] => {
+            let (documents, _) = documents.as_chunks::<3>();
+            documents.iter().filter(|[_, path, _]| is_root(path)).map(|[key, ..]| *key).collect()
+        }
+        _ => Vec::new(),
+    }
 }
