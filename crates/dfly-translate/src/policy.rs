@@ -156,6 +156,11 @@ impl Loss {
         !matches!(self, Self::Sticky | Self::MemcacheFlags | Self::Reserved)
     }
 
+    /// The kind of this name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|loss| loss.name() == name)
+    }
+
     /// The name in reports and metrics.
     pub fn name(self) -> &'static str {
         match self {

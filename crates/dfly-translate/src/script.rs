@@ -162,6 +162,13 @@ pub(crate) const ZADD_BEYOND: &str = "local n,i,beyond,incr,all=redis.call('ZCAR
      return redis.error_reply('AMBIGUOUS the source may have ignored '..beyond) end end end \
      table.insert(all,3,beyond) return redis.call(unpack(all))";
 
+/// `SET key value KEEPTTL` of a key that the target lacks if its last value was left out. Then nothing is written.
+pub(crate) const SET_KEEPTTL: Script = Script::new(
+    1,
+    "if redis.call('EXISTS',KEYS[1])==0 then return redis.error_reply('AMBIGUOUS the last value may have been left out') end \
+     return redis.call('SET',KEYS[1],ARGV[1],'KEEPTTL')",
+);
+
 /// `ZREMRANGEBYLEX`, whose range is not defined where scores differ: each server, and each encoding, has its own then. ARGV: the
 /// range. If they differ, nothing is written.
 pub(crate) const ZREMRANGEBYLEX: Script = Script::new(

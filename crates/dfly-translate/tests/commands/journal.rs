@@ -86,6 +86,7 @@ fn script_name(script: &[u8]) -> &'static str {
         ("'XADD',KEYS[2]", "MOVE-ENTRIES-SCRIPT"),
         ("ipairs", "SWEEP-ALL-SCRIPT"),
         ("stopped early", "LREM-SCRIPT"),
+        ("been left out", "SET-KEEPTTL-SCRIPT"),
         ("the scores differ", "ZREMRANGEBYLEX-SCRIPT"),
         ("may have ignored", "ZADD-SCRIPT"),
         ("repeat local due", "SWEEP-SCRIPT"),

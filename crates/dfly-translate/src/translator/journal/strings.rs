@@ -2,10 +2,11 @@
 
 use crate::error::TranslateError;
 use crate::facts::CommandFacts;
-use crate::policy::Loss;
+use crate::policy::{Loss, Policy};
 use crate::quirks::ZAddBeyond;
 use crate::refetch::Reason;
 use crate::script;
+use crate::target::Ability;
 use crate::translator::journal::Received;
 use crate::translator::previous::{Half, has_six_digits};
 use crate::translator::{Effect, Output, Translator};
@@ -17,6 +18,9 @@ impl Translator {
     pub(super) fn set(&mut self, r: &Received<'_>, out: &mut Output<'_>) -> Result<Effect, TranslateError> {
         if r.args().len() == 3 {
             return Ok(self.plain_set(r, out));
+        }
+        if r.args().len() == 4 && r.arg(3) == b"KEEPTTL" && self.may_have_left_out_documents() {
+            return Ok(self.keep_expiry(r, out));
         }
         let mut words: Vec<&[u8]> = Vec::with_capacity(r.args().len());
         words.extend(r.args().iter().take(3));
@@ -35,6 +39,17 @@ impl Translator {
         }
         self.push(r, &words, 1..2, out);
         Ok(effect)
+    }
+
+    /// `SET key value KEEPTTL`, where the expiry may be that of a value that was left out.
+    fn keep_expiry(&mut self, r: &Received<'_>, out: &mut Output<'_>) -> Effect {
+        let words = [&b"EVAL"[..], script::SET_KEEPTTL.text.as_bytes(), b"1", r.arg(1), r.arg(2)];
+        self.push(r, &words, 3..4, out)
+    }
+
+    fn may_have_left_out_documents(&self) -> bool {
+        let goes_on = self.rules.policies.of_loss(Loss::Json) != Policy::Fail;
+        goes_on && self.follows_possible_signs() && !self.target.has(Ability::Json)
     }
 
     /// SET without options. PFMERGE and BITOP arrive in this form, although the source keeps the key's expiry. BITOP always has
