@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use dfly_cutover::{Cutover, Doubt, Method, Plan, Stage, Verified, Verify};
-use dfly_replica::{Engine, EngineConfig, Error, Phase, Report, Stop};
+use dfly_replica::{Engine, EngineConfig, Error, Phase, RateLimits, Report, Stop};
 use dfly_testkit::{MasterOptions, RedisOptions, RedisServer, Script, ScriptedMaster};
 use redis_resp::connection::{Endpoint, Peer};
 use tokio::sync::watch;
@@ -63,6 +63,17 @@ impl Run {
                 .eq(what.iter().map(|word| word.as_bytes().to_vec()))
         };
         self.master.commands().iter().filter(|command| is_it(command)).count()
+    }
+
+    /// The target takes a few commands a second, and has many to take.
+    async fn lag_behind(&self) {
+        let few = RateLimits { target_ops_per_second: Some(10), ..RateLimits::default() };
+        self.control.limit(few).await.unwrap();
+        for n in 0..300 {
+            self.master.apply(format!("SET k{n} v").as_str()).unwrap();
+        }
+        let lags = |report: &Report| report.flows.iter().any(|flow| flow.lag.is_some_and(|lag| lag.records > 100));
+        assert!(timeout(LIMIT, self.reports.clone().wait_for(lags)).await.is_ok());
     }
 
     async fn end(self) {
@@ -173,6 +184,41 @@ async fn a_target_that_does_not_answer_lets_writes_go_on() {
     assert_eq!(last, Stage::Undone { doubt: Doubt::NotReached(700) }, "{last}");
     assert_eq!(run.told(&UNPAUSE), 1);
     run.redis.resume().unwrap();
+    run.end().await;
+}
+
+/// A lag that does not end within the time that writes may be stopped: they go on, and come to the target like all others.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lag_that_does_not_end_lets_writes_go_on() {
+    let run = Run::start(MasterOptions::default()).await;
+    run.lag_behind().await;
+    let (timeout, small_lag) = (Duration::from_millis(700), Duration::from_secs(600));
+    let plan = Plan { timeout, small_lag, verify: Verify::None, ..Plan::default() };
+    let (mut stage, _release) = run.cut_over(plan);
+    let last = ended(&mut stage).await;
+    assert_eq!(last, Stage::Undone { doubt: Doubt::NotReached(700) }, "{last}");
+    assert!(run.told(&PAUSE) >= 1);
+    assert_eq!(run.told(&UNPAUSE), 1, "writes go on");
+    run.control.limit(RateLimits::default()).await.unwrap();
+    run.control.reach(run.master.lsns().into_iter().map(dfly_journal::Lsn).collect()).await.unwrap();
+    let last = run.redis.client().unwrap().expect(&[b"GET", b"k299"]).unwrap().text();
+    assert_eq!(last.as_deref(), Some("v"));
+    run.end().await;
+}
+
+/// A lag that does not become small: nothing is stopped.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lag_that_stays_large_stops_nothing() {
+    let run = Run::start(MasterOptions::default()).await;
+    run.lag_behind().await;
+    let (patience, small_lag) = (Duration::from_millis(700), Duration::ZERO);
+    let (mut stage, _release) = run.cut_over(Plan { patience, small_lag, ..Plan::default() });
+    let last = ended(&mut stage).await;
+    assert!(
+        matches!(&last, Stage::Undone { doubt: Doubt::NotNear(why) } if why.contains("records and")),
+        "{last}"
+    );
+    assert_eq!(run.told(&["CLIENT"]), 0);
     run.end().await;
 }
 

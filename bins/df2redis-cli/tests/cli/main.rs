@@ -12,6 +12,7 @@ mod config;
 mod crash;
 mod crash_cluster;
 mod crash_live;
+mod cutover;
 mod cutover_live;
 mod demo;
 mod live;

@@ -5,6 +5,7 @@ mod host;
 mod measure;
 mod nodes;
 mod payloads;
+mod rights;
 mod sampling;
 mod source;
 mod target;

@@ -15,6 +15,7 @@ use crate::run::latency::LatencyCounters;
 use crate::run::report::{
     ExtraKeysProgress, FlowLsns, FlowReport, Lag, Milestones, Phase, Report, SourceLsn, TargetKind,
 };
+use crate::session::silence::FlowTarget;
 use crate::source::sharding::OwnerCheck;
 
 /// How many answers of the source are remembered to tell how long a record has been missing.
@@ -144,6 +145,15 @@ impl FlowCounters {
     /// Whether something was committed and not carried out.
     pub(crate) fn has_in_flight(&self) -> bool {
         self.in_flight.load(Relaxed) > 0
+    }
+
+    /// What the target has done for the flow.
+    pub(crate) fn at_target(&self) -> FlowTarget {
+        FlowTarget {
+            carried: self.carried.load(Relaxed),
+            is_waited_for: self.has_in_flight(),
+            is_lost: lock(&self.slow).stalled.is_some(),
+        }
     }
 
     /// Bytes that the source has sent.
