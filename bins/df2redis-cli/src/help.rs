@@ -226,9 +226,7 @@ fn arranged(command: Command, shown: Option<Use>) -> Command {
             (None, _) => flag,
         };
         match heading_of(&name) {
-            Some(heading) => flag
-                .help_heading(heading.title)
-                .hide_short_help(!is_shown(first, shown)),
+            Some(heading) => flag.help_heading(heading.title).hide_short_help(!is_shown(first, shown)),
             None => flag,
         }
     })

@@ -18,6 +18,9 @@ use crate::stage::{Doubt, Stage};
 /// How often the source is asked whether it was written to.
 const LOOK: Duration = Duration::from_millis(250);
 
+/// What compares both sides in step with the run.
+type Comparison = InStep<Control>;
+
 /// A cutover of a running replication.
 #[derive(Debug)]
 pub struct Cutover {
@@ -126,6 +129,10 @@ impl Cutover {
     }
 
     async fn with_pause(&mut self) -> Stage {
+        let comparison = match self.prepared().await {
+            Ok(comparison) => comparison,
+            Err(doubt) => return Stage::Undone { doubt },
+        };
         self.tell(Stage::Stopping);
         let began = Instant::now();
         let pause = match Pause::begin(&self.config).await {
@@ -133,7 +140,7 @@ impl Cutover {
             Err(why) => return Stage::Undone { doubt: Doubt::NotStopped(why) },
         };
         let safe = tokio::select! {
-            safe = self.safe(Some(began)) => safe,
+            safe = self.safe(Some(began), comparison) => safe,
             why = pause.ends() => Err(Doubt::NotRenewed(why)),
             () = until(&self.released) => {
                 self.let_go(pause).await;
@@ -163,7 +170,11 @@ impl Cutover {
     }
 
     async fn without_pause(&mut self) -> Stage {
-        match self.safe(None).await {
+        let safe = match self.prepared().await {
+            Ok(comparison) => self.safe(None, comparison).await,
+            Err(doubt) => Err(doubt),
+        };
+        match safe {
             Err(doubt) => Stage::Undone { doubt },
             Ok(evidence) => {
                 self.tell(Stage::Safe { evidence: evidence.clone() });
@@ -175,9 +186,10 @@ impl Cutover {
 
     /// Everything is compared before, because nothing can be read from the source behind it.
     async fn with_takeover(&mut self) -> Stage {
-        let verified = match self.plan.verify {
-            Verify::None => Ok(None),
-            Verify::Recent | Verify::Full => self.compare_recent().await.map(Some),
+        let verified = match self.prepared().await {
+            Ok(Some(comparison)) => self.compare_recent(comparison).await.map(Some),
+            Ok(None) => Ok(None),
+            Err(doubt) => Err(doubt),
         };
         let verified = match verified {
             Ok(verified) => verified,
@@ -200,17 +212,21 @@ impl Cutover {
     }
 
     /// The target has everything, or it is doubted.
-    async fn safe(&self, stopped: Option<Instant>) -> Result<Evidence, Doubt> {
+    async fn safe(
+        &self,
+        stopped: Option<Instant>,
+        comparison: Option<Comparison>,
+    ) -> Result<Evidence, Doubt> {
         let limit = self.plan.timeout;
         let late = |_elapsed| Doubt::NotReached(millis(limit));
         timeout(limit, async {
             self.tell(Stage::Draining);
             let source = self.drain().await?;
-            let verified = match self.plan.verify {
-                Verify::None => None,
-                Verify::Recent | Verify::Full => {
+            let verified = match comparison {
+                None => None,
+                Some(comparison) => {
                     self.tell(Stage::Verifying);
-                    Some(self.compare_recent().await?)
+                    Some(self.compare_recent(comparison).await?)
                 }
             };
             let stopped_for = stopped.map(|since| millis(since.elapsed()));
@@ -236,14 +252,23 @@ impl Cutover {
         }
     }
 
+    /// Connects to both sides, which takes a moment that writes are not stopped for.
+    async fn prepared(&self) -> Result<Option<Comparison>, Doubt> {
+        match self.plan.verify {
+            Verify::None => Ok(None),
+            Verify::Recent | Verify::Full => {
+                let comparison = InStep::connect(self.comparison(), self.control.clone()).await;
+                comparison.map(Some).map_err(|error| Doubt::NotCompared(error.to_string()))
+            }
+        }
+    }
+
     /// Compares in step what changed last. What differs is refetched.
-    async fn compare_recent(&self) -> Result<Verified, Doubt> {
-        let not_compared = |error: dfly_check::CheckError| Doubt::NotCompared(error.to_string());
+    async fn compare_recent(&self, mut comparison: Comparison) -> Result<Verified, Doubt> {
         let recent = self.control.recent_keys().await?;
-        let mut in_step =
-            InStep::connect(self.comparison(), self.control.clone()).await.map_err(not_compared)?;
-        let pairs = recent.iter().filter_map(|key| in_step.pair(key)).collect();
-        let mended = in_step.compare_and_mend(pairs).await.map_err(not_compared)?;
+        let pairs = recent.iter().filter_map(|key| comparison.pair(key)).collect();
+        let mended = comparison.compare_and_mend(pairs).await;
+        let mended = mended.map_err(|error| Doubt::NotCompared(error.to_string()))?;
         let is_fine = |verdict: &Verdict| match verdict {
             Verdict::Equal | Verdict::LeftOut(_) | Verdict::Unselected => true,
             Verdict::Different(_) | Verdict::NotCompared(_) => false,

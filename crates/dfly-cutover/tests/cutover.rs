@@ -72,7 +72,8 @@ impl Run {
         for n in 0..300 {
             self.master.apply(format!("SET k{n} v").as_str()).unwrap();
         }
-        let lags = |report: &Report| report.flows.iter().any(|flow| flow.lag.is_some_and(|lag| lag.records > 100));
+        let lags =
+            |report: &Report| report.flows.iter().any(|flow| flow.lag.is_some_and(|lag| lag.records > 100));
         assert!(timeout(LIMIT, self.reports.clone().wait_for(lags)).await.is_ok());
     }
 

@@ -14,10 +14,12 @@ const LIMIT: Duration = Duration::from_secs(60);
 /// so.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lag_that_never_ends_stops_nothing() {
-    let master = ScriptedMaster::start(Script::new(2).before("SET a 1"), MasterOptions::default()).await.unwrap();
+    let master =
+        ScriptedMaster::start(Script::new(2).before("SET a 1"), MasterOptions::default()).await.unwrap();
     let redis = RedisServer::start(RedisOptions::default()).unwrap();
     let state = tempfile::tempdir().unwrap();
-    let (source, dir) = (format!("dragonfly://{}", master.address()), state.path().to_str().unwrap().to_owned());
+    let (source, dir) =
+        (format!("dragonfly://{}", master.address()), state.path().to_str().unwrap().to_owned());
     let servers = ["replicate", "--source", &source, "--target", &redis.url(), "--state-dir", &dir];
     let tool = spawn_quiet(&[&servers[..], &["--target-ops-per-second", "10"]].concat());
     master.stable().await;
@@ -27,13 +29,18 @@ async fn a_lag_that_never_ends_stops_nothing() {
     let ask = |args: &[&str]| -> Output { run(&[args, &["--state-dir", &dir]].concat()) };
     let deadline = Instant::now() + LIMIT;
     while !String::from_utf8_lossy(&ask(&["status"]).stdout).contains("in order: it catches up") {
-        assert!(Instant::now() < deadline, "it does not lag: {}", String::from_utf8_lossy(&ask(&["status"]).stdout));
+        assert!(
+            Instant::now() < deadline,
+            "it does not lag: {}",
+            String::from_utf8_lossy(&ask(&["status"]).stdout)
+        );
     }
     let out = ask(&["cutover", "--patience", "1"]);
     let said = stderr(&out);
     assert_eq!(out.status.code(), Some(10), "{said}");
     assert!(said.contains("records and") && said.contains("ms behind"), "{said}");
-    let is_client = |words: &Vec<bytes::Bytes>| words.first().is_some_and(|name| name.eq_ignore_ascii_case(b"CLIENT"));
+    let is_client =
+        |words: &Vec<bytes::Bytes>| words.first().is_some_and(|name| name.eq_ignore_ascii_case(b"CLIENT"));
     assert!(!master.commands().iter().any(is_client), "no pause was begun");
     stop(tool, Signal::INT);
 }

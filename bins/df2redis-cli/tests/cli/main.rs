@@ -5,6 +5,7 @@
 mod alone;
 mod bad_input;
 mod binary;
+mod blockers;
 mod causes;
 mod check;
 mod cluster;

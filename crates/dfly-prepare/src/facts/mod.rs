@@ -1,6 +1,7 @@
 //! What both ends, the network and this host say, gathered before anything is decided. A refusal is a fact too.
 
 mod ask;
+mod expiry_cost;
 mod host;
 mod measure;
 mod nodes;

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use dfly_replica::EngineConfig;
-use redis_resp::connection::{ConnectionError, Endpoint};
 use redis_resp::Reply;
+use redis_resp::connection::{ConnectionError, Endpoint};
 use tokio::time::sleep;
 
 use super::ask::{Asker, text_of};

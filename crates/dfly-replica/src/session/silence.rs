@@ -128,7 +128,9 @@ mod tests {
         let (mut silence, start) = (Silence::default(), Instant::now());
         let told: Vec<_> = (0..=20)
             .map(|s| (s, start + seconds(s)))
-            .filter_map(|(s, now)| Some((s, silence.see(if s < 18 { Side::WaitedFor(start) } else { Side::Answers }, now)?)))
+            .filter_map(|(s, now)| {
+                Some((s, silence.see(if s < 18 { Side::WaitedFor(start) } else { Side::Answers }, now)?))
+            })
             .collect();
         assert_eq!(told, [(5, Change::Silent(seconds(5))), (18, Change::Answers(seconds(18)))]);
     }

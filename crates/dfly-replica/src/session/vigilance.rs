@@ -109,7 +109,7 @@ impl Running {
 
 fn tell_of_silence(side: &str, time: Duration, meanwhile: &str, limit: Duration) {
     warn!(
-        "the {side} has not answered for {} s; {meanwhile}; after {} s the connection is opened again",
+        "the {side} has not answered for {} s; {meanwhile}; a connection on which nothing moves for {} s is opened again",
         time.as_secs(),
         limit.as_secs()
     );

@@ -56,7 +56,7 @@ pub(crate) struct Run {
     pub(crate) source: RedisServer,
     pub(crate) writers: Writers,
     target: Target,
-    tool: Child,
+    tool: Tool,
     state: tempfile::TempDir,
 }
 
@@ -101,8 +101,7 @@ impl Run {
     }
 
     pub(crate) fn kill_tool(&mut self) {
-        self.tool.kill().unwrap();
-        self.tool.wait().unwrap();
+        self.tool.end();
     }
 
     pub(crate) fn restart_tool(&mut self) {
@@ -117,9 +116,28 @@ impl Run {
     }
 }
 
-fn tool(source: &RedisServer, target: &Target, state: &tempfile::TempDir) -> Child {
+/// The tool. It ends with its owner.
+#[derive(Debug)]
+struct Tool(Child);
+
+impl Tool {
+    fn end(&mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+}
+
+impl Drop for Tool {
+    fn drop(&mut self) {
+        // It may have ended.
+        drop(self.0.kill());
+        drop(self.0.wait());
+    }
+}
+
+fn tool(source: &RedisServer, target: &Target, state: &tempfile::TempDir) -> Tool {
     let (from, to) = (format!("dragonfly://{}", source.address()), target.url());
     let servers = ["replicate", "--source", &from, "--target", &to];
     let rest = ["--state-dir", state.path().to_str().unwrap(), "--log-level", "info"];
-    spawn_quiet(&[&servers[..], &rest].concat())
+    Tool(spawn_quiet(&[&servers[..], &rest].concat()))
 }

@@ -50,7 +50,8 @@ impl Writers {
 
     /// Writes that were acknowledged, in each second so far.
     pub(crate) fn rate(&self) -> u64 {
-        self.acknowledged().iter().sum::<u64>() / self.began.elapsed().as_secs().max(1)
+        let millis = u64::try_from(self.began.elapsed().as_millis()).unwrap().max(1);
+        self.acknowledged().iter().sum::<u64>() * 1000 / millis
     }
 
     /// For how long none of them has been acknowledged anything.
@@ -62,7 +63,9 @@ impl Writers {
 
     pub(crate) fn go_on(&self) {
         let before = self.acknowledged();
-        until("written to again", || self.acknowledged().iter().zip(&before).all(|(now, before)| now > before));
+        until("written to again", || {
+            self.acknowledged().iter().zip(&before).all(|(now, before)| now > before)
+        });
     }
 
     pub(crate) fn have_written(&self, writes: u64) {
