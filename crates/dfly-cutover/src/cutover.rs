@@ -257,8 +257,15 @@ impl Cutover {
         match self.plan.verify {
             Verify::None => Ok(None),
             Verify::Recent | Verify::Full => {
-                let comparison = InStep::connect(self.comparison(), self.control.clone()).await;
-                comparison.map(Some).map_err(|error| Doubt::NotCompared(error.to_string()))
+                let connecting = Box::pin(InStep::connect(self.comparison(), self.control.clone()));
+                match timeout(self.plan.timeout, connecting).await {
+                    Ok(Ok(comparison)) => Ok(Some(comparison)),
+                    Ok(Err(error)) => Err(Doubt::NotCompared(error.to_string())),
+                    Err(_elapsed) => {
+                        let limit = millis(self.plan.timeout);
+                        Err(Doubt::NotCompared(format!("a side does not answer within {limit} ms")))
+                    }
+                }
             }
         }
     }

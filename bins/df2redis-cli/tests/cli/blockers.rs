@@ -181,7 +181,13 @@ async fn at_the_target() {
         .await
         .blocks()
         .await;
-    Planted::target("target-memory", &["--maxmemory", "1mb"]).await.blocks().await;
+    let value = "v".repeat(4000);
+    let large =
+        (0..1000).fold(Script::new(2), |script, n| script.before(format!("SET k{n} {value}").as_str()));
+    Planted::pair("target-memory", large, MasterOptions::default(), &["--maxmemory", "3mb"])
+        .await
+        .blocks()
+        .await;
     Planted::target("target-keys", &[]).await.told(&["SET", "theirs", "v"]).blocks().await;
     let other_settings = ["HSET", "df2redis:checkpoint", "settings", "map-db 3=5"];
     Planted::target("target-positions", &[]).await.told(&other_settings).blocks().await;
@@ -212,7 +218,7 @@ async fn between_them_and_at_this_host() {
     let many = || MasterOptions::default();
     Planted::pair("target-clients", script(24), many(), &["--maxclients", "20"]).await.blocks().await;
     let mut few = Planted::pair("open-files", script(24), many(), &[]).await;
-    few.limits = "ulimit -Hn 100";
+    few.limits = "ulimit -n 100";
     few.blocks().await;
     Planted::target("state-dir", &[]).await.with(&["--state-dir", "/proc/version"]).blocks().await;
     let document = answer("TYPE", Some("k7"), "+ReJSON-RL\r\n");

@@ -23,11 +23,11 @@ const SECOND: Duration = Duration::from_secs(1);
 /// The name under which the source knows this reader: 40 hexadecimal characters.
 const READER: &str = "00000000000000000000000000000000000000fe";
 
-/// Keys that are written at once.
-const AT_ONCE: usize = 512;
+/// Keys that are written at once: many, because a run waits for no answer before it sends on.
+const AT_ONCE: usize = 2048;
 
 /// The most bytes of values that are written at once.
-const AT_ONCE_BYTES: usize = 256 << 10;
+const AT_ONCE_BYTES: usize = 1 << 20;
 
 /// The longest that what is written stays if the connection breaks, in milliseconds.
 const STAYS: &[u8] = b"20000";
