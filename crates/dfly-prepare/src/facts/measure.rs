@@ -14,7 +14,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant as Deadline, timeout_at};
 
 use super::ask::{Asker, hurried};
-use super::expiry_cost::expiry_cost;
+use super::surplus::Surplus;
 use crate::sample::{float, whole};
 
 /// How long it is read.
@@ -49,8 +49,8 @@ pub struct Measured {
     target_bound: Duration,
     /// For how much of it the target was.
     source_bound: Duration,
-    /// What the expiries of the written keys have taken, which those of a run do not have.
-    expiries: Duration,
+    /// What the written keys have cost the target more than those of a run do.
+    surplus: Duration,
 }
 
 /// Where what is read is written.
@@ -63,9 +63,9 @@ pub(crate) struct Mirror {
 }
 
 impl Mirror {
-    async fn expiry_cost(&self) -> Result<Duration, String> {
+    async fn surplus(&self) -> Result<Surplus, String> {
         let mut asker = Asker::open(&self.endpoint).await?;
-        expiry_cost(&mut asker, &self.prefix).await.map_err(|error| error.to_string())
+        Surplus::of(&mut asker, &self.prefix).await.map_err(|error| error.to_string())
     }
 }
 
@@ -81,17 +81,17 @@ impl Measured {
 
     /// Keys a second, at the pace of a run.
     pub(crate) fn rate(&self) -> f64 {
-        float(self.keys) / self.time.saturating_sub(self.surplus()).as_secs_f64().max(0.001)
+        float(self.keys) / self.time.saturating_sub(self.unpaid()).as_secs_f64().max(0.001)
     }
 
-    /// What a run does not pay: expiries, as far as the target was waited for.
-    fn surplus(&self) -> Duration {
+    /// What a run does not pay, as far as the target was waited for.
+    fn unpaid(&self) -> Duration {
         let waited = self.target_bound + self.source_bound;
         if waited.is_zero() {
             return Duration::ZERO;
         }
         let share = self.target_bound.as_secs_f64() / waited.as_secs_f64();
-        self.expiries.mul_f64(share).min(self.time / 2)
+        self.surplus.mul_f64(share).min(self.time / 2)
     }
 }
 
@@ -103,9 +103,9 @@ pub(crate) async fn measure(config: &EngineConfig, mirror: Option<&Mirror>) -> R
     let endpoint = hurried(&config.source);
     let (mut control, session) =
         ControlConn::open(&endpoint, READER).await.map_err(|error| error.to_string())?;
-    let expiry = match mirror {
-        Some(mirror) => mirror.expiry_cost().await?,
-        None => Duration::ZERO,
+    let surplus = match mirror {
+        Some(mirror) => mirror.surplus().await?,
+        None => Surplus::default(),
     };
     let (mut flows, mut starts) = (Vec::new(), Vec::new());
     for flow in (0..session.flows).map(FlowId) {
@@ -139,7 +139,7 @@ pub(crate) async fn measure(config: &EngineConfig, mirror: Option<&Mirror>) -> R
         measured.time = measured.time.max(read.time);
         measured.target_bound += read.target_bound;
         measured.source_bound += read.source_bound;
-        measured.expiries += expiry * u32::try_from(reader.stream.named).unwrap_or(u32::MAX);
+        measured.surplus += reader.stream.cost(surplus);
         written.push(reader);
     }
     for reader in written {
@@ -163,6 +163,8 @@ struct SnapshotStream {
     flow: FlowId,
     /// Keys that were named on the target.
     named: u64,
+    /// Those of them that are strings.
+    strings: u64,
     /// When the first bytes came: the source takes a moment to begin.
     began: Option<Deadline>,
 }
@@ -175,7 +177,7 @@ impl Reader {
         };
         let (decoder, read, mirror) = (Decoder::new(Config::default()), Measured::default(), mirror.cloned());
         Ok(Self {
-            stream: SnapshotStream { source, decoder, read, mirror, flow, named: 0, began: None },
+            stream: SnapshotStream { source, decoder, read, mirror, flow, named: 0, strings: 0, began: None },
             target,
         })
     }
@@ -255,6 +257,7 @@ impl SnapshotStream {
         if entry.value.kind() == ValueKind::String
             && let Some(Ok(Element::String(text))) = entry.value.elements().next()
         {
+            self.strings += 1;
             commands.push(&[b"SET", &name, &text.into_bytes(), b"PX", STAYS]);
             return;
         }
@@ -263,6 +266,12 @@ impl SnapshotStream {
             Ok(Form::Verbatim | Form::Reencode) => commands.push(&[b"RESTORE", &name, STAYS, &dump]),
             Ok(Form::Commands) | Err(_) => {}
         }
+    }
+
+    /// What the written keys have cost more than those of a run.
+    fn cost(&self, surplus: Surplus) -> Duration {
+        let times = |count: u64| u32::try_from(count).unwrap_or(u32::MAX);
+        surplus.string * times(self.strings) + surplus.other * times(self.named - self.strings)
     }
 
     fn name(&self, nth: u64) -> Vec<u8> {

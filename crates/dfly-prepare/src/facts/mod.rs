@@ -1,7 +1,6 @@
 //! What both ends, the network and this host say, gathered before anything is decided. A refusal is a fact too.
 
 mod ask;
-mod expiry_cost;
 mod host;
 mod measure;
 mod nodes;
@@ -9,6 +8,7 @@ mod payloads;
 mod rights;
 mod sampling;
 mod source;
+mod surplus;
 mod target;
 
 use std::collections::{BTreeMap, BTreeSet};
