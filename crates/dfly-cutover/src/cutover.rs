@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use dfly_check::{CheckConfig, InStep, Outcome, Progress, StepRun, Store, Verdict};
+use dfly_check::{CheckConfig, InStep, Mended, Outcome, Pair, Progress, StepRun, Store, Verdict};
 use dfly_journal::Lsn;
 use dfly_replica::{Control, ControlError, EngineConfig, Phase, Report};
 use tokio::sync::watch;
@@ -17,6 +17,10 @@ use crate::stage::{Doubt, Stage};
 
 /// How often the source is asked whether it was written to.
 const LOOK: Duration = Duration::from_millis(250);
+
+/// Keys that are compared at once while writes are stopped: the source answers a renewal of the pause only behind the requests that
+/// it has begun.
+const AT_ONCE: usize = 32;
 
 /// What compares both sides in step with the run.
 type Comparison = InStep<Control>;
@@ -273,9 +277,14 @@ impl Cutover {
     /// Compares in step what changed last. What differs is refetched.
     async fn compare_recent(&self, mut comparison: Comparison) -> Result<Verified, Doubt> {
         let recent = self.control.recent_keys().await?;
-        let pairs = recent.iter().filter_map(|key| comparison.pair(key)).collect();
-        let mended = comparison.compare_and_mend(pairs).await;
-        let mended = mended.map_err(|error| Doubt::NotCompared(error.to_string()))?;
+        let pairs: Vec<Pair> = recent.iter().filter_map(|key| comparison.pair(key)).collect();
+        let mut mended = Mended::default();
+        for some in pairs.chunks(AT_ONCE) {
+            let compared = comparison.compare_and_mend(some.to_vec()).await;
+            let compared = compared.map_err(|error| Doubt::NotCompared(error.to_string()))?;
+            mended.verdicts.extend(compared.verdicts);
+            mended.repaired += compared.repaired;
+        }
         let is_fine = |verdict: &Verdict| match verdict {
             Verdict::Equal | Verdict::LeftOut(_) | Verdict::Unselected => true,
             Verdict::Different(_) | Verdict::NotCompared(_) => false,
