@@ -69,7 +69,7 @@ test-properties: setup
 	PROPTEST_CASES=$${CASES:-5000} $(CARGO) test --locked -p dfly-replica --lib
 	PROPTEST_CASES=$${CASES:-5000} $(CARGO) test --locked -p dfly-replica --test masters property
 	PROPTEST_CASES=$${CASES:-5000} $(CARGO) test --locked -p replica-api --test damaged
-	PROPTEST_CASES=$${CASES:-5000} $(CARGO) test --locked -p df2redis-cli --bin df2redis-cli damaged
+	PROPTEST_CASES=$${CASES:-5000} $(CARGO) test --locked -p df2redis-cli --lib damaged
 
 # The tool, the target and connections killed at random under load: make test-crash RUNS=1000
 test-crash: setup
@@ -96,6 +96,7 @@ test-targets: setup
 	DF2REDIS_TARGETS=$$(realpath $(TARGETS)) $(CARGO) test --locked -p dfly-rdb --all-features --test it targets:: -- --nocapture
 	DF2REDIS_TARGETS=$$(realpath $(TARGETS)) $(CARGO) test --locked -p dfly-translate --test commands
 	DF2REDIS_TARGETS=$$(realpath $(TARGETS)) $(CARGO) test --locked -p dfly-replica --test masters modules
+	DF2REDIS_TARGETS=$$(realpath $(TARGETS)) $(CARGO) test --locked -p dfly-prepare --test prepare releases
 	@for server in $$(ls -d $(TARGETS)/redis-[78]* $(TARGETS)/valkey-* | grep -v modules); do \
 	  echo "a cluster of $$server"; \
 	  DF2REDIS_CLUSTER_SERVER=$$(realpath $$server) $(CARGO) test --locked -p dfly-replica --test masters cluster:: || exit 1; \

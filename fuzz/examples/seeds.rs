@@ -74,6 +74,8 @@ fn main() {
     made_containers(&mut corpus);
     replies(&mut corpus);
     segments(&mut corpus);
+    configurations(&here.join("../examples"), &mut corpus);
+    requests(&mut corpus);
     topologies(&here.join("../crates/redis-slots/tests/data"), &mut corpus);
     values(&here.join("../crates/dfly-rdb/tests/data/snapshots"))
         .iter()
@@ -144,6 +146,75 @@ fn replies(corpus: &mut Corpus) {
         let control = Recording::bundled(&name).unwrap().connections.remove(0);
         corpus.add("resp_split", &format!("control connection of {name}"), &control.s2c);
     }
+}
+
+/// The examples of configuration files, and forms that they do not show.
+fn configurations(examples: &Path, corpus: &mut Corpus) {
+    let mut files: Vec<PathBuf> =
+        fs::read_dir(examples).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    for file in files {
+        let target = match file.extension().and_then(|ending| ending.to_str()) {
+            Some("toml") => "config_toml",
+            Some("yaml") => "config_go_tool",
+            _ => continue,
+        };
+        corpus.add(target, file.file_stem().unwrap().to_str().unwrap(), &fs::read(&file).unwrap());
+    }
+    for (name, text) in [
+        (
+            "flat",
+            "source = 'dragonfly://u:p@h:1,[::1]:2'\ntarget = 'redis+sentinel://:p@a,b/name'\nallow-keys = ['a*']\n",
+        ),
+        ("tables", "[target]\nurl = 'unix:/s'\ntls.insecure = true\n[limits]\nmax-removals = 7\n"),
+        ("set twice", "target-mode = 'cluster'\n[target]\nmode = 'auto'\n"),
+        ("unknown key", "sorce = 'dragonfly://h'\n"),
+    ] {
+        corpus.add("config_toml", name, text.as_bytes());
+    }
+    for (name, text) in [
+        (
+            "cluster",
+            "source:\n  addr: h:1\n  tls: true\ntarget:\n  type: redis-cluster\n  cluster:\n    seeds: [a:1, b:2]\n",
+        ),
+        ("conflict", "taskName: t\nconflict:\n  policy: panic\ndashboard:\n  addr: :8080\n"),
+        ("unknown key", "source:\n  adr: h:1\n"),
+    ] {
+        corpus.add("config_go_tool", name, text.as_bytes());
+    }
+}
+
+/// A request to each path, and some that are refused.
+fn requests(corpus: &mut Corpus) {
+    let mut add = |name: &str, line: &str, body: &str| {
+        let headers = "host: localhost\r\ncontent-type: application/json\r\nconnection: close\r\n";
+        let text = format!("{line} HTTP/1.1\r\n{headers}content-length: {}\r\n\r\n{body}", body.len());
+        corpus.add("api_request", name, text.as_bytes());
+    };
+    for path in
+        ["status", "flows", "history?after=1", "events", "config", "openapi.json", "checks", "cutover"]
+    {
+        add(path, &format!("GET /api/v1/{path}"), "");
+    }
+    for (path, body) in [
+        ("limits", r#"{"snapshot_bytes_per_second":1}"#),
+        ("repair", r#"{"keys":[{"db":0,"key":"k"},{"key_base64":"/w=="}]}"#),
+        ("check", r#"{"mode":"full","sample":"1%","keys_per_second":9,"repair":true}"#),
+        ("verify", r#"{"keys_per_second":9}"#),
+        ("cutover", r#"{"method":"pause","verify":"recent","timeout":1,"patience":2,"dry_run":true}"#),
+        ("step/watch", r#"{"keys":[{"key":"k"}],"holds":true}"#),
+        ("step/settle", r#"{"watch":1,"before":[1,2],"behind":[3]}"#),
+        ("step/release", r#"{"watch":1}"#),
+        ("checkpoint", "{}"),
+        ("release", "{}"),
+        ("accept", "not json"),
+    ] {
+        add(&format!("post {path}"), &format!("POST /api/v1/{path}"), body);
+    }
+    add("go tool", "GET /api/sync/summary", "");
+    add("delete", "DELETE /api/v1/checks", "");
+    corpus.add("api_request", "other origin", b"GET /api/v1/status HTTP/1.1\r\nhost: evil.example\r\n\r\n");
+    corpus.add("api_request", "no http", b"\x16\x03\x01\x02\x00");
 }
 
 /// What recorded clusters said, and their refusals.

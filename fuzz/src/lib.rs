@@ -1,13 +1,15 @@
 //! What must hold for any bytes: one checking function a fuzz target. Each panics if it does not hold.
 //!
-//! What it is: properties of `dfly-rdb`, `dfly-journal`, `redis-resp`, `redis-slots` and `relay-log`, stated over plain bytes, so that a seed is a
-//! file of the format itself. The targets in `fuzz_targets` call nothing else, and the tests hold the functions against
+//! What it is: properties of `dfly-rdb`, `dfly-journal`, `redis-resp`, `redis-slots`, `relay-log`, `replica-api` and of configuration
+//! files, stated over plain bytes, so that a seed is a file of the format itself. The targets in `fuzz_targets` call nothing else, and the tests hold the functions against
 //! the whole corpus.
 //!
 //! What it is not: it knows no expected output. Those are the tests of the crates.
 
 #![forbid(unsafe_code)]
 
+mod api;
+mod configuration;
 mod container;
 mod content;
 mod payload;
@@ -17,6 +19,8 @@ mod topology;
 mod value;
 mod wire;
 
+pub use api::api_request;
+pub use configuration::{config_go_tool, config_toml};
 pub use container::{intset, listpack, lzf, ziplist, zipmap};
 pub use payload::payload;
 pub use relay::relay_segment;
@@ -29,7 +33,7 @@ pub use wire::{journal_split, resp_split};
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target, by the name of its corpus.
-pub const TARGETS: [Target; 16] = [
+pub const TARGETS: [Target; 19] = [
     ("rdb_split", rdb_split),
     ("rdb_garbage", rdb_garbage),
     ("listpack", listpack),
@@ -46,6 +50,9 @@ pub const TARGETS: [Target; 16] = [
     ("resp_split", resp_split),
     ("relay_segment", relay_segment),
     ("topology", topology),
+    ("config_toml", config_toml),
+    ("config_go_tool", config_go_tool),
+    ("api_request", api_request),
 ];
 
 /// Part sizes that depend on the data alone, so that a finding is one file: 1, 7, and sizes that look random.

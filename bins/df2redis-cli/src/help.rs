@@ -115,57 +115,69 @@ pub(crate) const HEADINGS: &[Heading] = &[
     },
 ];
 
-/// What `replicate -h` shows, in few words each. `--help` shows everything.
-const FIRST: &[(&str, &str)] = &[
-    ("source", "dragonfly://[user:password@]host[:port]; dragonflys:// for TLS"),
-    ("target", "redis://[user:password@]host[:port]; rediss:// for TLS"),
-    ("source-password-file", "File with the password of the source"),
-    ("target-password-file", "File with the password of the target"),
-    ("config", "Configuration file with the same settings"),
-    ("on-start", "A target that holds keys: require-empty, merge, mirror or flush"),
-    ("on-unsupported", "What the target cannot hold: fail, warn or skip"),
-    ("state-dir", "Directory for state and for what the target has not taken yet"),
-    ("memory-limit", "Maximum memory for data in transit [default: 256MiB]"),
-    ("control", "Socket or address of the run [default: control.sock in the state directory]"),
-    ("control-token-file", "File with the token of an address"),
-    ("log-level", "error, warn, info, debug or trace [default: info]"),
+/// What a command is for whose flags are those of `replicate`: its short help shows some of them, and its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Use {
+    /// It asks a run.
+    Ask,
+    /// It reads both sides.
+    Compare,
+    /// It copies once.
+    Migrate,
+    /// It copies, and goes on.
+    Replicate,
+}
+
+use Use::{Ask, Compare, Migrate, Replicate};
+
+/// A flag in few words, and where the short help shows it. `--help` shows everything.
+#[derive(Debug)]
+struct First {
+    name: &'static str,
+    words: &'static str,
+    shown: &'static [Use],
+}
+
+const fn first(name: &'static str, words: &'static str, shown: &'static [Use]) -> First {
+    First { name, words, shown }
+}
+
+const BOTH_SIDES: &[Use] = &[Compare, Migrate, Replicate];
+const COPYING: &[Use] = &[Migrate, Replicate];
+
+const FIRST: &[First] = &[
+    first("source", "dragonfly://[user:password@]host[:port]; dragonflys:// for TLS", BOTH_SIDES),
+    first("target", "redis://[user:password@]host[:port]; rediss:// for TLS", BOTH_SIDES),
+    first("source-password-file", "File with the password of the source", BOTH_SIDES),
+    first("target-password-file", "File with the password of the target", BOTH_SIDES),
+    first("config", "Configuration file with the same settings", &[Ask, Compare, Migrate, Replicate]),
+    first("on-start", "A target that holds keys: require-empty, merge, mirror or flush", COPYING),
+    first("on-unsupported", "What the target cannot hold: fail, warn or skip", COPYING),
+    first(
+        "state-dir",
+        "Directory for state and for what the target has not taken yet",
+        &[Ask, Compare, Replicate],
+    ),
+    first("memory-limit", "Maximum memory for data in transit [default: 256MiB]", &[Replicate]),
+    first("control", "Socket or address of the run [default: control.sock in the state directory]", &[Ask]),
+    first("control-token-file", "File with the token of an address", &[Ask]),
+    first(
+        "log-level",
+        "error, warn, info, debug or trace [default: info]",
+        &[Ask, Compare, Migrate, Replicate],
+    ),
 ];
 
-/// What the short help of a command shows whose flags are those of `replicate`; its own flags are shown too.
-const ASKING: &[&str] = &["config", "state-dir", "control", "control-token-file"];
-const COMPARING: &[&str] =
-    &["source", "target", "source-password-file", "target-password-file", "config", "state-dir"];
-const MIGRATING: &[&str] = &[
-    "source",
-    "target",
-    "source-password-file",
-    "target-password-file",
-    "config",
-    "on-start",
-    "on-unsupported",
-];
-const RUNNING: &[&str] = &[
-    "source",
-    "target",
-    "source-password-file",
-    "target-password-file",
-    "config",
-    "on-start",
-    "on-unsupported",
-    "state-dir",
-    "memory-limit",
-];
-
-/// The commands whose flags are those of `replicate`, with what their short help shows of them.
-const WITH_SETTINGS: [(&str, &[&str]); 8] = [
-    ("prepare", RUNNING),
-    ("replicate", RUNNING),
-    ("migrate", MIGRATING),
-    ("check", COMPARING),
-    ("cutover", ASKING),
-    ("dashboard", ASKING),
-    ("status", ASKING),
-    ("config", RUNNING),
+/// The commands whose flags are those of `replicate`.
+const WITH_SETTINGS: [(&str, Use); 8] = [
+    ("prepare", Replicate),
+    ("replicate", Replicate),
+    ("migrate", Migrate),
+    ("check", Compare),
+    ("cutover", Ask),
+    ("dashboard", Ask),
+    ("status", Ask),
+    ("config", Replicate),
 ];
 
 const SHORT: &str = "df2redis-cli replicate --help shows all flags, and examples.";
@@ -186,26 +198,26 @@ pub(crate) fn command() -> Command {
     let with_settings = |command: Command| {
         let name = command.get_name().to_owned();
         let Some((_, shown)) = WITH_SETTINGS.iter().find(|(with, _)| *with == name) else { return command };
-        let arranged = |command| arranged(command, shown);
+        let arranged = |command| arranged(command, Some(*shown));
         match name.as_str() {
             "config" => command.mut_subcommand("print", arranged).mut_subcommand("check", arranged),
             "replicate" => arranged(command).after_help(SHORT).after_long_help(EXAMPLES),
             _ => arranged(command),
         }
     };
-    arranged(Cli::command(), &[]).mut_subcommands(with_settings).after_help("df2redis-cli COMMAND --help shows all flags of a command; df2redis-cli --help shows the exit codes.")
+    arranged(Cli::command(), None).mut_subcommands(with_settings).after_help("df2redis-cli COMMAND --help shows all flags of a command; df2redis-cli --help shows the exit codes.")
         .after_long_help(exit::codes_in_words())
 }
 
-/// With each flag under its heading, and in the short help those that are `shown`.
-fn arranged(command: Command, shown: &[&str]) -> Command {
+/// With each flag under its heading, and in the short help those of `shown`.
+fn arranged(command: Command, shown: Option<Use>) -> Command {
     command.mut_args(|flag| {
         let name = flag.get_long().unwrap_or_default().to_owned();
-        let first = FIRST.iter().find(|(first, _)| *first == name);
+        let first = FIRST.iter().find(|first| first.name == name);
         let flag = match (first, flag.get_help().cloned()) {
-            (Some((_, short)), long) => {
+            (Some(first), long) => {
                 let long = flag.get_long_help().cloned().or(long);
-                let flag = flag.help(*short);
+                let flag = flag.help(first.words);
                 match long {
                     Some(long) => flag.long_help(long),
                     None => flag,
@@ -214,12 +226,15 @@ fn arranged(command: Command, shown: &[&str]) -> Command {
             (None, _) => flag,
         };
         match heading_of(&name) {
-            Some(heading) => flag
-                .help_heading(heading.title)
-                .hide_short_help(name != "log-level" && !shown.contains(&name.as_str())),
+            Some(heading) => flag.help_heading(heading.title).hide_short_help(!is_shown(first, shown)),
             None => flag,
         }
     })
+}
+
+/// What every command has is shown by each.
+fn is_shown(first: Option<&First>, by: Option<Use>) -> bool {
+    first.is_some_and(|first| by.map_or(first.name == "log-level", |by| first.shown.contains(&by)))
 }
 
 fn heading_of(flag: &str) -> Option<&'static Heading> {
@@ -288,7 +303,7 @@ mod tests {
                 assert!(flags.contains(name), "--{name} is under {} and is no flag", heading.title);
             }
         }
-        for (name, _) in FIRST {
+        for First { name, .. } in FIRST {
             assert!(flags.contains(name), "--{name} is shown first and is no flag");
         }
     }

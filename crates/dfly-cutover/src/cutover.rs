@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use dfly_check::{CheckConfig, InStep, Outcome, Progress, StepRun, Store, Verdict};
+use dfly_check::{CheckConfig, InStep, Mended, Outcome, Pair, Progress, StepRun, Store, Verdict};
 use dfly_journal::Lsn;
 use dfly_replica::{Control, ControlError, EngineConfig, Phase, Report};
 use tokio::sync::watch;
@@ -17,6 +17,13 @@ use crate::stage::{Doubt, Stage};
 
 /// How often the source is asked whether it was written to.
 const LOOK: Duration = Duration::from_millis(250);
+
+/// Keys that are compared at once while writes are stopped: the source answers a renewal of the pause only behind the requests that
+/// it has begun.
+const AT_ONCE: usize = 32;
+
+/// What compares both sides in step with the run.
+type Comparison = InStep<Control>;
 
 /// A cutover of a running replication.
 #[derive(Debug)]
@@ -126,6 +133,10 @@ impl Cutover {
     }
 
     async fn with_pause(&mut self) -> Stage {
+        let comparison = match self.prepared().await {
+            Ok(comparison) => comparison,
+            Err(doubt) => return Stage::Undone { doubt },
+        };
         self.tell(Stage::Stopping);
         let began = Instant::now();
         let pause = match Pause::begin(&self.config).await {
@@ -133,7 +144,7 @@ impl Cutover {
             Err(why) => return Stage::Undone { doubt: Doubt::NotStopped(why) },
         };
         let safe = tokio::select! {
-            safe = self.safe(Some(began)) => safe,
+            safe = self.safe(Some(began), comparison) => safe,
             why = pause.ends() => Err(Doubt::NotRenewed(why)),
             () = until(&self.released) => {
                 self.let_go(pause).await;
@@ -163,7 +174,11 @@ impl Cutover {
     }
 
     async fn without_pause(&mut self) -> Stage {
-        match self.safe(None).await {
+        let safe = match self.prepared().await {
+            Ok(comparison) => self.safe(None, comparison).await,
+            Err(doubt) => Err(doubt),
+        };
+        match safe {
             Err(doubt) => Stage::Undone { doubt },
             Ok(evidence) => {
                 self.tell(Stage::Safe { evidence: evidence.clone() });
@@ -175,9 +190,10 @@ impl Cutover {
 
     /// Everything is compared before, because nothing can be read from the source behind it.
     async fn with_takeover(&mut self) -> Stage {
-        let verified = match self.plan.verify {
-            Verify::None => Ok(None),
-            Verify::Recent | Verify::Full => self.compare_recent().await.map(Some),
+        let verified = match self.prepared().await {
+            Ok(Some(comparison)) => self.compare_recent(comparison).await.map(Some),
+            Ok(None) => Ok(None),
+            Err(doubt) => Err(doubt),
         };
         let verified = match verified {
             Ok(verified) => verified,
@@ -200,17 +216,21 @@ impl Cutover {
     }
 
     /// The target has everything, or it is doubted.
-    async fn safe(&self, stopped: Option<Instant>) -> Result<Evidence, Doubt> {
+    async fn safe(
+        &self,
+        stopped: Option<Instant>,
+        comparison: Option<Comparison>,
+    ) -> Result<Evidence, Doubt> {
         let limit = self.plan.timeout;
         let late = |_elapsed| Doubt::NotReached(millis(limit));
         timeout(limit, async {
             self.tell(Stage::Draining);
             let source = self.drain().await?;
-            let verified = match self.plan.verify {
-                Verify::None => None,
-                Verify::Recent | Verify::Full => {
+            let verified = match comparison {
+                None => None,
+                Some(comparison) => {
                     self.tell(Stage::Verifying);
-                    Some(self.compare_recent().await?)
+                    Some(self.compare_recent(comparison).await?)
                 }
             };
             let stopped_for = stopped.map(|since| millis(since.elapsed()));
@@ -236,14 +256,35 @@ impl Cutover {
         }
     }
 
+    /// Connects to both sides, which takes a moment that writes are not stopped for.
+    async fn prepared(&self) -> Result<Option<Comparison>, Doubt> {
+        match self.plan.verify {
+            Verify::None => Ok(None),
+            Verify::Recent | Verify::Full => {
+                let connecting = Box::pin(InStep::connect(self.comparison(), self.control.clone()));
+                match timeout(self.plan.timeout, connecting).await {
+                    Ok(Ok(comparison)) => Ok(Some(comparison)),
+                    Ok(Err(error)) => Err(Doubt::NotCompared(error.to_string())),
+                    Err(_elapsed) => {
+                        let limit = millis(self.plan.timeout);
+                        Err(Doubt::NotCompared(format!("a side does not answer within {limit} ms")))
+                    }
+                }
+            }
+        }
+    }
+
     /// Compares in step what changed last. What differs is refetched.
-    async fn compare_recent(&self) -> Result<Verified, Doubt> {
-        let not_compared = |error: dfly_check::CheckError| Doubt::NotCompared(error.to_string());
+    async fn compare_recent(&self, mut comparison: Comparison) -> Result<Verified, Doubt> {
         let recent = self.control.recent_keys().await?;
-        let mut in_step =
-            InStep::connect(self.comparison(), self.control.clone()).await.map_err(not_compared)?;
-        let pairs = recent.iter().filter_map(|key| in_step.pair(key)).collect();
-        let mended = in_step.compare_and_mend(pairs).await.map_err(not_compared)?;
+        let pairs: Vec<Pair> = recent.iter().filter_map(|key| comparison.pair(key)).collect();
+        let mut mended = Mended::default();
+        for some in pairs.chunks(AT_ONCE) {
+            let compared = comparison.compare_and_mend(some.to_vec()).await;
+            let compared = compared.map_err(|error| Doubt::NotCompared(error.to_string()))?;
+            mended.verdicts.extend(compared.verdicts);
+            mended.repaired += compared.repaired;
+        }
         let is_fine = |verdict: &Verdict| match verdict {
             Verdict::Equal | Verdict::LeftOut(_) | Verdict::Unselected => true,
             Verdict::Different(_) | Verdict::NotCompared(_) => false,

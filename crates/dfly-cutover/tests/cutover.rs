@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use dfly_cutover::{Cutover, Doubt, Method, Plan, Stage, Verified, Verify};
-use dfly_replica::{Engine, EngineConfig, Error, Phase, Report, Stop};
+use dfly_replica::{Engine, EngineConfig, Error, Phase, RateLimits, Report, Stop};
 use dfly_testkit::{MasterOptions, RedisOptions, RedisServer, Script, ScriptedMaster};
 use redis_resp::connection::{Endpoint, Peer};
 use tokio::sync::watch;
@@ -63,6 +63,23 @@ impl Run {
                 .eq(what.iter().map(|word| word.as_bytes().to_vec()))
         };
         self.master.commands().iter().filter(|command| is_it(command)).count()
+    }
+
+    /// The target takes a few commands a second, and the source writes more. Gives how many keys it has written.
+    async fn lag_behind(&self) -> u64 {
+        let few = RateLimits { target_ops_per_second: Some(10), ..RateLimits::default() };
+        self.control.limit(few).await.unwrap();
+        let mut keys = 0;
+        let lags =
+            |report: &Report| report.flows.iter().any(|flow| flow.lag.is_some_and(|lag| lag.records > 100));
+        while timeout(Duration::from_millis(20), self.reports.clone().wait_for(lags)).await.is_err() {
+            assert!(keys < 100_000, "it does not lag: {:?}", self.reports.borrow());
+            for _ in 0..20 {
+                self.master.apply(format!("SET k{keys} v").as_str()).unwrap();
+                keys += 1;
+            }
+        }
+        keys
     }
 
     async fn end(self) {
@@ -168,11 +185,66 @@ async fn a_target_that_does_not_answer_lets_writes_go_on() {
     run.master.apply("SET a 11").unwrap();
     let timeout = Duration::from_millis(700);
     let small_lag = Duration::from_secs(20);
-    let (mut stage, _release) = run.cut_over(Plan { timeout, small_lag, ..Plan::default() });
+    let plan = Plan { timeout, small_lag, verify: Verify::None, ..Plan::default() };
+    let (mut stage, _release) = run.cut_over(plan);
     let last = decided(&mut stage).await;
     assert_eq!(last, Stage::Undone { doubt: Doubt::NotReached(700) }, "{last}");
     assert_eq!(run.told(&UNPAUSE), 1);
     run.redis.resume().unwrap();
+    run.end().await;
+}
+
+/// What compares connects before writes are stopped.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_target_that_cannot_be_compared_stops_nothing() {
+    let run = Run::start(MasterOptions::default()).await;
+    run.redis.pause().unwrap();
+    let plan = Plan { timeout: Duration::from_millis(700), ..Plan::default() };
+    let (mut stage, _release) = run.cut_over(plan);
+    let last = ended(&mut stage).await;
+    assert!(
+        matches!(&last, Stage::Undone { doubt: Doubt::NotCompared(why) } if why.contains("within 700 ms")),
+        "{last}"
+    );
+    assert_eq!(run.told(&["CLIENT"]), 0);
+    run.redis.resume().unwrap();
+    run.end().await;
+}
+
+/// A lag that does not end within the time that writes may be stopped: they go on, and come to the target like all others.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lag_that_does_not_end_lets_writes_go_on() {
+    let run = Run::start(MasterOptions::default()).await;
+    let keys = run.lag_behind().await;
+    let (limit, small_lag) = (Duration::from_millis(700), Duration::from_secs(600));
+    let plan = Plan { timeout: limit, small_lag, verify: Verify::None, ..Plan::default() };
+    let (mut stage, _release) = run.cut_over(plan);
+    let last = ended(&mut stage).await;
+    assert_eq!(last, Stage::Undone { doubt: Doubt::NotReached(700) }, "{last}");
+    assert!(run.told(&PAUSE) >= 1);
+    assert_eq!(run.told(&UNPAUSE), 1, "writes go on");
+    run.control.limit(RateLimits::default()).await.unwrap();
+    let all = run.master.lsns().into_iter().map(dfly_journal::Lsn).collect();
+    timeout(LIMIT, run.control.reach(all)).await.unwrap().unwrap();
+    let last = format!("k{}", keys - 1);
+    let last = run.redis.client().unwrap().expect(&[b"GET", last.as_bytes()]).unwrap().text();
+    assert_eq!(last.as_deref(), Some("v"));
+    run.end().await;
+}
+
+/// A lag that does not become small: nothing is stopped.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lag_that_stays_large_stops_nothing() {
+    let run = Run::start(MasterOptions::default()).await;
+    run.lag_behind().await;
+    let (patience, small_lag) = (Duration::from_millis(700), Duration::ZERO);
+    let (mut stage, _release) = run.cut_over(Plan { patience, small_lag, ..Plan::default() });
+    let last = ended(&mut stage).await;
+    assert!(
+        matches!(&last, Stage::Undone { doubt: Doubt::NotNear(why) } if why.contains("records and")),
+        "{last}"
+    );
+    assert_eq!(run.told(&["CLIENT"]), 0);
     run.end().await;
 }
 

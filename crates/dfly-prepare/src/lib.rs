@@ -11,7 +11,7 @@
 //! ```no_run
 //! use std::time::Instant;
 //!
-//! use dfly_prepare::{Prepare, Skipped};
+//! use dfly_prepare::{Prepare, Skipped, by_system};
 //! use dfly_replica::EngineConfig;
 //! use redis_resp::connection::{Endpoint, Peer};
 //!
@@ -19,7 +19,8 @@
 //! let endpoint = |peer, port| Endpoint::new(peer, "127.0.0.1", port);
 //! let config = EngineConfig::new(endpoint(Peer::Source, 6379), endpoint(Peer::Target, 6380));
 //! let advice = |error: &dfly_replica::Error| format!("see why: {error}");
-//! let prepare = Prepare { config, skipped: Skipped::default(), measures: false, advice, now: Instant::now };
+//! let (skipped, resolve, now) = (Skipped::default(), by_system, Instant::now);
+//! let prepare = Prepare { config, skipped, measures: false, advice, resolve, now };
 //! for blocker in prepare.run().await.blocking() {
 //!     println!("{}: {}", blocker.check, blocker.sentence());
 //! }
@@ -34,6 +35,7 @@ mod info;
 mod memory;
 mod prepare;
 mod report;
+mod resolve;
 mod sample;
 
 pub use check::{Check, Side, Skipped, When};
@@ -45,6 +47,7 @@ pub use finding::{Finding, Severity};
 pub use info::{DatabaseInfo, Info, ReplicaInfo};
 pub use prepare::{Prepare, Start};
 pub use report::{Estimates, Report, TypeEstimate};
+pub use resolve::{Resolve, Resolved, by_system};
 pub use sample::{BigKey, Estimate, KindSample, Sample};
 
 #[cfg(doctest)]

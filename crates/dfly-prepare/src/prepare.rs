@@ -14,6 +14,7 @@ use crate::facts::{
 use crate::finding::{Finding, Severity};
 use crate::findings::{Judging, needed, of_a_start};
 use crate::report::{Estimates, Report, TypeEstimate, number_of, seconds};
+use crate::resolve::Resolve;
 
 /// The longest that a start waits for its checks. What is not known by then is not checked.
 const AT_START: Duration = Duration::from_secs(3);
@@ -42,6 +43,8 @@ pub struct Prepare {
     pub measures: bool,
     /// What to do about an error of the engine, in the words of whoever reads it.
     pub advice: fn(&Error) -> String,
+    /// Where addresses of names come from.
+    pub resolve: Resolve,
     /// Where the time comes from.
     pub now: fn() -> Instant,
 }
@@ -116,13 +119,16 @@ impl Prepare {
     }
 
     async fn facts(&self, is_patient: bool) -> Facts {
-        let (config, now) = (&self.config, self.now);
+        let (config, resolve, now) = (&self.config, self.resolve, self.now);
         let sampling = if is_patient { MANY } else { FEW };
         let (mut facts, sources, targets) = (Facts::default(), sources(config), targets(config));
         let target = target_facts(config, is_patient, now);
         if is_patient {
-            (facts.source_addresses, facts.target_addresses, facts.target) =
-                tokio::join!(addresses(&sources, now), addresses(&targets, now), Box::pin(target));
+            (facts.source_addresses, facts.target_addresses, facts.target) = tokio::join!(
+                addresses(&sources, resolve, now),
+                addresses(&targets, resolve, now),
+                Box::pin(target)
+            );
         } else {
             facts.target = Box::pin(target).await;
         }

@@ -58,7 +58,7 @@ const KEYS: &[(&str, Fate)] = &[
     ("log.dir", Setting("log-dir")),
     ("log.level", Setting("log-level")),
     ("log.consoleEnabled", Nothing("log lines also go to standard error, which can be sent elsewhere")),
-    ("dashboard.addr", Nothing("the file does not open a port")),
+    ("dashboard.addr", Setting("dashboard-addr")),
     ("advanced.qps", Nothing("--snapshot-bytes-per-second and --target-ops-per-second limit the rate")),
     ("advanced.batchSize", Nothing("batches have a size of their own")),
 ];
@@ -74,6 +74,7 @@ struct GoFile {
     checkpoint: Checkpoint,
     conflict: Conflict,
     log: Log,
+    dashboard: Dashboard,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -117,6 +118,25 @@ struct Conflict {
 struct Log {
     dir: Option<PathBuf>,
     level: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Dashboard {
+    addr: Option<String>,
+}
+
+impl Dashboard {
+    /// The Go tool listens at every address of the host where only a port is named.
+    fn is_port_alone(&self) -> bool {
+        self.addr.as_ref().is_some_and(|at| at.starts_with(':'))
+    }
+
+    fn address(&self) -> Option<Value> {
+        let at = self.addr.as_ref().filter(|at| !at.is_empty())?;
+        let host = if self.is_port_alone() { "127.0.0.1" } else { "" };
+        Some(Value::from(format!("{host}{at}")))
+    }
 }
 
 /// Parses the text of a file that lies in `folder`. An error shows no value, because it may be a password.
@@ -215,6 +235,7 @@ impl Reader<'_> {
             ("conflict.policy", text(file.conflict.policy)),
             ("log.dir", path(file.log.dir)),
             ("log.level", text(file.log.level.map(|level| level.to_ascii_lowercase()))),
+            ("dashboard.addr", file.dashboard.address()),
         ];
         let given = |key: &str, value: Option<Value>| {
             let line = self.lines.get(key).copied().unwrap_or_default();
@@ -243,6 +264,12 @@ impl Reader<'_> {
         }
         if file.checkpoint.interval_seconds.is_some_and(|seconds| seconds > CHECKPOINT_INTERVAL) {
             warn("checkpoint.intervalSeconds", "here it is 10 at the most, which the source needs");
+        }
+        if file.dashboard.is_port_alone() {
+            warn(
+                "dashboard.addr",
+                "the Go tool listened at every address of this host; here it is 127.0.0.1 unless a host is named",
+            );
         }
         if file.conflict.policy.as_deref().is_some_and(is_protective) {
             warn("conflict.policy", "the Go tool did not carry it out; here it holds, with --on-start merge");
@@ -327,6 +354,8 @@ target:
       - n2:7001
 conflict:
   policy: skip
+dashboard:
+  addr: 10.0.0.9:8080
 ";
 
     fn read(text: &str) -> (Settings, Vec<String>) {
@@ -349,11 +378,12 @@ conflict:
             (settings.log.log_dir, settings.log.log_level.as_deref()),
             (Some("/etc/df2redis/logs".into()), Some("info"))
         );
+        assert_eq!(settings.control.dashboard_addr.as_deref(), Some("127.0.0.1:8080"));
         for key in [
             "line 14: migrate.snapshotPath",
             "line 17: checkpoint.enabled",
             "advanced.batchSize",
-            "dashboard.addr",
+            "dashboard.addr: the Go tool listened at every address",
         ] {
             assert!(notices.iter().any(|notice| notice.contains(key)), "{key} in {notices:#?}");
         }
@@ -369,6 +399,8 @@ conflict:
             (Some("cluster"), Some("skip"), Some("merge"))
         );
         assert!(notices.iter().any(|notice| notice.starts_with("line 8: target.tls")), "{notices:#?}");
+        assert_eq!(settings.control.dashboard_addr.as_deref(), Some("10.0.0.9:8080"));
+        assert!(!notices.iter().any(|notice| notice.contains("dashboard")), "{notices:#?}");
     }
 
     /// P33: the Go tool ignored unknown keys without a word.

@@ -61,6 +61,44 @@ struct Content {
     notices: Vec<String>,
 }
 
+/// How a configuration file is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FileForm {
+    /// TOML, flat or in tables.
+    Toml,
+    /// YAML with the keys of the Go tool.
+    GoTool,
+}
+
+impl FileForm {
+    /// By the ending of its name.
+    fn of(path: &Path) -> Self {
+        match path.extension() {
+            Some(ending) if ending == "yaml" || ending == "yml" => Self::GoTool,
+            _ => Self::Toml,
+        }
+    }
+
+    fn parse(self, text: &str, folder: &Path) -> Result<Content, String> {
+        match self {
+            Self::Toml => toml_file::parse(text),
+            Self::GoTool => go_tool::parse(text, folder),
+        }
+    }
+}
+
+/// The settings of a configuration file, as `config print` shows them: without secrets.
+///
+/// # Errors
+/// What is wrong, in one line without any value.
+pub fn shown_configuration(text: &str, form: FileForm) -> Result<String, String> {
+    let given = form.parse(text, Path::new(""))?.layer;
+    settings_of(&given)?;
+    let resolved = Resolved { given, ..Resolved::default() };
+    let line = |shown: Shown| Some(format!("{} = {}\n", shown.key, shown.value?));
+    Ok(shown(&resolved, false).into_iter().filter_map(line).collect())
+}
+
 /// Finds the settings of a run.
 pub(crate) fn resolve(flags: &ReplicateFlags, environment: &Environment) -> Result<Resolved, String> {
     let file = flags.config.clone().or_else(|| environment.get("DF2REDIS_CONFIG").map(PathBuf::from));
@@ -82,14 +120,12 @@ pub(crate) fn log_flags(flags: &LogFlags, environment: &Environment) -> Result<L
     settings_of(&layer).map(|settings| settings.log)
 }
 
-/// Reads a configuration file. Files that end in `.yaml` or `.yml` are YAML, as the Go tool has them.
+/// Reads a configuration file.
 fn load(path: &Path) -> Result<Content, String> {
     let named = |error: String| format!("cannot use the configuration file {}: {error}", path.display());
     let text = std::fs::read_to_string(path).map_err(|error| named(error.to_string()))?;
     let folder = path.parent().unwrap_or(Path::new(""));
-    let is_yaml = path.extension().is_some_and(|ending| ending == "yaml" || ending == "yml");
-    let content = if is_yaml { go_tool::parse(&text, folder) } else { toml_file::parse(&text) };
-    content.map_err(named)
+    FileForm::of(path).parse(&text, folder).map_err(named)
 }
 
 fn of_flags(flags: &Settings) -> Result<Layer, String> {

@@ -5,6 +5,7 @@
 mod alone;
 mod bad_input;
 mod binary;
+mod blockers;
 mod causes;
 mod check;
 mod cluster;
@@ -12,6 +13,7 @@ mod config;
 mod crash;
 mod crash_cluster;
 mod crash_live;
+mod cutover;
 mod cutover_live;
 mod dashboard;
 mod demo;

@@ -58,7 +58,15 @@ impl Asker {
         for request in requests {
             batch.push(&request.iter().map(AsRef::as_ref).collect::<Vec<_>>());
         }
-        self.connection.ask_all(&mut batch).await
+        self.ask_batch(&mut batch).await
+    }
+
+    /// Sends these commands at once.
+    pub(super) async fn ask_batch(
+        &mut self,
+        batch: &mut CommandBatch,
+    ) -> Result<Vec<Reply>, ConnectionError> {
+        self.connection.ask_all(batch).await
     }
 
     /// The text of a reply; nothing if it is none.

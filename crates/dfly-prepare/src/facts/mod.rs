@@ -5,8 +5,10 @@ mod host;
 mod measure;
 mod nodes;
 mod payloads;
+mod rights;
 mod sampling;
 mod source;
+mod surplus;
 mod target;
 
 use std::collections::{BTreeMap, BTreeSet};

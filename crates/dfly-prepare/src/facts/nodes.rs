@@ -7,15 +7,20 @@ use tokio::task::JoinSet;
 
 use super::AddressFacts;
 use super::ask::hurried;
+use crate::resolve::Resolve;
 
 /// The most addresses that are tried at the same time.
 const AT_ONCE: usize = 32;
 
 /// Connects to each address of each name, at the same time. The Sentinels themselves are tried where they are named.
-pub(crate) async fn addresses(endpoints: &[&Endpoint], now: fn() -> Instant) -> Vec<AddressFacts> {
+pub(crate) async fn addresses(
+    endpoints: &[&Endpoint],
+    resolve: Resolve,
+    now: fn() -> Instant,
+) -> Vec<AddressFacts> {
     let mut named = Vec::new();
     for endpoint in endpoints {
-        named.extend(places(endpoint).await);
+        named.extend(places(endpoint, resolve).await);
     }
     let mut attempts = JoinSet::new();
     let mut found: Vec<AddressFacts> = Vec::new();
@@ -35,7 +40,7 @@ pub(crate) async fn addresses(endpoints: &[&Endpoint], now: fn() -> Instant) -> 
 }
 
 /// What is to be tried for an endpoint: each name, and each of its addresses. A name that the resolver does not know has none.
-async fn places(endpoint: &Endpoint) -> Vec<(String, Vec<Endpoint>)> {
+async fn places(endpoint: &Endpoint, resolve: Resolve) -> Vec<(String, Vec<Endpoint>)> {
     if endpoint.socket.is_some() {
         return vec![(endpoint.to_string(), vec![endpoint.clone()])];
     }
@@ -48,7 +53,7 @@ async fn places(endpoint: &Endpoint) -> Vec<(String, Vec<Endpoint>)> {
     let mut places = Vec::new();
     for host in hosts {
         let name = format!("{}:{}", host.host, host.port);
-        places.push((name, host.resolved().await.unwrap_or_default()));
+        places.push((name, resolve(host).await.unwrap_or_default()));
     }
     places
 }

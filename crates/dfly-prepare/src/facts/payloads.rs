@@ -13,16 +13,22 @@ use super::sampling::Payloads;
 /// The longest that a value stays if the connection breaks, in milliseconds.
 const STAYS: &[u8] = b"10000";
 
-/// Which encodings were taken, and which were refused, each with the answer.
-pub(super) type Tried = (BTreeSet<String>, BTreeMap<String, String>);
+/// What became of the values, by encoding.
+#[derive(Debug, Default)]
+pub(super) struct Tried {
+    pub taken: BTreeSet<String>,
+    /// Each with the answer.
+    pub refused: BTreeMap<String, String>,
+}
 
 /// Writes each value as a run would write it. `key` is a reserved key.
 pub(super) async fn try_payloads(
     asker: &mut Asker,
-    (payloads, format): (&Payloads, &TargetFormat),
+    payloads: &Payloads,
+    format: &TargetFormat,
     key: &str,
 ) -> Result<Tried, ConnectionError> {
-    let (mut taken, mut refused) = (BTreeSet::new(), BTreeMap::new());
+    let mut tried = Tried::default();
     for payload in payloads.values() {
         let Ok(value) = parse_dump_unchecked(payload.clone()) else { continue };
         let mut dump = Vec::new();
@@ -31,9 +37,9 @@ pub(super) async fn try_payloads(
         let replies = asker.ask_all(&[restore, vec![b"DEL", key.as_bytes()]]).await?;
         let encoding = format!("{:?}", value.type_id());
         match replies.into_iter().next() {
-            Some(Reply::Error(error)) => drop(refused.insert(encoding, error.line)),
-            _ => drop(taken.insert(encoding)),
+            Some(Reply::Error(error)) => drop(tried.refused.insert(encoding, error.line)),
+            _ => drop(tried.taken.insert(encoding)),
         }
     }
-    Ok((taken, refused))
+    Ok(tried)
 }

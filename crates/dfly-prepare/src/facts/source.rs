@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use dfly_replica::{Clock, EngineConfig};
+use dfly_replica::EngineConfig;
+use redis_resp::Reply;
 use redis_resp::connection::{ConnectionError, Endpoint};
-use redis_resp::{ErrorCode, Reply};
 use tokio::time::sleep;
 
 use super::ask::{Asker, text_of};
+use super::rights::refused;
 use super::sampling::{Payloads, Sampling, sample};
 use super::{SourceFacts, WriteRate};
 use crate::info::Info;
@@ -24,23 +25,6 @@ const SETTINGS: [&str; 8] = [
     "cluster_mode",
     "dbnum",
 ];
-
-/// Requests of a run that are tried on a key that is not there; each changes nothing.
-const REQUESTS: [(&str, &[&str]); 10] = [
-    ("INFO", &["INFO", "server"]),
-    ("SELECT", &["SELECT", "0"]),
-    ("DUMP", &["DUMP", KEY]),
-    ("EXISTS", &["EXISTS", KEY]),
-    ("PEXPIRETIME", &["PEXPIRETIME", KEY]),
-    ("PTTL", &["PTTL", KEY]),
-    ("TIME", &["TIME"]),
-    ("SCAN", &["SCAN", "0", "COUNT", "1"]),
-    ("TYPE", &["TYPE", KEY]),
-    ("DFLY", &["DFLY", "REPLICAOFFSET"]),
-];
-
-/// A reserved name that no key has.
-const KEY: &str = "df2redis:probe:nothing";
 
 /// Keys of a run before whose target the source was.
 const RESERVED: [&str; 2] = ["df2redis:checkpoint", "df2redis@:tasks"];
@@ -76,7 +60,7 @@ pub(crate) async fn source_facts(
     // Before anything else is asked: the questions about keys would count as what clients send.
     facts.writes = writes(&endpoint, gathering.is_patient).await;
     // What was heard before it broke is known.
-    drop(ask(&mut asker, &mut facts, &mut payloads, (gathering, &config.clock)).await);
+    drop(ask(&mut asker, config, gathering, &mut facts, &mut payloads).await);
     Some((facts, payloads))
 }
 
@@ -101,12 +85,13 @@ async fn master(config: &EngineConfig) -> Option<(Endpoint, Asker, Info)> {
 
 async fn ask(
     asker: &mut Asker,
+    config: &EngineConfig,
+    gathering: Gathering,
     facts: &mut SourceFacts,
     payloads: &mut Payloads,
-    (gathering, clock): (Gathering, &Clock),
 ) -> Result<(), ConnectionError> {
-    facts.clock_ahead = asker.clock_ahead(clock).await?;
-    facts.refused = refused(asker).await?;
+    facts.clock_ahead = asker.clock_ahead(&config.clock).await?;
+    facts.refused = refused(asker, config.source.credentials.as_ref()).await?;
     facts.settings = asker.settings(&SETTINGS).await?.unwrap_or_default();
     let there: Vec<Vec<&str>> = RESERVED.iter().map(|key| vec!["EXISTS", *key]).collect();
     facts.has_reserved_keys = asker.ask_all(&there).await?.contains(&Reply::Integer(1));
@@ -117,21 +102,6 @@ async fn ask(
     let databases = facts.info.databases();
     (facts.sample, *payloads) = sample(asker, &databases, gathering.sampling, gathering.now).await?;
     Ok(())
-}
-
-/// Commands that are refused: unknown, or forbidden.
-async fn refused(asker: &mut Asker) -> Result<BTreeMap<&'static str, String>, ConnectionError> {
-    let requests: Vec<Vec<&str>> = REQUESTS.iter().map(|(_, words)| words.to_vec()).collect();
-    let replies = asker.ask_all(&requests).await?;
-    let refused = REQUESTS.iter().zip(replies).filter_map(|((name, _), reply)| match reply {
-        Reply::Error(error) => {
-            let is_unknown = error.line.to_ascii_lowercase().contains("unknown command");
-            let lacks = error.code == ErrorCode::NoPermission || is_unknown;
-            lacks.then_some((*name, error.line))
-        }
-        _ => None,
-    });
-    Ok(refused.collect())
 }
 
 /// What is there besides keys.

@@ -13,7 +13,7 @@ use redis_slots::{SLOTS, Shard, Slot, Topology};
 use tokio::task::JoinSet;
 
 use super::ask::{Asker, text_of};
-use super::payloads::try_payloads;
+use super::payloads::{Tried, try_payloads};
 use super::sampling::Payloads;
 use super::{AbilityFact, ClusterFacts, NodeFacts, TargetFacts};
 use crate::info::Info;
@@ -92,7 +92,7 @@ pub(crate) async fn payload_facts(config: &EngineConfig, facts: &mut TargetFacts
     let key = format!("{}probe:value", config.rules.names.prefix());
     let Some(endpoint) = endpoint_of_key(config, facts, &key) else { return };
     let Ok(mut asker) = Asker::open(&endpoint).await else { return };
-    if let Ok((taken, refused)) = try_payloads(&mut asker, (payloads, &format), &key).await {
+    if let Ok(Tried { taken, refused }) = try_payloads(&mut asker, payloads, &format, &key).await {
         // A node that is not the owner of the key says nothing of values.
         let moved = |line: &String| line.starts_with("MOVED") || line.starts_with("NOPERM");
         facts.refused_payloads = refused.into_iter().filter(|(_, line)| !moved(line)).collect();

@@ -203,8 +203,6 @@ fn duration(judging: &Judging<'_>) -> Option<Finding> {
         }
     };
     let total = judging.facts.source.as_ref().map_or(0, |source| source.sample.total);
-    let seconds = measured.time.as_secs_f64().max(0.001);
-    let rate = float(measured.keys) / seconds;
     let read =
         format!("{} and {} in {}", count(measured.keys, "key"), size(measured.bytes), time(measured.time));
     if measured.is_whole {
@@ -213,7 +211,7 @@ fn duration(judging: &Judging<'_>) -> Option<Finding> {
             format!("The whole snapshot came within the measured second: {read}."),
         ));
     }
-    let takes = lasts(float(total), rate);
+    let takes = lasts(float(total), measured.rate());
     let takes =
         takes.map_or_else(|| "a time that is not known".to_owned(), |takes| format!("about {}", time(takes)));
     let pace = if measured.with_target { "as fast as the target took it" } else { "if the target keeps up" };

@@ -8,8 +8,11 @@ use crate::check::Check;
 use crate::facts::{SourceFacts, TargetFacts};
 use crate::finding::Finding;
 
+const WRITTEN_TO: &str = "to read keys again that are written to all the time";
+const UNREAD: &str = "such keys fall under --on-unsupported once they have to be refetched";
+
 /// Commands at the source, each with what it is for and what happens without.
-const AT_SOURCE: [(&str, &str, &str); 8] = [
+const AT_SOURCE: [(&str, &str, &str); 12] = [
     ("INFO", "to tell role, release and keys", "a switchover is noticed late, and the release is not known"),
     (
         "SELECT",
@@ -34,6 +37,14 @@ const AT_SOURCE: [(&str, &str, &str); 8] = [
     ),
     ("TIME", "to hear the source's clock", "what has expired is decided by this host's clock"),
     ("DFLY", "to replicate, and to tell positions", "no replication, and no lag is told"),
+    ("WATCH", WRITTEN_TO, UNREAD),
+    ("MULTI", WRITTEN_TO, UNREAD),
+    ("EXEC", WRITTEN_TO, UNREAD),
+    (
+        "CLIENT",
+        "CLIENT PAUSE, to stop writes at a cutover",
+        "a cutover cannot stop them: stop the applications yourself (cutover --method none), or let the source shut down (--method takeover)",
+    ),
 ];
 
 pub(super) fn findings(judging: &Judging<'_>, found: &mut Vec<Finding>) {

@@ -7,6 +7,7 @@ mod document;
 mod estimates;
 mod healthy;
 mod pair;
+mod releases;
 mod servers_between;
 mod sources;
 mod targets;

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use dfly_prepare::{Check, Finding, Prepare, Report, Severity, Skipped};
+use dfly_prepare::{Check, Finding, Prepare, Report, Severity, Skipped, by_system};
 use dfly_replica::{EngineConfig, Error};
 use dfly_testkit::{MasterOptions, RedisOptions, RedisServer, Script, ScriptedMaster};
 use redis_resp::connection::{Credentials, Endpoint, Peer};
@@ -91,7 +91,8 @@ impl Pair {
 }
 
 pub(crate) fn prepare(config: EngineConfig) -> Prepare {
-    Prepare { config, skipped: Skipped::default(), measures: false, advice, now: Instant::now }
+    let (skipped, resolve, now) = (Skipped::default(), by_system, Instant::now);
+    Prepare { config, skipped, measures: false, advice, resolve, now }
 }
 
 /// The first finding of a check.

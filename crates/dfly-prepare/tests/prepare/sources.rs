@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use dfly_prepare::{Check, Severity, Skipped};
 use dfly_replica::{Engine, EngineConfig, Stop};
-use dfly_testkit::{Answer, Capa, MasterOptions, RefusingProxy};
+use dfly_testkit::{Answer, Capa, Certificates, MasterOptions, RefusingProxy, TlsProxy};
 use dfly_translate::Policies;
-use redis_resp::connection::{Credentials, Peer};
+use redis_resp::connection::{Credentials, Endpoint, Peer, Tls, TlsSettings};
 use tokio::sync::watch;
 
 use crate::pair::{Pair, assert_found, assert_only, endpoint, of, options, prepare, redis, script, time};
@@ -44,6 +44,8 @@ async fn users_that_lack_a_command() {
         ("SCAN", "nothing is known of keys"),
         ("EXISTS", "fall under --on-unsupported"),
         ("TIME", "this host's clock"),
+        ("WATCH", "written to all the time"),
+        ("CLIENT", "cutover --method none"),
     ] {
         let refused = vec![(command, "NOPERM this user has no permissions to run it")];
         let pair = Pair::with(script(), MasterOptions { refused, ..options() }, &[]).await;
@@ -53,6 +55,56 @@ async fn users_that_lack_a_command() {
     let refused = vec![("PEXPIRETIME", "ERR unknown command `PEXPIRETIME`")];
     let older = Pair::with(script(), MasterOptions { refused, ..options() }, &[]).await;
     assert_only(&older.found(|_| {}).await, &[]);
+}
+
+/// The same by ACL DRYRUN, where the source has it: nothing is tried then.
+#[tokio::test(flavor = "multi_thread")]
+async fn users_that_lack_a_command_by_a_dry_run() {
+    let not_found = "-ERR Command 'DF2REDIS.NOTHING' not found\r\n".to_owned();
+    let denied =
+        |command: &str| bulk(&format!("This user has no permissions to run the '{command}' command"));
+    let dry_run = |command: &str, reply| Answer {
+        command: "ACL".to_owned(),
+        argument: Some(command.to_owned()),
+        reply,
+    };
+    let (pair, proxy) = answering(vec![
+        dry_run("DF2REDIS.NOTHING", not_found),
+        dry_run("PAUSE", denied("CLIENT")),
+        dry_run("DUMP", denied("DUMP")),
+        dry_run("DRYRUN", "+OK\r\n".to_owned()),
+    ])
+    .await;
+    let report = pair.found(|config| config.source = endpoint(Peer::Source, proxy.address())).await;
+    let lacks = report.findings.iter().filter(|finding| finding.check == Check::SourceCommands);
+    let lacks: Vec<&str> = lacks.map(|finding| finding.means.as_str()).collect();
+    let [dump, client] = lacks.as_slice() else { panic!("{lacks:#?}") };
+    assert!(
+        dump.contains("may not use DUMP") && client.contains("CLIENT PAUSE, to stop writes at a cutover")
+    );
+}
+
+/// C20: a certificate that is verified, one that is accepted unseen, and one that nobody trusts.
+#[tokio::test(flavor = "multi_thread")]
+async fn certificates() {
+    let certificates = Certificates::for_loopback().unwrap();
+    let pair = Pair::new(script(), &[]).await;
+    let proxy = TlsProxy::start(&certificates.server(false), pair.master.address()).await.unwrap();
+    let with = |settings: TlsSettings| Endpoint {
+        tls: Some(Tls::new(&settings).unwrap()),
+        ..endpoint(Peer::Source, proxy.address())
+    };
+    let trusted = with(TlsSettings { ca: Some(certificates.ca()), ..TlsSettings::default() });
+    let report = pair.found(|config| config.source = trusted).await;
+    assert_only(&report, &[]);
+    assert!(of(&report, Check::SourceTls).means.contains("is verified"), "{report:?}");
+    let insecure = with(TlsSettings { insecure: true, ..TlsSettings::default() });
+    let report = pair.found(|config| config.source = insecure).await;
+    assert_found(&report, Check::SourceTls, Warning, "--source-tls-ca");
+    assert_only(&report, &[Check::SourceTls]);
+    let untrusted = with(TlsSettings::default());
+    let report = pair.found(|config| config.source = untrusted).await;
+    assert_eq!(of(&report, Check::SourceTls).severity, Blocker, "{report:?}");
 }
 
 /// C6: it was a target before.

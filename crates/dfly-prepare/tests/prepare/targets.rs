@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use dfly_prepare::{Check, Severity};
+use dfly_prepare::{Check, Resolved, Severity};
 use dfly_replica::{EngineConfig, OnStart};
 use dfly_testkit::{Op, RedisOptions, RedisServer, Script};
-use redis_resp::connection::{Credentials, Peer};
+use redis_resp::connection::{Credentials, Endpoint, Peer};
 use tokio::task::JoinSet;
 
 use crate::pair::{Pair, assert_found, assert_only, endpoint, of, prepare, redis, script};
@@ -180,6 +180,33 @@ async fn addresses_and_logins() {
         config.target.credentials = Some(Credentials { user: None, password: "wrong".into() });
     };
     assert_found(&pair.found(wrong).await, Check::TargetLogin, Blocker, "refuses the login");
+}
+
+/// A name that stands for an address at which nobody listens, and for one that is right.
+fn two_addresses(endpoint: Endpoint) -> Resolved {
+    Box::pin(async move {
+        let at = |host: [u8; 4]| Endpoint { address: Some((host, endpoint.port).into()), ..endpoint.clone() };
+        Result::Ok(vec![at([127, 0, 0, 1]), at([127, 0, 0, 2])])
+    })
+}
+
+/// C17: each new connection may try the dead address first.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_name_with_a_dead_address() {
+    let pair = Pair::new(script(), &[]).await;
+    let mut prepare = prepare(pair.config());
+    prepare.config.source.host = "localhost".to_owned();
+    prepare.config.target.host = "localhost".to_owned();
+    prepare.resolve = two_addresses;
+    let report = prepare.run().await;
+    for (check, port) in [
+        (Check::SourceAddresses, pair.master.address().port()),
+        (Check::TargetAddresses, pair.redis.address().port()),
+    ] {
+        let dead = format!("1 of 2 addresses cannot be used: 127.0.0.2:{port} of localhost:{port} (");
+        assert_found(&report, check, Warning, &dead);
+    }
+    assert_only(&report, &[Check::SourceAddresses, Check::TargetAddresses]);
 }
 
 /// The directory of the state.

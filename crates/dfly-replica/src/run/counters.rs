@@ -17,6 +17,7 @@ use crate::run::report::{
     ExtraKeysProgress, FlowLsns, FlowReport, Lag, Milestones, Phase, Report, SourceLsn, TargetKind,
 };
 use crate::run::throttle::ThrottleCounters;
+use crate::session::silence::FlowTarget;
 use crate::source::sharding::OwnerCheck;
 
 /// How many answers of the source are remembered to tell how long a record has been missing.
@@ -34,6 +35,8 @@ pub(crate) struct Counters {
     refetched: AtomicU64,
     extra_keys_removed: AtomicU64,
     evicted_keys: AtomicU64,
+    /// The flow that tells of a target that takes nothing.
+    stall_teller: Mutex<Option<FlowId>>,
     is_removing_extra_keys: AtomicBool,
     extra_keys_looked_at: AtomicU64,
     extra_keys_of: AtomicU64,
@@ -153,6 +156,15 @@ impl FlowCounters {
         self.in_flight.load(Relaxed) > 0
     }
 
+    /// What the target has done for the flow.
+    pub(crate) fn at_target(&self) -> FlowTarget {
+        FlowTarget {
+            carried: self.carried.load(Relaxed),
+            is_waited_for: self.has_in_flight(),
+            is_lost: lock(&self.slow).stalled.is_some(),
+        }
+    }
+
     /// Bytes that the source has sent.
     pub(crate) fn received_bytes(&self) -> u64 {
         self.bytes.load(Relaxed)
@@ -189,6 +201,11 @@ impl FlowCounters {
             lag: if is_stable { lag(&slow.source, durable, now) } else { None },
         }
     }
+}
+
+/// What is the matter, without the words of the server or the system behind it.
+fn what(reason: &str) -> &str {
+    reason.split(':').next().unwrap_or(reason)
 }
 
 /// The oldest answer of the source that names a record which is not durable tells since when one has been missing.
@@ -262,11 +279,29 @@ impl Counters {
         FlowCounters::add(&self.evicted_keys, keys);
     }
 
-    /// The target takes nothing of a flow for this reason, or does again.
-    pub(crate) fn stalled(&self, flow: FlowId, reason: Option<&str>) {
-        if let Some(counters) = self.flow(flow) {
-            lock(&counters.slow).stalled = reason.map(str::to_owned);
+    /// The target takes nothing of a flow for this reason. True if it is this flow that tells of it: of all that the same holds
+    /// up, one does.
+    pub(crate) fn stalled(&self, flow: FlowId, reason: &str) -> bool {
+        let mut teller = lock(&self.stall_teller);
+        let is_held_up = |other: FlowId| {
+            let stalled = self.flow(other).and_then(|counters| lock(&counters.slow).stalled.clone());
+            stalled.is_some_and(|other| what(&other) == what(reason))
+        };
+        if teller.is_none_or(|told| !is_held_up(told)) {
+            *teller = Some(flow);
         }
+        if let Some(counters) = self.flow(flow) {
+            lock(&counters.slow).stalled = Some(reason.to_owned());
+        }
+        *teller == Some(flow)
+    }
+
+    /// The target takes what the flow has. True if no other flow is held up.
+    pub(crate) fn goes_on(&self, flow: FlowId) -> bool {
+        if let Some(counters) = self.flow(flow) {
+            lock(&counters.slow).stalled = None;
+        }
+        self.flows.iter().all(|counters| lock(&counters.slow).stalled.is_none())
     }
 
     /// The source has said which record comes next on each flow.
@@ -380,6 +415,19 @@ impl Counters {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Once a state, and not once a flow.
+    #[test]
+    fn one_flow_tells_of_a_stall() {
+        let counters = Counters::new(3);
+        let [first, second, third] = [FlowId(0), FlowId(1), FlowId(2)];
+        assert!(counters.stalled(second, "it is full"));
+        assert!(!counters.stalled(first, "it is full: very"));
+        assert!(counters.stalled(second, "it is full"), "again, as often as it tells");
+        assert!(counters.stalled(third, "it is away"), "something else");
+        assert!(!counters.goes_on(second) && counters.stalled(first, "it is full"));
+        assert!(!counters.goes_on(third) && counters.goes_on(first));
+    }
 
     /// P31: there is no lag before stable sync, and none is made up.
     #[test]

@@ -19,6 +19,7 @@ use super::barriers::{CutBarrier, FlushBarrier};
 use super::ending::{Ending, SessionEnd, SourceLoss};
 use super::gone_slots::GoneSlots;
 use super::progress::SnapshotProgress;
+use super::silence::{Silence, TargetSilence};
 use crate::checkpoint::{Checkpoint, SyncMetadata};
 use crate::config::{EngineConfig, OnRelayFull, OnStart};
 use crate::error::{Error, FlowError};
@@ -83,6 +84,8 @@ pub(crate) struct Running {
     pub(super) cut: CutBarrier,
     pub(super) flush: FlushBarrier,
     pub(super) progress: SnapshotProgress,
+    pub(super) source_silence: Silence,
+    pub(super) target_silence: TargetSilence,
     /// Taken when the stable stream is asked for.
     pub(super) start_stable: Option<StartStable>,
     /// How many flows are stable.
@@ -127,6 +130,8 @@ impl Running {
             cut: CutBarrier::new(flows),
             flush: FlushBarrier::new(flows),
             progress: SnapshotProgress::default(),
+            source_silence: Silence::default(),
+            target_silence: TargetSilence::default(),
             start_stable: None,
             stable: 0,
             ends: BTreeMap::new(),
@@ -187,10 +192,11 @@ impl Running {
                 Some(lsns) = self.incoming.source_lsns.recv() => self.counters.set_source(&lsns, Instant::now()),
                 instruction = desk.next_instruction() => self.on_instruction(instruction, desk).await,
                 () = sleep(REACHING), if desk.is_reaching() => desk.tell_reached(&self.counters),
-                _ = ping.tick(), if is_running && !self.ending.is_source_lost() => self.ping(stop).await,
+                _ = ping.tick(), if is_running && !self.ending.is_source_lost() => self.ping(stop, &mut report, observer).await,
                 _ = report.tick() => {
                     observer.publish(self.phase, &self.counters);
                     self.check_progress(Instant::now());
+                    self.watch_target(Instant::now());
                     if desk.is_drained(&self.counters) {
                         self.stop("stopping: the target holds everything up to the agreed positions");
                     }

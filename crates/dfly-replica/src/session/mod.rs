@@ -10,5 +10,6 @@ mod gone_slots;
 pub(crate) mod progress;
 mod promotion;
 pub(crate) mod resume;
+pub(crate) mod silence;
 mod takeover;
 mod vigilance;

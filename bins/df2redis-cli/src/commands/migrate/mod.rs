@@ -19,7 +19,7 @@ use crate::console::Console;
 use crate::exit::Failure;
 use flags::{EngineKind, MigrateFlags, MigrateFormat};
 use goal::{Missed, Reached, reach};
-use report::MigrationReport;
+use report::{MigrationReport, Sides};
 
 /// How many keys that differ are listed.
 const LISTED: usize = 100;
@@ -38,7 +38,7 @@ pub(crate) fn run(flags: &MigrateFlags, environment: &Environment, console: &Con
         )?))?;
         return runtime.block_on(rehearsal::show(&config, flags.goal.format));
     }
-    let sides = (config.source.to_string(), config.target.to_string());
+    let sides = Sides::of(&config);
     let (report, reached) = runtime.block_on(start.run(|begun| reach(begun, &flags.goal)))?;
     match reached {
         Some(Ok(reached)) => {

@@ -5,18 +5,31 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use dfly_check::Summary;
-use dfly_replica::Report;
+use dfly_replica::{EngineConfig, Report};
 use serde::Serialize;
 
 use super::goal::{Phases, Reached};
 use crate::commands::progress::size;
 
+/// The addresses of both ends.
+#[derive(Debug, Serialize)]
+pub(super) struct Sides {
+    source: String,
+    target: String,
+}
+
+impl Sides {
+    pub(super) fn of(config: &EngineConfig) -> Self {
+        Self { source: config.source.to_string(), target: config.target.to_string() }
+    }
+}
+
 /// What came over, what was left out and why, and how long it took.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) struct MigrationReport {
-    source: String,
-    target: String,
+    #[serde(flatten)]
+    sides: Sides,
     flows: usize,
     /// Keys of the snapshot, those left out counted.
     keys: u64,
@@ -69,11 +82,10 @@ fn seconds(time: Duration) -> f64 {
 }
 
 impl MigrationReport {
-    pub(super) fn new((source, target): (String, String), report: &Report, reached: &Reached) -> Self {
+    pub(super) fn new(sides: Sides, report: &Report, reached: &Reached) -> Self {
         let left_out = report.losses.iter();
         Self {
-            source,
-            target,
+            sides,
             flows: report.flows.len(),
             keys: report.keys(),
             keys_by_type: report.kinds.clone(),
@@ -96,8 +108,8 @@ impl MigrationReport {
         let mut line = |name: &str, value: String| {
             out.write_fmt(format_args!("{name:<16}{value}\n")).unwrap_or_default();
         };
-        line("source", self.source.clone());
-        line("target", self.target.clone());
+        line("source", self.sides.source.clone());
+        line("target", self.sides.target.clone());
         line("keys", format!("{}, of {} flows, {}", self.keys, self.flows, size(self.bytes)));
         for (kind, count) in &self.keys_by_type {
             line(&format!("  {kind}"), count.to_string());

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use dfly_prepare::{Finding, Prepare, Severity, Start};
+use dfly_prepare::{Finding, Prepare, Severity, Start, by_system};
 use dfly_replica::{EngineConfig, Error};
 use tracing::{info, warn};
 
@@ -15,7 +15,7 @@ use crate::settings::skipped_checks;
 /// The checks of these settings.
 pub(in crate::commands) fn checks(config: EngineConfig, settings: &Settings) -> Result<Prepare, Failure> {
     let skipped = skipped_checks(settings).map_err(Failure::Usage)?;
-    Ok(Prepare { config, skipped, measures: false, advice, now: Instant::now })
+    Ok(Prepare { config, skipped, measures: false, advice, resolve: by_system, now: Instant::now })
 }
 
 /// Makes the checks before a first start. Where the target holds positions, they are made beside the run.

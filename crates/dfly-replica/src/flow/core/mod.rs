@@ -391,20 +391,17 @@ impl FlowCore {
     }
 
     fn on_stalled(&mut self, reason: &str, now: Instant) {
-        self.counters.stalled(self.id, Some(reason));
+        let tells = self.counters.stalled(self.id, reason);
         self.counters.retry("target connection");
-        match self.stall.is_due(now) {
-            true => {
-                warn!(flow = self.id.0, "{reason}; the source is read on");
-            }
+        match self.stall.is_due(now) && tells {
+            true => warn!("{}; the source is read on", reason.trim_end_matches('.')),
             false => debug!(flow = self.id.0, "{reason} still"),
         }
     }
 
     fn on_taken(&mut self) {
-        if self.stall.end() {
-            self.counters.stalled(self.id, None);
-            info!(flow = self.id.0, "the target takes what it had not carried out");
+        if self.stall.end() && self.counters.goes_on(self.id) {
+            info!("the target takes what it had not carried out");
         }
     }
 

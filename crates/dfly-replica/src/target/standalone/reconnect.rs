@@ -99,12 +99,8 @@ impl Reconnect {
         loop {
             let error = match self.attempt().await {
                 Ok(regained) => {
-                    if notice.end() {
-                        info!(
-                            flow = self.flow.0,
-                            after_s = started.elapsed().as_secs(),
-                            "the target answers again"
-                        );
+                    if notice.end() && self.tells() {
+                        info!(after_s = started.elapsed().as_secs(), "the target answers again");
                     }
                     return Ok(regained);
                 }
@@ -117,12 +113,17 @@ impl Reconnect {
             }
             let delay = backoff.next_delay(chance(started));
             let retry_in_ms = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX);
-            match notice.is_due(started.into_std() + tried) {
-                true => warn!(flow = self.flow.0, %error, retry_in_ms, "no connection to the target"),
+            match notice.is_due(started.into_std() + tried) && self.tells() {
+                true => warn!(%error, retry_in_ms, "no connection to the target"),
                 false => debug!(flow = self.flow.0, %error, retry_in_ms, "no connection to the target"),
             }
             sleep(delay).await;
         }
+    }
+
+    /// All flows connect to the same server, so one tells for all.
+    fn tells(&self) -> bool {
+        self.flow == FlowId(0)
     }
 
     async fn attempt(&self) -> Result<Regained, Error> {
