@@ -74,7 +74,7 @@ impl Grammar {
                 }
                 1 => units.push(self.transaction(&mut names)),
                 2 => units.push(self.script(&mut names)),
-                3 if !self.has_one_database && names.chance.one_in(3) => {
+                3 if !self.has_one_database && names.chance.once_in(3) => {
                     units.push(Unit(vec![names.fill(&["SELECT", "{d}"])]));
                 }
                 _ => units.push(Unit(vec![self.command(&mut names)])),
@@ -168,7 +168,7 @@ impl Names<'_> {
     fn fill(&mut self, words: &[&str]) -> Line {
         let first = self.focus.unwrap_or_else(|| self.chance.below(KEYS));
         let other =
-            if self.chance.one_in(6) { first } else { (first + 1 + self.chance.below(KEYS - 1)) % KEYS };
+            if self.chance.once_in(6) { first } else { (first + 1 + self.chance.below(KEYS - 1)) % KEYS };
         let mut filled = Vec::new();
         for word in words {
             match word.split_once("..") {
@@ -194,7 +194,7 @@ impl Names<'_> {
     }
 
     fn place(&mut self, place: &str, (first, other): (usize, usize)) -> String {
-        let pick = |chance: &mut Chance, all: &[&str]| (*chance.of(all)).to_owned();
+        let pick = |chance: &mut Chance, all: &[&str]| chance.of(all).to_owned();
         match place {
             "k" => key(first, self.tag),
             "j" => key(other, self.tag),

@@ -6,6 +6,7 @@
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failed expectation must stop the test")]
 
+#[path = "../../../dfly-replica/src/flow/core/pair/chance.rs"]
 mod chance;
 #[path = "../../../dfly-replica/tests/live/follower.rs"]
 mod follower;
