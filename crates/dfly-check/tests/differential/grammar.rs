@@ -134,6 +134,14 @@ impl Grammar {
     }
 }
 
+/// A sequence as it is written: `{k}` is one of its keys, and `{j}` another.
+pub(super) fn written(text: &'static str, tag: u64) -> Sequence {
+    let mut chance = Chance::new(0);
+    let mut names = Names { tag, chance: &mut chance, focus: Some(0) };
+    let words = |line: &'static str| line.split(' ').collect::<Vec<_>>();
+    Sequence(text.split(" ; ").map(|line| Unit(vec![names.fill_with(&words(line), (0, 1))])).collect())
+}
+
 fn in_transaction(lines: Vec<Line>) -> Unit {
     let word = |word: &str| Line(vec![word.to_owned()]);
     Unit([vec![word("MULTI")], lines, vec![word("EXEC")]].concat())
@@ -169,13 +177,17 @@ impl Names<'_> {
         let first = self.focus.unwrap_or_else(|| self.chance.below(KEYS));
         let other =
             if self.chance.once_in(6) { first } else { (first + 1 + self.chance.below(KEYS - 1)) % KEYS };
+        self.fill_with(words, (first, other))
+    }
+
+    fn fill_with(&mut self, words: &[&str], keys: (usize, usize)) -> Line {
         let mut filled = Vec::new();
         for word in words {
             match word.split_once("..") {
                 Some((stem, count)) if count.parse::<usize>().is_ok() => {
                     filled.extend(series(stem, count.parse().unwrap()));
                 }
-                _ => filled.push(self.word(word, (first, other))),
+                _ => filled.push(self.word(word, keys)),
             }
         }
         Line(filled)
