@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::time::Duration;
 
 use dfly_check::{CheckConfig, Finding, Progress, Rounds, Store, line};
-use dfly_replica::Report;
+use dfly_replica::{Phase, Report};
 use dfly_testkit::{RedisClient, RedisCluster, RedisServer};
 use redis_resp::connection::Peer;
 use tokio::sync::watch;
@@ -44,7 +44,7 @@ pub(super) struct Found {
 }
 
 impl Rig {
-    /// A source of so many shards, that holds so many keys already.
+    /// A source of so many shards, that holds so many keys already. Without keys, the engine follows it when this is over.
     pub(super) fn start(binary: &OsString, shards: u64, keys: u64, target: Target) -> Self {
         let (threads, shards) = (format!("--proactor_threads={shards}"), format!("--num_shards={shards}"));
         let source = start(binary, &[&threads, &shards]);
@@ -66,7 +66,11 @@ impl Rig {
         };
         // The tape is there before the engine: its own synchronisation is over then.
         let tape = Tape::open(&endpoint(Peer::Source, &source));
-        let follower = Follower::start(config);
+        let mut follower = Follower::start(config);
+        if keys == 0 {
+            let is_stable = |report: &Report| report.phase == Phase::StableSync;
+            follower.runtime.block_on(follower.reports.wait_for(is_stable)).unwrap();
+        }
         Self { client, tape, follower, comparison, _source: source, _target: target }
     }
 
