@@ -1,12 +1,12 @@
 //! One second of the snapshot: it is begun, read for a second, and left. What is read is written to the target under reserved
-//! keys, so that its pace counts too; they are removed at once. A cluster is not written to.
+//! keys and removed again, so that its pace counts too. A cluster is not written to.
 
 use std::time::Duration;
 
 use dfly_client::driver::{ControlConn, FlowConn};
 use dfly_client::{FlowId, FlowRequest, Plan, Reply, Resume};
-use dfly_rdb::payload::{Plan as Form, TargetFormat, write_dump};
-use dfly_rdb::{Config, Decoder, Element, Entry, Event, Step, ValueKind};
+use dfly_rdb::payload::TargetFormat;
+use dfly_rdb::{Config, Decoder, Event, Step};
 use dfly_replica::EngineConfig;
 use redis_resp::CommandBatch;
 use redis_resp::connection::Endpoint;
@@ -14,7 +14,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant as Deadline, timeout_at};
 
 use super::ask::{Asker, hurried};
-use super::surplus::Surplus;
+use super::mirrored::Mirrored;
 use crate::sample::{float, whole};
 
 /// How long it is read.
@@ -22,15 +22,6 @@ const SECOND: Duration = Duration::from_secs(1);
 
 /// The name under which the source knows this reader: 40 hexadecimal characters.
 const READER: &str = "00000000000000000000000000000000000000fe";
-
-/// Keys that are written at once: many, because a run waits for no answer before it sends on.
-const AT_ONCE: usize = 2048;
-
-/// The most bytes of values that are written at once.
-const AT_ONCE_BYTES: usize = 1 << 20;
-
-/// The longest that what is written stays if the connection breaks, in milliseconds.
-const STAYS: &[u8] = b"20000";
 
 /// What came in the time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -45,12 +36,6 @@ pub struct Measured {
     pub is_whole: bool,
     /// Whether the target has taken it meanwhile.
     pub with_target: bool,
-    /// For how much of the time the source was ahead, and the target was waited for.
-    target_bound: Duration,
-    /// For how much of it the target was.
-    source_bound: Duration,
-    /// What the written keys have cost the target more than those of a run do.
-    surplus: Duration,
 }
 
 /// Where what is read is written.
@@ -60,13 +45,6 @@ pub(crate) struct Mirror {
     pub format: TargetFormat,
     /// The names of the keys begin so.
     pub prefix: String,
-}
-
-impl Mirror {
-    async fn surplus(&self) -> Result<Surplus, String> {
-        let mut asker = Asker::open(&self.endpoint).await?;
-        Surplus::of(&mut asker, &self.prefix).await.map_err(|error| error.to_string())
-    }
 }
 
 impl Measured {
@@ -79,19 +57,9 @@ impl Measured {
         (rate > 0.0).then(|| whole(float(keys) / rate))
     }
 
-    /// Keys a second, at the pace of a run.
+    /// Keys a second.
     pub(crate) fn rate(&self) -> f64 {
-        float(self.keys) / self.time.saturating_sub(self.unpaid()).as_secs_f64().max(0.001)
-    }
-
-    /// What a run does not pay, as far as the target was waited for.
-    fn unpaid(&self) -> Duration {
-        let waited = self.target_bound + self.source_bound;
-        if waited.is_zero() {
-            return Duration::ZERO;
-        }
-        let share = self.target_bound.as_secs_f64() / waited.as_secs_f64();
-        self.surplus.mul_f64(share).min(self.time / 2)
+        float(self.keys) / self.time.as_secs_f64().max(0.001)
     }
 }
 
@@ -103,10 +71,6 @@ pub(crate) async fn measure(config: &EngineConfig, mirror: Option<&Mirror>) -> R
     let endpoint = hurried(&config.source);
     let (mut control, session) =
         ControlConn::open(&endpoint, READER).await.map_err(|error| error.to_string())?;
-    let surplus = match mirror {
-        Some(mirror) => mirror.surplus().await?,
-        None => Surplus::default(),
-    };
     let (mut flows, mut starts) = (Vec::new(), Vec::new());
     for flow in (0..session.flows).map(FlowId) {
         let request = FlowRequest { session: &session, flow, resume: &Resume::Nothing };
@@ -131,19 +95,12 @@ pub(crate) async fn measure(config: &EngineConfig, mirror: Option<&Mirror>) -> R
         return Err(error.to_string());
     }
     let mut measured = Measured { is_whole: true, with_target: mirror.is_some(), ..Measured::default() };
-    let mut written = Vec::new();
-    while let Some(Ok((read, reader))) = readers.join_next().await {
+    while let Some(Ok(read)) = readers.join_next().await {
         measured.keys += read.keys;
         measured.bytes += read.bytes;
         measured.is_whole &= read.is_whole;
+        measured.with_target &= read.with_target;
         measured.time = measured.time.max(read.time);
-        measured.target_bound += read.target_bound;
-        measured.source_bound += read.source_bound;
-        measured.surplus += reader.stream.cost(surplus);
-        written.push(reader);
-    }
-    for reader in written {
-        reader.remove().await;
     }
     Ok(measured)
 }
@@ -159,12 +116,7 @@ struct SnapshotStream {
     source: FlowConn,
     decoder: Decoder,
     read: Measured,
-    mirror: Option<Mirror>,
-    flow: FlowId,
-    /// Keys that were named on the target.
-    named: u64,
-    /// Those of them that are strings.
-    strings: u64,
+    mirrored: Option<Mirrored>,
     /// When the first bytes came: the source takes a moment to begin.
     began: Option<Deadline>,
 }
@@ -175,107 +127,77 @@ impl Reader {
             Some(mirror) => Some(Asker::open(&mirror.endpoint).await?),
             None => None,
         };
-        let (decoder, read, mirror) = (Decoder::new(Config::default()), Measured::default(), mirror.cloned());
-        Ok(Self {
-            stream: SnapshotStream { source, decoder, read, mirror, flow, named: 0, strings: 0, began: None },
-            target,
-        })
+        let mirrored =
+            mirror.map(|mirror| Mirrored::new(mirror.format, &format!("{}{flow}:", mirror.prefix)));
+        let read = Measured { with_target: target.is_some(), ..Measured::default() };
+        let decoder = Decoder::new(Config::default());
+        Ok(Self { stream: SnapshotStream { source, decoder, read, mirrored, began: None }, target })
     }
 
     /// Reads until the snapshot ends or it is time. The target is given what was read, while the next is read.
-    async fn run(mut self, until: Deadline) -> (Measured, Self) {
+    async fn run(mut self, until: Deadline) -> Measured {
         let mut commands = self.stream.next(until).await;
         while let Some(mut batch) = commands {
             commands = match &mut self.target {
-                Some(target) if !batch.is_empty() => {
-                    let answers = async { (target.ask_batch(&mut batch).await, Deadline::now()) };
-                    let next = async { (self.stream.next(until).await, Deadline::now()) };
-                    let ((answered, heard), (next, read)) = tokio::join!(answers, next);
-                    self.stream.read.target_bound += heard.saturating_duration_since(read);
-                    self.stream.read.source_bound += read.saturating_duration_since(heard);
-                    if answered.is_err() {
-                        self.target = None;
-                    }
+                Some(target) => {
+                    let (answered, next) =
+                        tokio::join!(target.ask_batch(&mut batch), self.stream.next(until));
+                    let is_done =
+                        answered.is_ok_and(|replies| matches!(replies.last(), Some(Reply::Array(_))));
+                    self.stream.read.with_target &= is_done;
                     next
                 }
-                _ => self.stream.next(until).await,
+                None => self.stream.next(until).await,
             };
         }
         let took = self.stream.began.map(|began| Deadline::now().duration_since(began));
         self.stream.read.time = took.unwrap_or_default();
-        (self.stream.read, self)
-    }
-
-    /// Removes what was written.
-    async fn remove(mut self) {
-        let (Some(target), stream) = (&mut self.target, &self.stream) else { return };
-        let names: Vec<Vec<u8>> = (0..stream.named).map(|nth| stream.name(nth)).collect();
-        for names in names.chunks(AT_ONCE) {
-            let names = names.iter().map(Vec::as_slice);
-            let unlink: Vec<&[u8]> = [&b"UNLINK"[..]].into_iter().chain(names).collect();
-            if target.ask_all(&[unlink]).await.is_err() {
-                // What stays expires.
-                return;
-            }
-        }
+        self.stream.read
     }
 }
 
 impl SnapshotStream {
     /// The next commands for the target; `None` at the end of the snapshot or of the time.
     async fn next(&mut self, until: Deadline) -> Option<CommandBatch> {
-        let (mut commands, mut bytes) = (CommandBatch::default(), 0);
-        while !self.read.is_whole && commands.len() < AT_ONCE && bytes < AT_ONCE_BYTES {
-            match self.decoder.decode(&mut self.source.buffer) {
-                Ok(Step::Ready(Event::Entry(entry))) => {
-                    self.read.keys += 1;
-                    bytes += entry.value.payload().len();
-                    self.write(&entry, &mut commands);
-                }
-                Ok(Step::Ready(Event::Close { .. })) => self.read.keys += 1,
-                Ok(Step::Ready(Event::FullSyncEnd | Event::End { .. })) => self.read.is_whole = true,
-                Ok(Step::Ready(_)) => {}
-                Ok(Step::Need(_)) => match timeout_at(until, self.source.fill()).await {
-                    Ok(Ok(read)) => {
-                        self.began.get_or_insert_with(Deadline::now);
-                        self.read.bytes += read as u64;
-                    }
-                    _ => return None,
-                },
-                Err(_) => return None,
+        loop {
+            let mut goes_on = true;
+            while goes_on && !self.read.is_whole && self.mirrored.as_ref().is_none_or(Mirrored::has_room) {
+                goes_on = self.read_on(until).await;
+            }
+            if !goes_on || Deadline::now() >= until {
+                // What was read and is not written has cost the target nothing.
+                let unwritten = self.mirrored.as_ref().map_or(0, Mirrored::keys);
+                self.read.keys = self.read.keys.saturating_sub(unwritten as u64);
+                return None;
+            }
+            let commands = self.mirrored.as_mut().and_then(Mirrored::take);
+            if commands.is_some() || self.read.is_whole {
+                return commands;
             }
         }
-        let is_over = Deadline::now() >= until || commands.is_empty() && self.read.is_whole;
-        (!is_over).then_some(commands)
     }
 
-    /// Writes a value under a reserved key; values that only commands can write are left out.
-    fn write(&mut self, entry: &Entry, commands: &mut CommandBatch) {
-        let Some(format) = self.mirror.as_ref().map(|mirror| mirror.format) else { return };
-        let name = self.name(self.named);
-        self.named += 1;
-        if entry.value.kind() == ValueKind::String
-            && let Some(Ok(Element::String(text))) = entry.value.elements().next()
-        {
-            self.strings += 1;
-            commands.push(&[b"SET", &name, &text.into_bytes(), b"PX", STAYS]);
-            return;
+    /// Reads the next key, or bytes of it. False: it is time, or the source has gone.
+    async fn read_on(&mut self, until: Deadline) -> bool {
+        match self.decoder.decode(&mut self.source.buffer) {
+            Ok(Step::Ready(Event::Entry(entry))) => {
+                self.read.keys += 1;
+                if let Some(mirrored) = &mut self.mirrored {
+                    mirrored.add(&entry);
+                }
+            }
+            Ok(Step::Ready(Event::Close { .. })) => self.read.keys += 1,
+            Ok(Step::Ready(Event::FullSyncEnd | Event::End { .. })) => self.read.is_whole = true,
+            Ok(Step::Ready(_)) => {}
+            Ok(Step::Need(_)) => match timeout_at(until, self.source.fill()).await {
+                Ok(Ok(read)) => {
+                    self.began.get_or_insert_with(Deadline::now);
+                    self.read.bytes += read as u64;
+                }
+                _ => return false,
+            },
+            Err(_) => return false,
         }
-        let mut dump = Vec::new();
-        match write_dump(&entry.value, &format, &mut dump) {
-            Ok(Form::Verbatim | Form::Reencode) => commands.push(&[b"RESTORE", &name, STAYS, &dump]),
-            Ok(Form::Commands) | Err(_) => {}
-        }
-    }
-
-    /// What the written keys have cost more than those of a run.
-    fn cost(&self, surplus: Surplus) -> Duration {
-        let times = |count: u64| u32::try_from(count).unwrap_or(u32::MAX);
-        surplus.string * times(self.strings) + surplus.other * times(self.named - self.strings)
-    }
-
-    fn name(&self, nth: u64) -> Vec<u8> {
-        let prefix = self.mirror.as_ref().map_or("", |mirror| mirror.prefix.as_str());
-        format!("{prefix}{}:{nth}", self.flow).into_bytes()
+        true
     }
 }

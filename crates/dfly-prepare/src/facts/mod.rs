@@ -3,12 +3,12 @@
 mod ask;
 mod host;
 mod measure;
+mod mirrored;
 mod nodes;
 mod payloads;
 mod rights;
 mod sampling;
 mod source;
-mod surplus;
 mod target;
 
 use std::collections::{BTreeMap, BTreeSet};
