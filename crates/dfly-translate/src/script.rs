@@ -74,6 +74,16 @@ pub(crate) const HINCRBYFLOAT: Script = Script::new(
     ),
 );
 
+/// The same where the target removes fields itself: HSET would take the field's expiry away.
+pub(crate) const HINCRBYFLOAT_KEEPING: Script = Script::new(
+    1,
+    concat_script!(
+        "local due=redis.call('HPEXPIRETIME',KEYS[1],'FIELDS',1,ARGV[1]) local at=type(due)=='table' and due[1] or -2 \
+         redis.call('HSET',KEYS[1],ARGV[1],text((tonumber(redis.call('HGET',KEYS[1],ARGV[1]) or '0'))+tonumber(ARGV[2]))) \
+         if at>0 then redis.call('HPEXPIREAT',KEYS[1],string.format('%.0f',at),'FIELDS',1,ARGV[1]) end"
+    ),
+);
+
 /// A script that changes due times, followed by the update of the registry, which holds the earliest due time of each key.
 /// KEYS: the key, its due times, the registry. ARGV[1]: the key's member in the registry.
 macro_rules! noted_script {

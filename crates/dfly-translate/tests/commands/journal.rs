@@ -90,6 +90,7 @@ fn script_name(script: &[u8]) -> &'static str {
         ("the scores differ", "ZREMRANGEBYLEX-SCRIPT"),
         ("may have ignored", "ZADD-SCRIPT"),
         ("repeat local due", "SWEEP-SCRIPT"),
+        ("at>0 then", "HINCRBYFLOAT-KEEPING-SCRIPT"),
         ("HPEXPIRETIME", "HSETEX-SCRIPT"),
         ("HPERSIST", "EXPIRE-MEMBERS-SCRIPT"),
         ("'SADD',KEYS[1],ARGV[i]", "SADDEX-SCRIPT"),

@@ -91,6 +91,9 @@ impl Translator {
             Rule::Set => self.set(r, out),
             Rule::ZAdd => Ok(self.zadd(r, out)),
             Rule::IncrByFloat => Ok(self.script(&script::INCRBYFLOAT, r, out)),
+            Rule::HIncrByFloat if self.has_field_ttl() => {
+                Ok(self.script(&script::HINCRBYFLOAT_KEEPING, r, out))
+            }
             Rule::HIncrByFloat => Ok(self.script(&script::HINCRBYFLOAT, r, out)),
             Rule::Prepend => Ok(self.script(&script::PREPEND, r, out)),
             Rule::Rename => Ok(self.rename(&script::RENAME, r, out)),
