@@ -1,5 +1,6 @@
 //! The user's policy for each kind of loss.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
@@ -13,8 +14,7 @@ use crate::policy::{Loss, Policy};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Policies {
     all: Policy,
-    /// In the order of kinds.
-    kinds: Vec<(Loss, Policy)>,
+    kinds: BTreeMap<Loss, Policy>,
     json_as_string: bool,
     emulate_member_ttl: bool,
 }
@@ -34,7 +34,7 @@ impl From<Policy> for Policies {
 impl Policies {
     /// The same policy for everything. The expiry of members is emulated.
     pub fn of(all: Policy) -> Self {
-        Self { all, kinds: Vec::new(), json_as_string: false, emulate_member_ttl: true }
+        Self { all, kinds: BTreeMap::new(), json_as_string: false, emulate_member_ttl: true }
     }
 
     /// The same policies, except for one kind of loss.
@@ -45,7 +45,7 @@ impl Policies {
             Loss::MemberTtl => self.emulate_member_ttl = false,
             _ => {}
         }
-        self.set_kind(loss, Some(policy));
+        self.kinds.insert(loss, policy);
         self
     }
 
@@ -57,8 +57,7 @@ impl Policies {
 
     /// What to do about this loss.
     pub fn of_loss(&self, loss: Loss) -> Policy {
-        let found = self.kinds.iter().find(|(kind, _)| *kind == loss);
-        found.map_or(self.all, |(_, policy)| *policy)
+        self.kinds.get(&loss).copied().unwrap_or(self.all)
     }
 
     /// Whether a document is stored as its text if the target has no JSON.
@@ -71,23 +70,14 @@ impl Policies {
         self.emulate_member_ttl
     }
 
-    /// The policy of one kind; `None`: the general one.
-    fn set_kind(&mut self, loss: Loss, policy: Option<Policy>) {
-        self.kinds.retain(|(kind, _)| *kind != loss);
-        let at = self.kinds.partition_point(|(kind, _)| *kind < loss);
-        if let Some(policy) = policy {
-            self.kinds.insert(at, (loss, policy));
-        }
-    }
-
     fn set(self, kind: &str, policy: &str) -> Result<Self, String> {
         let loss = Loss::named(kind).ok_or_else(|| unknown_kind(kind))?;
         match (loss, policy) {
             (Loss::Json, "string") => Ok(self.with_json_as_string()),
             (Loss::MemberTtl, "emulate") => {
-                let mut policies = self;
-                policies.set_kind(loss, None);
-                Ok(Self { emulate_member_ttl: true, ..policies })
+                let mut kinds = self.kinds;
+                kinds.remove(&loss);
+                Ok(Self { kinds, emulate_member_ttl: true, ..self })
             }
             (Loss::MemberTtl, "drop") => Ok(self.with(loss, Policy::Skip)),
             (Loss::Json, other) => Ok(self.with(loss, parse(other, ", string")?)),

@@ -84,7 +84,7 @@ impl Grammar {
     }
 
     /// One command on a key in one state.
-    pub(super) fn one(&self, (form, state): (&Form, &State), way: Way, tag: u64) -> Sequence {
+    pub(super) fn one(&self, form: &Form, state: &State, way: Way, tag: u64) -> Sequence {
         let mut chance = Chance::new(tag);
         let mut names = Names { tag, chance: &mut chance, focus: Some(0) };
         let mut units = self.enter(state, &mut names);
@@ -139,7 +139,11 @@ pub(super) fn written(text: &'static str, tag: u64) -> Sequence {
     let mut chance = Chance::new(0);
     let mut names = Names { tag, chance: &mut chance, focus: Some(0) };
     let words = |line: &'static str| line.split(' ').collect::<Vec<_>>();
-    Sequence(text.split(" ; ").map(|line| Unit(vec![names.fill_with(&words(line), (0, 1))])).collect())
+    Sequence(
+        text.split(" ; ")
+            .map(|line| Unit(vec![names.fill_with(&words(line), Keys { first: 0, other: 1 })]))
+            .collect(),
+    )
 }
 
 fn in_transaction(lines: Vec<Line>) -> Unit {
@@ -164,6 +168,13 @@ fn key(nth: usize, tag: u64) -> String {
     format!("{}{{{tag}}}", ["a", "b", "c", "d"][nth])
 }
 
+/// The keys that a command works on, by their places among those of its sequence.
+#[derive(Debug, Clone, Copy)]
+struct Keys {
+    first: usize,
+    other: usize,
+}
+
 /// What fills the places of a form.
 struct Names<'a> {
     tag: u64,
@@ -177,10 +188,10 @@ impl Names<'_> {
         let first = self.focus.unwrap_or_else(|| self.chance.below(KEYS));
         let other =
             if self.chance.once_in(6) { first } else { (first + 1 + self.chance.below(KEYS - 1)) % KEYS };
-        self.fill_with(words, (first, other))
+        self.fill_with(words, Keys { first, other })
     }
 
-    fn fill_with(&mut self, words: &[&str], keys: (usize, usize)) -> Line {
+    fn fill_with(&mut self, words: &[&str], keys: Keys) -> Line {
         let mut filled = Vec::new();
         for word in words {
             match word.split_once("..") {
@@ -193,23 +204,23 @@ impl Names<'_> {
         Line(filled)
     }
 
-    fn word(&mut self, word: &str, (first, other): (usize, usize)) -> String {
+    fn word(&mut self, word: &str, keys: Keys) -> String {
         let (mut out, mut rest) = (String::new(), word);
         while let Some((head, (place, tail))) =
             rest.split_once('{').and_then(|(head, rest)| Some((head, rest.split_once('}')?)))
         {
             out.push_str(head);
-            out.push_str(&self.place(place, (first, other)));
+            out.push_str(&self.place(place, keys));
             rest = tail;
         }
         out + rest
     }
 
-    fn place(&mut self, place: &str, (first, other): (usize, usize)) -> String {
+    fn place(&mut self, place: &str, keys: Keys) -> String {
         let pick = |chance: &mut Chance, all: &[&str]| chance.of(all).to_owned();
         match place {
-            "k" => key(first, self.tag),
-            "j" => key(other, self.tag),
+            "k" => key(keys.first, self.tag),
+            "j" => key(keys.other, self.tag),
             "e" => pick(self.chance, &["a", "b", "c", "a", "b", "1", "7", "3.5", "element"]),
             "f" => pick(self.chance, &["f", "g", "h", "f", "long-field-name"]),
             "v" => pick(self.chance, &["v", "w", "5", "1.25", "value"]),

@@ -83,11 +83,19 @@ pub(super) struct ConnectionLog {
 /// What is stored under a key: its DUMP payload and its expiry, or why it is not told.
 pub(super) type Stored = Result<Option<(Vec<u8>, i64)>, &'static str>;
 
+/// A key that a connection watches, and what it held then.
+#[derive(Debug)]
+pub(super) struct Watched {
+    pub(super) db: u32,
+    pub(super) key: Bytes,
+    pub(super) held: Stored,
+}
+
 /// The transaction of a connection.
 #[derive(Debug, Default)]
 pub(super) struct Transaction {
-    /// Keys that must not change until EXEC, with their databases, and what they held.
-    pub(super) watched: Vec<(u32, Bytes, Stored)>,
+    /// Keys that must not change until EXEC.
+    pub(super) watched: Vec<Watched>,
     /// Commands that wait for EXEC, once MULTI has come.
     pub(super) queued: Option<Vec<Vec<Bytes>>>,
 }

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::origin::Origin;
-use super::state::{Outcome, State, Stored, Transaction};
+use super::state::{Outcome, State, Transaction, Watched};
 
 impl<O: Origin> State<O> {
     /// Carries out what belongs to a transaction. `None`: the command is to be carried out by itself.
@@ -19,7 +19,11 @@ impl<O: Origin> State<O> {
                 let db = log.db;
                 for key in command.iter().skip(1) {
                     let held = self.stored(db, key);
-                    self.connections.get_mut(connection)?.transaction.watched.push((db, key.clone(), held));
+                    self.connections.get_mut(connection)?.transaction.watched.push(Watched {
+                        db,
+                        key: key.clone(),
+                        held,
+                    });
                 }
                 Some(Outcome::ok())
             }
@@ -40,7 +44,7 @@ impl<O: Origin> State<O> {
     }
 
     fn exec(&mut self, connection: usize, transaction: Transaction) -> Outcome {
-        let is_unchanged = |(db, key, held): &(u32, Bytes, Stored)| self.stored(*db, key) == *held;
+        let is_unchanged = |watched: &Watched| self.stored(watched.db, &watched.key) == watched.held;
         if !transaction.watched.iter().all(is_unchanged) {
             return Outcome::Reply(b"*-1\r\n".to_vec());
         }
