@@ -46,7 +46,7 @@ causes! {
     LAGGING = 7, "The run is behind, or waits for the target.", "Look at the target and at what the line says.";
     UNDONE = 8, "A cutover was undone: writes go on at the source.", "Mend what the line names, and try it again.";
     HOOK = 9, "It is safe to switch, but a hook failed; writes stay stopped.", "Do what the hook was to do, or let writes go on with `cutover --release`.";
-    WITHDRAWN = 10, "The source was written to since it was safe to switch.", "Stop whoever writes to it; the target gets those writes too.";
+    WITHDRAWN = 10, "It was safe to switch, and is not any more: the source was written to, or one side has lost what it held.", "Stop whoever writes to the source, which the target gets too; wait until everything is copied; cut over again.";
     BLOCKED = 11, "A check before the start has found what would end the run, or keep it from its end.", "Do as the line says; `df2redis-cli prepare` shows everything that was found. `--skip-checks NAME` starts even so.";
     SOURCE_CONNECTION = 101, "The source cannot be reached, or its connection broke.", "Check address, network and TLS of the source.";
     SOURCE_LOGIN = 102, "The source refuses the login.", "Give user and password in its address, or `--source-password-file`.";

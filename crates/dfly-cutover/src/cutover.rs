@@ -5,6 +5,7 @@ use std::time::Duration;
 use dfly_check::{CheckConfig, InStep, Mended, Outcome, Pair, Progress, StepRun, Store, Verdict};
 use dfly_journal::Lsn;
 use dfly_replica::{Control, ControlError, EngineConfig, Phase, Report};
+use dfly_wire::UnixMillis;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 use tracing::{info, warn};
@@ -13,7 +14,7 @@ use crate::evidence::{Evidence, Verified};
 use crate::pause::Pause;
 use crate::plan::{Method, Plan, Verify};
 use crate::source::Source;
-use crate::stage::{Doubt, Stage};
+use crate::stage::{Doubt, Stage, Withdrawal};
 
 /// How often the source is asked whether it was written to.
 const LOOK: Duration = Duration::from_millis(250);
@@ -148,7 +149,7 @@ impl Cutover {
             why = pause.ends() => Err(Doubt::NotRenewed(why)),
             () = until(&self.released) => {
                 self.let_go(pause).await;
-                return Stage::Released { evidence: None, records: 0 };
+                return Stage::Released { evidence: None, withdrawn: None };
             }
         };
         let evidence = match safe {
@@ -159,9 +160,9 @@ impl Cutover {
             }
         };
         self.tell(Stage::Safe { evidence: evidence.clone() });
-        let records = self.hold(&evidence, Some(&pause)).await;
+        let withdrawn = self.hold(&evidence, Some(&pause)).await;
         self.let_go(pause).await;
-        Stage::Released { evidence: Some(evidence), records }
+        Stage::Released { evidence: Some(evidence), withdrawn }
     }
 
     async fn let_go(&self, pause: Pause) {
@@ -182,8 +183,8 @@ impl Cutover {
             Err(doubt) => Stage::Undone { doubt },
             Ok(evidence) => {
                 self.tell(Stage::Safe { evidence: evidence.clone() });
-                let records = self.hold(&evidence, None).await;
-                Stage::Released { evidence: Some(evidence), records }
+                let withdrawn = self.hold(&evidence, None).await;
+                Stage::Released { evidence: Some(evidence), withdrawn }
             }
         }
     }
@@ -296,33 +297,49 @@ impl Cutover {
         }
     }
 
-    /// Goes on until it is released, and looks whether anybody writes to the source. Gives how many records came.
-    async fn hold(&self, evidence: &Evidence, pause: Option<&Pause>) -> u64 {
+    /// Goes on until it is released, and looks whether it is still safe to switch.
+    async fn hold(&self, evidence: &Evidence, pause: Option<&Pause>) -> Option<Withdrawal> {
         let mut source = Source::new(&self.config);
-        let deletions = self.deletions();
-        let (mut written, mut is_warned) = (0, false);
-        while !*self.released.borrow() {
-            let mut released = self.released.clone();
-            tokio::select! {
-                _told = released.wait_for(|released| *released) => break,
-                () = sleep(LOOK) => {}
-            }
+        let (deletions, snapshot) = (self.deletions(), self.reports.borrow().milestones.snapshot);
+        let (mut withdrawn, mut is_warned) = (None, false);
+        loop {
+            let is_final = withdrawn == Some(Withdrawal::CopiedAgain);
+            let because = tokio::select! {
+                () = until(&self.released) => return withdrawn,
+                () = self.copies_again(snapshot), if !is_final => Some(Withdrawal::CopiedAgain),
+                () = sleep(LOOK) => self.written(&mut source, evidence, deletions).await,
+            };
             let doubt = pause.and_then(|pause| pause.doubt(Instant::now()));
             if let Some(why) = doubt.as_ref().filter(|_| !is_warned) {
                 warn!("the pause of writes may have ended: {why}");
             }
             is_warned = doubt.is_some();
-            let Ok(lsns) = source.lsns().await else { continue };
-            let records: u64 =
-                lsns.iter().zip(&evidence.source).map(|(now, then)| now.0.saturating_sub(*then)).sum();
-            // What expires on the source is deleted by records. They are no writes of a client.
-            let writes = records.saturating_sub(self.deletions().saturating_sub(deletions));
-            if writes > written && self.holds(&lsns) {
-                written = writes;
-                self.tell(Stage::Withdrawn { evidence: evidence.clone(), records: writes });
+            if let Some(because) =
+                because.filter(|because| withdrawn.as_ref().is_none_or(|it| exceeds(because, it)))
+            {
+                withdrawn = Some(because.clone());
+                self.tell(Stage::Withdrawn { evidence: evidence.clone(), because });
             }
         }
-        written
+    }
+
+    /// Waits until the run has begun another snapshot than this. One that has ended never does.
+    async fn copies_again(&self, snapshot: Option<UnixMillis>) {
+        let mut reports = self.reports.clone();
+        let has_begun = |report: &Report| report.milestones.snapshot != snapshot;
+        if reports.wait_for(has_begun).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// Whether somebody has written to the source, as far as the run has seen. Before that there were so many deletions.
+    async fn written(&self, source: &mut Source, evidence: &Evidence, deletions: u64) -> Option<Withdrawal> {
+        let lsns = source.lsns().await.ok()?;
+        let records: u64 =
+            lsns.iter().zip(&evidence.source).map(|(now, then)| now.0.saturating_sub(*then)).sum();
+        // What expires on the source is deleted by records. They are no writes of a client.
+        let records = records.saturating_sub(self.deletions().saturating_sub(deletions));
+        (records > 0 && self.holds(&lsns)).then_some(Withdrawal::Written { records })
     }
 
     /// Whether the run has seen everything before these positions, so that its counts tell of them.
@@ -333,6 +350,16 @@ impl Cutover {
 
     fn deletions(&self) -> u64 {
         self.reports.borrow().flows.iter().map(|flow| flow.deletions).sum()
+    }
+}
+
+/// Whether this tells more than what was told before.
+fn exceeds(because: &Withdrawal, told: &Withdrawal) -> bool {
+    match (because, told) {
+        (Withdrawal::Written { records }, Withdrawal::Written { records: before }) => records > before,
+        (Withdrawal::CopiedAgain, Withdrawal::Written { .. }) => true,
+        // Positions count anew.
+        (_, Withdrawal::CopiedAgain) => false,
     }
 }
 

@@ -34,7 +34,7 @@ mod stage;
 pub use cutover::Cutover;
 pub use evidence::{Evidence, Verified};
 pub use plan::{Method, Plan, Verify};
-pub use stage::{Doubt, Stage};
+pub use stage::{Doubt, Stage, Withdrawal};
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

@@ -34,6 +34,32 @@ pub enum Doubt {
     NoReplication(String),
 }
 
+/// Why it is not safe to switch any more.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "cause", rename_all = "kebab-case")]
+pub enum Withdrawal {
+    /// Somebody has written to the source.
+    Written {
+        /// How many records came.
+        records: u64,
+    },
+    /// The run copies everything again, because one side has lost what it held.
+    CopiedAgain,
+}
+
+impl fmt::Display for Withdrawal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Written { records } => {
+                write!(f, "{records} records were written to the source since; the target gets them too")
+            }
+            Self::CopiedAgain => f.write_str(
+                "the target or the source has lost what it held since, and everything is copied again",
+            ),
+        }
+    }
+}
+
 /// How far a cutover has come.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(tag = "stage", rename_all = "kebab-case")]
@@ -59,12 +85,12 @@ pub enum Stage {
         /// Why.
         evidence: Evidence,
     },
-    /// Somebody has written to the source since it was safe. The target gets that too.
+    /// It was safe, and is not any more.
     Withdrawn {
         /// Why it was safe.
         evidence: Evidence,
-        /// How many records came since.
-        records: u64,
+        /// Why it is not any more.
+        because: Withdrawal,
     },
     /// What a cutover would find now; nothing was stopped.
     DryRun {
@@ -82,8 +108,8 @@ pub enum Stage {
     Released {
         /// Why it was safe, if it was.
         evidence: Option<Evidence>,
-        /// How many records came since it was safe.
-        records: u64,
+        /// Why it was not safe any more, if so.
+        withdrawn: Option<Withdrawal>,
     },
 }
 
@@ -130,21 +156,16 @@ impl fmt::Display for Stage {
             Self::TakenOver { evidence } => {
                 write!(f, "safe to switch, and the source shuts down: {evidence}")
             }
-            Self::Withdrawn { records, .. } => {
-                write!(
-                    f,
-                    "NOT safe any more: {records} records were written to the source since; the target gets them too"
-                )
-            }
+            Self::Withdrawn { because, .. } => write!(f, "NOT safe any more: {because}"),
             Self::DryRun { lag, records } => {
                 write!(f, "nothing was stopped; the target is {records} records and {lag} ms behind")
             }
             Self::Undone { doubt } => write!(f, "writes go on: {doubt}"),
-            Self::Released { records: 0, evidence: Some(_) } => {
+            Self::Released { withdrawn: None, evidence: Some(_) } => {
                 f.write_str("released; nothing was written to the source since it was safe")
             }
-            Self::Released { records, evidence: Some(_) } => {
-                write!(f, "released; {records} records were written to the source since it was safe")
+            Self::Released { withdrawn: Some(because), evidence: Some(_) } => {
+                write!(f, "released; it was safe, but {because}")
             }
             Self::Released { evidence: None, .. } => f.write_str("released before it was safe"),
         }

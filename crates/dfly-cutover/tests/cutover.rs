@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use dfly_cutover::{Cutover, Doubt, Method, Plan, Stage, Verified, Verify};
+use dfly_cutover::{Cutover, Doubt, Method, Plan, Stage, Verified, Verify, Withdrawal};
 use dfly_replica::{Engine, EngineConfig, Error, Phase, RateLimits, Report, Stop};
 use dfly_testkit::{MasterOptions, RedisOptions, RedisServer, Script, ScriptedMaster};
 use redis_resp::connection::{Endpoint, Peer};
@@ -117,7 +117,7 @@ async fn writes_are_stopped_until_it_is_released() {
     assert!(timeout(LIMIT, renewed).await.is_ok(), "the pause is renewed");
     release.send_replace(true);
     let last = ended(&mut stage).await;
-    assert!(matches!(&last, Stage::Released { records: 0, evidence: Some(_) }), "{last}");
+    assert!(matches!(&last, Stage::Released { withdrawn: None, evidence: Some(_) }), "{last}");
     assert_eq!(run.told(&UNPAUSE), 1);
     run.end().await;
 }
@@ -132,12 +132,57 @@ async fn a_write_behind_it_withdraws_the_verdict() {
     run.master.apply("SET late 1").unwrap();
     let withdrawn = |stage: &Stage| matches!(stage, Stage::Withdrawn { .. });
     let told = timeout(LIMIT, stage.wait_for(withdrawn)).await.unwrap().unwrap().clone();
-    assert!(matches!(told, Stage::Withdrawn { records: 1, .. }), "a deletion may be an expiry: {told}");
+    assert!(
+        matches!(told, Stage::Withdrawn { because: Withdrawal::Written { records: 1 }, .. }),
+        "a deletion may be an expiry: {told}"
+    );
     release.send_replace(true);
-    assert!(matches!(ended(&mut stage).await, Stage::Released { records: 1, .. }));
+    assert!(matches!(
+        ended(&mut stage).await,
+        Stage::Released { withdrawn: Some(Withdrawal::Written { records: 1 }), .. }
+    ));
     let late = run.redis.client().unwrap().expect(&[b"GET", b"late"]).unwrap().text();
     assert_eq!(late.as_deref(), Some("1"));
     run.end().await;
+}
+
+/// A target without persistence is killed: what was safe is gone.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_target_that_has_lost_its_data_withdraws_the_verdict() {
+    let mut run = Run::start(MasterOptions::default()).await;
+    let (mut stage, release) = run.cut_over(Plan { verify: Verify::None, ..Plan::default() });
+    assert!(matches!(decided(&mut stage).await, Stage::Safe { .. }));
+    run.redis.restart().unwrap();
+    let copied = |stage: &Stage| matches!(stage, Stage::Withdrawn { because: Withdrawal::CopiedAgain, .. });
+    let told = timeout(LIMIT, stage.wait_for(copied)).await.unwrap().unwrap().clone();
+    assert!(told.to_string().contains("NOT safe any more"), "{told}");
+    release.send_replace(true);
+    let last = ended(&mut stage).await;
+    let copied = Some(Withdrawal::CopiedAgain);
+    assert!(matches!(&last, Stage::Released { withdrawn, .. } if *withdrawn == copied), "{last}");
+    run.end().await;
+}
+
+/// Whatever was known when the target died, it does not end as safe, and writes go on.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_target_that_dies_while_writes_are_stopped_is_not_safe() {
+    for verify in [Verify::None, Verify::Recent] {
+        let mut run = Run::start(MasterOptions::default()).await;
+        let plan = Plan { verify, timeout: Duration::from_secs(2), ..Plan::default() };
+        let (mut stage, release) = run.cut_over(plan);
+        while run.told(&PAUSE) == 0 {
+            tokio::task::yield_now().await;
+        }
+        run.redis.restart().unwrap();
+        let is_unsafe = |stage: &Stage| matches!(stage, Stage::Undone { .. } | Stage::Withdrawn { .. });
+        timeout(LIMIT, stage.wait_for(is_unsafe)).await.unwrap().unwrap();
+        release.send_replace(true);
+        let last = ended(&mut stage).await;
+        let is_clean = matches!(last, Stage::Released { withdrawn: None, .. });
+        assert!(!is_clean, "{last}");
+        assert_eq!(run.told(&UNPAUSE), 1, "{last}");
+        run.end().await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -264,7 +309,7 @@ async fn somebody_else_may_have_stopped_writes() {
     let Stage::Safe { evidence } = decided(&mut stage).await else { panic!("{}", *stage.borrow()) };
     assert_eq!((evidence.stopped_for, evidence.verified), (None, Some(Verified::default())));
     release.send_replace(true);
-    assert!(matches!(ended(&mut stage).await, Stage::Released { records: 0, .. }));
+    assert!(matches!(ended(&mut stage).await, Stage::Released { withdrawn: None, .. }));
     assert_eq!(run.told(&["CLIENT"]), 0);
     run.end().await;
 }

@@ -58,6 +58,9 @@ pub struct EngineConfig {
     pub memory_limit: usize,
     /// What may be in flight to the target for one flow.
     pub window: WindowLimits,
+    /// How large a batch for a cluster may grow while its nodes are behind, in bytes: records of a slot that share a batch share
+    /// a transaction.
+    pub gathered: usize,
     /// What the decoders accept. A record, an element or a document over `limits.string` ends the run: it has to be held
     /// whole.
     pub limits: Limits,
@@ -231,10 +234,11 @@ impl EngineConfig {
             target_ops_per_second: None,
             memory_limit: 256 << 20,
             window: WindowLimits::default(),
+            gathered: 2 << 20,
             limits: Limits { piece: PIECE, ..Limits::default() },
             read_ahead: 64 << 20,
             relay_frame: 1 << 20,
-            recent: 2 << 20,
+            recent: 6 << 20,
             parked: 4 << 20,
             refetch_memory: 1 << 30,
             expiries: 100 << 20,

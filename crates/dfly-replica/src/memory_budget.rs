@@ -26,10 +26,11 @@ impl EngineConfig {
     /// The same settings for a session with this many flows, with sizes that keep all of them within
     /// [`EngineConfig::memory_limit`].
     ///
-    /// What a flow reads ahead takes up to twice its size while its buffer grows, what the window holds is held once, a
-    /// frame of the relay log up to three times, and what is kept for it twice. Together that is a third of the flow's share; a sixteenth is for expiries
-    /// of keys. An eighth of the whole is for refetched values. A fourth is the largest value that is held whole: once as it
-    /// arrives, once as the command that is written.
+    /// What a flow reads ahead takes up to twice its size while its buffer grows, what the window holds is held once, a batch
+    /// that gathers and one in flight are held at a time, a frame of the relay log up to three times, and what is kept for it
+    /// twice. Together that is a third of the flow's share; a sixteenth is for expiries of keys. An eighth of the whole is for
+    /// refetched values. A fourth is the largest value that is held whole: once as it arrives, once as the command that is
+    /// written.
     pub(crate) fn for_flows(&self, flows: u16) -> Self {
         let share = self.memory_limit / usize::from(flows.max(1));
         let part = |most: usize, divisor: usize| most.min((share / divisor).max(LEAST));
@@ -37,7 +38,8 @@ impl EngineConfig {
         config.read_ahead = part(self.read_ahead, 16);
         config.window.bytes = part(self.window.bytes, 64);
         config.relay_frame = part(self.relay_frame, 64);
-        config.recent = part(2 * config.window.bytes, 32);
+        config.gathered = part(self.gathered, 64);
+        config.recent = part(self.recent.min(2 * (config.window.bytes + config.gathered)), 32);
         config.parked = part(self.parked, 64);
         config.expiries = self.expiries.min(share / 16 / EXPIRY);
         config.refetch_memory = self.refetch_memory.min(self.memory_limit / 8);
@@ -119,6 +121,7 @@ mod tests {
             let config = config(limit).for_flows(flows);
             let flow = 2 * config.read_ahead
                 + config.window.bytes
+                + 2 * config.gathered
                 + 3 * config.relay_frame
                 + 2 * config.recent
                 + config.parked

@@ -108,7 +108,7 @@ async fn release(client: &Client) -> Result<(), Failure> {
     let ended = client.end_cutover().await.map_err(failed)?;
     print(&ended.text)?;
     match ended.stage {
-        Stage::Released { records, evidence: Some(_) } if records > 0 => Err(Failure::Withdrawn(ended.text)),
+        Stage::Released { withdrawn: Some(_), evidence: Some(_) } => Err(Failure::Withdrawn(ended.text)),
         _ => Ok(()),
     }
 }
@@ -128,7 +128,7 @@ async fn cut_over(client: &Client, steps: &StepFlags) -> Result<(), Failure> {
     client.cut_over(&asked).await.map_err(failed)?;
     let decided = follow(client).await?;
     match decided.stage {
-        Stage::Safe { .. } | Stage::Released { .. } => after(client, steps).await,
+        Stage::Safe { .. } => after(client, steps).await,
         Stage::TakenOver { .. } => {
             // There is nothing left to follow.
             client.order("stop").await.map_err(failed)?;

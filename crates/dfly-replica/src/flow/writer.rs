@@ -12,7 +12,7 @@ use dfly_translate::{
     CommandFacts, CommandKind, Effect, Losses, Output, RefetchRequest, Rules, TranslateError, Translator,
 };
 use dfly_wire::{DbIndex, UnixMillis};
-use redis_resp::CommandBatch;
+use redis_resp::{CommandBatch, EncodedCommand};
 use redis_sink::Refusal;
 
 use crate::checkpoint::fields;
@@ -23,13 +23,10 @@ use crate::flow::written_notes::WrittenNotes;
 use crate::keys::{SourceKey, TargetKey};
 use crate::rate_limiter::RateLimiter;
 use crate::slot_set::SlotSet;
-use crate::target::writer::{BatchTag, TargetWriter};
+use crate::target::writer::{BatchLimits, BatchTag, TargetWriter};
 
-/// A batch is committed when it holds this many commands, or [`BATCH_BYTES`].
-const BATCH_COMMANDS: usize = 512;
-
-/// A batch is committed when it is this large.
-const BATCH_BYTES: usize = 64 << 10;
+/// A batch is committed when it is this large, while the target keeps up.
+const BATCH: BatchLimits = BatchLimits { commands: 512, bytes: 64 << 10 };
 
 /// The most plain SETs that become one MSET. Of 32 and more, each costs a target three quarters of what it costs alone.
 const MERGED: usize = 64;
@@ -111,10 +108,21 @@ impl FlowWriter {
         set_aside(&mut self.batch, self.largest_argument)
     }
 
-    /// Whether the batch is to be committed before anything is added.
+    /// Whether the batch is to be committed before anything is added, while the target keeps up.
     #[inline]
     pub(crate) fn is_full(&self) -> bool {
-        self.batch.len() >= BATCH_COMMANDS || self.batch.byte_len() >= BATCH_BYTES
+        self.reaches(BATCH)
+    }
+
+    /// Whether the batch is as large as this.
+    #[inline]
+    pub(crate) fn reaches(&self, limits: BatchLimits) -> bool {
+        self.batch.len() >= limits.commands || self.batch.byte_len() >= limits.bytes
+    }
+
+    /// Gives every command that is not committed to `visit`, in order.
+    pub(crate) fn for_each_uncommitted(&self, visit: &mut dyn FnMut(EncodedCommand<'_>)) {
+        (0..self.batch.len()).filter_map(|place| self.batch.command(place)).for_each(visit);
     }
 
     pub(crate) fn is_empty(&self) -> bool {

@@ -12,9 +12,10 @@ use redis_sink::cluster::{ClusterPipeline, Memo};
 use redis_slots::Slot;
 
 use super::cluster::durability::{self, Safety};
+use super::cluster::inspection::Inspector;
 use super::cluster::slot_batches::SlotBatches;
 use super::cluster::slot_positions::{self, SlotPositions};
-use super::cluster::writer::{ClusterParts, ClusterWriter, Inspector};
+use super::cluster::writer::{ClusterParts, ClusterWriter};
 use super::cluster::{clean_shutdown, flush, loss_marker, options};
 use super::eviction::evict_others;
 use super::questions::TargetConnection;

@@ -64,6 +64,15 @@ pub(crate) struct FlushPlan {
     pub metadata: SyncMetadata,
 }
 
+/// How large a batch grows before it is committed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct BatchLimits {
+    /// Commands.
+    pub commands: usize,
+    /// Bytes of commands.
+    pub bytes: usize,
+}
+
 /// What became of what a flow has committed.
 #[derive(Debug)]
 pub(crate) enum TargetEvent {
@@ -98,6 +107,10 @@ pub(crate) trait TargetWriter: Send {
 
     /// Whether the target has so much to do that nothing is gained by going on at once.
     fn has_plenty(&self) -> bool;
+
+    /// How large a batch may grow while the target has so much to do that a larger one costs it less; `None` while it has not,
+    /// and where size makes no difference.
+    fn gathers(&self) -> Option<BatchLimits>;
 
     /// Whether everything that was committed was carried out.
     fn is_idle(&self) -> bool;

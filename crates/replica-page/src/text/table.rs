@@ -81,6 +81,7 @@ texts! {
     cut_unequal: "Writes are stopped and every record has arrived, but the last comparison found differences: {0}" / "写入已停止，所有记录均已到达，但最近一次比对发现差异：{0}";
     cut_repair: "Compare and repair before you move the applications" / "请先比对并修复，再迁移应用";
     cut_taken_over: "Safe to switch: the target has everything, and the source has shut down" / "可以安全切换：目标端数据完整，源端已关闭";
+    cut_copied_again: "Not safe any more: the target or the source has lost what it held, and everything is copied again" / "不再安全：目标端或源端丢失了数据，正在重新复制全部数据";
     cut_withdrawn: "Not safe any more: {0} records have been written to the source since" / "不再安全：此后源端又写入了 {0} 条记录";
 
     // Source and target.
@@ -279,6 +280,7 @@ texts! {
     cut_undone: "The cutover was undone: writes go on at the source" / "切换已撤销：源端继续写入";
     cut_released_clean: "Writes are not stopped any more; nothing was written to the source since it was safe" / "已解除停写；安全之后源端没有新的写入";
     cut_released: "Writes are not stopped any more; {0} records were written to the source since it was safe, and the target gets them" / "已解除停写；安全之后源端写入了 {0} 条记录，目标端会收到";
+    cut_released_copied: "Writes are not stopped any more; one side has lost what it held since it was safe, and everything is copied again" / "已解除停写；安全之后有一侧丢失了数据，正在重新复制全部数据";
     cut_released_early: "Ended before it was safe; writes go on at the source" / "在确认安全之前结束；源端继续写入";
     proof_positions: "The target holds every record of the source" / "目标端拥有源端的每条记录";
     proof_equal: "{0} keys were compared and are equal" / "已比对 {0} 个键，全部一致";

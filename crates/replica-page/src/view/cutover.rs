@@ -1,9 +1,9 @@
 //! Switching from the source to the target, step by step.
 
-use dfly_cutover::{Evidence, Stage};
+use dfly_cutover::{Evidence, Stage, Withdrawal};
 use dfly_replica::Phase;
 
-use super::headline::differences;
+use super::headline::{differences, withdrawn};
 use super::tone::Tone;
 use crate::seen::{Answer, Seen};
 use crate::text::{Figure, Phrase, Text, say};
@@ -119,18 +119,19 @@ fn outcome(stage: &Stage, different: u64) -> Option<Outcome> {
         }
         Stage::Safe { evidence } => outcome(Tone::Good, say(|t| t.cut_safe_now, []), proof(evidence)),
         Stage::TakenOver { evidence } => outcome(Tone::Good, say(|t| t.cut_taken_over, []), proof(evidence)),
-        Stage::Withdrawn { records, .. } => {
-            outcome(Tone::Bad, say(|t| t.cut_withdrawn, [Figure::Count(*records)]), Vec::new())
-        }
+        Stage::Withdrawn { because, .. } => outcome(Tone::Bad, withdrawn(because), Vec::new()),
         Stage::Undone { doubt } => {
             let why = say(|t| t.words, [Figure::Words(doubt.to_string())]);
             outcome(Tone::Warn, say(|t| t.cut_undone, []), vec![why])
         }
-        Stage::Released { records: 0, evidence: Some(_) } => {
+        Stage::Released { withdrawn: None, evidence: Some(_) } => {
             outcome(Tone::Good, say(|t| t.cut_released_clean, []), Vec::new())
         }
-        Stage::Released { records, evidence: Some(_) } => {
+        Stage::Released { withdrawn: Some(Withdrawal::Written { records }), evidence: Some(_) } => {
             outcome(Tone::Warn, say(|t| t.cut_released, [Figure::Count(*records)]), Vec::new())
+        }
+        Stage::Released { withdrawn: Some(Withdrawal::CopiedAgain), evidence: Some(_) } => {
+            outcome(Tone::Bad, say(|t| t.cut_released_copied, []), Vec::new())
         }
         Stage::Released { evidence: None, .. } => {
             outcome(Tone::Off, say(|t| t.cut_released_early, []), Vec::new())

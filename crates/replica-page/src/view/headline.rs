@@ -1,6 +1,6 @@
 //! Is it all right? One sentence and a colour.
 
-use dfly_cutover::Stage;
+use dfly_cutover::{Stage, Withdrawal};
 use dfly_replica::Phase;
 use replica_api::wire::Lag;
 
@@ -81,10 +81,18 @@ fn cutting_over(seen: &Seen) -> Option<Headline> {
         Stage::Verifying => (Tone::Busy, say(|t| t.cut_verifying, [])),
         Stage::Safe { .. } => return Some(safe(seen, say(|t| t.cut_safe, []))),
         Stage::TakenOver { .. } => return Some(safe(seen, say(|t| t.cut_taken_over, []))),
-        Stage::Withdrawn { records, .. } => (Tone::Bad, say(|t| t.cut_withdrawn, [Figure::Count(*records)])),
+        Stage::Withdrawn { because, .. } => (Tone::Bad, withdrawn(because)),
         Stage::DryRun { .. } | Stage::Undone { .. } | Stage::Released { .. } => return None,
     };
     Some(headline(tone, sentence))
+}
+
+/// Why it is not safe to switch any more.
+pub(crate) fn withdrawn(because: &Withdrawal) -> Phrase {
+    match because {
+        Withdrawal::Written { records } => say(|t| t.cut_withdrawn, [Figure::Count(*records)]),
+        Withdrawal::CopiedAgain => say(|t| t.cut_copied_again, []),
+    }
 }
 
 /// Every record is there. Keys that differed before may differ still.

@@ -122,6 +122,31 @@ fn none_is_safe_when_nobody_writes() {
     run.end();
 }
 
+/// The target is killed while writes are stopped, and loses everything. It is copied again.
+fn a_killed_target_is_not_safe(run: &mut Run) {
+    run.writers.go_on();
+    let asked = run.begin_cutover(&["--timeout", "2"]);
+    until("stopped", || run.writers.stopped_for() > Duration::from_millis(30));
+    run.restart_target();
+    let ended = asked.wait_with_output().unwrap();
+    if ended.status.code() == Some(0) {
+        // It was safe before.
+        until("copied again", || run.target_holds_lists());
+        let released = run.ask("cutover", &["--release"]);
+        assert_eq!(released.status.code(), Some(12), "{}", stdout(&released));
+    } else {
+        assert_eq!(ended.status.code(), Some(10), "{}", stdout(&ended));
+    }
+    let undone = Instant::now();
+    run.writers.go_on();
+    println!(
+        "the target killed: exit code {:?}, writes go on after {} ms",
+        ended.status.code(),
+        undone.elapsed().as_millis()
+    );
+    run.is_in_sync();
+}
+
 /// Whatever goes wrong, writes go on, within two seconds.
 #[test]
 fn every_failure_ends_the_pause() {
@@ -139,6 +164,7 @@ fn every_failure_ends_the_pause() {
     run.writers.go_on();
     run.resume_target();
     run.is_in_sync();
+    a_killed_target_is_not_safe(&mut run);
     succeeds(&run.ask("cutover", &[]));
     let killed = Instant::now();
     run.kill_tool();

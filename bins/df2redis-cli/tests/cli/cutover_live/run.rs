@@ -8,7 +8,7 @@ use dfly_testkit::{ClusterOptions, RedisCluster, RedisOptions, RedisServer};
 
 use super::until;
 use super::writers::{Writers, lists};
-use crate::binary::{run, spawn_quiet};
+use crate::binary::{run, spawn, spawn_quiet};
 
 /// What kind of target there is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -98,6 +98,23 @@ impl Run {
 
     pub(crate) fn resume_target(&self) {
         self.target.servers().iter().for_each(|server| server.resume().unwrap());
+    }
+
+    /// Kills every server of the target, which has no persistence, and starts it again.
+    pub(crate) fn restart_target(&mut self) {
+        match &mut self.target {
+            Target::Server(server) => server.restart().unwrap(),
+            Target::Cluster(cluster) => (0..cluster.len()).for_each(|node| cluster.restart(node).unwrap()),
+        }
+    }
+
+    pub(crate) fn target_holds_lists(&self) -> bool {
+        self.target.servers().iter().any(|server| !lists(&mut server.client().unwrap()).is_empty())
+    }
+
+    /// A cutover that goes on while the test does something else.
+    pub(crate) fn begin_cutover(&self, more: &[&str]) -> Child {
+        spawn(&[&["cutover", "--state-dir", self.state.path().to_str().unwrap()], more].concat())
     }
 
     pub(crate) fn kill_tool(&mut self) {

@@ -90,6 +90,7 @@ impl FlowCore {
     /// The target is flushed, and the synchronisation begins anew: what is not committed is of no use.
     pub(crate) fn discard(&mut self) {
         self.writer.discard();
+        self.gathered_since = None;
     }
 
     /// Commits what is left: keys that are to be refetched, say, because the last batch was refused.

@@ -3,6 +3,7 @@
 
 mod ending;
 mod flushing;
+mod gathering;
 #[cfg(any(test, feature = "in-memory"))]
 pub(crate) mod in_memory;
 #[cfg(test)]
@@ -153,6 +154,8 @@ pub(crate) struct FlowCore {
     requests: Requests,
     watched: WatchedKeys,
     batches: Batches,
+    /// When the batch that waits for more records got its first one.
+    gathered_since: Option<Instant>,
     unknown: UnknownCommands,
     throttle: ThrottleClock,
     node_looks: NodeLooks,
@@ -175,7 +178,7 @@ impl FlowCore {
         self.turn_ttl_index(now);
         let want = self.apply(buffer, target, now)?;
         self.sweep(target, now);
-        self.commit(target, now);
+        self.commit_or_gather(target, now);
         self.store_answers(target, now);
         self.pass_scan();
         self.announce();
@@ -219,10 +222,11 @@ impl FlowCore {
         self.write_refetched(target, now)?;
         self.writer.set_arrival(now.wall);
         loop {
-            if self.writer.is_full() {
+            if self.writer.is_full() && !self.gathers(target) {
                 self.commit(target, now);
             }
-            if !target.has_room() || self.writer.limited_until(now.instant).is_some() {
+            let has_room = target.has_room() || self.gathers(target);
+            if !has_room || self.writer.limited_until(now.instant).is_some() {
                 return Ok(Want::Room);
             }
             match self.intake.pull(buffer, self.positions.received())? {
@@ -314,7 +318,7 @@ impl FlowCore {
     }
 
     fn hand_over(&mut self, tag: BatchTag, target: &mut dyn TargetWriter, now: Now) {
-        self.admission.expiry.submitted(now.instant);
+        self.admission.expiry.submitted(self.gathered_since.take().unwrap_or(now.instant));
         self.committed.push_back(Committed { at: now.instant, position: tag.position() });
         self.batches.committed += 1;
         self.count_in_flight();

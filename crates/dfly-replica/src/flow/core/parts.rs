@@ -82,6 +82,7 @@ impl FlowCore {
             requests: Requests::default(),
             watched: WatchedKeys::default(),
             batches: Batches::default(),
+            gathered_since: None,
             unknown: UnknownCommands::default(),
             throttle: ThrottleClock::new(now),
             node_looks: NodeLooks::new(now),

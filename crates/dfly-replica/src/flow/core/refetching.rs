@@ -241,15 +241,14 @@ impl FlowCore {
         self.refetch_with_followers(keys.into_iter().collect(), target, now);
     }
 
-    /// Refetches these keys of the target, and those that commands which are not answered make of them. Whatever was written
-    /// is committed whenever the target is heard.
+    /// Refetches these keys of the target, and those that commands which are not answered make of them.
     pub(super) fn refetch_with_followers(
         &mut self,
         mut keys: BTreeSet<TargetKey>,
         target: &dyn TargetWriter,
         now: Now,
     ) {
-        target.for_each_in_flight(&mut |command| spread(command, &mut keys));
+        self.for_each_unanswered(target, &mut |command| spread(command, &mut keys));
         for key in keys {
             self.refetch.add_origins(&key, &self.rules.selection, now.instant);
         }
@@ -285,7 +284,7 @@ impl FlowCore {
             origins.any(|(db, name)| expiry.is_at_risk(&SourceKey::new(db, name)))
         };
         let mut found = BTreeSet::new();
-        target.for_each_in_flight(&mut |command| {
+        self.for_each_unanswered(target, &mut |command| {
             found.extend(TargetKey::of_command(command).filter(is_at_risk));
         });
         found

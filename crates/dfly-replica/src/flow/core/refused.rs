@@ -127,7 +127,7 @@ impl FlowCore {
             }
         };
         refusal.rest().for_each(&mut follow);
-        target.for_each_in_flight(&mut follow);
+        self.for_each_unanswered(target, &mut follow);
         let key = names.into_iter().find(|name| !ReservedNames::is_reserved(name))?;
         Some(TargetKey::new(facts.db, key))
     }
@@ -175,7 +175,7 @@ impl FlowCore {
         }
         self.writer.leave_out_refused(key, now.wall);
         let mut others = BTreeSet::from([key.clone()]);
-        target.for_each_in_flight(&mut |command| super::refetching::spread(command, &mut others));
+        self.for_each_unanswered(target, &mut |command| super::refetching::spread(command, &mut others));
         others.remove(key);
         for other in others {
             self.refetch.add_origins(&other, &self.rules.selection, now.instant);

@@ -96,6 +96,11 @@ pub(super) struct Requests {
 }
 
 impl Requests {
+    /// Whether somebody waits for a position to be stored.
+    pub(super) fn awaits_position(&self) -> bool {
+        self.store_at.is_some()
+    }
+
     /// Whether nothing is applied from `received` on.
     #[inline]
     pub(super) fn holds(&self, received: Option<Lsn>) -> bool {

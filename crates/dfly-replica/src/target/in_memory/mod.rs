@@ -14,7 +14,7 @@ use redis_resp::{CommandBatch, EncodedCommand, EncodedCommands, ServerError};
 use redis_sink::Refusal;
 use redis_slots::Slot;
 
-use super::writer::{BatchTag, FlushPlan, Held, TargetEvent, TargetWriter};
+use super::writer::{BatchLimits, BatchTag, FlushPlan, Held, TargetEvent, TargetWriter};
 use crate::checkpoint::Position;
 #[cfg(test)]
 use crate::error::FlowError;
@@ -173,6 +173,11 @@ impl<S: Executes> TargetWriter for InMemoryWriter<S> {
 
     fn has_plenty(&self) -> bool {
         !self.has_room()
+    }
+
+    /// Small, so that batches reach it.
+    fn gathers(&self) -> Option<BatchLimits> {
+        self.has_plenty().then_some(BatchLimits { commands: 6, bytes: 1000 })
     }
 
     fn is_idle(&self) -> bool {

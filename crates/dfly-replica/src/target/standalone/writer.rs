@@ -1,7 +1,7 @@
 //! A single server as the target: one pipelined connection, transactions that hold data and position, and a connection that is
 //! opened again when it breaks.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -15,28 +15,28 @@ use redis_resp::connection::Connection;
 use redis_resp::{CommandBatch, EncodedCommand};
 use redis_sink::{Pipeline, SinkError, WindowError};
 use redis_slots::Slot;
-use tracing::{info, warn};
+use tracing::warn;
 
 use super::breaks::{Break, Breaks, Largest};
 use super::flush::{self, FlushTask};
 use super::guard::{Guard, is_forgotten};
-use super::reconnect::{Found, Incarnation, Purpose, Reconnect, Reconnecting, Regained, Relief};
+use super::reconnect::{Incarnation, Purpose, Reconnect, Reconnecting, Relief};
 use super::relief;
 use crate::backoff::Backoff;
 use crate::checkpoint::Position;
 use crate::checkpoint::fields::{self, SourceFields};
 use crate::config::EngineConfig;
-use crate::error::{Error, FlowError};
+use crate::error::FlowError;
 use crate::keys::TargetKey;
 use crate::run::nodes::{NodeLink, NodeSeen};
 use crate::source::sharding::Sharding;
 use crate::target::retry_policy::{RetryPolicy, is_passing, retry_policy};
 use crate::target::trouble::TargetTrouble;
-use crate::target::writer::{BatchTag, FlushPlan, Held, TargetEvent, TargetWriter};
+use crate::target::writer::{BatchLimits, BatchTag, FlushPlan, Held, TargetEvent, TargetWriter};
 
 /// What is in flight.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Sent {
+pub(super) enum Sent {
     Batch(BatchTag),
     Flush(Position),
     /// Keeps the connection from being closed for having nothing to do.
@@ -45,7 +45,7 @@ enum Sent {
 
 impl Sent {
     /// The position that it moves the flow to.
-    fn position(self) -> Option<Position> {
+    pub(super) fn position(self) -> Option<Position> {
         match self {
             Self::Batch(tag) => tag.position(),
             Self::Flush(at) => Some(at),
@@ -55,7 +55,7 @@ impl Sent {
 }
 
 /// The state of the connection.
-enum Link {
+pub(super) enum Link {
     /// It works; when something last came of it or was begun on it.
     Up(Instant),
     /// It is being opened again.
@@ -78,28 +78,28 @@ pub(crate) struct StandaloneParts {
 
 /// Writes one flow's batches to a single server.
 pub(crate) struct StandaloneWriter {
-    config: Arc<EngineConfig>,
-    flow: FlowId,
+    pub(super) config: Arc<EngineConfig>,
+    pub(super) flow: FlowId,
     flows: u16,
-    guard: Guard,
-    pipeline: Pipeline<Sent>,
-    link: Link,
-    incarnation: Option<Incarnation>,
+    pub(super) guard: Guard,
+    pub(super) pipeline: Pipeline<Sent>,
+    pub(super) link: Link,
+    pub(super) incarnation: Option<Incarnation>,
     /// The last position that was committed.
-    sent: Position,
+    pub(super) sent: Position,
     /// The last position that the server holds.
-    durable: Option<Position>,
+    pub(super) durable: Option<Position>,
     /// A position that another flow may store for this one, with a flush.
-    awaited: Option<Position>,
+    pub(super) awaited: Option<Position>,
     sharding: Option<Sharding>,
     flush: Option<FlushTask>,
     /// The database in which the last command is carried out.
     db: DbIndex,
-    events: VecDeque<TargetEvent>,
+    pub(super) events: VecDeque<TargetEvent>,
     framed: CommandBatch,
     /// Between attempts while the server refuses to write, or breaks the connection.
     pauses: Backoff,
-    breaks: Breaks,
+    pub(super) breaks: Breaks,
 }
 
 impl StandaloneWriter {
@@ -269,64 +269,6 @@ impl StandaloneWriter {
         self.events.push_back(TargetEvent::Stalled(trouble.to_string()));
     }
 
-    /// The connection works again: what the server has carried out is settled, the rest sent again (P4).
-    fn on_regained(&mut self, outcome: Result<Regained, Error>, now: Instant) {
-        let Regained { connection, found } = match outcome {
-            Ok(regained) => regained,
-            Err(error) => {
-                self.link = Link::Up(now);
-                self.events.push_back(TargetEvent::Failed(FlowError::Target(Box::new(error))));
-                return;
-            }
-        };
-        self.link = Link::Up(now);
-        match found {
-            Found::Position(Some(position)) if self.is_known(position) => {
-                self.breaks.on_position(position);
-                let is_done = |sent: &Sent| sent.position().is_some_and(|at| at <= position);
-                let unheard = unheard_keys(self.pipeline.unheard(is_done));
-                if !unheard.is_empty() {
-                    self.events.push_back(TargetEvent::Reordered(unheard));
-                }
-                self.pipeline.resume(connection, is_done);
-                self.events.push_back(TargetEvent::Resumed);
-            }
-            Found::Snapshot(incarnation) => self.resume_snapshot(connection, incarnation),
-            Found::Position(_) | Found::Unknown => {
-                self.events.push_back(TargetEvent::Lost(FlowError::TargetForgot));
-            }
-        }
-    }
-
-    /// Whether the server can have come to this position. Another flow may have carried out the flush that this one waits at.
-    fn is_known(&self, position: Position) -> bool {
-        self.durable == Some(position)
-            || self.awaited == Some(position)
-            || self.pipeline.tags().any(|sent| sent.position() == Some(position))
-    }
-
-    /// Commands of the snapshot that were not answered are sent again, for they replace what is there. With one among them
-    /// that does not, it is not known whether it was carried out, and the synchronisation has to begin anew.
-    fn resume_snapshot(&mut self, connection: Connection, incarnation: Incarnation) {
-        let repeats = |command: EncodedCommand<'_>| {
-            let facts = CommandFacts::of(command);
-            facts.idempotent || facts.kind == CommandKind::Control
-        };
-        if let Some(other) = self.pipeline.in_flight().find(|command| !repeats(*command)) {
-            let reason = format!("the connection broke, and {} cannot be sent twice", other.name());
-            let broken = SinkError::Broken(io::Error::other(reason));
-            self.events.push_back(TargetEvent::Lost(broken.into()));
-            return;
-        }
-        info!(
-            flow = self.flow.0,
-            "the target is back; what it has not answered of the snapshot is sent again"
-        );
-        self.pipeline.resume(connection, |_| false);
-        self.incarnation = Some(incarnation);
-        self.events.push_back(TargetEvent::Resumed);
-    }
-
     fn poll_link(&mut self, context: &mut Context<'_>, now: Instant) -> Poll<()> {
         match &mut self.link {
             Link::Up(_) => match self.pipeline.poll_progress(context) {
@@ -393,11 +335,6 @@ impl StandaloneWriter {
     }
 }
 
-/// The keys of commands that were carried out, or refused, which nobody has heard.
-fn unheard_keys<'a>(commands: impl Iterator<Item = EncodedCommand<'a>>) -> Vec<TargetKey> {
-    commands.flat_map(TargetKey::of_command).collect::<BTreeSet<_>>().into_iter().collect()
-}
-
 impl TargetWriter for StandaloneWriter {
     fn has_room(&self) -> bool {
         self.pipeline.has_room()
@@ -405,6 +342,11 @@ impl TargetWriter for StandaloneWriter {
 
     fn has_plenty(&self) -> bool {
         matches!(self.link, Link::Up(_)) && self.pipeline.has_plenty()
+    }
+
+    /// Its transactions hold hundreds of records as it is.
+    fn gathers(&self) -> Option<BatchLimits> {
+        None
     }
 
     fn is_idle(&self) -> bool {
