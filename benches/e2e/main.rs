@@ -8,7 +8,10 @@
 #![expect(clippy::print_stdout, reason = "a table is what this program is for")]
 
 mod case;
+mod live;
+mod load;
 mod measure;
+mod native;
 mod place;
 mod process;
 mod source;
@@ -46,6 +49,10 @@ struct Flags {
     /// Instead of beside redis-cli, into clusters of so many nodes beside a single server.
     #[arg(long, value_delimiter = ',')]
     clusters: Vec<usize>,
+    /// Instead of beside redis-cli: what the source keeps of its rate, and the lag at half of that, with values of so many bytes.
+    /// Needs a Dragonfly.
+    #[arg(long, value_delimiter = ',')]
+    live: Vec<usize>,
     /// Only cases whose name contains this.
     #[arg(long, default_value = "")]
     only: String,
@@ -66,18 +73,22 @@ fn main() -> Result<()> {
     if !flags.clusters.is_empty() {
         return clusters(&flags, &tool);
     }
+    if !flags.live.is_empty() {
+        return followers(&flags, &tool);
+    }
     println!(
         "{} rounds, sizes divided by {}; ratio: the time of redis-cli --pipe by that of the tool",
         flags.rounds, flags.divide
     );
     println!(
-        "{:38} {:>9} {:>7} {:>7} {:>6} {:>5} | {:>9} {:>9} | {:>8} {:>8} {:>8} {:>5}",
+        "{:38} {:>9} {:>7} {:>7} {:>6} {:>5} {:>8} | {:>9} {:>9} | {:>8} {:>8} {:>8} {:>5}",
         "",
         "commands",
         "tool s",
         "pipe s",
         "ratio",
         "aim",
+        "native s",
         "CPU s/M",
         "peak MiB",
         "source",
@@ -89,7 +100,7 @@ fn main() -> Result<()> {
         let size = (case.size() / flags.divide.max(1)).max(1000);
         let source = Source::start(flags.dragonfly.as_deref(), flags.flows)?;
         let bench = Bench::prepare(case, size, (&tool, source, Place::start(None)?))?;
-        measure(&bench, flags.rounds.max(1)).with_context(|| case.name())?;
+        measure(&bench, &flags).with_context(|| case.name())?;
     }
     println!(
         "CPU s/M: CPU seconds of the tool for a million keys or records; on the right, CPU seconds of the servers."
@@ -105,8 +116,8 @@ fn clusters(flags: &Flags, tool: &std::path::Path) -> Result<()> {
         flags.rounds, flags.divide
     );
     println!(
-        "{:38} {:18} {:>9} {:>7} {:>6} | {:>10} {:>11}",
-        "", "into", "commands", "tool s", "ratio", "tool CPU/M", "target CPU/M"
+        "{:38} {:18} {:>9} {:>7} {:>9} {:>7} {:>8} | {:>10} {:>11}",
+        "", "into", "commands", "tool s", "by server", "pipes s", "by pipes", "tool CPU/M", "target CPU/M"
     );
     for case in Case::ALL.into_iter().filter(|case| case.name().contains(&flags.only)) {
         let size = (case.size() / flags.divide.max(1)).max(1000);
@@ -116,38 +127,75 @@ fn clusters(flags: &Flags, tool: &std::path::Path) -> Result<()> {
             Bench::prepare(case, size, (tool, source, Place::start(nodes)?))
         });
         let benches = benches.collect::<Result<Vec<_>>>()?;
-        let mut samples = vec![Vec::new(); benches.len()];
+        let (mut samples, mut piped) = (vec![Vec::new(); benches.len()], vec![Vec::new(); benches.len()]);
         for _round in 0..flags.rounds.max(1) {
-            for (bench, samples) in benches.iter().zip(&mut samples) {
+            for (bench, (samples, piped)) in benches.iter().zip(samples.iter_mut().zip(&mut piped)) {
                 samples.push(bench.tool()?);
+                piped.push(bench.pipe()?);
             }
         }
         let single = samples.first().map_or(0.0, |samples| median(samples, |sample| sample.seconds));
-        for (bench, samples) in benches.iter().zip(&samples) {
-            show_place(bench, samples, single);
+        for (bench, (samples, piped)) in benches.iter().zip(samples.iter().zip(&piped)) {
+            show_place(bench, samples, piped, single);
         }
     }
     Ok(())
 }
 
-fn show_place(bench: &Bench<'_>, samples: &[Sample], single: f64) {
+/// With nothing attached, with the tool and with a replica, in turn.
+fn followers(flags: &Flags, tool: &std::path::Path) -> Result<()> {
+    let dragonfly = flags.dragonfly.as_deref().context("needs --dragonfly")?;
+    println!(
+        "{} rounds; lag: from the source's answer to a SET until it is seen, at half of the rate",
+        flags.rounds
+    );
+    println!(
+        "{:>9} {:10} {:>9} {:>6} {:>10} {:>10}",
+        "bytes", "follower", "SETs/s", "kept", "lag ms", "99th ms"
+    );
+    for &value in &flags.live {
+        let programs = live::Programs { tool, dragonfly, flows: flags.flows };
+        let rows = live::measure(programs, flags.rounds.max(1), value)?;
+        let alone = rows.first().map_or(0.0, |row| middle(row.rates.clone()));
+        for (name, row) in ["nothing", "the tool", "a replica"].into_iter().zip(rows) {
+            let rate = middle(row.rates);
+            let lag =
+                |nth: usize| middle(row.lags.iter().filter_map(|lags| lags.get(nth).copied()).collect());
+            println!(
+                "{value:>9} {name:10} {rate:>9.0} {:>6.2} {:>10.2} {:>10.2}",
+                rate / alone,
+                lag(0),
+                lag(1)
+            );
+        }
+    }
+    Ok(())
+}
+
+fn show_place(bench: &Bench<'_>, samples: &[Sample], piped: &[Sample], single: f64) {
     let seconds = median(samples, |sample| sample.seconds);
+    let pipes = median(piped, |sample| sample.seconds);
     let millions = f64::from(bench.size) / 1e6;
     println!(
-        "{:38} {:18} {:>9} {seconds:>7.2} {:>6.2} | {:>10.2} {:>11.2}",
+        "{:38} {:18} {:>9} {seconds:>7.2} {:>9.2} {pipes:>7.2} {:>8.2} | {:>10.2} {:>11.2}",
         bench.case.name(),
         bench.target_name(),
         bench.size,
         single / seconds,
+        pipes / seconds,
         median(samples, |sample| sample.tool_cpu) / millions,
         median(samples, |sample| sample.target_cpu) / millions,
     );
 }
 
-/// The two interleaved, each first in every other round.
-fn measure(bench: &Bench<'_>, rounds: usize) -> Result<()> {
-    let (mut tools, mut pipes) = (Vec::new(), Vec::new());
-    for round in 0..rounds {
+/// Interleaved; the tool and the pipe are first in every other round. A replica begins with a snapshot, so it is measured with
+/// those alone.
+fn measure(bench: &Bench<'_>, flags: &Flags) -> Result<()> {
+    let (mut tools, mut pipes, mut natives) = (Vec::new(), Vec::new(), Vec::new());
+    for round in 0..flags.rounds.max(1) {
+        if let Some(program) = flags.dragonfly.as_deref().filter(|_| bench.case.is_snapshot()) {
+            natives.push(bench.native(program, flags.flows)?);
+        }
         if round % 2 == 0 {
             tools.push(bench.tool()?);
             pipes.push(bench.pipe()?);
@@ -156,16 +204,20 @@ fn measure(bench: &Bench<'_>, rounds: usize) -> Result<()> {
             tools.push(bench.tool()?);
         }
     }
-    show(bench, &tools, &pipes);
+    show(bench, &tools, &pipes, &natives);
     Ok(())
 }
 
-fn show(bench: &Bench<'_>, tools: &[Sample], pipes: &[Sample]) {
+fn show(bench: &Bench<'_>, tools: &[Sample], pipes: &[Sample], natives: &[Sample]) {
     let seconds = median(tools, |sample| sample.seconds);
     let piped = median(pipes, |sample| sample.seconds);
+    let native = match natives {
+        [] => "-".to_owned(),
+        natives => format!("{:.2}", median(natives, |sample| sample.seconds)),
+    };
     let millions = f64::from(bench.size) / 1e6;
     println!(
-        "{:38} {:>9} {seconds:>7.2} {piped:>7.2} {:>6.2} {:>5.2} | {:>9.2} {:>9.1} | {:>8.2} {:>8.2} {:>8.2} {:>4.0}%",
+        "{:38} {:>9} {seconds:>7.2} {piped:>7.2} {:>6.2} {:>5.2} {native:>8} | {:>9.2} {:>9.1} | {:>8.2} {:>8.2} {:>8.2} {:>4.0}%",
         bench.case.name(),
         bench.size,
         piped / seconds,
@@ -185,7 +237,10 @@ fn cores() -> f64 {
 }
 
 fn median(samples: &[Sample], of: impl Fn(&Sample) -> f64) -> f64 {
-    let mut values: Vec<f64> = samples.iter().map(of).collect();
+    middle(samples.iter().map(of).collect())
+}
+
+fn middle(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     values.get(values.len() / 2).copied().unwrap_or_default()
 }

@@ -1,14 +1,17 @@
 //! One measurement of each kind.
 
-use std::path::Path;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::thread;
 use std::time::Instant;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use dfly_testkit::RedisClient;
 use redis_resp::{CommandBatch, EncodedCommand};
 use tempfile::TempDir;
 
 use crate::case::Case;
+use crate::native;
 use crate::place::Place;
 use crate::process::{cpu_seconds, peak_mib};
 use crate::source::Source;
@@ -40,7 +43,10 @@ pub(crate) struct Bench<'a> {
     program: &'a Path,
     source: Source,
     target: Place,
+    /// What the source is given.
     commands: CommandBatch,
+    /// Where each server is, and the file with what `redis-cli --pipe` sends to it.
+    piped: Vec<(SocketAddr, PathBuf)>,
     dir: TempDir,
 }
 
@@ -52,20 +58,31 @@ impl<'a> Bench<'a> {
         (program, source, target): (&'a Path, Source, Place),
     ) -> Result<Self> {
         let (commands, dir) = (case.commands(size), TempDir::new()?);
-        let bench = Self { case, size, program, source, target, commands, dir };
-        std::fs::write(bench.file(), bench.commands.clone().take().wire())?;
         if case.is_snapshot() {
-            bench.source.load(&bench.commands)?;
+            source.load(&commands)?;
         }
-        if case == Case::Collections {
-            let words = |index| bench.commands.command(index).map(EncodedCommand::arguments);
-            let keys = (0..bench.commands.len()).map_while(words).filter_map(|mut words| words.nth(1));
-            let keys: Vec<Vec<u8>> = keys.map(<[u8]>::to_vec).collect();
-            let format = format(&mut bench.target.emptied()?)?;
-            let mut source = RedisClient::connect(bench.source.address())?;
-            std::fs::write(bench.file(), restores(&mut source, &keys, &format)?.take().wire())?;
+        let mut bench = Self { case, size, program, source, target, commands, piped: Vec::new(), dir };
+        let sent = if case == Case::Collections { bench.restores()? } else { bench.commands.clone() };
+        for (nth, (address, mut share)) in bench.target.shares(&sent)?.into_iter().enumerate() {
+            let file = bench.dir.path().join(format!("{nth}.resp"));
+            std::fs::write(&file, share.take().wire())?;
+            bench.piped.push((address, file));
         }
         Ok(bench)
+    }
+
+    /// What the tool writes for the source's collections.
+    fn restores(&self) -> Result<CommandBatch> {
+        let words = |index| self.commands.command(index).map(EncodedCommand::arguments);
+        let keys = (0..self.commands.len()).map_while(words).filter_map(|mut words| words.nth(1));
+        let keys: Vec<Vec<u8>> = keys.map(<[u8]>::to_vec).collect();
+        let format = format(&mut self.target.emptied()?)?;
+        restores(&mut RedisClient::connect(self.source.address())?, &keys, &format)
+    }
+
+    /// Measures a Dragonfly replica of the same source.
+    pub(crate) fn native(&self, program: &Path, shards: u16) -> Result<Sample> {
+        native::snapshot(program, shards, &self.source)
     }
 
     /// What it writes to.
@@ -73,21 +90,24 @@ impl<'a> Bench<'a> {
         self.target.name()
     }
 
-    /// The commands of `redis-cli --pipe`.
-    fn file(&self) -> std::path::PathBuf {
-        self.dir.path().join("commands.resp")
-    }
-
     /// Measures the tool.
     pub(crate) fn tool(&self) -> Result<Sample> {
         if self.case.is_snapshot() { self.snapshot() } else { self.journal() }
     }
 
-    /// Measures `redis-cli --pipe` with the same commands.
+    /// Measures `redis-cli --pipe` with the same commands, one for each server at the same time.
     pub(crate) fn pipe(&self) -> Result<Sample> {
         self.target.emptied()?;
         let before = self.target.cpu_seconds()?;
-        let seconds = pipe(self.target.address()?, &self.file())?;
+        let began = Instant::now();
+        thread::scope(|scope| {
+            let pipes = self.piped.iter().map(|(address, file)| scope.spawn(|| pipe(*address, file)));
+            let pipes: Vec<_> = pipes.collect();
+            pipes
+                .into_iter()
+                .try_for_each(|pipe| pipe.join().map_err(|_panic| anyhow!("a pipe has panicked"))?)
+        })?;
+        let seconds = (Instant::now() - began).as_secs_f64();
         let target_cpu = self.target.cpu_seconds()? - before;
         self.check()?;
         Ok(Sample { seconds, target_cpu, ..Sample::default() })

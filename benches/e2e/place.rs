@@ -1,9 +1,12 @@
 //! Where a measurement writes to: a server, or a cluster.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use anyhow::{Context, Result, ensure};
 use dfly_testkit::{ClusterOptions, RedisClient, RedisCluster, RedisOptions, RedisServer};
+use redis_resp::CommandBatch;
+use redis_slots::Slot;
 
 use crate::process::cpu_seconds;
 use crate::target::{CHECKPOINT, keys};
@@ -45,8 +48,21 @@ impl Place {
         Ok(self.first()?.url())
     }
 
-    pub(crate) fn address(&self) -> Result<SocketAddr> {
-        Ok(self.first()?.address())
+    /// The commands of each server: those whose key it holds.
+    pub(crate) fn shares(&self, commands: &CommandBatch) -> Result<Vec<(SocketAddr, CommandBatch)>> {
+        let addresses = self.servers()?.into_iter().map(RedisServer::address);
+        let mut shares: Vec<_> = addresses.map(|address| (address, CommandBatch::default())).collect();
+        let mut owners = BTreeMap::new();
+        for command in (0..commands.len()).filter_map(|index| commands.command(index)) {
+            let slot = Slot::of(command.arguments().nth(1).unwrap_or_default());
+            let owner = match (self, owners.get(&slot)) {
+                (Self::Server(_), _) => 0,
+                (Self::Cluster(_), Some(known)) => *known,
+                (Self::Cluster(cluster), None) => *owners.entry(slot).or_insert(cluster.owner(slot.0)?),
+            };
+            shares.get_mut(owner).context("a node that is not known")?.1.push_encoded(command);
+        }
+        Ok(shares)
     }
 
     fn first(&self) -> Result<&RedisServer> {

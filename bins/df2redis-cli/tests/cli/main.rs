@@ -8,6 +8,7 @@ mod binary;
 mod blockers;
 mod causes;
 mod check;
+mod check_live;
 mod cluster;
 mod config;
 mod crash;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use dfly_replica::{Error, Report};
 use dfly_testkit::{MasterOptions, RedisClient, RedisOptions, RedisServer, Script, ScriptedMaster};
-use tokio::time::timeout;
+use tokio::time::{interval, timeout};
 
 use crate::run::{redis, user_keys};
 use crate::workload::{LIMIT, Run, patient};
@@ -34,14 +34,23 @@ async fn a_target_that_evicts_is_refused() {
     assert!(user_keys(&redis).is_empty());
 }
 
+/// Writes keys, for which others go, until the run tells of it. What goes before its first look is not counted.
 async fn sees_evictions(run: &mut Run) -> Report {
     let evicts = |report: &Report| {
         let is_told = report.events.iter().any(|event| event.text.contains("has evicted"));
         report.evicted_keys > 0 && is_told
     };
+    let (mut client, mut pace) = (run.redis.client().unwrap(), interval(Duration::from_millis(20)));
+    let write = async {
+        for n in 0_u64.. {
+            pace.tick().await;
+            client.command(&[b"SET", format!("other{n}").as_bytes(), b"v"]).unwrap();
+        }
+    };
     tokio::select! {
         ended = &mut run.task => panic!("the run ended by itself: {ended:?}"),
         seen = timeout(LIMIT, run.reports.wait_for(evicts)) => seen.unwrap().unwrap().clone(),
+        () = write => unreachable!("it goes on for ever"),
     }
 }
 
@@ -63,8 +72,6 @@ async fn evicted_keys_are_counted() {
     }
     run.caught_up().await;
     set(&mut client, "maxmemory", "1");
-    // A write makes room for itself.
-    client.command(&[b"SET", b"other", b"v"]).unwrap();
     let report = sees_evictions(&mut run).await;
     assert!(report.events.iter().all(|event| !event.text.contains("positions of this tool")), "{report:?}");
 }
@@ -83,8 +90,6 @@ async fn evicted_positions_are_named() {
     let mut client = run.redis.client().unwrap();
     set(&mut client, "maxmemory-policy", "allkeys-random");
     set(&mut client, "maxmemory", "1");
-    // All keys go for this one.
-    client.command(&[b"SET", b"other", b"v"]).unwrap();
     let report = sees_evictions(&mut run).await;
     assert!(report.events.iter().any(|event| event.text.contains("positions of this tool")), "{report:?}");
 }

@@ -5,7 +5,7 @@
 
 mod figures;
 mod native;
-mod run;
+pub(crate) mod run;
 mod writers;
 
 use std::ffi::OsString;
@@ -20,7 +20,7 @@ use crate::binary::stderr;
 const LIMIT: Duration = Duration::from_secs(60);
 
 #[expect(clippy::print_stdout, reason = "a test that is skipped says so")]
-fn dragonfly() -> Option<OsString> {
+pub(crate) fn dragonfly() -> Option<OsString> {
     let binary = std::env::var_os("DF2REDIS_DRAGONFLY");
     if binary.is_none() {
         println!("skipped: DF2REDIS_DRAGONFLY names no Dragonfly");
@@ -33,7 +33,7 @@ fn cutovers() -> u64 {
     count.unwrap_or(3)
 }
 
-fn until(what: &str, is: impl Fn() -> bool) {
+pub(crate) fn until(what: &str, is: impl Fn() -> bool) {
     let deadline = Instant::now() + LIMIT;
     while !is() {
         assert!(Instant::now() < deadline, "not {what} in time");
@@ -41,7 +41,7 @@ fn until(what: &str, is: impl Fn() -> bool) {
     }
 }
 
-fn stdout(output: &Output) -> String {
+pub(crate) fn stdout(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 

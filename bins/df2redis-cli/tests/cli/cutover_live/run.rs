@@ -18,28 +18,29 @@ pub(crate) enum Kind {
     Cluster,
 }
 
+/// Where the tool writes to.
 #[derive(Debug)]
-enum Target {
+pub(crate) enum Target {
     Server(RedisServer),
     Cluster(RedisCluster),
 }
 
 impl Target {
-    fn start(kind: Kind) -> Self {
+    pub(crate) fn start(kind: Kind) -> Self {
         match kind {
             Kind::Server => Self::Server(RedisServer::start(RedisOptions::default()).unwrap()),
             Kind::Cluster => Self::Cluster(RedisCluster::start(&ClusterOptions::default()).unwrap()),
         }
     }
 
-    fn servers(&self) -> Vec<&RedisServer> {
+    pub(crate) fn servers(&self) -> Vec<&RedisServer> {
         match self {
             Self::Server(server) => vec![server],
             Self::Cluster(cluster) => (0..cluster.len()).map(|i| cluster.node(i).unwrap()).collect(),
         }
     }
 
-    fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         match self {
             Self::Server(server) => server.url(),
             Self::Cluster(cluster) => {
@@ -135,7 +136,7 @@ impl Run {
 
 /// The tool. It ends with its owner.
 #[derive(Debug)]
-struct Tool(Child);
+pub(crate) struct Tool(Child);
 
 impl Tool {
     fn end(&mut self) {
@@ -152,7 +153,7 @@ impl Drop for Tool {
     }
 }
 
-fn tool(source: &RedisServer, target: &Target, state: &tempfile::TempDir) -> Tool {
+pub(crate) fn tool(source: &RedisServer, target: &Target, state: &tempfile::TempDir) -> Tool {
     let (from, to) = (format!("dragonfly://{}", source.address()), target.url());
     let servers = ["replicate", "--source", &from, "--target", &to];
     let rest = ["--state-dir", state.path().to_str().unwrap(), "--log-level", "info"];

@@ -1,0 +1,120 @@
+//! What following costs the source, and how far behind the follower is: with nothing attached, with the tool, and with a
+//! Dragonfly replica, in turn.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, anyhow, ensure};
+use dfly_testkit::{RedisOptions, RedisServer};
+
+use crate::load::{Load, lags, percentile};
+use crate::native;
+use crate::source::Source;
+use crate::target::wait_for;
+use crate::tool::Tool;
+
+/// How long the source is written to at full speed.
+const FULL: Duration = Duration::from_secs(5);
+
+/// Writes whose lag is measured.
+const PROBES: u32 = 1000;
+
+/// Where everything is.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Programs<'a> {
+    pub tool: &'a Path,
+    pub dragonfly: &'a Path,
+    pub flows: u16,
+}
+
+/// What follows the source.
+enum Follower {
+    Nothing,
+    Tool(Tool, RedisServer),
+    Native(RedisServer),
+}
+
+/// What was measured of one follower.
+#[derive(Debug, Default)]
+pub(crate) struct Row {
+    /// SETs in a second that the source takes at full speed.
+    pub rates: Vec<f64>,
+    /// Milliseconds of lag at half of that rate: the median, and the 99th of a hundred.
+    pub lags: Vec<[f64; 2]>,
+}
+
+/// Measures each follower so many times, in turn, with values of so many bytes.
+pub(crate) fn measure(programs: Programs<'_>, rounds: usize, value: usize) -> Result<[Row; 3]> {
+    let mut rows = [Row::default(), Row::default(), Row::default()];
+    for _round in 0..rounds {
+        for (nth, row) in rows.iter_mut().enumerate() {
+            let source = Source::start(Some(programs.dragonfly), programs.flows)?;
+            let follower = Follower::start(nth, programs, &source)?;
+            let full = Load { source: source.address(), value, rate: None, time: FULL };
+            let rate = full.run()?;
+            row.rates.push(rate);
+            let Some(replica) = follower.address() else { continue };
+            follower.catch_up(&source)?;
+            let half = Load { rate: Some(rate / 2.0), time: Duration::from_secs(8), ..full };
+            let lags = thread::scope(|scope| {
+                let load = scope.spawn(move || half.run());
+                let lags = lags(source.address(), replica, PROBES);
+                load.join().map_err(|_panic| anyhow!("the load has panicked"))??;
+                lags
+            });
+            let mut lags = lags?;
+            row.lags.push([percentile(&mut lags, 50)?, percentile(&mut lags, 99)?]);
+        }
+    }
+    Ok(rows)
+}
+
+impl Follower {
+    fn start(nth: usize, programs: Programs<'_>, source: &Source) -> Result<Self> {
+        match nth {
+            0 => Ok(Self::Nothing),
+            1 => {
+                let redis = RedisServer::start(RedisOptions::default())?;
+                let from = format!("dragonfly://{}", source.address());
+                let tool = Tool::start(programs.tool, &from, &redis.url())?;
+                wait_for(&mut redis.client()?, &source.lsns()?)?;
+                Ok(Self::Tool(tool, redis))
+            }
+            _ => {
+                let replica = native::start(programs.dragonfly, programs.flows)?;
+                native::follow(&replica, source)?;
+                Ok(Self::Native(replica))
+            }
+        }
+    }
+
+    fn address(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Nothing => None,
+            Self::Tool(_, redis) => Some(redis.address()),
+            Self::Native(replica) => Some(replica.address()),
+        }
+    }
+
+    /// Waits until it has what was written at full speed.
+    fn catch_up(&self, source: &Source) -> Result<()> {
+        let limit = Duration::from_secs(120);
+        match self {
+            Self::Nothing => Ok(()),
+            Self::Tool(_, redis) => wait_for(&mut redis.client()?, &source.lsns()?),
+            Self::Native(replica) => {
+                let began = Instant::now();
+                let keys = |server: &mut dfly_testkit::RedisClient| server.expect(&[b"DBSIZE"]);
+                let (mut from, mut to) =
+                    (dfly_testkit::RedisClient::connect(source.address())?, replica.client()?);
+                while keys(&mut from)? != keys(&mut to)? {
+                    ensure!(began.elapsed() < limit, "the replica has not caught up within {limit:?}");
+                    thread::sleep(Duration::from_millis(5));
+                }
+                Ok(())
+            }
+        }
+    }
+}
