@@ -169,6 +169,10 @@ fn append_rest(line: &mut String, report: &Report) {
     if report.relay_bytes() > 0 {
         append(line, format_args!(", {} wait on disk", size(report.relay_bytes())));
     }
+    let stalled = report.flows.iter().filter(|flow| flow.stalled.is_some());
+    if let Some(time) = stalled.filter_map(|flow| flow.unanswered).max() {
+        append(line, format_args!("; the target has taken nothing for {}", span(time)));
+    }
 }
 
 /// What a stop still has to do, for the line that tells of it.
@@ -249,6 +253,9 @@ mod tests {
         report.flows[0].lag = Some(Lag { records: 3, time: Duration::from_secs(2) });
         report.flows[0].relay_bytes = 3 << 20;
         assert!(shown(&report).ends_with(" keys so far, 3.0 MiB wait on disk"));
+        report.flows[0].stalled = Some("the target is out of memory".to_owned());
+        report.flows[0].unanswered = Some(Duration::from_secs(99));
+        assert!(shown(&report).ends_with(" wait on disk; the target has taken nothing for 99 s"));
         report.flows[0].in_flight = 2;
         assert_eq!(
             left(&report),

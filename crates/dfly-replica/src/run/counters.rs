@@ -315,9 +315,14 @@ impl Counters {
         }
     }
 
-    /// Another session begins: what the source said counts no longer.
-    pub(crate) fn forget_source(&self) {
-        self.flows.iter().for_each(|counters| lock(&counters.slow).source.clear());
+    /// Another session begins: what the source said counts no longer, and whether the target takes anything is
+    /// found out anew.
+    pub(crate) fn begin_session(&self) {
+        for counters in &self.flows {
+            let mut slow = lock(&counters.slow);
+            slow.source.clear();
+            slow.stalled = None;
+        }
     }
 
     pub(crate) fn see_owners(&self, owners: &OwnerCheck) {
@@ -427,6 +432,13 @@ mod tests {
         assert!(counters.stalled(third, "it is away"), "something else");
         assert!(!counters.goes_on(second) && counters.stalled(first, "it is full"));
         assert!(!counters.goes_on(third) && counters.goes_on(first));
+        assert!(counters.stalled(first, "it is away"));
+        counters.begin_session();
+        let report = counters.report(Phase::StableSync, None, Instant::now());
+        assert!(
+            report.flows.iter().all(|flow| flow.stalled.is_none()),
+            "another session has other connections"
+        );
     }
 
     /// P31: there is no lag before stable sync, and none is made up.

@@ -139,7 +139,7 @@ pub(crate) async fn open(
     let Master { mut control, session, .. } = master;
     info!(flows = session.flows, version = session.version.0, source = %session.replication_id, "the source accepts us as a replica");
     let counters = counters(session.flows);
-    counters.forget_source();
+    counters.begin_session();
     let holdings = Holdings::ask(&mut control).await?;
     counters.set_source_keys(holdings.keys);
     let (mut target, databases, kind) = connect_checked(config, &holdings, session.flows).await?;

@@ -2,7 +2,7 @@
 
 use dfly_rdb::payload::parse_dump;
 use dfly_rdb::{Element, RawValue, ValueKind};
-use dfly_wire::UnixMillis;
+use dfly_wire::{DbIndex, UnixMillis};
 
 use super::{Received, number};
 use crate::error::{TranslateError, shown};
@@ -87,7 +87,7 @@ impl Translator {
         let facts = CommandFacts::data(from).moving_to(to);
         if !self.notes.is_expiring(from, key) {
             self.write(facts, &r.words(), 1..2, out.commands);
-            return Ok(Effect::Written);
+            return Ok(self.moved(to, r));
         }
         let beside = self.notes.beside(key);
         self.notes.unwatch(from, key);
@@ -98,7 +98,17 @@ impl Translator {
         // The next sweep finds out when the first member is due.
         let words = [&b"ZADD"[..], &beside.registry, b"0", &beside.member];
         self.write(CommandFacts::side_key(to), &words, 1..2, out.commands);
-        Ok(Effect::Written)
+        Ok(self.moved(to, r))
+    }
+
+    /// A record of MOVE does not say whether the source moved anything: it did not if the name was taken in the other database,
+    /// perhaps by a value that the target does not have. Then both keys are refetched.
+    fn moved(&mut self, to: DbIndex, r: &Received<'_>) -> Effect {
+        let may_be_taken = self.notes.is_left_out(to, r.arg(1)) || self.may_have_left_out_documents();
+        match self.rules.refetches && may_be_taken {
+            true => self.read_all_again(Reason::Ambiguous, r),
+            false => Effect::Written,
+        }
     }
 
     /// `DELEX key [IFEQ|IFNE value|IFDEQ|IFDNE digest]`. It is journaled even if nothing was deleted.
