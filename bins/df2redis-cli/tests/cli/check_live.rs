@@ -1,12 +1,13 @@
-//! Comparisons of a live Dragonfly under load, in step and in rounds, by the real binary: 10,000 keys, four clients that write to
-//! them as fast as they are answered. In step nothing that is equal is called different, and what was planted is found every
-//! time. Needs `DF2REDIS_DRAGONFLY`; `CHECKS=10` is how many comparisons there are of each kind.
+//! Comparisons of a live Dragonfly under load, in step and in rounds, by the real binary: 10,000 keys, and four clients that write
+//! to them. In step nothing that is equal is called different, and what was planted is found every time. Needs
+//! `DF2REDIS_DRAGONFLY`; `CHECKS=10` is how many comparisons there are of each kind, `WRITES=20000` how many writes the clients
+//! make in a second.
 
 use std::net::SocketAddr;
 use std::process::Output;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
-use std::thread::{JoinHandle, spawn};
+use std::thread::{JoinHandle, sleep, spawn};
 use std::time::{Duration, Instant};
 
 use dfly_testkit::{RedisClient, RedisOptions, RedisServer};
@@ -24,9 +25,12 @@ const WRITERS: u64 = 4;
 /// No client writes for longer.
 const LONGEST: Duration = Duration::from_secs(300);
 
+fn number(name: &str, default: u64) -> u64 {
+    std::env::var_os(name).and_then(|number| number.to_str()?.parse().ok()).unwrap_or(default)
+}
+
 fn checks() -> u64 {
-    let count = std::env::var_os("CHECKS").and_then(|count| count.to_str()?.parse().ok());
-    count.unwrap_or(2)
+    number("CHECKS", 2)
 }
 
 /// A replication of a source that is written to.
@@ -132,6 +136,7 @@ impl Writers {
 
 fn keep_writing(nth: u64, source: SocketAddr, ends: &AtomicBool, written: &AtomicU64) {
     let mut client = RedisClient::connect(source).unwrap();
+    let (rate, mut own) = (number("WRITES", 5000), 0);
     let (mut number, began) = (nth, Instant::now());
     while !ends.load(SeqCst) && began.elapsed() < LONGEST {
         // Every key gets a write now and then; every hundredth write goes to one of ten keys.
@@ -152,6 +157,8 @@ fn keep_writing(nth: u64, source: SocketAddr, ends: &AtomicBool, written: &Atomi
             .collect();
         client.pipeline(&part).unwrap();
         written.fetch_add(part.len() as u64, SeqCst);
+        own += part.len() as u64;
+        sleep(Duration::from_micros(own * WRITERS * 1_000_000 / rate).saturating_sub(began.elapsed()));
     }
 }
 
