@@ -1,7 +1,7 @@
 //! Cutovers of a live Dragonfly under load, into a server and into a cluster: no acknowledged write is missing on the target, none
 //! is there twice, and writes go on behind every failure. Beside them a Dragonfly replica that takes over. Needs
 //! `DF2REDIS_DRAGONFLY`, the path of a Dragonfly binary; without it the tests say in one line that they were skipped.
-//! `CUTOVERS=50` is how many there are of each method.
+//! `CUTOVERS=50` is how many there are of each method, `IN_FLIGHT=4` how many writes of a client are under way at a time (for pauses).
 
 mod figures;
 mod native;
