@@ -34,6 +34,14 @@ pub(super) struct Rig {
     _target: Target,
 }
 
+/// What came of many sequences.
+#[derive(Debug)]
+pub(super) struct Tried {
+    /// How many were run.
+    pub sequences: usize,
+    pub found: Vec<Found>,
+}
+
 /// A difference that is left when nothing more can be taken away from what leads to it.
 #[derive(Debug)]
 pub(super) struct Found {
@@ -59,6 +67,8 @@ impl Rig {
         };
         let config = settings(endpoint(Peer::Source, &source), endpoint(Peer::Target, first));
         let comparison = CheckConfig {
+            // The source journals when a key expires, to the millisecond.
+            expiry_tolerance: Duration::ZERO,
             rounds: 2,
             pause: Duration::from_millis(5),
             connections: 1,
@@ -74,17 +84,24 @@ impl Rig {
         Self { client, tape, follower, comparison, _source: source, _target: target }
     }
 
-    /// Runs sequences, many at a time, each on keys of its own. Gives those after which both sides differ.
-    pub(super) fn run(&mut self, all: &[(u64, Sequence)]) -> Vec<Found> {
-        let mut found = Vec::new();
+    /// Runs sequences, many at a time, each on keys of its own. Gives those after which both sides differ, up to the one of which
+    /// `is_last` holds.
+    pub(super) fn run(&mut self, all: &[(u64, Sequence)], mut is_last: impl FnMut(&Found) -> bool) -> Tried {
+        let mut tried = Tried { sequences: 0, found: Vec::new() };
         for part in all.chunks(AT_ONCE) {
             self.carry_out(part.iter().map(|(_, sequence)| sequence));
+            tried.sequences += part.len();
             for tag in self.differences().into_keys() {
                 let Some((_, sequence)) = part.iter().find(|(of, _)| *of == tag) else { continue };
-                found.push(self.least(tag, sequence.clone()));
+                let found = self.least(tag, sequence.clone());
+                let ends = is_last(&found);
+                tried.found.push(found);
+                if ends {
+                    return tried;
+                }
             }
         }
-        found
+        tried
     }
 
     /// Runs sequences while the source is synchronised. Gives what differs then, as it is: another time it would be another moment.
