@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::time::Duration;
 
-use dfly_check::{CheckConfig, Finding, Progress, Rounds, Store, line};
+use dfly_check::{CheckConfig, Finding, Progress, Rounds, Store, What, line};
 use dfly_replica::{Phase, Report};
 use dfly_testkit::{RedisClient, RedisCluster, RedisServer};
 use redis_resp::connection::Peer;
@@ -51,6 +51,15 @@ pub(super) struct Found {
     pub journal: Vec<String>,
 }
 
+/// A key that differs.
+#[derive(Debug, Clone)]
+struct Differs {
+    /// The tag of the sequence that it belongs to.
+    tag: u64,
+    line: String,
+    is_by_expiry: bool,
+}
+
 impl Rig {
     /// A source of so many shards, that holds so many keys already. Without keys, the engine follows it when this is over.
     pub(super) fn start(binary: &OsString, shards: u64, keys: u64, target: Target) -> Self {
@@ -67,8 +76,6 @@ impl Rig {
         };
         let config = settings(endpoint(Peer::Source, &source), endpoint(Peer::Target, first));
         let comparison = CheckConfig {
-            // The source journals when a key expires, to the millisecond.
-            expiry_tolerance: Duration::ZERO,
             rounds: 2,
             pause: Duration::from_millis(5),
             connections: 1,
@@ -157,21 +164,36 @@ impl Rig {
 
     /// What differs, by the tag of the sequence that the key belongs to.
     fn differences(&self) -> BTreeMap<u64, Vec<String>> {
+        let mut found: BTreeMap<u64, Vec<String>> = BTreeMap::new();
+        // The source journals when a key expires, to the millisecond. Everything else is a matter of when a record arrives.
+        let exact = self.compared(Duration::ZERO);
+        let near = if exact.is_empty() { Vec::new() } else { self.compared(self.comparison.expiry_tolerance) };
+        let late = exact.into_iter().filter(|differs| differs.is_by_expiry);
+        let late = late.filter(|differs| near.iter().all(|other| other.line != differs.line));
+        for Differs { tag, line, .. } in late.chain(near.iter().cloned()) {
+            found.entry(tag).or_default().push(line);
+        }
+        found
+    }
+
+    /// The keys that differ, with their expiries so far apart at the most.
+    fn compared(&self, expiry_tolerance: Duration) -> Vec<Differs> {
         let store = Store::temporary().unwrap();
         let (progress, _shown) = watch::channel(Progress::default());
         let (_stop, stopped) = watch::channel(false);
-        let rounds = Rounds::new(self.comparison.clone(), &store, (progress, stopped));
+        let comparison = CheckConfig { expiry_tolerance, ..self.comparison.clone() };
+        let rounds = Rounds::new(comparison, &store, (progress, stopped));
         self.follower.runtime.block_on(rounds.run()).unwrap();
-        let mut found: BTreeMap<u64, Vec<String>> = BTreeMap::new();
-        for (pair, finding) in store.findings(None, 10_000).unwrap() {
+        let found = store.findings(None, 10_000).unwrap().into_iter();
+        let found = found.filter_map(|(pair, finding)| {
             let name = String::from_utf8_lossy(&pair.source.name).into_owned();
-            let tag = name.split(['{', '}']).nth(1).and_then(|tag| tag.parse().ok());
+            let tag = name.split(['{', '}']).nth(1)?.parse().ok()?;
             // What the comparison cannot read has no place in a campaign about what it finds.
-            if let (Some(tag), Finding::Different { .. }) = (tag, &finding) {
-                found.entry(tag).or_default().push(line(&pair, &finding));
-            }
-        }
-        found
+            let Finding::Different { different, .. } = &finding else { return None };
+            let is_by_expiry = different.what.contains(&What::Expiry);
+            Some(Differs { tag, line: line(&pair, &finding), is_by_expiry })
+        });
+        found.collect()
     }
 
     /// How many keys were refetched, and how many records there were.
