@@ -167,7 +167,8 @@ impl Rig {
         let mut found: BTreeMap<u64, Vec<String>> = BTreeMap::new();
         // The source journals when a key expires, to the millisecond. Everything else is a matter of when a record arrives.
         let exact = self.compared(Duration::ZERO);
-        let near = if exact.is_empty() { Vec::new() } else { self.compared(self.comparison.expiry_tolerance) };
+        let near =
+            if exact.is_empty() { Vec::new() } else { self.compared(self.comparison.expiry_tolerance) };
         let late = exact.into_iter().filter(|differs| differs.is_by_expiry);
         let late = late.filter(|differs| near.iter().all(|other| other.line != differs.line));
         for Differs { tag, line, .. } in late.chain(near.iter().cloned()) {

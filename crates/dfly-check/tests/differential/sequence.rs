@@ -19,27 +19,43 @@ impl Sequence {
         self.0.iter().flat_map(|unit| &unit.0)
     }
 
-    /// The least part that `differs` still holds for, as far as taking units away, and then commands of a transaction, leads.
+    /// The least part that `differs` still holds for, as far as taking units away, then commands of a transaction, and then
+    /// the transaction around them, leads.
     pub(super) fn shrunk(self, mut differs: impl FnMut(&Self) -> bool) -> Self {
         let units = least(self.0, &mut |units: &[Unit]| differs(&Self(units.to_vec())));
         let mut all = Self(units);
-        for nth in 0..all.0.len() {
-            let lines = all.0[nth].0.clone();
-            if let [first, inner @ .., last] = lines.as_slice()
-                && first.0 == ["MULTI"]
-            {
-                let wrapped = |inner: &[Line]| {
-                    Unit([std::slice::from_ref(first), inner, std::slice::from_ref(last)].concat())
-                };
-                let inner = least(inner.to_vec(), &mut |inner: &[Line]| {
-                    let mut tried = all.clone();
-                    tried.0[nth] = wrapped(inner);
-                    differs(&tried)
-                });
-                all.0[nth] = wrapped(&inner);
-            }
+        for nth in (0..all.0.len()).rev() {
+            let Some(inner) = all.0[nth].inner().map(<[Line]>::to_vec) else { continue };
+            let inner =
+                least(inner, &mut |inner: &[Line]| differs(&all.with(nth, vec![all.0[nth].around(inner)])));
+            let plain = all.with(nth, inner.iter().map(|line| Unit(vec![line.clone()])).collect());
+            let wrapped = all.with(nth, vec![all.0[nth].around(&inner)]);
+            all = if differs(&plain) { plain } else { wrapped };
         }
         all
+    }
+
+    /// The same with other units in the place of one.
+    fn with(&self, nth: usize, units: Vec<Unit>) -> Self {
+        let mut all = self.clone();
+        all.0.splice(nth..=nth, units);
+        all
+    }
+}
+
+impl Unit {
+    /// The commands of a transaction.
+    fn inner(&self) -> Option<&[Line]> {
+        match self.0.as_slice() {
+            [first, inner @ .., _] if first.0 == ["MULTI"] => Some(inner),
+            _ => None,
+        }
+    }
+
+    /// The transaction with other commands.
+    fn around(&self, inner: &[Line]) -> Self {
+        let (first, last) = (&self.0[..1], &self.0[self.0.len() - 1..]);
+        Self([first, inner, last].concat())
     }
 }
 
@@ -85,20 +101,39 @@ impl fmt::Display for Sequence {
     }
 }
 
-#[test]
-fn what_is_left_is_what_it_takes() {
-    let unit = |words: &[&str]| {
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn unit(words: &[&str]) -> Unit {
         let line = |word: &&str| Line(vec![(*word).to_owned()]);
         Unit(words.iter().map(line).collect())
-    };
-    let names = |sequence: &Sequence| -> Vec<String> { sequence.lines().map(Line::to_string).collect() };
-    let mut units: Vec<Unit> = (0..50).map(|nth| unit(&[&nth.to_string()])).collect();
-    units.insert(30, unit(&["MULTI", "x", "needed", "y", "EXEC"]));
-    let differs = |tried: &Sequence| {
-        let names = names(tried);
-        let at = |wanted: &str| names.iter().position(|name| name == wanted);
-        at("7").zip(at("needed")).is_some_and(|(one, other)| one < other) && at("43").is_some()
-    };
-    let left = Sequence(units).shrunk(differs);
-    assert_eq!(names(&left), ["7", "MULTI", "needed", "EXEC", "43"]);
+    }
+
+    fn names(sequence: &Sequence) -> Vec<String> {
+        sequence.lines().map(Line::to_string).collect()
+    }
+
+    #[test]
+    fn what_is_left_is_what_it_takes() {
+        for needs_transaction in [false, true] {
+            let mut units: Vec<Unit> = (0..50).map(|nth| unit(&[&nth.to_string()])).collect();
+            units.insert(30, unit(&["MULTI", "x", "needed", "y", "EXEC"]));
+            units.insert(35, unit(&["MULTI", "z", "EXEC"]));
+            let differs = |tried: &Sequence| {
+                let names = names(tried);
+                let at = |wanted: &str| names.iter().position(|name| name == wanted);
+                at("7").zip(at("needed")).is_some_and(|(one, other)| one < other)
+                    && at("43").is_some()
+                    && (at("MULTI").is_some() || !needs_transaction)
+            };
+            let left = names(&Sequence(units).shrunk(differs));
+            let wanted: &[&str] = if needs_transaction {
+                &["7", "MULTI", "needed", "EXEC", "43"]
+            } else {
+                &["7", "needed", "43"]
+            };
+            assert_eq!(left, wanted);
+        }
+    }
 }

@@ -94,7 +94,8 @@ mod tests {
         git(&from, &["add", "."]);
         fs::write(from.join("untracked"), "").unwrap();
         let patch = folder.join("patch");
-        fs::write(&patch, "In words.\n\n--- a/a/one\n+++ b/a/one\n@@ -1,3 +1,3 @@\n 1\n-2\n+two\n 3\n").unwrap();
+        fs::write(&patch, "In words.\n\n--- a/a/one\n+++ b/a/one\n@@ -1,3 +1,3 @@\n 1\n-2\n+two\n 3\n")
+            .unwrap();
 
         let copy = Copy::new(from, to.clone());
         copy.renew().unwrap();

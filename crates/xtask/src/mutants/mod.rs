@@ -59,9 +59,9 @@ pub(super) fn run(names: &[String]) -> Result<bool> {
     );
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize()?;
     let mutants = mutants(&root.join(PATCHES), names)?;
-    let built = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
-    let built = std::path::absolute(built)?;
-    let place = Place { copy: Copy::new(root, built.join("mutants")), built };
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
+    let folder = std::path::absolute(target)?.join("mutants");
+    let place = Place { copy: Copy::new(root, folder.join("tree")), built: folder.join("target") };
     let (mut passed, mut most) = (0, 0);
     for mutant in &mutants {
         let fate = place.meet(mutant)?;
@@ -90,7 +90,11 @@ fn mutants(folder: &Path, names: &[String]) -> Result<Vec<Mutant>> {
         let name = patch.file_stem().unwrap_or_default().to_string_lossy().into_owned();
         let text = fs::read_to_string(&patch)?;
         let words = text.lines().next().unwrap_or_default().to_owned();
-        ensure!(!words.starts_with("diff "), "{}: the first line does not say what is wrong", patch.display());
+        ensure!(
+            !words.starts_with("diff "),
+            "{}: the first line does not say what is wrong",
+            patch.display()
+        );
         all.push(Mutant { name, patch, words });
     }
     all.sort_by(|one, other| one.name.cmp(&other.name));
@@ -104,7 +108,8 @@ fn mutants(folder: &Path, names: &[String]) -> Result<Vec<Mutant>> {
 /// Where mutants are built.
 struct Place {
     copy: Copy,
-    /// All mutants share it, so that each costs no more than what its patch touches.
+    /// All mutants share it, so that each costs no more than what its patch touches. The workspace has another one: cargo would
+    /// take what it has built of the one for the other.
     built: PathBuf,
 }
 
@@ -125,7 +130,16 @@ impl Place {
     }
 
     fn campaign(&self, seeds: u64) -> Result<Campaign> {
-        let args = ["-p", "dfly-check", "--test", "differential", "--", "--nocapture", "--exact", "random_sequences"];
+        let args = [
+            "-p",
+            "dfly-check",
+            "--test",
+            "differential",
+            "--",
+            "--nocapture",
+            "--exact",
+            "random_sequences",
+        ];
         let begun = Instant::now();
         let output = self.cargo(&args, &[("SEEDS", seeds.to_string()), ("STOP_AFTER", "1".to_owned())])?;
         let took = Instant::now().duration_since(begun);
