@@ -119,9 +119,7 @@ fn fate(row: &Row) -> String {
         "prepend" => "a script that keeps the expiry",
         "rename" => "a script; the new name is deleted if the old one was left out",
         "renamenx" => "a script, which does nothing if the old name was left out",
-        "move" => {
-            "the same, with the databases of `--map-db`; where documents are left out, both keys are refetched, because the other database may hold one, and then nothing was moved (`ambiguous-record`)"
-        }
+        "move" => "the same, with the databases of `--map-db`",
         "restore" => {
             "`RESTORE .. REPLACE ABSTTL` with the value encoded for the target, or the same commands as for such a value in the snapshot"
         }

@@ -75,23 +75,12 @@ impl Translator {
         self.script(script, r, out)
     }
 
-    /// `MOVE key db`, after the selection has been applied. So `db` is a database of the target. It is journaled even if the
-    /// other database had the key, which on the target may be a document that was left out.
+    /// `MOVE key db`, after the selection has been applied. So `db` is a database of the target.
     pub(super) fn move_key(
         &mut self,
         r: &Received<'_>,
         out: &mut Output<'_>,
     ) -> Result<Effect, TranslateError> {
-        let effect = self.write_move(r, out)?;
-        match effect {
-            Effect::Written if self.may_have_left_out_documents() => {
-                Ok(self.read_all_again(Reason::Ambiguous, r))
-            }
-            effect => Ok(effect),
-        }
-    }
-
-    fn write_move(&mut self, r: &Received<'_>, out: &mut Output<'_>) -> Result<Effect, TranslateError> {
         let Some(to) = database(r.arg(2)) else { return self.lose(Loss::Malformed, &r.place()) };
         let (from, key) = (r.db(), r.arg(1));
         self.check_db(&Place { db: to, ..r.place() })?;
