@@ -1,7 +1,7 @@
 //! Commands and states from their lists, on keys of a sequence's own.
 
 use super::chance::Chance;
-use super::sequence::{Line, Sequence, Unit};
+use super::sequence::{CALL, Line, Sequence, Unit};
 
 /// A command with places to be filled, and how often it is taken.
 #[derive(Debug)]
@@ -154,8 +154,7 @@ fn in_transaction(lines: Vec<Line>) -> Unit {
 /// A script that runs the lines, whatever becomes of each, with its keys declared.
 fn in_script(lines: &[Line], tag: u64) -> Unit {
     let quoted = |word: &String| format!("'{word}'");
-    let call =
-        |line: &Line| format!("redis.pcall({})", line.0.iter().map(quoted).collect::<Vec<_>>().join(","));
+    let call = |line: &Line| format!("{CALL}{})", line.0.iter().map(quoted).collect::<Vec<_>>().join(","));
     let text = lines.iter().map(call).collect::<Vec<_>>().join(" ");
     let keys: Vec<String> = (0..KEYS).map(|nth| key(nth, tag)).collect();
     let used: Vec<String> = keys.into_iter().filter(|key| text.contains(key.as_str())).collect();

@@ -2,6 +2,9 @@
 
 use std::fmt;
 
+/// How each call of a script begins.
+pub(super) const CALL: &str = "redis.pcall(";
+
 /// A command: its words.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Line(pub Vec<String>);
@@ -19,18 +22,19 @@ impl Sequence {
         self.0.iter().flat_map(|unit| &unit.0)
     }
 
-    /// The least part that `differs` still holds for, as far as taking units away, then commands of a transaction, and then
-    /// the transaction around them, leads.
+    /// The least part that `differs` still holds for, as far as taking units away, then commands of transactions and scripts, and
+    /// then the transactions around them, leads.
     pub(super) fn shrunk(self, mut differs: impl FnMut(&Self) -> bool) -> Self {
         let units = least(self.0, &mut |units: &[Unit]| differs(&Self(units.to_vec())));
         let mut all = Self(units);
         for nth in (0..all.0.len()).rev() {
-            let Some(inner) = all.0[nth].inner().map(<[Line]>::to_vec) else { continue };
+            let Some(inner) = all.0[nth].inner() else { continue };
             let inner =
                 least(inner, &mut |inner: &[Line]| differs(&all.with(nth, vec![all.0[nth].around(inner)])));
             let plain = all.with(nth, inner.iter().map(|line| Unit(vec![line.clone()])).collect());
             let wrapped = all.with(nth, vec![all.0[nth].around(&inner)]);
-            all = if differs(&plain) { plain } else { wrapped };
+            let unwraps = all.0[nth].0.len() > 1 && differs(&plain);
+            all = if unwraps { plain } else { wrapped };
         }
         all
     }
@@ -44,18 +48,29 @@ impl Sequence {
 }
 
 impl Unit {
-    /// The commands of a transaction.
-    fn inner(&self) -> Option<&[Line]> {
+    /// The commands of a transaction, or the calls of a script, each as one word.
+    fn inner(&self) -> Option<Vec<Line>> {
         match self.0.as_slice() {
-            [first, inner @ .., _] if first.0 == ["MULTI"] => Some(inner),
+            [first, inner @ .., _] if first.0 == ["MULTI"] => Some(inner.to_vec()),
+            [script] if script.0[0] == "EVAL" && script.0[1].starts_with(CALL) => {
+                let calls = script.0[1].split(CALL).skip(1);
+                Some(calls.map(|call| Line(vec![format!("{CALL}{}", call.trim_end())])).collect())
+            }
             _ => None,
         }
     }
 
-    /// The transaction with other commands.
+    /// The transaction or script with other commands.
     fn around(&self, inner: &[Line]) -> Self {
-        let (first, last) = (&self.0[..1], &self.0[self.0.len() - 1..]);
-        Self([first, inner, last].concat())
+        match self.0.as_slice() {
+            [script] => {
+                let calls: Vec<String> = inner.iter().flat_map(|line| line.0.clone()).collect();
+                let mut words = script.0.clone();
+                words[1] = calls.join(" ");
+                Self(vec![Line(words)])
+            }
+            lines => Self([&lines[..1], inner, &lines[lines.len() - 1..]].concat()),
+        }
     }
 }
 
@@ -112,6 +127,17 @@ mod tests {
 
     fn names(sequence: &Sequence) -> Vec<String> {
         sequence.lines().map(Line::to_string).collect()
+    }
+
+    #[test]
+    fn scripts_are_left_with_the_calls_that_it_takes() {
+        let eval = |text: &str| {
+            let words = ["EVAL", text, "1", "k"].map(str::to_owned);
+            Unit(vec![Line(words.to_vec())])
+        };
+        let all = Sequence(vec![eval("redis.pcall('a','k') redis.pcall('b','k') redis.pcall('c','k')")]);
+        let differs = |tried: &Sequence| tried.lines().any(|line| line.0[1].contains("'b'"));
+        assert_eq!(all.shrunk(differs), Sequence(vec![eval("redis.pcall('b','k')")]));
     }
 
     #[test]
