@@ -81,7 +81,8 @@ impl Grammar {
         Self { forms, states, sections, has_one_database }
     }
 
-    /// A random sequence, the same for the same seed. Every second one is about one type and few keys, so that its commands meet.
+    /// A random sequence, the same for the same seed. Every second one is about one type, few keys
+    /// and few names, so that its commands meet.
     pub(super) fn random(&self, seed: u64) -> Sequence {
         let mut chance = Chance::new(seed);
         let (mut section, mut keys) = (None, KEYS);
@@ -130,9 +131,8 @@ impl Grammar {
     }
 
     fn command(&self, names: &mut Names<'_>) -> Line {
-        let section = names.section;
-        let is_taken =
-            |form: &&Form| section.is_none_or(|section| [section, ANY_KEY].contains(&form.section));
+        let section = names.section.map(|section| if names.chance.once_in(4) { ANY_KEY } else { section });
+        let is_taken = |form: &&Form| section.is_none_or(|section| form.section == section);
         let taken = || self.forms.iter().filter(is_taken);
         let mut left = names.chance.below(taken().map(|form| form.weight).sum());
         let form = taken().find(|form| {
@@ -254,11 +254,18 @@ impl Names<'_> {
 
     fn place(&mut self, place: &str, keys: Keys) -> String {
         let pick = |chance: &mut Chance, all: &[&str]| chance.of(all).to_owned();
+        let names = |all: &'static [&'static str]| if self.section.is_some() { &all[..2] } else { all };
         match place {
             "k" => key(keys.first, self.tag),
             "j" => key(keys.other, self.tag),
-            "e" => pick(self.chance, &["a", "b", "c", "a", "b", "1", "7", "3.5", "element"]),
-            "f" => pick(self.chance, &["f", "g", "h", "f", "long-field-name"]),
+            "e" => {
+                let names = names(&["a", "b", "c", "a", "b", "1", "7", "3.5", "element"]);
+                pick(self.chance, names)
+            }
+            "f" => {
+                let names = names(&["f", "g", "h", "f", "long-field-name"]);
+                pick(self.chance, names)
+            }
             "v" => pick(self.chance, &["v", "w", "5", "1.25", "value"]),
             "n" => pick(self.chance, &["1", "2", "-1", "-2", "3"]),
             "i" => pick(self.chance, &["0", "1", "2", "3", "5"]),
