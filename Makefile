@@ -8,7 +8,7 @@ MISSING := $(shell command -v redis-server >/dev/null || echo redis-server) \
 MISSING := $(strip $(MISSING))
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: demo test lint test-page test-pair test-properties test-live test-differential test-slow-target test-memory test-cuts test-crash test-targets fuzz bench bench-e2e doc setup
+.PHONY: demo test lint test-page test-pair test-properties test-live test-differential test-mutants test-slow-target test-memory test-cuts test-crash test-targets fuzz bench bench-e2e doc setup
 
 # A recorded session; or a run that goes on for LIVE seconds, with its page.
 demo: setup
@@ -44,6 +44,11 @@ test-live: setup
 test-differential: setup
 	@test -n "$$DF2REDIS_DRAGONFLY" || { echo "set DF2REDIS_DRAGONFLY to the path of a Dragonfly binary"; exit 1; }
 	EVERY=$${EVERY:-1} SEEDS=$${SEEDS:-20000} $(CARGO) test --locked -p dfly-check --test differential -- --nocapture --test-threads 1
+
+# Mistakes in the translation that unit tests let live: the campaign finds each, within SEEDS sequences. MUTANTS="NAME.." for some.
+test-mutants: setup
+	@test -n "$$DF2REDIS_DRAGONFLY" || { echo "set DF2REDIS_DRAGONFLY to the path of a Dragonfly binary"; exit 1; }
+	SEEDS=$${SEEDS:-3000} $(CARGO) run --locked --quiet -p xtask -- mutants $(MUTANTS)
 
 # A target that stands still for STOPPED seconds under a steady load, beside a Dragonfly replica that does.
 test-slow-target: setup

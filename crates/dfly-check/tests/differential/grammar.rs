@@ -1,12 +1,14 @@
 //! Commands and states from their lists, on keys of a sequence's own.
 
 use super::chance::Chance;
-use super::sequence::{Line, Sequence, Unit};
+use super::sequence::{CALL, Line, Sequence, Unit};
 
 /// A command with places to be filled, and how often it is taken.
 #[derive(Debug)]
 pub(super) struct Form {
     weight: usize,
+    /// What it works on, as the list has it.
+    section: &'static str,
     pub words: Vec<&'static str>,
 }
 
@@ -21,7 +23,8 @@ pub(super) struct State {
 pub(super) struct Grammar {
     pub forms: Vec<Form>,
     pub states: Vec<State>,
-    weights: usize,
+    /// What forms work on, without what works on any key.
+    sections: Vec<&'static str>,
     /// Whether the target has one database, so that nothing moves to another.
     has_one_database: bool,
 }
@@ -39,31 +42,54 @@ pub(super) const WAYS: [Way; 3] = [Way::Plain, Way::Transaction, Way::Script];
 /// How many keys a sequence has.
 const KEYS: usize = 4;
 
+/// The section of the commands that work on any key.
+const ANY_KEY: &str = "keys";
+
+/// The commands of the list. A comment behind an empty line begins a section.
+fn forms(text: &'static str) -> Vec<Form> {
+    let (mut forms, mut section, mut is_behind_empty) = (Vec::new(), "", false);
+    for line in text.lines() {
+        match line.strip_prefix("# ") {
+            Some(name) if is_behind_empty => section = name,
+            _ if line.is_empty() || line.starts_with('#') => {}
+            _ => {
+                let (weight, words) = line.split_once(' ').unwrap();
+                let words = words.split(' ').collect();
+                forms.push(Form { weight: weight.parse().unwrap(), section, words });
+            }
+        }
+        is_behind_empty = line.is_empty();
+    }
+    forms
+}
+
 impl Grammar {
     pub(super) fn new(has_one_database: bool) -> Self {
         let lines =
             |text: &'static str| text.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
-        let form = |line: &'static str| {
-            let (weight, words) = line.split_once(' ').unwrap();
-            Form { weight: weight.parse().unwrap(), words: words.split(' ').collect() }
-        };
         let state = |line: &'static str| {
             let (_name, rest) = line.split_once(' ').unwrap_or((line, ""));
             let lines = rest.split(" ; ").map(|line| line.split_whitespace().collect());
             State { lines: lines.filter(|words: &Vec<&str>| !words.is_empty()).collect() }
         };
-        let forms: Vec<Form> = lines(include_str!("commands.txt")).map(form).collect();
         let states = lines(include_str!("states.txt")).map(state).collect();
-        let forms: Vec<Form> =
-            forms.into_iter().filter(|form| !has_one_database || form.words[0] != "MOVE").collect();
-        let weights = forms.iter().map(|form| form.weight).sum();
-        Self { forms, states, weights, has_one_database }
+        let mut forms = forms(include_str!("commands.txt"));
+        forms.retain(|form| !has_one_database || form.words[0] != "MOVE");
+        let mut sections: Vec<&str> = forms.iter().map(|form| form.section).collect();
+        sections.dedup();
+        sections.retain(|section| *section != ANY_KEY);
+        Self { forms, states, sections, has_one_database }
     }
 
-    /// A random sequence, the same for the same seed.
+    /// A random sequence, the same for the same seed. Every second one is about one type, few keys
+    /// and few names, so that its commands meet.
     pub(super) fn random(&self, seed: u64) -> Sequence {
         let mut chance = Chance::new(seed);
-        let mut names = Names { tag: seed, chance: &mut chance, focus: None };
+        let (mut section, mut keys) = (None, KEYS);
+        if chance.once_in(2) {
+            (section, keys) = (Some(chance.of(&self.sections)), 2);
+        }
+        let mut names = Names { tag: seed, chance: &mut chance, focus: None, section, keys };
         let length = 3 + names.chance.below(14);
         let mut units = Vec::new();
         while units.len() < length {
@@ -86,7 +112,7 @@ impl Grammar {
     /// One command on a key in one state.
     pub(super) fn one(&self, form: &Form, state: &State, way: Way, tag: u64) -> Sequence {
         let mut chance = Chance::new(tag);
-        let mut names = Names { tag, chance: &mut chance, focus: Some(0) };
+        let mut names = Names { tag, chance: &mut chance, focus: Some(0), section: None, keys: KEYS };
         let mut units = self.enter(state, &mut names);
         let line = names.fill(&form.words);
         units.push(match way {
@@ -98,14 +124,18 @@ impl Grammar {
     }
 
     fn enter(&self, state: &State, names: &mut Names<'_>) -> Vec<Unit> {
-        let mut focused = Names { tag: names.tag, chance: names.chance, focus: names.focus.or(Some(1)) };
+        let focus = names.focus.or(Some(1));
+        let mut focused = Names { chance: &mut *names.chance, focus, ..*names };
         let lines = state.lines.iter().filter(|line| !self.has_one_database || line[0] != "MOVE");
         lines.map(|line| Unit(vec![focused.fill(line)])).collect()
     }
 
     fn command(&self, names: &mut Names<'_>) -> Line {
-        let mut left = names.chance.below(self.weights);
-        let form = self.forms.iter().find(|form| {
+        let section = names.section.map(|section| if names.chance.once_in(4) { ANY_KEY } else { section });
+        let is_taken = |form: &&Form| section.is_none_or(|section| form.section == section);
+        let taken = || self.forms.iter().filter(is_taken);
+        let mut left = names.chance.below(taken().map(|form| form.weight).sum());
+        let form = taken().find(|form| {
             let is_it = left < form.weight;
             left = left.saturating_sub(form.weight);
             is_it
@@ -137,7 +167,7 @@ impl Grammar {
 /// A sequence as it is written: `{k}` is one of its keys, and `{j}` another.
 pub(super) fn written(text: &'static str, tag: u64) -> Sequence {
     let mut chance = Chance::new(0);
-    let mut names = Names { tag, chance: &mut chance, focus: Some(0) };
+    let mut names = Names { tag, chance: &mut chance, focus: Some(0), section: None, keys: KEYS };
     let words = |line: &'static str| line.split(' ').collect::<Vec<_>>();
     Sequence(
         text.split(" ; ")
@@ -154,8 +184,7 @@ fn in_transaction(lines: Vec<Line>) -> Unit {
 /// A script that runs the lines, whatever becomes of each, with its keys declared.
 fn in_script(lines: &[Line], tag: u64) -> Unit {
     let quoted = |word: &String| format!("'{word}'");
-    let call =
-        |line: &Line| format!("redis.pcall({})", line.0.iter().map(quoted).collect::<Vec<_>>().join(","));
+    let call = |line: &Line| format!("{CALL}{})", line.0.iter().map(quoted).collect::<Vec<_>>().join(","));
     let text = lines.iter().map(call).collect::<Vec<_>>().join(" ");
     let keys: Vec<String> = (0..KEYS).map(|nth| key(nth, tag)).collect();
     let used: Vec<String> = keys.into_iter().filter(|key| text.contains(key.as_str())).collect();
@@ -181,13 +210,20 @@ struct Names<'a> {
     chance: &'a mut Chance,
     /// The key that `{k}` always is.
     focus: Option<usize>,
+    /// What commands are about, beside those on any key.
+    section: Option<&'static str>,
+    /// How many keys there are.
+    keys: usize,
 }
 
 impl Names<'_> {
     fn fill(&mut self, words: &[&str]) -> Line {
-        let first = self.focus.unwrap_or_else(|| self.chance.below(KEYS));
-        let other =
-            if self.chance.once_in(6) { first } else { (first + 1 + self.chance.below(KEYS - 1)) % KEYS };
+        let first = self.focus.unwrap_or_else(|| self.chance.below(self.keys));
+        let other = if self.chance.once_in(6) {
+            first
+        } else {
+            (first + 1 + self.chance.below(self.keys - 1)) % self.keys
+        };
         self.fill_with(words, Keys { first, other })
     }
 
@@ -218,11 +254,18 @@ impl Names<'_> {
 
     fn place(&mut self, place: &str, keys: Keys) -> String {
         let pick = |chance: &mut Chance, all: &[&str]| chance.of(all).to_owned();
+        let names = |all: &'static [&'static str]| if self.section.is_some() { &all[..2] } else { all };
         match place {
             "k" => key(keys.first, self.tag),
             "j" => key(keys.other, self.tag),
-            "e" => pick(self.chance, &["a", "b", "c", "a", "b", "1", "7", "3.5", "element"]),
-            "f" => pick(self.chance, &["f", "g", "h", "f", "long-field-name"]),
+            "e" => {
+                let names = names(&["a", "b", "c", "a", "b", "1", "7", "3.5", "element"]);
+                pick(self.chance, names)
+            }
+            "f" => {
+                let names = names(&["f", "g", "h", "f", "long-field-name"]);
+                pick(self.chance, names)
+            }
             "v" => pick(self.chance, &["v", "w", "5", "1.25", "value"]),
             "n" => pick(self.chance, &["1", "2", "-1", "-2", "3"]),
             "i" => pick(self.chance, &["0", "1", "2", "3", "5"]),
@@ -258,6 +301,7 @@ fn series(stem: &str, count: usize) -> Vec<String> {
 fn the_same_seed_gives_the_same_sequence() {
     let grammar = Grammar::new(false);
     assert!(grammar.forms.len() > 130 && grammar.states.len() > 30);
+    assert!(grammar.sections.len() == 7 && grammar.sections[..2] == ["strings", "lists"]);
     for seed in 0..200 {
         let sequence = grammar.random(seed);
         assert_eq!(sequence, grammar.random(seed));

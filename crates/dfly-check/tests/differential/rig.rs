@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::time::Duration;
 
-use dfly_check::{CheckConfig, Finding, Progress, Rounds, Store, line};
+use dfly_check::{CheckConfig, Finding, Progress, Rounds, Store, What, line};
 use dfly_replica::{Phase, Report};
 use dfly_testkit::{RedisClient, RedisCluster, RedisServer};
 use redis_resp::connection::Peer;
@@ -34,6 +34,14 @@ pub(super) struct Rig {
     _target: Target,
 }
 
+/// What came of many sequences.
+#[derive(Debug)]
+pub(super) struct Tried {
+    /// How many were run.
+    pub sequences: usize,
+    pub found: Vec<Found>,
+}
+
 /// A difference that is left when nothing more can be taken away from what leads to it.
 #[derive(Debug)]
 pub(super) struct Found {
@@ -41,6 +49,15 @@ pub(super) struct Found {
     pub least: Sequence,
     pub differences: Vec<String>,
     pub journal: Vec<String>,
+}
+
+/// A key that differs.
+#[derive(Debug, Clone)]
+struct Differs {
+    /// The tag of the sequence that it belongs to.
+    tag: u64,
+    line: String,
+    is_by_expiry: bool,
 }
 
 impl Rig {
@@ -74,17 +91,24 @@ impl Rig {
         Self { client, tape, follower, comparison, _source: source, _target: target }
     }
 
-    /// Runs sequences, many at a time, each on keys of its own. Gives those after which both sides differ.
-    pub(super) fn run(&mut self, all: &[(u64, Sequence)]) -> Vec<Found> {
-        let mut found = Vec::new();
+    /// Runs sequences, many at a time, each on keys of its own. Gives those after which both sides differ, up to the one of which
+    /// `is_last` holds.
+    pub(super) fn run(&mut self, all: &[(u64, Sequence)], mut is_last: impl FnMut(&Found) -> bool) -> Tried {
+        let mut tried = Tried { sequences: 0, found: Vec::new() };
         for part in all.chunks(AT_ONCE) {
             self.carry_out(part.iter().map(|(_, sequence)| sequence));
+            tried.sequences += part.len();
             for tag in self.differences().into_keys() {
                 let Some((_, sequence)) = part.iter().find(|(of, _)| *of == tag) else { continue };
-                found.push(self.least(tag, sequence.clone()));
+                let found = self.least(tag, sequence.clone());
+                let ends = is_last(&found);
+                tried.found.push(found);
+                if ends {
+                    return tried;
+                }
             }
         }
-        found
+        tried
     }
 
     /// Runs sequences while the source is synchronised. Gives what differs then, as it is: another time it would be another moment.
@@ -140,21 +164,37 @@ impl Rig {
 
     /// What differs, by the tag of the sequence that the key belongs to.
     fn differences(&self) -> BTreeMap<u64, Vec<String>> {
+        let mut found: BTreeMap<u64, Vec<String>> = BTreeMap::new();
+        // The source journals when a key expires, to the millisecond. Everything else is a matter of when a record arrives.
+        let exact = self.compared(Duration::ZERO);
+        let near =
+            if exact.is_empty() { Vec::new() } else { self.compared(self.comparison.expiry_tolerance) };
+        let late = exact.into_iter().filter(|differs| differs.is_by_expiry);
+        let late = late.filter(|differs| near.iter().all(|other| other.line != differs.line));
+        for Differs { tag, line, .. } in late.chain(near.iter().cloned()) {
+            found.entry(tag).or_default().push(line);
+        }
+        found
+    }
+
+    /// The keys that differ, with their expiries so far apart at the most.
+    fn compared(&self, expiry_tolerance: Duration) -> Vec<Differs> {
         let store = Store::temporary().unwrap();
         let (progress, _shown) = watch::channel(Progress::default());
         let (_stop, stopped) = watch::channel(false);
-        let rounds = Rounds::new(self.comparison.clone(), &store, (progress, stopped));
+        let comparison = CheckConfig { expiry_tolerance, ..self.comparison.clone() };
+        let rounds = Rounds::new(comparison, &store, (progress, stopped));
         self.follower.runtime.block_on(rounds.run()).unwrap();
-        let mut found: BTreeMap<u64, Vec<String>> = BTreeMap::new();
-        for (pair, finding) in store.findings(None, 10_000).unwrap() {
+        let found = store.findings(None, 10_000).unwrap().into_iter();
+        let found = found.filter_map(|(pair, finding)| {
             let name = String::from_utf8_lossy(&pair.source.name).into_owned();
-            let tag = name.split(['{', '}']).nth(1).and_then(|tag| tag.parse().ok());
+            let tag = name.split(['{', '}']).nth(1)?.parse().ok()?;
             // What the comparison cannot read has no place in a campaign about what it finds.
-            if let (Some(tag), Finding::Different { .. }) = (tag, &finding) {
-                found.entry(tag).or_default().push(line(&pair, &finding));
-            }
-        }
-        found
+            let Finding::Different { different, .. } = &finding else { return None };
+            let is_by_expiry = different.what.contains(&What::Expiry);
+            Some(Differs { tag, line: line(&pair, &finding), is_by_expiry })
+        });
+        found.collect()
     }
 
     /// How many keys were refetched, and how many records there were.

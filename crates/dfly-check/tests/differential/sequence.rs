@@ -2,6 +2,9 @@
 
 use std::fmt;
 
+/// How each call of a script begins.
+pub(super) const CALL: &str = "redis.pcall(";
+
 /// A command: its words.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Line(pub Vec<String>);
@@ -19,27 +22,55 @@ impl Sequence {
         self.0.iter().flat_map(|unit| &unit.0)
     }
 
-    /// The least part that `differs` still holds for, as far as taking units away, and then commands of a transaction, leads.
+    /// The least part that `differs` still holds for, as far as taking units away, then commands of transactions and scripts, and
+    /// then the transactions around them, leads.
     pub(super) fn shrunk(self, mut differs: impl FnMut(&Self) -> bool) -> Self {
         let units = least(self.0, &mut |units: &[Unit]| differs(&Self(units.to_vec())));
         let mut all = Self(units);
-        for nth in 0..all.0.len() {
-            let lines = all.0[nth].0.clone();
-            if let [first, inner @ .., last] = lines.as_slice()
-                && first.0 == ["MULTI"]
-            {
-                let wrapped = |inner: &[Line]| {
-                    Unit([std::slice::from_ref(first), inner, std::slice::from_ref(last)].concat())
-                };
-                let inner = least(inner.to_vec(), &mut |inner: &[Line]| {
-                    let mut tried = all.clone();
-                    tried.0[nth] = wrapped(inner);
-                    differs(&tried)
-                });
-                all.0[nth] = wrapped(&inner);
-            }
+        for nth in (0..all.0.len()).rev() {
+            let Some(inner) = all.0[nth].inner() else { continue };
+            let inner =
+                least(inner, &mut |inner: &[Line]| differs(&all.with(nth, vec![all.0[nth].around(inner)])));
+            let plain = all.with(nth, inner.iter().map(|line| Unit(vec![line.clone()])).collect());
+            let wrapped = all.with(nth, vec![all.0[nth].around(&inner)]);
+            let unwraps = all.0[nth].0.len() > 1 && differs(&plain);
+            all = if unwraps { plain } else { wrapped };
         }
         all
+    }
+
+    /// The same with other units in the place of one.
+    fn with(&self, nth: usize, units: Vec<Unit>) -> Self {
+        let mut all = self.clone();
+        all.0.splice(nth..=nth, units);
+        all
+    }
+}
+
+impl Unit {
+    /// The commands of a transaction, or the calls of a script, each as one word.
+    fn inner(&self) -> Option<Vec<Line>> {
+        match self.0.as_slice() {
+            [first, inner @ .., _] if first.0 == ["MULTI"] => Some(inner.to_vec()),
+            [script] if script.0[0] == "EVAL" && script.0[1].starts_with(CALL) => {
+                let calls = script.0[1].split(CALL).skip(1);
+                Some(calls.map(|call| Line(vec![format!("{CALL}{}", call.trim_end())])).collect())
+            }
+            _ => None,
+        }
+    }
+
+    /// The transaction or script with other commands.
+    fn around(&self, inner: &[Line]) -> Self {
+        match self.0.as_slice() {
+            [script] => {
+                let calls: Vec<String> = inner.iter().flat_map(|line| line.0.clone()).collect();
+                let mut words = script.0.clone();
+                words[1] = calls.join(" ");
+                Self(vec![Line(words)])
+            }
+            lines => Self([&lines[..1], inner, &lines[lines.len() - 1..]].concat()),
+        }
     }
 }
 
@@ -85,20 +116,50 @@ impl fmt::Display for Sequence {
     }
 }
 
-#[test]
-fn what_is_left_is_what_it_takes() {
-    let unit = |words: &[&str]| {
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn unit(words: &[&str]) -> Unit {
         let line = |word: &&str| Line(vec![(*word).to_owned()]);
         Unit(words.iter().map(line).collect())
-    };
-    let names = |sequence: &Sequence| -> Vec<String> { sequence.lines().map(Line::to_string).collect() };
-    let mut units: Vec<Unit> = (0..50).map(|nth| unit(&[&nth.to_string()])).collect();
-    units.insert(30, unit(&["MULTI", "x", "needed", "y", "EXEC"]));
-    let differs = |tried: &Sequence| {
-        let names = names(tried);
-        let at = |wanted: &str| names.iter().position(|name| name == wanted);
-        at("7").zip(at("needed")).is_some_and(|(one, other)| one < other) && at("43").is_some()
-    };
-    let left = Sequence(units).shrunk(differs);
-    assert_eq!(names(&left), ["7", "MULTI", "needed", "EXEC", "43"]);
+    }
+
+    fn names(sequence: &Sequence) -> Vec<String> {
+        sequence.lines().map(Line::to_string).collect()
+    }
+
+    #[test]
+    fn scripts_are_left_with_the_calls_that_it_takes() {
+        let eval = |text: &str| {
+            let words = ["EVAL", text, "1", "k"].map(str::to_owned);
+            Unit(vec![Line(words.to_vec())])
+        };
+        let all = Sequence(vec![eval("redis.pcall('a','k') redis.pcall('b','k') redis.pcall('c','k')")]);
+        let differs = |tried: &Sequence| tried.lines().any(|line| line.0[1].contains("'b'"));
+        assert_eq!(all.shrunk(differs), Sequence(vec![eval("redis.pcall('b','k')")]));
+    }
+
+    #[test]
+    fn what_is_left_is_what_it_takes() {
+        for needs_transaction in [false, true] {
+            let mut units: Vec<Unit> = (0..50).map(|nth| unit(&[&nth.to_string()])).collect();
+            units.insert(30, unit(&["MULTI", "x", "needed", "y", "EXEC"]));
+            units.insert(35, unit(&["MULTI", "z", "EXEC"]));
+            let differs = |tried: &Sequence| {
+                let names = names(tried);
+                let at = |wanted: &str| names.iter().position(|name| name == wanted);
+                at("7").zip(at("needed")).is_some_and(|(one, other)| one < other)
+                    && at("43").is_some()
+                    && (at("MULTI").is_some() || !needs_transaction)
+            };
+            let left = names(&Sequence(units).shrunk(differs));
+            let wanted: &[&str] = if needs_transaction {
+                &["7", "MULTI", "needed", "EXEC", "43"]
+            } else {
+                &["7", "needed", "43"]
+            };
+            assert_eq!(left, wanted);
+        }
+    }
 }
