@@ -21,6 +21,9 @@ use crate::sample::float;
 /// How long it is read.
 const SPAN: Duration = Duration::from_secs(3);
 
+/// The longest wait for its first bytes.
+const BEGINNING: Duration = Duration::from_secs(10);
+
 /// Parts that wait for the target, of all flows.
 const PARTS: usize = 48;
 
@@ -107,17 +110,18 @@ pub(crate) async fn measure(config: &EngineConfig, mirror: Option<&Mirror>) -> R
         return Err("the source does not begin a snapshot".to_owned());
     };
     let began = Deadline::now();
-    let until = began + SPAN;
     let mut readers = JoinSet::new();
     for (stream, acks) in flows {
         readers.spawn(async move {
-            let read = stream.run(until).await;
+            let read = stream.run().await;
             drop(acks);
             read
         });
     }
     // The flows are read before its answer comes.
-    if let Ok(Ok(Reply::Error(error))) = timeout_at(until, control.ask(&plan.sync_request())).await {
+    if let Ok(Ok(Reply::Error(error))) =
+        timeout_at(began + BEGINNING, control.ask(&plan.sync_request())).await
+    {
         return Err(error.to_string());
     }
     let mut all = Read { is_whole: true, ..Read::default() };
@@ -176,9 +180,10 @@ impl SnapshotStream {
         Self { source, decoder, read: Read::default(), mirrored: mirrored.zip(parts) }
     }
 
-    /// Reads until the snapshot ends or it is time.
-    async fn run(mut self, until: Deadline) -> Read {
-        let mut goes_on = true;
+    /// Reads until the snapshot ends, or it was read for [`SPAN`].
+    async fn run(mut self) -> Read {
+        let mut goes_on = self.fill(Deadline::now() + BEGINNING).await;
+        let until = Deadline::now() + SPAN;
         while goes_on && !self.read.is_whole {
             goes_on = self.read_on(until).await && self.hand_over(until).await;
         }
@@ -225,15 +230,17 @@ impl SnapshotStream {
             }
             Ok(Step::Ready(Event::FullSyncEnd | Event::End { .. })) => self.read.is_whole = true,
             Ok(Step::Ready(_)) => {}
-            Ok(Step::Need(_)) => match timeout_at(until, self.source.fill()).await {
-                Ok(Ok(read)) => {
-                    self.read.first.get_or_insert_with(Deadline::now);
-                    self.read.bytes += read as u64;
-                }
-                _ => return false,
-            },
+            Ok(Step::Need(_)) => return self.fill(until).await,
             Err(_) => return false,
         }
+        true
+    }
+
+    /// Reads bytes. False: none came in time, or the source has gone.
+    async fn fill(&mut self, until: Deadline) -> bool {
+        let Ok(Ok(read)) = timeout_at(until, self.source.fill()).await else { return false };
+        self.read.first.get_or_insert_with(Deadline::now);
+        self.read.bytes += read as u64;
         true
     }
 }
