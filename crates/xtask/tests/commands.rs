@@ -65,7 +65,7 @@ fn what_a_comparison_and_a_cutover_send_is_asked_about() {
     assert!(sent.len() > 25, "{sent:?}");
     let source = code(&crates().join("dfly-prepare/src"));
     let target = code(&crates().join("dfly-replica/src/target/probe"));
-    let (source, target) = (words(&source, "\""), words(&target, "(\""));
+    let (source, target) = (words(&source, "\""), words(&target, "\""));
     let missing = |asked: &BTreeSet<&str>, except: &[&[&str]]| -> Vec<&str> {
         let is_missing = |word: &&&str| !asked.contains(**word) && !except.concat().contains(*word);
         sent.iter().filter(is_missing).copied().collect()

@@ -24,8 +24,11 @@ const SPAN: Duration = Duration::from_secs(3);
 /// The longest wait for its first bytes.
 const BEGINNING: Duration = Duration::from_secs(10);
 
-/// Parts that wait for the target, of all flows.
-const PARTS: usize = 48;
+/// Parts that wait for the target, of all flows: about as many as a transaction has.
+const PARTS: usize = 32;
+
+/// The longest wait for a transaction.
+const CARRIED_OUT: Duration = Duration::from_secs(10);
 
 /// The name under which the source knows this reader: 40 hexadecimal characters.
 const READER: &str = "00000000000000000000000000000000000000fe";
@@ -62,7 +65,7 @@ type Writes = (Sender<Part>, JoinHandle<Option<Vec<Carried>>>);
 
 impl Mirror {
     async fn open(&self) -> Result<Writes, String> {
-        let target = Asker::open(&self.endpoint).await?;
+        let target = Asker::waiting(&self.endpoint, CARRIED_OUT).await?;
         let (parts, written) = channel(PARTS);
         let writes = RehearsedWrites::new(target, self.prefix.clone());
         Ok((parts, tokio::spawn(writes.run(written))))

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use redis_resp::{CommandBatch, Reply};
 use tokio::sync::mpsc::Receiver;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
 use super::ask::Asker;
 use super::mirrored::{Part, name};
@@ -15,7 +15,7 @@ use super::mirrored::{Part, name};
 const KEYS: u64 = 131_072;
 
 /// Bytes of values of a transaction, but for its last part.
-const BYTES: u64 = 48 << 20;
+const BYTES: u64 = 32 << 20;
 
 /// The longest that a transaction waits for what is read.
 const WAIT: Duration = Duration::from_millis(500);
@@ -56,73 +56,86 @@ pub(super) fn whole(began: Instant, carried: &[Carried]) -> Option<Pace> {
     Some(Pace { keys, bytes, time })
 }
 
+/// A transaction that grows.
+#[derive(Debug, Default)]
+struct Transaction {
+    commands: CommandBatch,
+    names: Vec<Range<u64>>,
+    keys: u64,
+    bytes: u64,
+}
+
+impl Transaction {
+    fn is_full(&self) -> bool {
+        self.keys >= KEYS || self.bytes >= BYTES
+    }
+
+    fn add(&mut self, mut part: Part) {
+        if self.commands.is_empty() {
+            self.commands.push(&[b"MULTI"]);
+        }
+        self.commands.append(&mut part.commands);
+        self.names.append(&mut part.names);
+        self.keys += part.keys;
+        self.bytes += part.bytes;
+    }
+
+    /// All commands, those behind them that remove what was written, and EXEC.
+    fn whole(self, prefix: &str) -> CommandBatch {
+        let mut commands = self.commands;
+        let names: Vec<Vec<u8>> =
+            self.names.into_iter().flatten().map(|number| name(prefix, number)).collect();
+        for names in names.chunks(REMOVED) {
+            let mut unlink = commands.start(1 + names.len());
+            unlink.arg(b"UNLINK");
+            for name in names {
+                unlink.arg(name);
+            }
+            unlink.finish();
+        }
+        commands.push(&[b"EXEC"]);
+        commands
+    }
+}
+
 /// Writes to one server.
 pub(super) struct RehearsedWrites {
     target: Asker,
     prefix: String,
-    /// What is in the open transaction.
-    names: Vec<Range<u64>>,
-    keys: u64,
-    bytes: u64,
-    opened: Option<Instant>,
     carried: Vec<Carried>,
 }
 
 impl RehearsedWrites {
     /// The names of the keys begin with `prefix`.
     pub(super) fn new(target: Asker, prefix: String) -> Self {
-        Self { target, prefix, names: Vec::new(), keys: 0, bytes: 0, opened: None, carried: Vec::new() }
+        Self { target, prefix, carried: Vec::new() }
     }
 
-    /// Writes all parts. `None`: the target has not taken them.
+    /// Writes all parts. What comes while a transaction is carried out waits in the channel. `None`: the target has not taken
+    /// them.
     pub(super) async fn run(mut self, mut parts: Receiver<Part>) -> Option<Vec<Carried>> {
         while let Some(part) = parts.recv().await {
-            self.add(part).await?;
-            let is_late = self.opened.is_some_and(|opened| opened.elapsed() >= WAIT);
-            if self.keys >= KEYS || self.bytes >= BYTES || is_late {
-                self.carry_out().await?;
+            let until = Instant::now() + WAIT;
+            let mut transaction = Transaction::default();
+            transaction.add(part);
+            while !transaction.is_full()
+                && let Ok(Some(part)) = timeout_at(until, parts.recv()).await
+            {
+                transaction.add(part);
             }
-        }
-        if self.opened.is_some() {
-            self.carry_out().await?;
+            self.carry_out(transaction).await?;
         }
         Some(self.carried)
     }
 
-    async fn add(&mut self, mut part: Part) -> Option<()> {
-        let mut commands = CommandBatch::default();
-        if self.opened.is_none() {
-            self.opened = Some(Instant::now());
-            commands.push(&[b"MULTI"]);
-        }
-        commands.append(&mut part.commands);
-        self.names.append(&mut part.names);
-        self.keys += part.keys;
-        self.bytes += part.bytes;
-        let replies = self.target.ask_batch(&mut commands).await.ok()?;
-        replies.iter().all(|reply| matches!(reply, Reply::Simple(_))).then_some(())
-    }
-
-    async fn carry_out(&mut self) -> Option<()> {
-        let names: Vec<Vec<u8>> =
-            self.names.drain(..).flatten().map(|number| name(&self.prefix, number)).collect();
-        let mut commands = CommandBatch::default();
-        for names in names.chunks(REMOVED) {
-            let mut unlink = commands.start(1 + names.len());
-            unlink.arg(b"UNLINK");
-            names.iter().for_each(|name| {
-                unlink.arg(name);
-            });
-            unlink.finish();
-        }
-        commands.push(&[b"EXEC"]);
-        let replies = self.target.ask_batch(&mut commands).await.ok()?;
+    async fn carry_out(&mut self, transaction: Transaction) -> Option<()> {
+        let (keys, bytes) = (transaction.keys, transaction.bytes);
+        let replies = self.target.ask_batch(&mut transaction.whole(&self.prefix)).await.ok()?;
         let Some(Reply::Array(done)) = replies.last() else { return None };
         if done.iter().any(|reply| matches!(reply, Reply::Error(_))) {
             return None;
         }
-        self.carried.push(Carried { keys: self.keys, bytes: self.bytes, at: Instant::now() });
-        (self.keys, self.bytes, self.opened) = (0, 0, None);
+        self.carried.push(Carried { keys, bytes, at: Instant::now() });
         Some(())
     }
 }
