@@ -119,7 +119,7 @@ checks! {
     ValueSizes = "value-sizes", Between, Always, "The largest values fit the memory limit of the run and the largest argument of the target.";
     RoundTrips = "round-trips", Between, Prepare, "The time that a request takes to each side and back.";
     Clocks = "clocks", Between, Always, "The clocks of source, target and this host agree.";
-    Duration = "duration", Between, Prepare, "How long the snapshot will take, from one measured second of it (`--measure`).";
+    Duration = "duration", Between, Prepare, "How long the snapshot will take, from its first seconds (`--measure`).";
     StateDir = "state-dir", Host, Always, "There is a state directory, and room in it for the journal while the target is slower.";
     OpenFiles = "open-files", Host, Engine, "The system allows as many files and connections as a run needs.";
     Begin = "begin", Between, Engine, "How a run would begin.";

@@ -37,6 +37,7 @@ mod prepare;
 mod report;
 mod resolve;
 mod sample;
+mod source_commands;
 
 pub use check::{Check, Side, Skipped, When};
 pub use facts::{
@@ -49,6 +50,7 @@ pub use prepare::{Prepare, Start};
 pub use report::{Estimates, Report, TypeEstimate};
 pub use resolve::{Resolve, Resolved, by_system};
 pub use sample::{BigKey, Estimate, KindSample, Sample};
+pub use source_commands::{SourceCommand, source_commands};
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

@@ -39,7 +39,7 @@ pub struct Prepare {
     pub config: EngineConfig,
     /// Checks that are not made.
     pub skipped: Skipped,
-    /// Whether a second of the snapshot is measured.
+    /// Whether the first seconds of the snapshot are measured.
     pub measures: bool,
     /// What to do about an error of the engine, in the words of whoever reads it.
     pub advice: fn(&Error) -> String,
@@ -88,7 +88,7 @@ impl Prepare {
         }
     }
 
-    /// Where the measured second is written: to a single server that a run could write to.
+    /// Where what is measured is written: to a single server that a run could write to.
     fn mirror(&self, facts: &Facts) -> Option<Mirror> {
         facts.rehearsed.as_ref().and_then(|found| found.target.as_ref())?;
         let target = facts.target.as_ref().filter(|target| !target.is_cluster)?;
@@ -166,6 +166,6 @@ fn estimates(judging: &Judging<'_>) -> Option<Estimates> {
         types: sample.by_kind().into_iter().map(kind).collect(),
         source_bytes: Some(sample.source_bytes()).filter(|bytes| *bytes > 0),
         target_bytes: needed(judging, sample),
-        snapshot_seconds: measured.and_then(|measured| measured.whole_takes(sample.total)),
+        snapshot_seconds: measured.and_then(|measured| measured.whole_takes(sample.total)).map(seconds),
     })
 }

@@ -32,7 +32,7 @@ pub struct Report {
 }
 
 /// What a sample of keys stands for.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Estimates {
     /// Keys in all databases.
@@ -47,8 +47,8 @@ pub struct Estimates {
     pub source_bytes: Option<u64>,
     /// What they will take on the target, in bytes, over all its servers.
     pub target_bytes: Option<u64>,
-    /// How long the snapshot takes, in seconds, if a second of it was measured.
-    pub snapshot_seconds: Option<u64>,
+    /// How long the snapshot takes, in seconds, if the first seconds of it were measured.
+    pub snapshot_seconds: Option<f64>,
 }
 
 /// How many keys of a type there are.

@@ -75,7 +75,8 @@ pub use target::capacity::ScarceClients;
 pub use target::connect::connect_target;
 pub use target::databases::databases;
 pub use target::keyspace_scan::KeyspaceScan;
-pub use target::probe::needs::{Instead, Lack};
+pub use target::probe::list::target_commands;
+pub use target::probe::needs::{Instead, Lack, TargetCommand};
 pub use target::questions::{Question, TargetConnection};
 
 pub use redis_sink::Tally;

@@ -36,6 +36,7 @@
 //! ```
 
 mod aliases;
+mod commands_sent;
 mod error;
 mod expiry;
 mod facts;
@@ -55,6 +56,7 @@ mod target;
 mod translator;
 
 pub use aliases::{Alias, Aliases};
+pub use commands_sent::{called_by, called_for_values, records_with};
 pub use error::TranslateError;
 pub use expiry::{KeyExpiry, key_expiry};
 pub use facts::{CommandFacts, CommandKind};

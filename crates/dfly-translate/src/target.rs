@@ -70,6 +70,12 @@ impl Target {
         Self { abilities: self.abilities | ability.bit(), ..self }
     }
 
+    /// The same target without this ability.
+    #[must_use]
+    pub fn without(self, ability: Ability) -> Self {
+        Self { abilities: self.abilities & !ability.bit(), ..self }
+    }
+
     /// The same target as a cluster.
     #[must_use]
     pub fn in_cluster(self) -> Self {
@@ -116,6 +122,7 @@ mod tests {
             assert_eq!(target.has(Ability::FieldTtl), field_ttl, "{family:?} {version:?}");
             assert_eq!(target.has(Ability::Functions), functions, "{family:?} {version:?}");
             assert!(!target.has(Ability::Json) && target.with(Ability::Json).has(Ability::Json));
+            assert_eq!(target.with(Ability::Json).without(Ability::Json), target);
             assert!(!target.is_cluster() && target.in_cluster().is_cluster());
         }
     }

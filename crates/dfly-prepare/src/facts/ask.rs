@@ -24,9 +24,14 @@ pub(super) struct Asker {
 
 /// An endpoint that nobody waits long for.
 pub(super) fn hurried(endpoint: &Endpoint) -> Endpoint {
+    waiting(endpoint, REPLY)
+}
+
+/// The same, but with replies that take longer.
+fn waiting(endpoint: &Endpoint, reply: Duration) -> Endpoint {
     Endpoint {
         connect_timeout: endpoint.connect_timeout.min(CONNECT),
-        reply_timeout: endpoint.reply_timeout.min(REPLY),
+        reply_timeout: endpoint.reply_timeout.min(reply),
         ..endpoint.clone()
     }
 }
@@ -34,7 +39,12 @@ pub(super) fn hurried(endpoint: &Endpoint) -> Endpoint {
 impl Asker {
     /// Connects and logs in.
     pub(super) async fn open(endpoint: &Endpoint) -> Result<Self, String> {
-        let endpoint = hurried(endpoint);
+        Self::waiting(endpoint, REPLY).await
+    }
+
+    /// The same, with replies that take up to `reply`.
+    pub(super) async fn waiting(endpoint: &Endpoint, reply: Duration) -> Result<Self, String> {
+        let endpoint = waiting(endpoint, reply);
         let mut connection = Connection::open(&endpoint).await.map_err(|error| error.to_string())?;
         if let Some(credentials) = &endpoint.credentials
             && let Reply::Error(error) =

@@ -1,4 +1,4 @@
-//! One second of the snapshot: it is begun, read for a second, and left. What is read is written to the target under reserved
+//! The pace of the snapshot: it is begun, read for some seconds, and left. What is read is written to the target under reserved
 //! keys and removed again, so that its pace counts too. A cluster is not written to.
 
 use std::time::Duration;
@@ -8,20 +8,33 @@ use dfly_client::{FlowId, FlowRequest, Plan, Reply, Resume};
 use dfly_rdb::payload::TargetFormat;
 use dfly_rdb::{Config, Decoder, Event, Step};
 use dfly_replica::EngineConfig;
-use redis_resp::CommandBatch;
 use redis_resp::connection::Endpoint;
-use tokio::task::JoinSet;
+use tokio::sync::mpsc::{Sender, channel};
+use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant as Deadline, timeout_at};
 
 use super::ask::{Asker, hurried};
-use super::mirrored::Mirrored;
-use crate::sample::{float, whole};
+use super::mirrored::{Mirrored, Part};
+use super::rehearsed_writes::{Carried, Pace, RehearsedWrites, pace, whole};
+use crate::sample::float;
 
 /// How long it is read.
-const SECOND: Duration = Duration::from_secs(1);
+const SPAN: Duration = Duration::from_secs(3);
+
+/// The longest wait for its first bytes.
+const BEGINNING: Duration = Duration::from_secs(10);
+
+/// Parts that wait for the target, of all flows: about as many as a transaction has.
+const PARTS: usize = 32;
+
+/// The longest wait for a transaction.
+const CARRIED_OUT: Duration = Duration::from_secs(10);
 
 /// The name under which the source knows this reader: 40 hexadecimal characters.
 const READER: &str = "00000000000000000000000000000000000000fe";
+
+/// Longer than any snapshot.
+const MOST_SECONDS: f64 = 1e12;
 
 /// What came in the time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -47,14 +60,26 @@ pub(crate) struct Mirror {
     pub prefix: String,
 }
 
+/// The parts that are written, and what comes of it.
+type Writes = (Sender<Part>, JoinHandle<Option<Vec<Carried>>>);
+
+impl Mirror {
+    async fn open(&self) -> Result<Writes, String> {
+        let target = Asker::waiting(&self.endpoint, CARRIED_OUT).await?;
+        let (parts, written) = channel(PARTS);
+        let writes = RehearsedWrites::new(target, self.prefix.clone());
+        Ok((parts, tokio::spawn(writes.run(written))))
+    }
+}
+
 impl Measured {
-    /// How long so many keys take, in seconds; `None` if nothing came.
-    pub fn whole_takes(&self, keys: u64) -> Option<u64> {
+    /// How long so many keys take; `None` if nothing came.
+    pub fn whole_takes(&self, keys: u64) -> Option<Duration> {
         if self.is_whole {
-            return Some(whole(self.time.as_secs_f64()));
+            return Some(self.time);
         }
         let rate = self.rate();
-        (rate > 0.0).then(|| whole(float(keys) / rate))
+        (rate > 0.0).then(|| Duration::from_secs_f64((float(keys) / rate).min(MOST_SECONDS)))
     }
 
     /// Keys a second.
@@ -63,7 +88,7 @@ impl Measured {
     }
 }
 
-/// Begins a full synchronisation, reads it for a second, and ends the session.
+/// Begins a full synchronisation, reads it for [`SPAN`], and ends the session.
 ///
 /// # Errors
 /// What went wrong, in words.
@@ -71,109 +96,123 @@ pub(crate) async fn measure(config: &EngineConfig, mirror: Option<&Mirror>) -> R
     let endpoint = hurried(&config.source);
     let (mut control, session) =
         ControlConn::open(&endpoint, READER).await.map_err(|error| error.to_string())?;
+    let (parts, writes) = match mirror {
+        Some(mirror) => mirror.open().await.map(|(parts, writes)| (Some(parts), Some(writes)))?,
+        None => (None, None),
+    };
     let (mut flows, mut starts) = (Vec::new(), Vec::new());
     for flow in (0..session.flows).map(FlowId) {
         let request = FlowRequest { session: &session, flow, resume: &Resume::Nothing };
         let opened = FlowConn::open(&endpoint, &request).await.map_err(|error| error.to_string())?;
         starts.push(opened.2);
-        flows.push((Reader::new(flow, opened.0, mirror).await?, opened.1));
+        let mirrored = mirror.map(|mirror| Mirrored::new(mirror.format, &mirror.prefix, flow));
+        flows.push((SnapshotStream::new(opened.0, mirrored, parts.clone()), opened.1));
     }
+    drop(parts);
     let Plan::Full(plan) = session.plan(&starts).map_err(|error| error.to_string())? else {
         return Err("the source does not begin a snapshot".to_owned());
     };
-    let until = Deadline::now() + SECOND;
+    let began = Deadline::now();
     let mut readers = JoinSet::new();
-    for (reader, acks) in flows {
+    for (stream, acks) in flows {
         readers.spawn(async move {
-            let read = reader.run(until).await;
+            let read = stream.run().await;
             drop(acks);
             read
         });
     }
     // The flows are read before its answer comes.
-    if let Ok(Ok(Reply::Error(error))) = timeout_at(until, control.ask(&plan.sync_request())).await {
+    if let Ok(Ok(Reply::Error(error))) =
+        timeout_at(began + BEGINNING, control.ask(&plan.sync_request())).await
+    {
         return Err(error.to_string());
     }
-    let mut measured = Measured { is_whole: true, with_target: mirror.is_some(), ..Measured::default() };
+    let mut all = Read { is_whole: true, ..Read::default() };
     while let Some(Ok(read)) = readers.join_next().await {
-        measured.keys += read.keys;
-        measured.bytes += read.bytes;
-        measured.is_whole &= read.is_whole;
-        measured.with_target &= read.with_target;
-        measured.time = measured.time.max(read.time);
+        all.add(&read);
     }
-    Ok(measured)
+    let carried = match writes {
+        Some(writes) => writes.await.ok().flatten(),
+        None => None,
+    };
+    let paced = if all.is_whole { whole } else { pace };
+    let first = all.first.unwrap_or(began);
+    Ok(all.measured(carried.and_then(|carried| paced(first, &carried))))
+}
+/// What was read, of one flow or of all.
+#[derive(Debug, Clone, Copy, Default)]
+struct Read {
+    keys: u64,
+    bytes: u64,
+    is_whole: bool,
+    /// When the first bytes came: the source takes a moment to begin.
+    first: Option<Deadline>,
+    last: Option<Deadline>,
 }
 
-/// One flow, and its connection to the target.
-struct Reader {
-    stream: SnapshotStream,
-    target: Option<Asker>,
+impl Read {
+    fn add(&mut self, flow: &Self) {
+        self.keys += flow.keys;
+        self.bytes += flow.bytes;
+        self.is_whole &= flow.is_whole;
+        self.first = [self.first, flow.first].into_iter().flatten().min();
+        self.last = self.last.max(flow.last);
+    }
+
+    /// Which keys and bytes have taken which time, here alone or with the target.
+    fn measured(&self, pace: Option<Pace>) -> Measured {
+        let taken = self.first.zip(self.last).map(|(first, last)| last.duration_since(first));
+        let alone = Pace { keys: self.keys, bytes: self.bytes, time: taken.unwrap_or_default() };
+        let Pace { keys, bytes, time } = pace.unwrap_or(alone);
+        Measured { keys, bytes, time, is_whole: self.is_whole, with_target: pace.is_some() }
+    }
 }
 
 /// The snapshot of one flow.
 struct SnapshotStream {
     source: FlowConn,
     decoder: Decoder,
-    read: Measured,
-    mirrored: Option<Mirrored>,
-    /// When the first bytes came: the source takes a moment to begin.
-    began: Option<Deadline>,
-}
-
-impl Reader {
-    async fn new(flow: FlowId, source: FlowConn, mirror: Option<&Mirror>) -> Result<Self, String> {
-        let target = match mirror {
-            Some(mirror) => Some(Asker::open(&mirror.endpoint).await?),
-            None => None,
-        };
-        let mirrored =
-            mirror.map(|mirror| Mirrored::new(mirror.format, &format!("{}{flow}:", mirror.prefix)));
-        let read = Measured { with_target: target.is_some(), ..Measured::default() };
-        let decoder = Decoder::new(Config::default());
-        Ok(Self { stream: SnapshotStream { source, decoder, read, mirrored, began: None }, target })
-    }
-
-    /// Reads until the snapshot ends or it is time. The target is given what was read, while the next is read.
-    async fn run(mut self, until: Deadline) -> Measured {
-        let mut commands = self.stream.next(until).await;
-        while let Some(mut batch) = commands {
-            commands = match &mut self.target {
-                Some(target) => {
-                    let (answered, next) =
-                        tokio::join!(target.ask_batch(&mut batch), self.stream.next(until));
-                    let is_done =
-                        answered.is_ok_and(|replies| matches!(replies.last(), Some(Reply::Array(_))));
-                    self.stream.read.with_target &= is_done;
-                    next
-                }
-                None => self.stream.next(until).await,
-            };
-        }
-        let took = self.stream.began.map(|began| Deadline::now().duration_since(began));
-        self.stream.read.time = took.unwrap_or_default();
-        self.stream.read
-    }
+    read: Read,
+    /// What is written, and where it goes; `None` once the target does not take it.
+    mirrored: Option<(Mirrored, Sender<Part>)>,
 }
 
 impl SnapshotStream {
-    /// The next commands for the target; `None` at the end of the snapshot or of the time.
-    async fn next(&mut self, until: Deadline) -> Option<CommandBatch> {
-        loop {
-            let mut goes_on = true;
-            while goes_on && !self.read.is_whole && self.mirrored.as_ref().is_none_or(Mirrored::has_room) {
-                goes_on = self.read_on(until).await;
+    fn new(source: FlowConn, mirrored: Option<Mirrored>, parts: Option<Sender<Part>>) -> Self {
+        let decoder = Decoder::new(Config::default());
+        Self { source, decoder, read: Read::default(), mirrored: mirrored.zip(parts) }
+    }
+
+    /// Reads until the snapshot ends, or it was read for [`SPAN`].
+    async fn run(mut self) -> Read {
+        let mut goes_on = self.fill(Deadline::now() + BEGINNING).await;
+        let until = Deadline::now() + SPAN;
+        while goes_on && !self.read.is_whole {
+            goes_on = self.read_on(until).await && self.hand_over(until).await;
+        }
+        if self.read.is_whole
+            && let Some((mut mirrored, parts)) = self.mirrored.take()
+        {
+            // Whoever does not take it has said so.
+            drop(parts.send(mirrored.take()).await);
+        }
+        self.read.last = Some(Deadline::now());
+        self.read
+    }
+
+    /// Gives a full part away. False: it is time.
+    async fn hand_over(&mut self, until: Deadline) -> bool {
+        let Some((mirrored, parts)) = self.mirrored.as_mut().filter(|(mirrored, _)| !mirrored.has_room())
+        else {
+            return true;
+        };
+        match timeout_at(until, parts.send(mirrored.take())).await {
+            Ok(Ok(())) => true,
+            Ok(Err(_)) => {
+                self.mirrored = None;
+                true
             }
-            if !goes_on || Deadline::now() >= until {
-                // What was read and is not written has cost the target nothing.
-                let unwritten = self.mirrored.as_ref().map_or(0, Mirrored::keys);
-                self.read.keys = self.read.keys.saturating_sub(unwritten as u64);
-                return None;
-            }
-            let commands = self.mirrored.as_mut().and_then(Mirrored::take);
-            if commands.is_some() || self.read.is_whole {
-                return commands;
-            }
+            Err(_elapsed) => false,
         }
     }
 
@@ -182,22 +221,29 @@ impl SnapshotStream {
         match self.decoder.decode(&mut self.source.buffer) {
             Ok(Step::Ready(Event::Entry(entry))) => {
                 self.read.keys += 1;
-                if let Some(mirrored) = &mut self.mirrored {
+                if let Some((mirrored, _)) = &mut self.mirrored {
                     mirrored.add(&entry);
                 }
             }
-            Ok(Step::Ready(Event::Close { .. })) => self.read.keys += 1,
+            Ok(Step::Ready(Event::Close { .. })) => {
+                self.read.keys += 1;
+                if let Some((mirrored, _)) = &mut self.mirrored {
+                    mirrored.count();
+                }
+            }
             Ok(Step::Ready(Event::FullSyncEnd | Event::End { .. })) => self.read.is_whole = true,
             Ok(Step::Ready(_)) => {}
-            Ok(Step::Need(_)) => match timeout_at(until, self.source.fill()).await {
-                Ok(Ok(read)) => {
-                    self.began.get_or_insert_with(Deadline::now);
-                    self.read.bytes += read as u64;
-                }
-                _ => return false,
-            },
+            Ok(Step::Need(_)) => return self.fill(until).await,
             Err(_) => return false,
         }
+        true
+    }
+
+    /// Reads bytes. False: none came in time, or the source has gone.
+    async fn fill(&mut self, until: Deadline) -> bool {
+        let Ok(Ok(read)) = timeout_at(until, self.source.fill()).await else { return false };
+        self.read.first.get_or_insert_with(Deadline::now);
+        self.read.bytes += read as u64;
         true
     }
 }

@@ -1,102 +1,155 @@
-//! What was read of a snapshot, as transactions that write it as a run does and remove it again: nothing is ever left.
+//! What was read of a snapshot of one flow, as the commands with which a run writes it, under reserved names.
+
+use std::ops::Range;
 
 use bytes::Bytes;
+use dfly_client::FlowId;
 use dfly_rdb::payload::{Plan as Form, TargetFormat, write_dump};
 use dfly_rdb::{Element, Entry, ValueKind};
 use redis_resp::CommandBatch;
 
-/// Keys of a transaction: many, because a run waits for no answer before it sends on.
-const AT_ONCE: usize = 2048;
+/// Keys of a part.
+const KEYS: u64 = 4096;
 
-/// The most bytes of values of a transaction, but for the last.
-const AT_ONCE_BYTES: usize = 1 << 20;
+/// The most bytes of values of a part, but for the last.
+const BYTES: u64 = 1 << 20;
 
 /// Strings that a run writes together.
 const STRINGS: usize = 64;
 
-/// Keys that are removed by one command.
-const REMOVED: usize = 256;
+/// Commands that write a part of what was read.
+#[derive(Debug, Default)]
+pub(super) struct Part {
+    pub commands: CommandBatch,
+    /// The names that it writes.
+    pub names: Vec<Range<u64>>,
+    /// Keys that were read, those that are not written counted.
+    pub keys: u64,
+    /// Bytes of values.
+    pub bytes: u64,
+}
 
-/// A transaction that grows.
+/// A part that grows.
 #[derive(Debug)]
 pub(super) struct Mirrored {
     format: TargetFormat,
-    /// Names of reserved keys. Each transaction has them anew.
-    names: Vec<Vec<u8>>,
-    commands: CommandBatch,
-    /// Values of the last keys, which are not written yet.
+    prefix: String,
+    part: Part,
+    /// The number of the next name.
+    next: u64,
+    /// Strings without an expiry that are not in a command yet. They have the last names.
     strings: Vec<Bytes>,
-    keys: usize,
-    bytes: usize,
 }
 
+/// The name with this number.
+pub(super) fn name(prefix: &str, number: u64) -> Vec<u8> {
+    format!("{prefix}{number}").into_bytes()
+}
+
+/// How many numbers a flow has.
+const NUMBERS: u64 = 1 << 40;
+
 impl Mirrored {
-    /// The names of its keys begin with `prefix`.
-    pub(super) fn new(format: TargetFormat, prefix: &str) -> Self {
-        let names = (0..AT_ONCE).map(|nth| format!("{prefix}{nth}").into_bytes()).collect();
-        Self { format, names, commands: CommandBatch::default(), strings: Vec::new(), keys: 0, bytes: 0 }
+    /// The names of its keys begin with `prefix`; no other flow has its numbers.
+    pub(super) fn new(format: TargetFormat, prefix: &str, flow: FlowId) -> Self {
+        let next = u64::from(flow.0) * NUMBERS;
+        Self { format, prefix: prefix.to_owned(), part: Part::default(), next, strings: Vec::new() }
     }
 
     pub(super) fn has_room(&self) -> bool {
-        self.keys < AT_ONCE && self.bytes < AT_ONCE_BYTES
+        self.part.keys < KEYS && self.part.bytes < BYTES
     }
 
-    pub(super) fn keys(&self) -> usize {
-        self.keys
-    }
-
-    /// Writes a value. Those that only commands can write are left out.
+    /// Writes a value. Those that only several commands can write are counted alone.
     pub(super) fn add(&mut self, entry: &Entry) {
-        self.bytes += entry.value.payload().len();
-        if entry.value.kind() == ValueKind::String
-            && let Some(Ok(Element::String(text))) = entry.value.elements().next()
-        {
-            self.begin();
-            self.strings.push(text.into_bytes());
-            self.keys += 1;
+        self.part.keys += 1;
+        self.part.bytes += entry.value.payload().len() as u64;
+        let expire_at = entry.header.expire_at.map(|at| at.0);
+        if entry.value.kind() == ValueKind::String {
+            if let Some(Ok(Element::String(text))) = entry.value.elements().next() {
+                self.add_string(text.into_bytes(), expire_at);
+            }
+            return;
+        }
+        self.write_strings();
+        let mut dump = Vec::with_capacity(entry.value.payload().len() + 16);
+        if let Ok(Form::Verbatim | Form::Reencode) = write_dump(&entry.value, &self.format, &mut dump) {
+            let name = self.name();
+            let mut restore = self.part.commands.start(6);
+            restore.arg(b"RESTORE").arg(&name).int(expire_at.unwrap_or(0)).arg(&dump);
+            restore.arg(b"REPLACE").arg(b"ABSTTL").finish();
+        }
+    }
+
+    /// Counts a value that came in pieces.
+    pub(super) fn count(&mut self) {
+        self.part.keys += 1;
+    }
+
+    fn add_string(&mut self, text: Bytes, expire_at: Option<i64>) {
+        let Some(at) = expire_at else {
+            self.strings.push(text);
             if self.strings.len() >= STRINGS {
                 self.write_strings();
             }
             return;
-        }
+        };
         self.write_strings();
-        let mut dump = Vec::new();
-        if let Ok(Form::Verbatim | Form::Reencode) = write_dump(&entry.value, &self.format, &mut dump) {
-            self.begin();
-            if let Some(name) = self.names.get(self.keys) {
-                self.commands.push(&[b"RESTORE", name, b"0", &dump]);
-                self.keys += 1;
-            }
-        }
+        let name = self.name();
+        let mut set = self.part.commands.start(5);
+        set.arg(b"SET").arg(&name).arg(&text).arg(b"PXAT").int(at).finish();
     }
 
-    fn begin(&mut self) {
-        if self.keys == 0 {
-            self.commands.push(&[b"MULTI"]);
+    fn name(&mut self) -> Vec<u8> {
+        let name = name(&self.prefix, self.next);
+        self.next += 1;
+        match self.part.names.last_mut() {
+            Some(names) if names.end + 1 == self.next => names.end = self.next,
+            _ => self.part.names.push(self.next - 1..self.next),
         }
+        name
     }
 
     fn write_strings(&mut self) {
-        if self.strings.is_empty() {
+        let strings = std::mem::take(&mut self.strings);
+        if strings.is_empty() {
             return;
         }
-        let names = self.names.iter().take(self.keys).skip(self.keys.saturating_sub(self.strings.len()));
-        let pairs = names.zip(&self.strings).flat_map(|(name, value)| [name.as_slice(), value]);
-        self.commands.push(&[&b"MSET"[..]].into_iter().chain(pairs).collect::<Vec<_>>());
-        self.strings.clear();
+        let pairs: Vec<(Vec<u8>, Bytes)> = strings.into_iter().map(|text| (self.name(), text)).collect();
+        let mut mset = self.part.commands.start(1 + 2 * pairs.len());
+        mset.arg(b"MSET");
+        for (name, text) in &pairs {
+            mset.arg(name).arg(text);
+        }
+        mset.finish();
     }
 
-    /// The transaction, if it has anything; another begins.
-    pub(super) fn take(&mut self) -> Option<CommandBatch> {
+    /// What there is; another part begins.
+    pub(super) fn take(&mut self) -> Part {
         self.write_strings();
-        self.bytes = 0;
-        let written = self.names.get(..self.keys).filter(|names| !names.is_empty())?;
-        for names in written.chunks(REMOVED) {
-            let names = names.iter().map(Vec::as_slice);
-            self.commands.push(&[&b"UNLINK"[..]].into_iter().chain(names).collect::<Vec<_>>());
+        std::mem::take(&mut self.part)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use dfly_rdb::Family;
+
+    use super::*;
+
+    #[test]
+    fn strings_are_written_together_and_names_are_counted() {
+        let format = TargetFormat { family: Family::Redis, version: (7, 0) };
+        let mut mirrored = Mirrored::new(format, "p:", FlowId(0));
+        for n in 0..70 {
+            mirrored.count();
+            mirrored.add_string(Bytes::from(vec![n]), (n == 68).then_some(5));
         }
-        self.commands.push(&[b"EXEC"]);
-        self.keys = 0;
-        Some(std::mem::take(&mut self.commands))
+        let part = mirrored.take();
+        let names: Vec<String> = part.commands.iter().map(redis_resp::EncodedCommand::name).collect();
+        assert_eq!(names, ["MSET", "MSET", "SET", "MSET"]);
+        assert_eq!((part.names.as_slice(), part.keys), (std::slice::from_ref(&(0..70)), 70));
+        mirrored.add_string(Bytes::new(), Some(5));
+        assert_eq!(mirrored.take().names.first(), Some(&(70..71)));
     }
 }

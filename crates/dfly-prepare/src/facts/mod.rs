@@ -6,6 +6,7 @@ mod measure;
 mod mirrored;
 mod nodes;
 mod payloads;
+mod rehearsed_writes;
 mod rights;
 mod sampling;
 mod source;
@@ -46,7 +47,7 @@ pub struct Facts {
     pub target: Option<TargetFacts>,
     /// This host.
     pub host: HostFacts,
-    /// One second of the snapshot, if it was asked for.
+    /// The first seconds of the snapshot, if that was asked for.
     pub measured: Option<Result<Measured, String>>,
 }
 

@@ -7,45 +7,10 @@ use redis_resp::connection::{ConnectionError, Credentials};
 use redis_resp::{ErrorCode, Reply};
 
 use super::ask::{Asker, text_of};
+use crate::source_commands::{Known, SOURCE_COMMANDS, SourceCommand};
 
-/// A command of a run.
-#[derive(Debug, Clone, Copy)]
-struct Right {
-    name: &'static str,
-    /// How a run uses it.
-    used: &'static [&'static str],
-    /// A form that changes nothing.
-    harmless: &'static [&'static str],
-}
-
-const fn same(name: &'static str, used: &'static [&'static str]) -> Right {
-    Right { name, used, harmless: used }
-}
-
-/// A reserved name that no key has.
-const KEY: &str = "df2redis:probe:nothing";
-
-/// What a run, a comparison and a cutover use.
-const RIGHTS: [Right; 14] = [
-    same("INFO", &["INFO", "server"]),
-    same("SELECT", &["SELECT", "0"]),
-    same("DUMP", &["DUMP", KEY]),
-    same("EXISTS", &["EXISTS", KEY]),
-    same("PEXPIRETIME", &["PEXPIRETIME", KEY]),
-    same("PTTL", &["PTTL", KEY]),
-    same("TIME", &["TIME"]),
-    same("SCAN", &["SCAN", "0", "COUNT", "1"]),
-    same("TYPE", &["TYPE", KEY]),
-    same("DFLY", &["DFLY", "REPLICAOFFSET"]),
-    same("WATCH", &["WATCH", KEY]),
-    same("MULTI", &["MULTI"]),
-    // It ends what the two before have begun.
-    same("EXEC", &["EXEC"]),
-    Right { name: "CLIENT", used: &["CLIENT", "PAUSE", "2000", "WRITE"], harmless: &["CLIENT", "GETNAME"] },
-];
-
-/// Every Dragonfly knows these, so only a user lacks them.
-const KNOWN_TO_ALL: [&str; 3] = ["WATCH", "MULTI", "EXEC"];
+/// A command that no server has.
+const NOTHING: &str = "DF2REDIS.NOTHING";
 
 /// The user of whoever names none.
 const DEFAULT_USER: &str = "default";
@@ -67,33 +32,35 @@ async fn dry_run(
     asker: &mut Asker,
     user: &str,
 ) -> Result<Option<BTreeMap<&'static str, String>>, ConnectionError> {
-    let request = |right: &Right| [&["ACL", "DRYRUN", user], right.used].concat();
+    let request = |command: &SourceCommand| [&["ACL", "DRYRUN", user], command.used].concat();
     // It is not found by a server that has it.
-    let unknown = vec!["ACL", "DRYRUN", user, "DF2REDIS.NOTHING"];
-    let requests: Vec<Vec<&str>> = [unknown].into_iter().chain(RIGHTS.iter().map(request)).collect();
+    let unknown = vec!["ACL", "DRYRUN", user, NOTHING];
+    let requests: Vec<Vec<&str>> = [unknown].into_iter().chain(SOURCE_COMMANDS.iter().map(request)).collect();
     let replies = asker.ask_all(&requests).await?;
     let Some((Reply::Error(answer), replies)) = replies.split_first() else { return Ok(None) };
-    if !answer.line.contains("DF2REDIS.NOTHING") {
+    if !answer.line.contains(NOTHING) {
         return Ok(None);
     }
-    let refused = RIGHTS.iter().zip(replies).filter_map(|(right, reply)| match reply {
-        Reply::Error(error) => Some((right.name, error.line.clone())),
+    let refused = SOURCE_COMMANDS.iter().zip(replies).filter_map(|(command, reply)| match reply {
+        // It does not know the command.
+        Reply::Error(_) if command.known == Known::BySome => None,
+        Reply::Error(error) => Some((command.name, error.line.clone())),
         // It says OK, or in a bulk string why not.
-        Reply::Bulk(_) => text_of(reply).map(|text| (right.name, text)),
+        Reply::Bulk(_) => text_of(reply).map(|text| (command.name, text)),
         _ => None,
     });
     Ok(Some(refused.collect()))
 }
 
 async fn tried(asker: &mut Asker) -> Result<BTreeMap<&'static str, String>, ConnectionError> {
-    let requests: Vec<Vec<&str>> = RIGHTS.iter().map(|right| right.harmless.to_vec()).collect();
+    let requests: Vec<Vec<&str>> = SOURCE_COMMANDS.iter().map(|command| command.harmless.to_vec()).collect();
     let replies = asker.ask_all(&requests).await?;
-    let refused = RIGHTS.iter().zip(replies).filter_map(|(right, reply)| match reply {
+    let refused = SOURCE_COMMANDS.iter().zip(replies).filter_map(|(command, reply)| match reply {
         Reply::Error(error) => {
             let is_unknown = error.line.to_ascii_lowercase().contains("unknown command")
-                && !KNOWN_TO_ALL.contains(&right.name);
+                && command.known == Known::Usually;
             let lacks = error.code == ErrorCode::NoPermission || is_unknown;
-            lacks.then_some((right.name, error.line))
+            lacks.then_some((command.name, error.line))
         }
         _ => None,
     });

@@ -208,10 +208,10 @@ fn duration(judging: &Judging<'_>) -> Option<Finding> {
     if measured.is_whole {
         return Some(Finding::ok(
             Check::Duration,
-            format!("The whole snapshot came within the measured second: {read}."),
+            format!("The whole snapshot came while it was measured: {read}."),
         ));
     }
-    let takes = lasts(float(total), measured.rate());
+    let takes = measured.whole_takes(total);
     let takes =
         takes.map_or_else(|| "a time that is not known".to_owned(), |takes| format!("about {}", time(takes)));
     let pace = if measured.with_target { "as fast as the target took it" } else { "if the target keeps up" };

@@ -1,58 +1,26 @@
 //! Whether both users may do what a run does.
 
-use dfly_replica::Instead;
+use std::collections::BTreeMap;
+
+use dfly_replica::{Instead, Lack};
 
 use super::Judging;
 use super::words::listed;
 use crate::check::Check;
 use crate::facts::{SourceFacts, TargetFacts};
 use crate::finding::Finding;
+use crate::source_commands::{SOURCE_COMMANDS, SourceCommand};
 
-const WRITTEN_TO: &str = "to read keys again that are written to all the time";
-const UNREAD: &str = "such keys fall under --on-unsupported once they have to be refetched";
-
-/// Commands at the source, each with what it is for and what happens without.
-const AT_SOURCE: [(&str, &str, &str); 12] = [
-    ("INFO", "to tell role, release and keys", "a switchover is noticed late, and the release is not known"),
-    (
-        "SELECT",
-        "to read keys of other databases again",
-        "keys that have to be refetched fall under --on-unsupported",
-    ),
-    (
-        "DUMP",
-        "to read keys again",
-        "keys that have to be refetched fall under --on-unsupported (unreadable-key)",
-    ),
-    ("EXISTS", "to see which keys are gone", "keys that have to be refetched fall under --on-unsupported"),
-    (
-        "SCAN",
-        "to look at keys before a start, and to compare",
-        "nothing is known of keys and sizes, and check cannot compare",
-    ),
-    (
-        "TYPE",
-        "to look at keys before a start, and to compare",
-        "nothing is known of types, and check cannot compare",
-    ),
-    ("TIME", "to hear the source's clock", "what has expired is decided by this host's clock"),
-    ("DFLY", "to replicate, and to tell positions", "no replication, and no lag is told"),
-    ("WATCH", WRITTEN_TO, UNREAD),
-    ("MULTI", WRITTEN_TO, UNREAD),
-    ("EXEC", WRITTEN_TO, UNREAD),
-    (
-        "CLIENT",
-        "CLIENT PAUSE, to stop writes at a cutover",
-        "a cutover cannot stop them: stop the applications yourself (cutover --method none), or let the source shut down (--method takeover)",
-    ),
-];
+/// The two ways to ask for an expiry.
+const PEXPIRETIME: &str = "PEXPIRETIME";
+const PTTL: &str = "PTTL";
 
 pub(super) fn findings(judging: &Judging<'_>, found: &mut Vec<Finding>) {
     if let Some(source) = &judging.facts.source {
         found.extend(at_source(source));
     }
     if let Some(target) = judging.facts.rehearsed.as_ref().and_then(|rehearsed| rehearsed.target.as_ref()) {
-        found.push(at_target(&target.replaced));
+        found.extend(at_target(&target.replaced));
     }
     if let Some(target) = &judging.facts.target {
         found.extend(payloads(target));
@@ -62,42 +30,81 @@ pub(super) fn findings(judging: &Judging<'_>, found: &mut Vec<Finding>) {
 
 fn at_source(source: &SourceFacts) -> Vec<Finding> {
     let is_refused = |name: &str| source.refused.contains_key(name);
-    let mut found: Vec<Finding> = AT_SOURCE
-        .iter()
-        .filter(|(name, _, _)| is_refused(name))
-        .map(|(name, purpose, without)| lacks(name, purpose, without))
-        .collect();
-    // Releases before v1.22 have no PEXPIRETIME, and do with the other two.
-    if is_refused("PEXPIRETIME") && (is_refused("PTTL") || is_refused("TIME")) {
-        found.push(lacks(
-            "PEXPIRETIME",
-            "to read expiries again",
-            "keys that have to be refetched fall under --on-unsupported",
-        ));
+    let lacks_expiries = is_refused(PEXPIRETIME) && (is_refused(PTTL) || is_refused("TIME"));
+    let is_lacking = |command: &&SourceCommand| match command.name {
+        // Releases before v1.22 have no PEXPIRETIME, and do with the other two.
+        PEXPIRETIME => lacks_expiries,
+        PTTL => lacks_expiries && is_refused(PTTL),
+        name => is_refused(name),
+    };
+    let mut alike: Vec<Vec<&SourceCommand>> = Vec::new();
+    for command in SOURCE_COMMANDS.iter().filter(is_lacking) {
+        let is_alike = |with: &&mut Vec<&SourceCommand>| {
+            with.first()
+                .is_some_and(|first| (first.purpose, first.without) == (command.purpose, command.without))
+        };
+        match alike.iter_mut().find(is_alike) {
+            Some(with) => with.push(command),
+            None => alike.push(vec![command]),
+        }
     }
-    if found.is_empty() {
-        found.push(Finding::ok(Check::SourceCommands, "The user may use every command that a run needs."));
+    if alike.is_empty() {
+        return vec![Finding::ok(Check::SourceCommands, "The user may use every command that a run needs.")];
     }
-    found
+    alike.iter().map(|commands| lacking(commands)).collect()
 }
 
-fn lacks(name: &str, purpose: &str, without: &str) -> Finding {
+/// Commands of the same purpose.
+fn lacking(commands: &[&SourceCommand]) -> Finding {
+    let names: Vec<String> = commands.iter().map(|command| command.name.to_owned()).collect();
+    let them = if names.len() == 1 { "it" } else { "them" };
+    let (purpose, without) = commands.first().map_or(("", ""), |first| (first.purpose, first.without));
     Finding::warning(
         Check::SourceCommands,
-        format!("The user of the source may not use {name} ({purpose}). Without it, {without}."),
-        format!("grant it +{name}"),
+        format!(
+            "The user of the source may not use {} ({purpose}). Without {them}, {without}.",
+            listed(&names)
+        ),
+        format!("grant it {}", granting(&names)),
     )
 }
 
-fn at_target(replaced: &[(dfly_replica::Lack, Instead)]) -> Finding {
-    if replaced.is_empty() {
-        return Finding::ok(Check::TargetCommands, "The user may use every command that a run needs.");
+/// The rules of an ACL that allow these commands.
+fn granting(names: &[String]) -> String {
+    let rules: Vec<String> =
+        names.iter().map(|name| format!("+{}", name.to_ascii_lowercase().replace(' ', "|"))).collect();
+    rules.join(" ")
+}
+
+/// One finding for each thing that is done instead.
+fn at_target(replaced: &[(Lack, Instead)]) -> Vec<Finding> {
+    let mut by_instead: BTreeMap<Instead, Vec<&Lack>> = BTreeMap::new();
+    for (lack, instead) in replaced {
+        by_instead.entry(*instead).or_default().push(lack);
     }
-    let shown: Vec<String> = replaced.iter().map(|(lack, instead)| format!("{lack}: {instead}")).collect();
+    if by_instead.is_empty() {
+        return vec![Finding::ok(Check::TargetCommands, "The user may use every command that a run needs.")];
+    }
+    by_instead.iter().map(|(instead, lacks)| replaced_by(*instead, lacks)).collect()
+}
+
+fn replaced_by(instead: Instead, lacks: &[&Lack]) -> Finding {
+    let shown: Vec<String> = lacks.iter().map(ToString::to_string).collect();
+    let forbidden: Vec<String> = lacks
+        .iter()
+        .filter_map(|lack| match lack {
+            Lack::Command { name, is_forbidden: true, .. } => Some(name.clone()),
+            _ => None,
+        })
+        .collect();
+    let remedy = match forbidden.as_slice() {
+        [] => "give the server these commands back, if it can be done".to_owned(),
+        names => format!("grant its user {}", granting(names)),
+    };
     Finding::warning(
         Check::TargetCommands,
-        format!("A run can do without, but more slowly: {}.", shown.join("; ")),
-        "grant them, if the target allows it",
+        format!("The target can be used without these commands, but {instead}: {}.", listed(&shown)),
+        remedy,
     )
 }
 

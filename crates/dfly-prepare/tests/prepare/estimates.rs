@@ -1,7 +1,8 @@
 //! Estimates beside the truth: what the target takes once everything is there.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use dfly_prepare::Check;
 use dfly_replica::{Engine, Stop};
 use dfly_testkit::Script;
 use tokio::sync::watch;
@@ -106,6 +107,67 @@ async fn memory_and_types() {
             assert!(
                 of.keys.abs_diff(true_share) * 5 <= true_share,
                 "{name} {kind}: {of:?} beside {true_share}"
+            );
+        }
+    }
+}
+
+/// Many keys of one kind: small strings, larger ones, small hashes.
+fn many(kind: usize, keys: u64) -> Script {
+    let mut numbers = Numbers(4);
+    (0..keys).fold(Script::new(2), |script, n| {
+        let name = format!("{:x}-{n}", numbers.below(1 << 30));
+        let line = match kind {
+            0 => format!("SET {name} {:032}", numbers.below(1 << 30)),
+            1 => format!("SET {name} {:0300}", numbers.below(1 << 30)),
+            _ => format!("HSET {name} {}", pairs(&mut numbers, 10)),
+        };
+        script.before(line.as_str())
+    })
+}
+
+/// How long a run takes to write the snapshot, from its first keys on the target to its last.
+async fn true_duration(pair: &Pair, keys: u64) -> f64 {
+    let (engine, _reports) = Engine::new(pair.config());
+    let (stop, stopped) = watch::channel(Stop::Running);
+    let run = tokio::spawn(engine.run(stopped));
+    let mut client = pair.redis.client().unwrap();
+    let mut began = None;
+    let took = loop {
+        let there = client.expect(&[b"DBSIZE"]).unwrap().int().unwrap();
+        if there > 100 {
+            began.get_or_insert_with(Instant::now);
+        }
+        if u64::try_from(there).unwrap() >= keys {
+            break began.map_or(0.0, |began| Instant::now().duration_since(began).as_secs_f64());
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    };
+    stop.send_replace(Stop::Drain);
+    run.await.unwrap().unwrap();
+    took
+}
+
+/// The duration beside the truth, three times each: `cargo test -p dfly-prepare --test prepare -- --ignored duration --nocapture`,
+/// on a machine with nothing else to do.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "takes minutes, and a machine of its own"]
+async fn duration() {
+    for (kind, name, keys) in
+        [(0, "32-byte strings", 600_000), (1, "300-byte strings", 400_000), (2, "small hashes", 200_000)]
+    {
+        for _ in 0..3 {
+            let pair = Pair::new(many(kind, keys), &["--appendonly", "no"]).await;
+            let mut measuring = prepare(pair.config());
+            measuring.measures = true;
+            let report = measuring.run().await;
+            let estimate = report.estimates.unwrap().snapshot_seconds.unwrap();
+            let truth = true_duration(&pair, keys).await;
+            let told = report.findings.iter().find(|finding| finding.check == Check::Duration).unwrap();
+            println!(
+                "{name}: {estimate:.2} s beside {truth:.2} s, {:.0} %: {}",
+                estimate / truth * 100.0,
+                told.means
             );
         }
     }

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a failed expectation must stop the test")]
 
 mod clusters;
+mod commands;
 mod document;
 mod estimates;
 mod healthy;

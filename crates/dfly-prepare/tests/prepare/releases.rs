@@ -10,7 +10,7 @@ use redis_resp::connection::Peer;
 use crate::pair::{Pair, assert_found, assert_only, endpoint, of, script};
 
 #[expect(clippy::print_stdout, reason = "a test that is skipped says so")]
-fn folder() -> Option<PathBuf> {
+pub(crate) fn folder() -> Option<PathBuf> {
     let folder = std::env::var_os("DF2REDIS_TARGETS").map(PathBuf::from);
     if folder.is_none() {
         println!("skipped: DF2REDIS_TARGETS names no folder with servers");
@@ -20,7 +20,7 @@ fn folder() -> Option<PathBuf> {
 
 /// A server of this release; `None`: there is no launcher.
 #[expect(clippy::print_stdout, reason = "a test that is skipped says so")]
-fn server(folder: &Path, name: &str) -> Option<RedisServer> {
+pub(crate) fn server(folder: &Path, name: &str) -> Option<RedisServer> {
     let program = folder.join(name);
     if !program.is_file() {
         println!("skipped: there is no {}", program.display());

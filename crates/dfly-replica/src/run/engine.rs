@@ -28,7 +28,7 @@ use crate::session::ending::{SessionEnd, SourceLoss};
 use crate::source::identity::Changed;
 use crate::target::connect::connect_target;
 use crate::target::emptying::follow_flush;
-use crate::target::probe;
+use crate::target::probe::{self, Uses};
 use crate::target::retry_policy::{is_login, is_passing, is_unreachable};
 
 /// A replication that can be run once.
@@ -197,7 +197,7 @@ impl Engine {
 
     /// What the first session begins with: checks the target, and reads where a run before stood.
     async fn first(&mut self) -> Result<Opening, Error> {
-        let (mut target, found) = probe::meet(&self.config).await?;
+        let (mut target, found) = probe::meet(&self.config, Uses::Run).await?;
         found.announce();
         found.apply(Arc::make_mut(&mut self.config));
         let owner = self.next_owner();

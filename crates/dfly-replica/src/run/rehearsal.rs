@@ -13,7 +13,7 @@ use crate::source::identity::Holdings;
 use crate::target::capacity::{self, ScarceClients};
 use crate::target::databases::{count_databases, count_keys};
 use crate::target::probe::needs::{Instead, Lack};
-use crate::target::probe::{self, Restrictions};
+use crate::target::probe::{self, Restrictions, Uses};
 use crate::target::questions::TargetConnection;
 use crate::target::tasks;
 
@@ -142,7 +142,8 @@ impl Rehearsed {
     /// Does what a start does, up to its first write, and goes on behind what stands in its way as far as that can be.
     pub async fn of(config: &EngineConfig) -> Self {
         let mut rehearsed = Self::default();
-        let (met, source) = tokio::join!(Box::pin(probe::meet(config)), Box::pin(source(config)));
+        let (met, source) =
+            tokio::join!(Box::pin(probe::meet(config, Uses::RunAndComparison)), Box::pin(source(config)));
         let met = rehearsed.note(met).map(|(connection, found)| Met { connection, found });
         if let Some(Met { mut connection, found }) = met {
             let begins = begins(&mut connection, config).await;

@@ -191,6 +191,31 @@ async fn a_user_that_may_do_little_more_than_is_needed() {
     run.ends_as_the_model().await;
 }
 
+/// C14: records that become commands that a user may not use are refetched. Nothing is refused.
+#[tokio::test(flavor = "multi_thread")]
+async fn records_of_forbidden_commands() {
+    for rules in [
+        "-lpush -incr -mset -zincrby -hincrby -lset",
+        "-@all +@read +@connection +@transaction +@scripting +info +time +set +del +unlink +hset +hdel +sadd +srem +zadd \
+         +zrem +rpush +append +xadd +xgroup +xsetid +xclaim +xdel +rename +pexpireat",
+    ] {
+        let forbidden = redis();
+        add_user(&forbidden, rules);
+        let script = script()
+            .stable("LPUSH l 0")
+            .stable("INCR n")
+            .stable("MSET a 1 b 2")
+            .stable("ZINCRBY z 2 a")
+            .stable("HINCRBY h n 3")
+            .stable("LSET l 0 v")
+            .stable("RENAME s s2")
+            .stable("LPUSH l 00");
+        let run = Run::go_on_with(master(script).await, forbidden, as_user);
+        let report = run.ends_as_the_model().await;
+        assert!(report.refetched > 0 && report.losses.is_empty(), "{rules}: {report:?}");
+    }
+}
+
 /// C14: the nodes of a cluster are asked one by one.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_with_another_user() {

@@ -9,7 +9,7 @@ mod refused;
 mod snapshot;
 mod streams;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -146,6 +146,10 @@ pub struct Rules {
     pub without_restore: bool,
     /// Whether the target takes no MSET.
     pub without_mset: bool,
+    /// Records that the target has no command for, by their names: their keys are refetched.
+    pub refetched_records: BTreeSet<&'static str>,
+    /// What the target can do, and may not be asked to.
+    pub forbidden_abilities: BTreeSet<Ability>,
     /// The names of the tool's own keys on the target.
     pub names: ReservedNames,
 }
@@ -181,6 +185,7 @@ impl Translator {
     /// A translator for a connection on which database 0 is selected.
     pub fn new(target: Target, rules: impl Into<Arc<Rules>>) -> Self {
         let rules = rules.into();
+        let target = rules.forbidden_abilities.iter().copied().fold(target, Target::without);
         Self {
             target,
             selects: !rules.selection.is_everything(),

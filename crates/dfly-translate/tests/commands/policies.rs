@@ -1,7 +1,7 @@
 //! What is left out, and what is not guessed (P23).
 
 use dfly_journal::Args;
-use dfly_translate::{Effect, Flush, Loss, Output, Policies, Policy, Rules, specs};
+use dfly_translate::{Ability, Effect, Flush, Loss, Output, Policies, Policy, Rules, records_with, specs};
 use dfly_wire::DbIndex;
 
 use crate::journal::{Flow, NOW, record, redis, with_modules, words};
@@ -79,6 +79,32 @@ fn policies_one_by_one() {
         assert_eq!(flow.apply(0, line).unwrap(), effect, "{line}");
     }
     assert_eq!(flow.lines(), ["SADD k a b", "HSET h f v"]);
+}
+
+/// Records whose commands, or those of whose scripts, the target does not take; and what it counts as unable to do.
+#[test]
+fn records_that_the_target_has_no_command_for() {
+    let rules = |refetches| Rules {
+        refetched_records: records_with("LPOS").into_iter().chain(records_with("MSET")).collect(),
+        forbidden_abilities: [Ability::Json].into(),
+        policies: "json=warn".parse().unwrap(),
+        refetches,
+        ..Rules::default()
+    };
+    let mut served = Flow::new(with_modules(redis(7, 4)), rules(true));
+    for (line, effect) in [
+        ("LREM l 1 v", Effect::Refetch),
+        ("MSET a 1 b 2", Effect::Refetch),
+        ("LPUSH l v", Effect::Written),
+        ("JSON.SET j $ 1", Effect::Lost(Loss::Json)),
+    ] {
+        assert_eq!(served.apply(0, line).unwrap(), effect, "{line}");
+    }
+    let keys: Vec<_> = served.translator.take_refetches().into_iter().map(|refetch| refetch.key).collect();
+    assert_eq!(keys, ["l", "a", "b"]);
+    assert_eq!(served.lines(), ["LPUSH l v", "DEL j"]);
+    let mut alone = Flow::new(redis(7, 0), rules(false));
+    assert!(alone.apply(0, "LREM l 1 v").is_err(), "nobody refetches");
 }
 
 #[test]

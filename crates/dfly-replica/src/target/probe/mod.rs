@@ -1,9 +1,13 @@
 //! What a target takes and what its user may do, found out before anything is written. Requests are queued in a transaction
 //! that is discarded, so that the server checks them and carries out none.
 
+pub(crate) mod list;
 pub(crate) mod needs;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
+
+use dfly_translate::Ability;
 
 use redis_resp::connection::Connection;
 use redis_resp::{CommandBatch, ErrorCode, Reply};
@@ -11,7 +15,8 @@ use redis_sink::{TargetError, TargetInfo};
 use redis_slots::Address;
 use tracing::warn;
 
-use needs::{Instead, Lack, Lacks, Need, TargetKind, needs, refuses_other_slots};
+use list::needs;
+use needs::{Instead, Lack, Lacks, Need, TargetKind, refuses_other_slots};
 
 use super::connect::connect_target;
 use super::questions::TargetConnection;
@@ -39,6 +44,10 @@ pub(crate) struct Restrictions {
     pub without_mset: bool,
     /// It takes no FLUSHALL or no FLUSHDB.
     pub without_flush: bool,
+    /// Records that become commands that it does not take.
+    pub refetched_records: BTreeSet<&'static str>,
+    /// What it can do, and its user may not.
+    pub forbidden_abilities: BTreeSet<Ability>,
     /// The largest argument that it takes, in bytes, if it says.
     pub largest_argument: Option<usize>,
     /// What is lacking, and what is done without it.
@@ -60,7 +69,18 @@ impl Restrictions {
         rules.without_restore = self.without_restore;
         rules.without_mset = self.without_mset;
         rules.selection.removes_by_key = self.without_flush;
+        rules.refetched_records.clone_from(&self.refetched_records);
+        rules.forbidden_abilities.clone_from(&self.forbidden_abilities);
     }
+}
+
+/// For what a target is to be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Uses {
+    /// For a run.
+    Run,
+    /// For a run, and to be compared with the source.
+    RunAndComparison,
 }
 
 /// Connects to the target for the first time, and finds out whether a run can do what it needs.
@@ -68,10 +88,19 @@ impl Restrictions {
 /// # Errors
 /// The connection's; [`Error::Lacks`] with everything that is lacking, and [`Error::Unfit`] for several servers behind one
 /// address.
-pub(crate) async fn meet(config: &EngineConfig) -> Result<(TargetConnection, Restrictions), Error> {
+pub(crate) async fn meet(
+    config: &EngineConfig,
+    uses: Uses,
+) -> Result<(TargetConnection, Restrictions), Error> {
     match connect_target(config).await {
-        Ok((mut target, _)) => {
-            let found = restrictions(config, &mut target).await?;
+        Ok((mut target, known)) => {
+            let kind = TargetKind {
+                is_cluster: target.has_slots(),
+                waits: config.wait_replicas > 0,
+                compares: uses == Uses::RunAndComparison,
+                abilities: Some(known),
+            };
+            let found = restrictions(config, &mut target, kind).await?;
             Ok((target, found))
         }
         Err(error) => Err(explain(config, error).await),
@@ -79,8 +108,11 @@ pub(crate) async fn meet(config: &EngineConfig) -> Result<(TargetConnection, Res
 }
 
 /// What each primary lacks.
-async fn restrictions(config: &EngineConfig, target: &mut TargetConnection) -> Result<Restrictions, Error> {
-    let kind = TargetKind { is_cluster: target.has_slots(), waits: config.wait_replicas > 0 };
+async fn restrictions(
+    config: &EngineConfig,
+    target: &mut TargetConnection,
+    kind: TargetKind,
+) -> Result<Restrictions, Error> {
     let mut all = Lacks::default();
     let Some(cluster) = target.cluster() else {
         let connection = TargetInfo::log_in(&config.target).await?;
@@ -112,7 +144,7 @@ async fn explain(config: &EngineConfig, error: Error) -> Error {
     }
     let lacks = async {
         let connection = TargetInfo::log_in(&config.target).await?;
-        let kind = TargetKind { is_cluster: false, waits: false };
+        let kind = TargetKind { is_cluster: false, waits: false, compares: false, abilities: None };
         conclude(&config.target.to_string(), Probe::new(config, connection, kind).run().await?)
     };
     lacks.await.err().filter(|lacks| matches!(lacks, Error::Lacks { .. })).unwrap_or(error)
@@ -126,6 +158,8 @@ fn conclude(address: &str, lacks: Lacks) -> Result<Restrictions, Error> {
         without_restore: lacks.has(Instead::WriteCommands),
         without_mset: lacks.has(Instead::WriteOneByOne),
         without_flush: lacks.has(Instead::RemoveKeys),
+        refetched_records: lacks.refetched_records(),
+        forbidden_abilities: lacks.forbidden_abilities(),
         largest_argument: lacks.largest_argument,
         replaced: lacks.replaced,
     })
@@ -184,6 +218,9 @@ impl Probe {
     /// read.
     async fn carry_out(&mut self) -> Result<(), Error> {
         let mut batch = CommandBatch::default();
+        if !self.kind.is_cluster {
+            push(&mut batch, &Need::watch().words(&self.keys[0]));
+        }
         push(&mut batch, &["MULTI"]);
         if !self.kind.is_cluster {
             self.keys.iter().for_each(|key| push(&mut batch, &["EXISTS", key]));
@@ -196,6 +233,9 @@ impl Probe {
         push(&mut batch, &["CONFIG", "GET", LARGEST]);
         let answers = self.ask(&mut batch).await?;
         self.lacks.hear_limit(answers.last());
+        if let Some(answer) = answers.first().filter(|_| !self.kind.is_cluster) {
+            self.lacks.hear(Need::watch(), answer);
+        }
         if let Some(answer) = answers.get(exec) {
             self.lacks.hear(Need::exec(), answer);
         }

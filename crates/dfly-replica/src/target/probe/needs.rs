@@ -1,7 +1,9 @@
 //! What a run asks of a target, and what it does where a target lacks it. Pure.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
+use dfly_translate::{Ability, Target, records_with};
 use redis_resp::{ErrorCode, Reply, ServerError};
 
 /// The word of a request that stands for a key of this tool.
@@ -15,18 +17,22 @@ pub(crate) struct Need {
     /// What it is for, as the end of "it is needed ..".
     purpose: &'static str,
     scope: Scope,
+    /// What the target must be able to do, to be asked.
+    ability: Option<Ability>,
     /// What is done without it; `None`: nothing can be.
     instead: Option<Instead>,
 }
 
 /// Which targets a request is sent to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Scope {
+pub(super) enum Scope {
     Any,
     Server,
     Cluster,
     /// A cluster whose replicas must acknowledge.
     WaitingCluster,
+    /// Any target, for a comparison with the source.
+    Comparison,
 }
 
 /// What is done without something.
@@ -42,6 +48,14 @@ pub enum Instead {
     StayUnnamed,
     /// Connections of earlier sessions are left to end by themselves.
     LeaveConnections,
+    /// Keys that records change are refetched.
+    Refetch,
+    /// The target counts as one that cannot do this.
+    DoWithout(Ability),
+    /// The target counts as one without modules.
+    WithoutModules,
+    /// A comparison uses another command, or does not compare.
+    CompareOtherwise,
 }
 
 impl fmt::Display for Instead {
@@ -52,6 +66,16 @@ impl fmt::Display for Instead {
             Self::RemoveKeys => "what the source flushes is removed key by key",
             Self::StayUnnamed => "connections have no name",
             Self::LeaveConnections => "connections of earlier sessions end by themselves",
+            Self::Refetch => {
+                "each key that such a record changes is refetched from the source, which costs both servers more"
+            }
+            Self::DoWithout(Ability::FieldTtl) => "expiries of fields are kept beside their keys",
+            Self::DoWithout(Ability::Functions) => "functions are treated as unsupported",
+            Self::DoWithout(_) => "such values are treated as unsupported",
+            Self::WithoutModules => "the target counts as one without modules",
+            Self::CompareOtherwise => {
+                "a comparison uses other commands, and counts keys for which there are none as not compared"
+            }
         })
     }
 }
@@ -62,97 +86,75 @@ pub(crate) struct TargetKind {
     pub is_cluster: bool,
     /// Whether replicas must acknowledge before a checkpoint is stored.
     pub waits: bool,
+    /// Whether it is asked what a comparison needs, too.
+    pub compares: bool,
+    /// What it can do; `None` if that is not known.
+    pub abilities: Option<Target>,
 }
 
-const fn any(request: &'static str, purpose: &'static str) -> Need {
-    Need { request, purpose, scope: Scope::Any, instead: None }
+/// A command that a run, or a comparison, sends to a target.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TargetCommand {
+    /// Its name, with its subcommand if it has one.
+    pub name: String,
+    /// What it is needed for, as the end of "it is needed ..".
+    pub purpose: &'static str,
+    /// What is done without it; `None`: there is no replication.
+    pub instead: Option<Instead>,
+    /// Which targets it is sent to.
+    pub targets: &'static str,
+    /// What a target must be able to do, for it to be sent.
+    pub ability: Option<Ability>,
 }
 
-const fn server(request: &'static str, purpose: &'static str) -> Need {
-    Need { request, purpose, scope: Scope::Server, instead: None }
+impl From<&Need> for TargetCommand {
+    fn from(need: &Need) -> Self {
+        let targets = match need.scope {
+            Scope::Any | Scope::Comparison => "any",
+            Scope::Server => "single server",
+            Scope::Cluster => "cluster",
+            Scope::WaitingCluster => "cluster with `--wait-replicas`",
+        };
+        let Need { purpose, instead, ability, .. } = *need;
+        Self { name: need.name(), purpose, instead, targets, ability }
+    }
 }
 
-const fn cluster(request: &'static str, purpose: &'static str) -> Need {
-    Need { request, purpose, scope: Scope::Cluster, instead: None }
+impl Need {
+    pub(super) const fn new(request: &'static str, purpose: &'static str) -> Self {
+        Self { request, purpose, scope: Scope::Any, ability: None, instead: None }
+    }
+
+    pub(super) const fn of(self, scope: Scope) -> Self {
+        Self { scope, ..self }
+    }
+
+    /// Only a target with this ability is asked.
+    pub(super) const fn with(self, ability: Ability) -> Self {
+        Self { ability: Some(ability), ..self }
+    }
+
+    pub(super) const fn or(self, instead: Instead) -> Self {
+        Self { instead: Some(instead), ..self }
+    }
+
+    /// Whether such a target is asked.
+    pub(super) fn is_for(&self, kind: &TargetKind) -> bool {
+        let in_scope = match self.scope {
+            Scope::Any => true,
+            Scope::Server => !kind.is_cluster,
+            Scope::Cluster => kind.is_cluster,
+            Scope::WaitingCluster => kind.is_cluster && kind.waits,
+            Scope::Comparison => kind.compares,
+        };
+        in_scope
+            && self.ability.is_none_or(|ability| kind.abilities.is_some_and(|target| target.has(ability)))
+    }
 }
 
-const fn or(instead: Instead, need: Need) -> Need {
-    Need { instead: Some(instead), ..need }
-}
-
-const OWN: &str = "for the positions and the other keys of this tool";
-const VALUES: &str = "to write values";
-const NODES: &str = "to find the nodes of the cluster";
-
-/// Everything, in the order of messages.
-const NEEDS: &[Need] = &[
-    any("INFO server", "to tell whether the server was restarted"),
-    server("SELECT 0", "to write to a database"),
-    any("EVAL return KEY 1 KEY", "to check the position inside each transaction"),
-    server("WATCH KEY", "to carry out each transaction once"),
-    any("SCAN 0", "to find keys that the source does not have"),
-    any("DBSIZE", "to count keys"),
-    any("TIME", "to compare clocks"),
-    any("PTTL KEY", "to learn expiries"),
-    any("EXISTS KEY", OWN),
-    any("DEL KEY", OWN),
-    any("UNLINK KEY", "to remove keys that the source does not have"),
-    any("HSET KEY f v", OWN),
-    any("HGET KEY f", OWN),
-    any("HMGET KEY f", OWN),
-    any("HGETALL KEY", OWN),
-    any("HDEL KEY f", OWN),
-    any("SET KEY v", VALUES),
-    any("GET KEY", OWN),
-    any("SADD KEY m", VALUES),
-    any("SREM KEY m", OWN),
-    any("SMEMBERS KEY", OWN),
-    any("ZADD KEY 1 m", VALUES),
-    any("ZRANGE KEY 0 1", OWN),
-    any("RPUSH KEY v", VALUES),
-    any("LRANGE KEY 0 1", OWN),
-    any("APPEND KEY v", VALUES),
-    any("XADD KEY * f v", VALUES),
-    any("XGROUP CREATE KEY g 0", VALUES),
-    any("XSETID KEY 1-1", VALUES),
-    any("XCLAIM KEY g c 0 1-1", VALUES),
-    any("RENAME KEY KEY", "to put a large value in its place"),
-    any("PEXPIREAT KEY 1", "to write expiries"),
-    or(Instead::WriteCommands, any("RESTORE KEY 0 v", "to write values as payloads")),
-    or(Instead::WriteOneByOne, server("MSET KEY v", "to write many strings at once")),
-    or(Instead::RemoveKeys, any("FLUSHALL KEY", "to empty the target as the source is emptied")),
-    or(Instead::RemoveKeys, server("FLUSHDB KEY", "to empty a database as the source's is emptied")),
-    or(Instead::StayUnnamed, server("CLIENT SETNAME n", "to name connections")),
-    or(Instead::LeaveConnections, server("CLIENT ID", "to tell connections apart")),
-    or(Instead::LeaveConnections, any("CLIENT LIST", "to find connections of earlier sessions")),
-    or(Instead::LeaveConnections, server("CLIENT KILL ID 0", "to close connections of earlier sessions")),
-    cluster("CLIENT SETNAME n", "to name connections"),
-    cluster("CLIENT ID", "to tell connections apart"),
-    cluster("CLIENT KILL ID 0", "to close connections that broke"),
-    cluster("CLUSTER SHARDS", NODES),
-    cluster("CLUSTER NODES", NODES),
-    cluster("CLUSTER GETKEYSINSLOT 0 1", "to find keys of slots that move"),
-    cluster("ASKING", "to follow slots that move"),
-    Need {
-        request: "WAIT 0 0",
-        purpose: "to wait for the replicas before a checkpoint is stored",
-        scope: Scope::WaitingCluster,
-        instead: None,
-    },
-];
-
-/// What a run needs of such a target.
-pub(crate) fn needs(kind: TargetKind) -> impl Iterator<Item = &'static Need> {
-    NEEDS.iter().filter(move |need| match need.scope {
-        Scope::Any => true,
-        Scope::Server => !kind.is_cluster,
-        Scope::Cluster => kind.is_cluster,
-        Scope::WaitingCluster => kind.is_cluster && kind.waits,
-    })
-}
-
-const MULTI: Need = any("MULTI", "for transactions");
-const EXEC: Need = any("EXEC", "for transactions");
+const MULTI: Need = Need::new("MULTI", "for transactions");
+const EXEC: Need = Need::new("EXEC", "for transactions");
+const WATCH: Need = Need::new("WATCH KEY", "to carry out each transaction once").of(Scope::Server);
 
 impl Need {
     pub(crate) fn transactions() -> &'static Self {
@@ -161,6 +163,16 @@ impl Need {
 
     pub(crate) fn exec() -> &'static Self {
         &EXEC
+    }
+
+    /// Later servers refuse it in a transaction before they look whether the user may use it.
+    pub(crate) fn watch() -> &'static Self {
+        &WATCH
+    }
+
+    #[cfg(test)]
+    pub(super) fn instead(&self) -> Option<Instead> {
+        self.instead
     }
 
     /// The words of the request, for a key of this tool.
@@ -172,11 +184,13 @@ impl Need {
     }
 
     /// The command's name, with its subcommand if it has one.
-    fn name(&self) -> String {
+    pub(super) fn name(&self) -> String {
         let mut words = self.request.split(' ');
         let first = words.next().unwrap_or_default();
         match (first, words.next()) {
-            ("CLIENT" | "CLUSTER" | "XGROUP", Some(second)) => format!("{first} {second}"),
+            ("CLIENT" | "CLUSTER" | "COMMAND" | "FUNCTION" | "MEMORY" | "XGROUP" | "XINFO", Some(second)) => {
+                format!("{first} {second}")
+            }
             _ => first.to_owned(),
         }
     }
@@ -198,6 +212,16 @@ pub enum Lack {
     Keys,
     /// Transactions: the server carries out the commands of one at once.
     Transactions,
+}
+
+impl Lack {
+    /// The first word of a command.
+    fn first_word(&self) -> Option<&str> {
+        match self {
+            Self::Command { name, .. } => name.split(' ').next(),
+            Self::Keys | Self::Transactions => None,
+        }
+    }
 }
 
 impl fmt::Display for Lack {
@@ -251,6 +275,22 @@ impl Lacks {
         }
     }
 
+    /// The records that become, or call for, commands that are lacking.
+    pub(crate) fn refetched_records(&self) -> BTreeSet<&'static str> {
+        let is_for_records = |instead: &Instead| matches!(instead, Instead::Refetch | Instead::WriteOneByOne);
+        let lacks = self.replaced.iter().filter(|(_, instead)| is_for_records(instead));
+        lacks.filter_map(|(lack, _)| lack.first_word()).flat_map(records_with).collect()
+    }
+
+    /// What the target counts as unable to do.
+    pub(crate) fn forbidden_abilities(&self) -> BTreeSet<Ability> {
+        let abilities = self.replaced.iter().filter_map(|(_, instead)| match instead {
+            Instead::DoWithout(ability) => Some(*ability),
+            _ => None,
+        });
+        abilities.collect()
+    }
+
     /// Whether something is done in another way.
     pub(crate) fn has(&self, instead: Instead) -> bool {
         self.replaced.iter().any(|(_, other)| *other == instead)
@@ -264,6 +304,8 @@ fn lack(need: &Need, answer: &Reply) -> Option<Lack> {
     match error.code {
         ErrorCode::NoPermission if is_about_keys(error) => Some(Lack::Keys),
         ErrorCode::NoPermission => Some(command(true)),
+        // EXEC itself is forbidden.
+        ErrorCode::ExecAbort if error.line.contains("no permissions") => Some(command(true)),
         ErrorCode::Generic if is_unknown(error) => Some(command(false)),
         _ => None,
     }
@@ -299,56 +341,8 @@ fn is_about_slots(error: &ServerError) -> bool {
 mod tests {
     use super::*;
 
-    const SERVER: TargetKind = TargetKind { is_cluster: false, waits: true };
-    const CLUSTER: TargetKind = TargetKind { is_cluster: true, waits: true };
-
     fn refused(line: &str) -> Reply {
         Reply::Error(ServerError::parse(line.as_bytes()))
-    }
-
-    fn need(kind: TargetKind, request: &str) -> &'static Need {
-        needs(kind).find(|need| need.request.starts_with(request)).unwrap()
-    }
-
-    /// C14: what is lacking, and what is done without.
-    #[test]
-    fn answers_of_servers() {
-        let mut lacks = Lacks::default();
-        let forbidden = refused("NOPERM this user has no permissions to run the 'eval' command");
-        lacks.hear(need(SERVER, "EVAL"), &forbidden);
-        lacks.hear(
-            need(SERVER, "SCAN"),
-            &refused("ERR unknown command 'SCAN', with args beginning with: '0' "),
-        );
-        lacks.hear(need(SERVER, "RESTORE"), &refused("NOPERM this user has no permissions"));
-        for other in ["OOM x", "MOVED 5 a:1", "ERR WATCH inside MULTI is not allowed", "READONLY x"] {
-            lacks.hear(need(SERVER, "WATCH"), &refused(other));
-        }
-        let texts: Vec<String> = lacks.needed.iter().map(ToString::to_string).collect();
-        let expected = [
-            "EVAL is forbidden (to check the position inside each transaction)",
-            "SCAN is unknown (to find keys that the source does not have)",
-        ];
-        assert_eq!(texts, expected);
-        assert!(lacks.has(Instead::WriteCommands) && !lacks.has(Instead::RemoveKeys));
-    }
-
-    #[test]
-    fn a_user_without_the_keys_of_this_tool() {
-        let mut lacks = Lacks::default();
-        let line = "NOPERM this user has no permissions to access one of the keys used as arguments";
-        needs(SERVER).for_each(|need| lacks.hear(need, &refused(line)));
-        assert_eq!((lacks.needed, lacks.replaced), (vec![Lack::Keys], Vec::new()));
-    }
-
-    #[test]
-    fn each_kind_of_target_needs_its_own() {
-        let names = |kind| needs(kind).map(Need::name).collect::<Vec<_>>();
-        assert!(names(SERVER).iter().all(|name| name != "WAIT" && name != "CLUSTER NODES"));
-        assert!(names(CLUSTER).iter().all(|name| name != "WATCH" && name != "SELECT"));
-        assert!(names(CLUSTER).contains(&"WAIT".to_owned()));
-        assert!(!names(TargetKind { waits: false, ..CLUSTER }).contains(&"WAIT".to_owned()));
-        assert_eq!(need(SERVER, "EVAL").words("k"), ["EVAL", "return", "k", "1", "k"]);
     }
 
     /// C15: whatever says it, and wherever.

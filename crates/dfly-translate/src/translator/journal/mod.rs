@@ -76,6 +76,9 @@ impl Translator {
     }
 
     fn apply(&mut self, r: &Received<'_>, out: &mut Output<'_>) -> Result<Effect, TranslateError> {
+        if self.rules.refetched_records.contains(r.spec.name) {
+            return self.again_or_lose(Reason::Refused, Loss::Refused, r);
+        }
         match r.spec.rule {
             Rule::Verbatim => Ok(self.verbatim(r, out)),
             Rule::Push => Ok(self.push_elements(r, out)),
