@@ -93,7 +93,7 @@ impl Prepare {
         facts.rehearsed.as_ref().and_then(|found| found.target.as_ref())?;
         let target = facts.target.as_ref().filter(|target| !target.is_cluster)?;
         let format = format_of(&target.nodes.first()?.info)?;
-        let prefix = format!("{}probe:measure:", self.config.rules.names.prefix());
+        let prefix = format!("{}probe:", self.config.rules.names.prefix());
         Some(Mirror { endpoint: self.config.target.clone(), format, prefix })
     }
 

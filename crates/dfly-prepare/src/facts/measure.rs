@@ -67,7 +67,7 @@ impl Mirror {
     async fn open(&self) -> Result<Writes, String> {
         let target = Asker::waiting(&self.endpoint, CARRIED_OUT).await?;
         let (parts, written) = channel(PARTS);
-        let writes = RehearsedWrites::new(target, self.prefix.clone());
+        let writes = RehearsedWrites::new(target, &self.prefix);
         Ok((parts, tokio::spawn(writes.run(written))))
     }
 }
@@ -105,7 +105,7 @@ pub(crate) async fn measure(config: &EngineConfig, mirror: Option<&Mirror>) -> R
         let request = FlowRequest { session: &session, flow, resume: &Resume::Nothing };
         let opened = FlowConn::open(&endpoint, &request).await.map_err(|error| error.to_string())?;
         starts.push(opened.2);
-        let mirrored = mirror.map(|mirror| Mirrored::new(mirror.format, &mirror.prefix, flow));
+        let mirrored = mirror.map(|mirror| Mirrored::new(mirror.format, &mirror.prefix, flow, session.flows));
         flows.push((SnapshotStream::new(opened.0, mirrored, parts.clone()), opened.1));
     }
     drop(parts);

@@ -1,6 +1,6 @@
 //! What was read of a snapshot of one flow, as the commands with which a run writes it, under reserved names.
 
-use std::ops::Range;
+use std::fmt::Write;
 
 use bytes::Bytes;
 use dfly_client::FlowId;
@@ -21,8 +21,8 @@ const STRINGS: usize = 64;
 #[derive(Debug, Default)]
 pub(super) struct Part {
     pub commands: CommandBatch,
-    /// The names that it writes.
-    pub names: Vec<Range<u64>>,
+    /// The numbers of the names that it writes.
+    pub numbers: Vec<u64>,
     /// Keys that were read, those that are not written counted.
     pub keys: u64,
     /// Bytes of values.
@@ -33,27 +33,42 @@ pub(super) struct Part {
 #[derive(Debug)]
 pub(super) struct Mirrored {
     format: TargetFormat,
-    prefix: String,
+    names: Names,
     part: Part,
-    /// The number of the next name.
+    /// The number of the next name, and how far it is to the one behind.
     next: u64,
+    step: u64,
     /// Strings without an expiry that are not in a command yet. They have the last names.
     strings: Vec<Bytes>,
 }
 
-/// The name with this number.
-pub(super) fn name(prefix: &str, number: u64) -> Vec<u8> {
-    format!("{prefix}{number}").into_bytes()
+/// Reserved names, each with a number. They are short: what a small value costs depends on its name.
+#[derive(Debug, Clone)]
+pub(super) struct Names {
+    /// The last name, whose beginning is that of all.
+    name: String,
+    prefix: usize,
 }
 
-/// How many numbers a flow has.
-const NUMBERS: u64 = 1 << 40;
+impl Names {
+    pub(super) fn new(prefix: &str) -> Self {
+        Self { name: prefix.to_owned(), prefix: prefix.len() }
+    }
+
+    /// The name with this number.
+    pub(super) fn with(&mut self, number: u64) -> &[u8] {
+        self.name.truncate(self.prefix);
+        // A string takes whatever is written.
+        let _infallible = write!(self.name, "{number:x}");
+        self.name.as_bytes()
+    }
+}
 
 impl Mirrored {
-    /// The names of its keys begin with `prefix`; no other flow has its numbers.
-    pub(super) fn new(format: TargetFormat, prefix: &str, flow: FlowId) -> Self {
-        let next = u64::from(flow.0) * NUMBERS;
-        Self { format, prefix: prefix.to_owned(), part: Part::default(), next, strings: Vec::new() }
+    /// The names of its keys begin with `prefix`; of so many flows, no other has its numbers.
+    pub(super) fn new(format: TargetFormat, prefix: &str, flow: FlowId, flows: u16) -> Self {
+        let (next, step) = (u64::from(flow.0), u64::from(flows.max(1)));
+        Self { format, names: Names::new(prefix), part: Part::default(), next, step, strings: Vec::new() }
     }
 
     pub(super) fn has_room(&self) -> bool {
@@ -74,9 +89,9 @@ impl Mirrored {
         self.write_strings();
         let mut dump = Vec::with_capacity(entry.value.payload().len() + 16);
         if let Ok(Form::Verbatim | Form::Reencode) = write_dump(&entry.value, &self.format, &mut dump) {
-            let name = self.name();
+            let number = self.number();
             let mut restore = self.part.commands.start(6);
-            restore.arg(b"RESTORE").arg(&name).int(expire_at.unwrap_or(0)).arg(&dump);
+            restore.arg(b"RESTORE").arg(self.names.with(number)).int(expire_at.unwrap_or(0)).arg(&dump);
             restore.arg(b"REPLACE").arg(b"ABSTTL").finish();
         }
     }
@@ -95,33 +110,35 @@ impl Mirrored {
             return;
         };
         self.write_strings();
-        let name = self.name();
+        let number = self.number();
         let mut set = self.part.commands.start(5);
-        set.arg(b"SET").arg(&name).arg(&text).arg(b"PXAT").int(at).finish();
+        set.arg(b"SET").arg(self.names.with(number)).arg(&text).arg(b"PXAT").int(at).finish();
     }
 
-    fn name(&mut self) -> Vec<u8> {
-        let name = name(&self.prefix, self.next);
-        self.next += 1;
-        match self.part.names.last_mut() {
-            Some(names) if names.end + 1 == self.next => names.end = self.next,
-            _ => self.part.names.push(self.next - 1..self.next),
-        }
-        name
+    fn number(&mut self) -> u64 {
+        let number = self.next;
+        self.next += self.step;
+        self.part.numbers.push(number);
+        number
     }
 
     fn write_strings(&mut self) {
-        let strings = std::mem::take(&mut self.strings);
-        if strings.is_empty() {
-            return;
+        let mut strings = std::mem::take(&mut self.strings);
+        if !strings.is_empty() {
+            let first = self.next;
+            let numbers = (first..).step_by(usize::try_from(self.step).unwrap_or(1));
+            let mut mset = self.part.commands.start(1 + 2 * strings.len());
+            mset.arg(b"MSET");
+            for (number, text) in numbers.zip(&strings) {
+                mset.arg(self.names.with(number)).arg(text);
+            }
+            mset.finish();
+            for _ in &strings {
+                self.number();
+            }
         }
-        let pairs: Vec<(Vec<u8>, Bytes)> = strings.into_iter().map(|text| (self.name(), text)).collect();
-        let mut mset = self.part.commands.start(1 + 2 * pairs.len());
-        mset.arg(b"MSET");
-        for (name, text) in &pairs {
-            mset.arg(name).arg(text);
-        }
-        mset.finish();
+        strings.clear();
+        self.strings = strings;
     }
 
     /// What there is; another part begins.
@@ -140,7 +157,7 @@ mod tests {
     #[test]
     fn strings_are_written_together_and_names_are_counted() {
         let format = TargetFormat { family: Family::Redis, version: (7, 0) };
-        let mut mirrored = Mirrored::new(format, "p:", FlowId(0));
+        let mut mirrored = Mirrored::new(format, "p:", FlowId(1), 2);
         for n in 0..70 {
             mirrored.count();
             mirrored.add_string(Bytes::from(vec![n]), (n == 68).then_some(5));
@@ -148,8 +165,11 @@ mod tests {
         let part = mirrored.take();
         let names: Vec<String> = part.commands.iter().map(redis_resp::EncodedCommand::name).collect();
         assert_eq!(names, ["MSET", "MSET", "SET", "MSET"]);
-        assert_eq!((part.names.as_slice(), part.keys), (std::slice::from_ref(&(0..70)), 70));
+        let odd: Vec<u64> = (0..70).map(|n| 2 * n + 1).collect();
+        assert_eq!((part.numbers, part.keys), (odd, 70));
+        let last = part.commands.iter().last().unwrap();
+        assert_eq!(last.arguments().nth(1), Some(&b"p:8b"[..]));
         mirrored.add_string(Bytes::new(), Some(5));
-        assert_eq!(mirrored.take().names.first(), Some(&(70..71)));
+        assert_eq!(mirrored.take().numbers, [141]);
     }
 }

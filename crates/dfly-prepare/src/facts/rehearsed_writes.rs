@@ -1,7 +1,6 @@
 //! Writes what was read of a snapshot to the target, in transactions that remove it again: nothing is ever left. Each is large, so
 //! that the target's memory and tables grow as they do in a run, and is carried out while the next is read.
 
-use std::ops::Range;
 use std::time::Duration;
 
 use redis_resp::{CommandBatch, Reply};
@@ -9,7 +8,7 @@ use tokio::sync::mpsc::Receiver;
 use tokio::time::{Instant, timeout_at};
 
 use super::ask::Asker;
-use super::mirrored::{Part, name};
+use super::mirrored::{Names, Part};
 
 /// Keys of a transaction. With fewer, all that is written stays in the caches of the target's processor.
 const KEYS: u64 = 131_072;
@@ -60,7 +59,7 @@ pub(super) fn whole(began: Instant, carried: &[Carried]) -> Option<Pace> {
 #[derive(Debug, Default)]
 struct Transaction {
     commands: CommandBatch,
-    names: Vec<Range<u64>>,
+    numbers: Vec<u64>,
     keys: u64,
     bytes: u64,
 }
@@ -75,21 +74,19 @@ impl Transaction {
             self.commands.push(&[b"MULTI"]);
         }
         self.commands.append(&mut part.commands);
-        self.names.append(&mut part.names);
+        self.numbers.append(&mut part.numbers);
         self.keys += part.keys;
         self.bytes += part.bytes;
     }
 
     /// All commands, those behind them that remove what was written, and EXEC.
-    fn whole(self, prefix: &str) -> CommandBatch {
+    fn whole(self, names: &mut Names) -> CommandBatch {
         let mut commands = self.commands;
-        let names: Vec<Vec<u8>> =
-            self.names.into_iter().flatten().map(|number| name(prefix, number)).collect();
-        for names in names.chunks(REMOVED) {
-            let mut unlink = commands.start(1 + names.len());
+        for numbers in self.numbers.chunks(REMOVED) {
+            let mut unlink = commands.start(1 + numbers.len());
             unlink.arg(b"UNLINK");
-            for name in names {
-                unlink.arg(name);
+            for number in numbers {
+                unlink.arg(names.with(*number));
             }
             unlink.finish();
         }
@@ -101,14 +98,14 @@ impl Transaction {
 /// Writes to one server.
 pub(super) struct RehearsedWrites {
     target: Asker,
-    prefix: String,
+    names: Names,
     carried: Vec<Carried>,
 }
 
 impl RehearsedWrites {
     /// The names of the keys begin with `prefix`.
-    pub(super) fn new(target: Asker, prefix: String) -> Self {
-        Self { target, prefix, carried: Vec::new() }
+    pub(super) fn new(target: Asker, prefix: &str) -> Self {
+        Self { target, names: Names::new(prefix), carried: Vec::new() }
     }
 
     /// Writes all parts. What comes while a transaction is carried out waits in the channel. `None`: the target has not taken
@@ -130,7 +127,7 @@ impl RehearsedWrites {
 
     async fn carry_out(&mut self, transaction: Transaction) -> Option<()> {
         let (keys, bytes) = (transaction.keys, transaction.bytes);
-        let replies = self.target.ask_batch(&mut transaction.whole(&self.prefix)).await.ok()?;
+        let replies = self.target.ask_batch(&mut transaction.whole(&mut self.names)).await.ok()?;
         let Some(Reply::Array(done)) = replies.last() else { return None };
         if done.iter().any(|reply| matches!(reply, Reply::Error(_))) {
             return None;
