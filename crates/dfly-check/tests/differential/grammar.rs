@@ -15,6 +15,8 @@ pub(super) struct Form {
 /// What a key may be.
 #[derive(Debug)]
 pub(super) struct State {
+    /// Of the command that makes it.
+    section: Option<&'static str>,
     lines: Vec<Vec<&'static str>>,
 }
 
@@ -67,13 +69,15 @@ impl Grammar {
     pub(super) fn new(has_one_database: bool) -> Self {
         let lines =
             |text: &'static str| text.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
+        let mut forms = forms(include_str!("commands.txt"));
         let state = |line: &'static str| {
             let (_name, rest) = line.split_once(' ').unwrap_or((line, ""));
             let lines = rest.split(" ; ").map(|line| line.split_whitespace().collect());
-            State { lines: lines.filter(|words: &Vec<&str>| !words.is_empty()).collect() }
+            let lines: Vec<Vec<&str>> = lines.filter(|words: &Vec<&str>| !words.is_empty()).collect();
+            let made_by = |form: &&Form| lines.first().is_some_and(|line| line[0] == form.words[0]);
+            State { section: forms.iter().find(made_by).map(|form| form.section), lines }
         };
         let states = lines(include_str!("states.txt")).map(state).collect();
-        let mut forms = forms(include_str!("commands.txt"));
         forms.retain(|form| !has_one_database || form.words[0] != "MOVE");
         let mut sections: Vec<&str> = forms.iter().map(|form| form.section).collect();
         sections.dedup();
@@ -95,7 +99,9 @@ impl Grammar {
         while units.len() < length {
             match names.chance.below(12) {
                 0 => {
-                    let state = &self.states[names.chance.below(self.states.len())];
+                    let fits = |state: &&State| section.is_none() || state.section == section;
+                    let states: Vec<&State> = self.states.iter().filter(fits).collect();
+                    let state = states[names.chance.below(states.len())];
                     units.extend(self.enter(state, &mut names));
                 }
                 1 => units.push(self.transaction(&mut names)),
@@ -269,7 +275,7 @@ impl Names<'_> {
             "v" => pick(self.chance, &["v", "w", "5", "1.25", "value"]),
             "n" => pick(self.chance, &["1", "2", "-1", "-2", "3"]),
             "i" => pick(self.chance, &["0", "1", "2", "3", "5"]),
-            "s" => pick(self.chance, &["1", "2.5", "-3", "1234567.891", "0.1", "1e20", "4"]),
+            "s" => pick(self.chance, &["1", "2.5", "-3", "1234567.891", "0.1", "0.2", "1e20", "4"]),
             "t" => pick(self.chance, &["300", "500", "900"]),
             "b" => pick(self.chance, &["0", "7", "100"]),
             "d" => pick(self.chance, &["0", "1", "2"]),
