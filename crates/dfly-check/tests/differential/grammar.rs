@@ -85,17 +85,20 @@ impl Grammar {
         Self { forms, states, sections, has_one_database }
     }
 
-    /// A random sequence, the same for the same seed. Every second one is about one type, few keys
-    /// and few names, so that its commands meet.
+    /// A random sequence, the same for the same seed. Two of three are about one type, few keys and few names, so that their
+    /// commands meet.
     pub(super) fn random(&self, seed: u64) -> Sequence {
         let mut chance = Chance::new(seed);
-        let (mut section, mut keys) = (None, KEYS);
-        if chance.once_in(2) {
-            (section, keys) = (Some(chance.of(&self.sections)), 2);
+        let (mut section, mut keys, mut least) = (None, KEYS, 3);
+        if !chance.once_in(3) {
+            (section, keys, least) = (Some(chance.of(&self.sections)), 2, 10);
         }
         let mut names = Names { tag: seed, chance: &mut chance, focus: None, section, keys };
-        let length = 3 + names.chance.below(14);
+        let length = least + names.chance.below(14);
         let mut units = Vec::new();
+        if !self.has_one_database && names.chance.once_in(3) {
+            units.push(Unit(vec![names.fill(&["SELECT", "{d}"])]));
+        }
         while units.len() < length {
             match names.chance.below(12) {
                 0 => {
@@ -137,7 +140,7 @@ impl Grammar {
     }
 
     fn command(&self, names: &mut Names<'_>) -> Line {
-        let section = names.section.map(|section| if names.chance.once_in(4) { ANY_KEY } else { section });
+        let section = names.section.map(|section| if names.chance.once_in(6) { ANY_KEY } else { section });
         let is_taken = |form: &&Form| section.is_none_or(|section| form.section == section);
         let taken = || self.forms.iter().filter(is_taken);
         let mut left = names.chance.below(taken().map(|form| form.weight).sum());
