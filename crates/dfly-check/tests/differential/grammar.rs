@@ -15,6 +15,8 @@ pub(super) struct Form {
 /// What a key may be.
 #[derive(Debug)]
 pub(super) struct State {
+    /// Of the command that makes it.
+    section: Option<&'static str>,
     lines: Vec<Vec<&'static str>>,
 }
 
@@ -67,13 +69,15 @@ impl Grammar {
     pub(super) fn new(has_one_database: bool) -> Self {
         let lines =
             |text: &'static str| text.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
+        let mut forms = forms(include_str!("commands.txt"));
         let state = |line: &'static str| {
             let (_name, rest) = line.split_once(' ').unwrap_or((line, ""));
             let lines = rest.split(" ; ").map(|line| line.split_whitespace().collect());
-            State { lines: lines.filter(|words: &Vec<&str>| !words.is_empty()).collect() }
+            let lines: Vec<Vec<&str>> = lines.filter(|words: &Vec<&str>| !words.is_empty()).collect();
+            let made_by = |form: &&Form| lines.first().is_some_and(|line| line[0] == form.words[0]);
+            State { section: forms.iter().find(made_by).map(|form| form.section), lines }
         };
         let states = lines(include_str!("states.txt")).map(state).collect();
-        let mut forms = forms(include_str!("commands.txt"));
         forms.retain(|form| !has_one_database || form.words[0] != "MOVE");
         let mut sections: Vec<&str> = forms.iter().map(|form| form.section).collect();
         sections.dedup();
@@ -81,21 +85,26 @@ impl Grammar {
         Self { forms, states, sections, has_one_database }
     }
 
-    /// A random sequence, the same for the same seed. Every second one is about one type, few keys
-    /// and few names, so that its commands meet.
+    /// A random sequence, the same for the same seed. Two of three are about one type, few keys and few names, so that their
+    /// commands meet.
     pub(super) fn random(&self, seed: u64) -> Sequence {
         let mut chance = Chance::new(seed);
-        let (mut section, mut keys) = (None, KEYS);
-        if chance.once_in(2) {
-            (section, keys) = (Some(chance.of(&self.sections)), 2);
+        let (mut section, mut keys, mut least) = (None, KEYS, 3);
+        if !chance.once_in(3) {
+            (section, keys, least) = (Some(chance.of(&self.sections)), 2, 10);
         }
         let mut names = Names { tag: seed, chance: &mut chance, focus: None, section, keys };
-        let length = 3 + names.chance.below(14);
+        let length = least + names.chance.below(14);
         let mut units = Vec::new();
+        if !self.has_one_database && names.chance.once_in(3) {
+            units.push(Unit(vec![names.fill(&["SELECT", "{d}"])]));
+        }
         while units.len() < length {
             match names.chance.below(12) {
                 0 => {
-                    let state = &self.states[names.chance.below(self.states.len())];
+                    let fits = |state: &&State| section.is_none() || state.section == section;
+                    let states: Vec<&State> = self.states.iter().filter(fits).collect();
+                    let state = states[names.chance.below(states.len())];
                     units.extend(self.enter(state, &mut names));
                 }
                 1 => units.push(self.transaction(&mut names)),
@@ -131,7 +140,7 @@ impl Grammar {
     }
 
     fn command(&self, names: &mut Names<'_>) -> Line {
-        let section = names.section.map(|section| if names.chance.once_in(4) { ANY_KEY } else { section });
+        let section = names.section.map(|section| if names.chance.once_in(6) { ANY_KEY } else { section });
         let is_taken = |form: &&Form| section.is_none_or(|section| form.section == section);
         let taken = || self.forms.iter().filter(is_taken);
         let mut left = names.chance.below(taken().map(|form| form.weight).sum());
@@ -269,7 +278,7 @@ impl Names<'_> {
             "v" => pick(self.chance, &["v", "w", "5", "1.25", "value"]),
             "n" => pick(self.chance, &["1", "2", "-1", "-2", "3"]),
             "i" => pick(self.chance, &["0", "1", "2", "3", "5"]),
-            "s" => pick(self.chance, &["1", "2.5", "-3", "1234567.891", "0.1", "1e20", "4"]),
+            "s" => pick(self.chance, &["1", "2.5", "-3", "1234567.891", "0.1", "0.2", "1e20", "4"]),
             "t" => pick(self.chance, &["300", "500", "900"]),
             "b" => pick(self.chance, &["0", "7", "100"]),
             "d" => pick(self.chance, &["0", "1", "2"]),
