@@ -32,7 +32,7 @@ pub(crate) struct Programs<'a> {
 /// What follows the source.
 enum Follower {
     Nothing,
-    Tool(Tool, RedisServer),
+    Tool { _tool: Tool, redis: RedisServer },
     Native(RedisServer),
 }
 
@@ -80,7 +80,7 @@ impl Follower {
                 let from = format!("dragonfly://{}", source.address());
                 let tool = Tool::start(programs.tool, &from, &redis.url())?;
                 wait_for(&mut redis.client()?, &source.lsns()?)?;
-                Ok(Self::Tool(tool, redis))
+                Ok(Self::Tool { _tool: tool, redis })
             }
             _ => {
                 let replica = native::start(programs.dragonfly, programs.flows)?;
@@ -93,7 +93,7 @@ impl Follower {
     fn address(&self) -> Option<SocketAddr> {
         match self {
             Self::Nothing => None,
-            Self::Tool(_, redis) => Some(redis.address()),
+            Self::Tool { redis, .. } => Some(redis.address()),
             Self::Native(replica) => Some(replica.address()),
         }
     }
@@ -103,14 +103,17 @@ impl Follower {
         let limit = Duration::from_secs(120);
         match self {
             Self::Nothing => Ok(()),
-            Self::Tool(_, redis) => wait_for(&mut redis.client()?, &source.lsns()?),
+            Self::Tool { redis, .. } => wait_for(&mut redis.client()?, &source.lsns()?),
             Self::Native(replica) => {
                 let began = Instant::now();
                 let keys = |server: &mut dfly_testkit::RedisClient| server.expect(&[b"DBSIZE"]);
                 let (mut from, mut to) =
                     (dfly_testkit::RedisClient::connect(source.address())?, replica.client()?);
                 while keys(&mut from)? != keys(&mut to)? {
-                    ensure!(began.elapsed() < limit, "the replica has not caught up within {limit:?}");
+                    ensure!(
+                        (Instant::now() - began) < limit,
+                        "the replica has not caught up within {limit:?}"
+                    );
                     thread::sleep(Duration::from_millis(5));
                 }
                 Ok(())

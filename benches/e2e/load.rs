@@ -39,7 +39,7 @@ impl Load {
                 .map(|client| client.join().map_err(|_panic| anyhow!("a client has panicked"))?)
                 .sum::<Result<u64>>()
         })?;
-        Ok(written as f64 / began.elapsed().as_secs_f64())
+        Ok(written as f64 / (Instant::now() - began).as_secs_f64())
     }
 
     fn client(self, nth: u32) -> Result<u64> {
@@ -47,7 +47,7 @@ impl Load {
         let value = "v".repeat(self.value);
         let began = Instant::now();
         let mut written = 0;
-        while began.elapsed() < self.time {
+        while (Instant::now() - began) < self.time {
             let serials = written..written + u64::from(PIPELINED);
             let words = serials
                 .map(|serial| vec!["SET".to_owned(), format!("key:{nth}:{}", serial % KEYS), value.clone()]);
@@ -56,7 +56,7 @@ impl Load {
             written += u64::from(PIPELINED);
             if let Some(rate) = self.rate {
                 let due = Duration::from_secs_f64(written as f64 * f64::from(CLIENTS) / rate);
-                thread::sleep(due.saturating_sub(began.elapsed()));
+                thread::sleep(due.saturating_sub(Instant::now() - began));
             }
         }
         Ok(written)
@@ -74,7 +74,7 @@ pub(crate) fn lags(source: SocketAddr, replica: SocketAddr, count: u32) -> Resul
             let acknowledged = Instant::now();
             loop {
                 let seen = replica.expect(&[b"GET", b"probe"])?.text();
-                let lag = acknowledged.elapsed();
+                let lag = Instant::now() - acknowledged;
                 if seen.as_deref() == Some(&serial) {
                     thread::sleep(Duration::from_millis(5));
                     return Ok(lag);
