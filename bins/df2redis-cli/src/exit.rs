@@ -85,7 +85,7 @@ pub(crate) const CODES: [(u8, &str); 15] = [
     (9, "The run is behind, or waits for the target (`status`)."),
     (10, "Writes go on at the source, because something was in doubt (`cutover`)."),
     (11, "It is safe to switch, but `--hook-after` failed, and writes stay stopped (`cutover`)."),
-    (12, "The source was written to since it was safe to switch (`cutover`)."),
+    (12, "It was safe to switch, and is not any more (`cutover`)."),
     (
         13,
         "Something would end a run, or keep it from its end (`prepare`); `replicate` and `migrate` stop with it before their first write.",
