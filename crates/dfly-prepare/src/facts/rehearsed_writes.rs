@@ -14,10 +14,10 @@ use super::mirrored::{Names, Part};
 const KEYS: u64 = 131_072;
 
 /// Bytes of values of a transaction, but for its last part.
-const BYTES: u64 = 32 << 20;
+const BYTES: u64 = 64 << 20;
 
 /// The longest that a transaction waits for what is read.
-const WAIT: Duration = Duration::from_millis(500);
+const WAIT: Duration = Duration::from_secs(1);
 
 /// Keys that are removed by one command.
 const REMOVED: usize = 256;

@@ -23,7 +23,7 @@ pub(crate) struct PrepareFlags {
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = OF_PREPARE)]
 pub(crate) struct ToldFlags {
-    /// Begin a snapshot, read it for a second, and leave it, to tell how long the whole takes.
+    /// Begin a snapshot, read it for three seconds, and leave it, to tell how long the whole takes.
     #[arg(long)]
     pub measure: bool,
     /// Format of the report.
