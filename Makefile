@@ -48,7 +48,7 @@ test-differential: setup
 # Mistakes in the translation that unit tests let live: the campaign finds each, within SEEDS sequences. MUTANTS="NAME.." for some.
 test-mutants: setup
 	@test -n "$$DF2REDIS_DRAGONFLY" || { echo "set DF2REDIS_DRAGONFLY to the path of a Dragonfly binary"; exit 1; }
-	SEEDS=$${SEEDS:-3000} $(CARGO) run --locked --quiet -p xtask -- mutants $(MUTANTS)
+	SEEDS=$${SEEDS:-10000} $(CARGO) run --locked --quiet -p xtask -- mutants $(MUTANTS)
 
 # A target that stands still for STOPPED seconds under a steady load, beside a Dragonfly replica that does.
 test-slow-target: setup

@@ -9,6 +9,7 @@
 
 #[path = "../../../dfly-replica/src/flow/core/pair/chance.rs"]
 mod chance;
+mod due;
 #[path = "../../../dfly-replica/tests/live/follower.rs"]
 mod follower;
 mod grammar;

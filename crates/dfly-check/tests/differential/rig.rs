@@ -10,6 +10,7 @@ use dfly_testkit::{RedisClient, RedisCluster, RedisServer};
 use redis_resp::connection::Peer;
 use tokio::sync::watch;
 
+use super::due::stale;
 use super::sequence::Sequence;
 use crate::follower::{Follower, settings};
 use crate::source::{endpoint, offsets, start};
@@ -18,10 +19,23 @@ use crate::tape::Tape;
 /// How many sequences run before both sides are compared.
 const AT_ONCE: usize = 100;
 
+/// How many databases sequences write to.
+const DATABASES: u32 = 3;
+
 /// What is written to.
 pub(super) enum Target {
     Server(RedisServer),
     Cluster(RedisCluster),
+}
+
+impl Target {
+    /// A connection to each node, and how many databases they have.
+    fn clients(&self) -> (Vec<RedisClient>, u32) {
+        match self {
+            Self::Server(server) => (vec![server.client().unwrap()], DATABASES),
+            Self::Cluster(cluster) => ((0..3).map(|node| cluster.client(node).unwrap()).collect(), 1),
+        }
+    }
 }
 
 pub(super) struct Rig {
@@ -31,7 +45,7 @@ pub(super) struct Rig {
     /// How both sides are compared.
     comparison: CheckConfig,
     _source: RedisServer,
-    _target: Target,
+    target: Target,
 }
 
 /// What came of many sequences.
@@ -58,6 +72,11 @@ struct Differs {
     tag: u64,
     line: String,
     is_by_expiry: bool,
+}
+
+/// The tag of the sequence that a key belongs to.
+fn tag(key: &str) -> Option<u64> {
+    key.split(['{', '}']).nth(1)?.parse().ok()
 }
 
 impl Rig {
@@ -88,7 +107,7 @@ impl Rig {
             let is_stable = |report: &Report| report.phase == Phase::StableSync;
             follower.runtime.block_on(follower.reports.wait_for(is_stable)).unwrap();
         }
-        Self { client, tape, follower, comparison, _source: source, _target: target }
+        Self { client, tape, follower, comparison, _source: source, target }
     }
 
     /// Runs sequences, many at a time, each on keys of its own. Gives those after which both sides differ, up to the one of which
@@ -163,7 +182,7 @@ impl Rig {
     }
 
     /// What differs, by the tag of the sequence that the key belongs to.
-    fn differences(&self) -> BTreeMap<u64, Vec<String>> {
+    fn differences(&mut self) -> BTreeMap<u64, Vec<String>> {
         let mut found: BTreeMap<u64, Vec<String>> = BTreeMap::new();
         // The source journals when a key expires, to the millisecond. Everything else is a matter of when a record arrives.
         let exact = self.compared(Duration::ZERO);
@@ -173,6 +192,13 @@ impl Rig {
         let late = late.filter(|differs| near.iter().all(|other| other.line != differs.line));
         for Differs { tag, line, .. } in late.chain(near.iter().cloned()) {
             found.entry(tag).or_default().push(line);
+        }
+        let (mut clients, databases) = self.target.clients();
+        for client in &mut clients {
+            let stale = (0..databases).flat_map(|db| stale(&mut self.client, client, db));
+            for stale in stale.collect::<Vec<_>>() {
+                found.entry(tag(&stale.key).unwrap()).or_default().push(stale.line);
+            }
         }
         found
     }
@@ -188,7 +214,7 @@ impl Rig {
         let found = store.findings(None, 10_000).unwrap().into_iter();
         let found = found.filter_map(|(pair, finding)| {
             let name = String::from_utf8_lossy(&pair.source.name).into_owned();
-            let tag = name.split(['{', '}']).nth(1)?.parse().ok()?;
+            let tag = tag(&name)?;
             // What the comparison cannot read has no place in a campaign about what it finds.
             let Finding::Different { different, .. } = &finding else { return None };
             let is_by_expiry = different.what.contains(&What::Expiry);

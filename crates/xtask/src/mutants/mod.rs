@@ -23,7 +23,7 @@ use copy::Copy;
 const SHRUNK: usize = 6;
 
 /// How many sequences are tried with a mutant, unless `SEEDS` says otherwise.
-const SEEDS: u64 = 3000;
+const SEEDS: u64 = 10_000;
 
 const PATCHES: &str = "crates/dfly-check/tests/differential/mutants";
 

@@ -90,7 +90,7 @@ impl Translator {
             return Ok(self.moved(to, r));
         }
         let beside = self.notes.beside(key);
-        self.notes.unwatch(from, key);
+        // It is watched in both, because a move onto another key does nothing, and leaves the due times where they were.
         self.notes.watch(to, key);
         let keys = [&b"EVAL"[..], script::MOVE.as_bytes(), b"3", key, &beside.expiry, &beside.registry];
         let words = [&keys[..], &[r.arg(2), &beside.member]].concat();
