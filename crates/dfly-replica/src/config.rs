@@ -238,7 +238,7 @@ impl EngineConfig {
             limits: Limits { piece: PIECE, ..Limits::default() },
             read_ahead: 64 << 20,
             relay_frame: 1 << 20,
-            recent: 6 << 20,
+            recent: 2 << 20,
             parked: 4 << 20,
             refetch_memory: 1 << 30,
             expiries: 100 << 20,

@@ -39,7 +39,7 @@ impl EngineConfig {
         config.window.bytes = part(self.window.bytes, 64);
         config.relay_frame = part(self.relay_frame, 64);
         config.gathered = part(self.gathered, 64);
-        config.recent = part(self.recent.min(2 * (config.window.bytes + config.gathered)), 32);
+        config.recent = part(2 * config.window.bytes, 32);
         config.parked = part(self.parked, 64);
         config.expiries = self.expiries.min(share / 16 / EXPIRY);
         config.refetch_memory = self.refetch_memory.min(self.memory_limit / 8);

@@ -291,9 +291,11 @@ impl TargetWriter for ClusterWriter {
         self.pipeline.window().is_half_full()
     }
 
+    /// Only while there is room: behind that, what arrives goes to the relay log.
     fn gathers(&self) -> Option<BatchLimits> {
         let limits = BatchLimits { commands: GATHERED, bytes: self.config.gathered };
-        self.has_plenty().then_some(limits)
+        let is_free = self.config.window == redis_sink::WindowLimits::default();
+        (is_free && self.has_plenty() && self.has_room()).then_some(limits)
     }
 
     fn is_idle(&self) -> bool {

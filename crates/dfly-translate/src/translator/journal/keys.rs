@@ -102,9 +102,9 @@ impl Translator {
     }
 
     /// A record of MOVE does not say whether the source moved anything: it did not if the name was taken in the other database,
-    /// perhaps by a value that the target does not have. Then both keys are refetched.
+    /// perhaps by a value that was left out. Then both keys are refetched.
     fn moved(&mut self, to: DbIndex, r: &Received<'_>) -> Effect {
-        let may_be_taken = self.notes.is_left_out(to, r.arg(1)) || self.may_have_left_out_documents();
+        let may_be_taken = self.notes.is_left_out(to, r.arg(1));
         match self.rules.refetches && may_be_taken {
             true => self.read_all_again(Reason::Ambiguous, r),
             false => Effect::Written,

@@ -47,7 +47,7 @@ impl Translator {
         self.push(r, &words, 3..4, out)
     }
 
-    pub(super) fn may_have_left_out_documents(&self) -> bool {
+    fn may_have_left_out_documents(&self) -> bool {
         let goes_on = self.rules.policies.of_loss(Loss::Json) != Policy::Fail;
         goes_on && self.follows_possible_signs() && !self.target.has(Ability::Json)
     }
