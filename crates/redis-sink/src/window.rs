@@ -27,6 +27,18 @@ impl Default for WindowLimits {
     }
 }
 
+impl WindowLimits {
+    /// Whether there is room beside so many commands of so many bytes.
+    pub(crate) fn have_room(self, commands: usize, bytes: usize) -> bool {
+        commands < self.commands && bytes < self.bytes
+    }
+
+    /// Whether so many commands of so many bytes take at least half. Nothing never does, whatever the limits.
+    pub(crate) fn are_half_taken(self, commands: usize, bytes: usize) -> bool {
+        commands >= (self.commands / 2).max(1) || bytes >= (self.bytes / 2).max(1)
+    }
+}
+
 /// The maximum number of allocation sets that are kept for later batches.
 const SPARES: usize = 16;
 
@@ -117,12 +129,12 @@ impl<T> Window<T> {
 
     /// Whether another batch may be pushed.
     pub fn has_room(&self) -> bool {
-        self.commands < self.limits.commands && self.bytes < self.limits.bytes
+        self.limits.have_room(self.commands, self.bytes)
     }
 
     /// Whether at least half of the limit is in flight.
     pub fn is_half_full(&self) -> bool {
-        self.commands >= self.limits.commands / 2 || self.bytes >= self.limits.bytes / 2
+        self.limits.are_half_taken(self.commands, self.bytes)
     }
 
     /// How many replies have been taken.
@@ -268,6 +280,17 @@ mod tests {
     use redis_resp::ServerError;
 
     use super::*;
+
+    /// With the least limits, too, an empty window has room, and is not half full: whoever waits until it is less full would wait
+    /// for ever.
+    #[test]
+    fn an_empty_window_is_never_half_full() {
+        for (commands, bytes) in [(1, 1), (1, 100), (100, 1), (4, 100)] {
+            let limits = WindowLimits { commands, bytes };
+            assert!(limits.have_room(0, 0) && !limits.are_half_taken(0, 0), "{limits:?}");
+            assert!(limits.are_half_taken(commands, 0) && limits.are_half_taken(0, bytes), "{limits:?}");
+        }
+    }
 
     fn batch(commands: usize) -> CommandBatch {
         let mut batch = CommandBatch::default();

@@ -65,11 +65,11 @@ impl<T> Ledger<T> {
     }
 
     pub(super) fn has_room(&self) -> bool {
-        self.commands < self.limits.commands && self.bytes < self.limits.bytes
+        self.limits.have_room(self.commands, self.bytes)
     }
 
     pub(super) fn is_half_full(&self) -> bool {
-        self.commands >= self.limits.commands / 2 || self.bytes >= self.limits.bytes / 2
+        self.limits.are_half_taken(self.commands, self.bytes)
     }
 
     pub(super) fn is_empty(&self) -> bool {

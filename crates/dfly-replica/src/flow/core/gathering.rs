@@ -7,8 +7,8 @@ use crate::clock::Now;
 use crate::target::writer::TargetWriter;
 
 impl FlowCore {
-    /// Whether what comes next may be added to the batch, whatever is in flight: the target is behind, the batch is not full,
-    /// and nobody waits for it to be committed.
+    /// Whether the batch may wait for what comes next: the target is behind, the batch is not full, and nobody waits for it to be
+    /// committed.
     pub(super) fn gathers(&self, target: &dyn TargetWriter) -> bool {
         let has_place = target.gathers().is_some_and(|limits| !self.writer.reaches(limits));
         has_place && !self.is_awaited()

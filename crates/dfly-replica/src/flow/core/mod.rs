@@ -225,8 +225,7 @@ impl FlowCore {
             if self.writer.is_full() && !self.gathers(target) {
                 self.commit(target, now);
             }
-            let has_room = target.has_room() || self.gathers(target);
-            if !has_room || self.writer.limited_until(now.instant).is_some() {
+            if !target.has_room() || self.writer.limited_until(now.instant).is_some() {
                 return Ok(Want::Room);
             }
             match self.intake.pull(buffer, self.positions.received())? {

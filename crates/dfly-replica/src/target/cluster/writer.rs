@@ -294,8 +294,7 @@ impl TargetWriter for ClusterWriter {
     /// Only while there is room: behind that, what arrives goes to the relay log.
     fn gathers(&self) -> Option<BatchLimits> {
         let limits = BatchLimits { commands: GATHERED, bytes: self.config.gathered };
-        let is_free = self.config.window == redis_sink::WindowLimits::default();
-        (is_free && self.has_plenty() && self.has_room()).then_some(limits)
+        (self.has_plenty() && self.has_room()).then_some(limits)
     }
 
     fn is_idle(&self) -> bool {

@@ -177,7 +177,8 @@ impl<S: Executes> TargetWriter for InMemoryWriter<S> {
 
     /// Small, so that batches reach it.
     fn gathers(&self) -> Option<BatchLimits> {
-        self.has_plenty().then_some(BatchLimits { commands: 6, bytes: 1000 })
+        let is_behind = self.in_flight.len() >= WINDOW / 2 && self.has_room();
+        is_behind.then_some(BatchLimits { commands: 6, bytes: 1000 })
     }
 
     fn is_idle(&self) -> bool {
