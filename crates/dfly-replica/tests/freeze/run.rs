@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use dfly_replica::{Clock, Engine, EngineConfig, Error, FlowReport, Phase, Reconnect, Report, Stop};
@@ -68,7 +69,9 @@ pub(crate) struct Run {
 }
 
 impl Run {
-    pub(crate) fn start(config: EngineConfig) -> Self {
+    /// Strings are written one by one, because how many come together depends on how the bytes arrive.
+    pub(crate) fn start(mut config: EngineConfig) -> Self {
+        Arc::make_mut(&mut config.rules).without_mset = true;
         let (engine, reports) = Engine::new(config);
         let (stop, stopped) = watch::channel(Stop::Running);
         Self { stop, reports, task: tokio::spawn(engine.run(stopped)) }

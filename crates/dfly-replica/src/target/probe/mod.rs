@@ -67,7 +67,7 @@ impl Restrictions {
         config.largest_argument = self.largest_argument.unwrap_or(config.largest_argument);
         let rules = Arc::make_mut(&mut config.rules);
         rules.without_restore = self.without_restore;
-        rules.without_mset = self.without_mset;
+        rules.without_mset |= self.without_mset;
         rules.selection.removes_by_key = self.without_flush;
         rules.refetched_records.clone_from(&self.refetched_records);
         rules.forbidden_abilities.clone_from(&self.forbidden_abilities);

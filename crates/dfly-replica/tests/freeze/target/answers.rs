@@ -65,10 +65,6 @@ impl Talk {
                 self.is_aborted = true;
                 error(&text)
             }
-            // How many strings come together depends on how the bytes arrive, so this target takes them one by one.
-            (None, Some(_)) if command[0] == "MSET" && command[1].starts_with(b"df2redis:") => {
-                error("ERR unknown command 'MSET'")
-            }
             (None, Some(queued)) => {
                 queued.push(command.clone());
                 simple("QUEUED")
