@@ -11,7 +11,7 @@ use tracing::{debug, info, warn};
 
 use crate::config::CheckConfig;
 use crate::error::CheckError;
-use crate::progress::Progress;
+use crate::progress::{Progress, RunSignals};
 use crate::step_run::StepRun;
 use crate::store::Store;
 use crate::summary::Summary;
@@ -79,9 +79,9 @@ impl Continuous {
         while self.until_in_step().await == Waited::Ready {
             let store = Store::temporary()?;
             let (progress, _unseen) = watch::channel(Progress::default());
-            let lines = (progress, self.stop.clone());
+            let signals = RunSignals { progress, stop: self.stop.clone() };
             let pass =
-                StepRun::new(self.config.clone(), &store, lines).repairing().paced(self.keys_per_second);
+                StepRun::new(self.config.clone(), &store, signals).repairing().paced(self.keys_per_second);
             match pass.run(self.control.clone()).await {
                 Ok(summary) => self.tell(&summary),
                 // A session ends, or a side is away: the replication says so, and the next pass begins with what is then.

@@ -11,7 +11,7 @@ use crate::error::CheckError;
 use crate::key_sums::{self, KeySums};
 use crate::plan::Plan;
 use crate::verdict::{Pair, Verdict, What};
-use crate::workers::compare_all;
+use crate::workers::PageComparer;
 
 /// What a walk through the target has seen.
 #[derive(Debug, Default)]
@@ -114,7 +114,7 @@ impl Search<'_> {
             }
         }
         for pairs in by_db.values() {
-            let judged = compare_all(self.comparer, pairs).await?;
+            let judged = self.comparer.compare_page(pairs).await?;
             let verdicts = pairs.iter().cloned().zip(judged.into_iter().map(|judged| judged.verdict));
             found.extend(verdicts.filter(|(_, verdict)| is_told(verdict)));
         }

@@ -2,8 +2,9 @@
 //!
 //! For a batch of keys the replication notes from some moment on which of them get a record. The source is read between two
 //! looks at its LSNs; the target when it has everything before the second. A key without a record from the first look to the end
-//! was the same on the source all the while, and the target held what the source did. A key with one is compared again: a few
-//! times among others, then alone, while its flow waits, and by a transaction that is void if the key was written to.
+//! was the same on the source all the while, and the target held what the source did. A key with one is compared again: among
+//! others while their flows wait, so that only a record that comes while the source is read counts; then alone, and by a
+//! transaction that is void if the key was written to.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -28,8 +29,11 @@ use crate::step::{MOST_WATCHED, Settled, Step, WatchId};
 use crate::throttle::Throttle;
 use crate::verdict::{ExactVerdict, Pair, Verdict};
 
-/// How many times a key is compared among others.
-const TOGETHER: u32 = 3;
+/// How many times a key is compared among others while their flows go on.
+const FLOWING: u32 = 1;
+
+/// How many times it is then compared among others while their flows wait.
+const HELD: u32 = 8;
 
 /// How many times it is then compared alone.
 const ALONE: u32 = 60;
@@ -37,7 +41,7 @@ const ALONE: u32 = 60;
 /// The pause behind an attempt that has given no verdict: a slot is moving, or keys are being refetched.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// The pause before a key is compared alone again: the next moment may suit.
+/// The pause before keys are compared again whose flows wait: the next moment may suit.
 const SHORT_PAUSE: Duration = Duration::from_millis(5);
 
 /// What became of keys that differed.
@@ -63,6 +67,40 @@ struct Waiting {
     pair: Pair,
     tries: u32,
 }
+
+/// How keys are compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    /// Among others, while their flows go on.
+    Flowing,
+    /// Among others, while their flows wait.
+    Held,
+    /// Alone, while its flow waits.
+    Alone,
+}
+
+impl Way {
+    /// How a key is compared that was tried so many times.
+    fn after(tries: u32) -> Self {
+        match tries {
+            0..FLOWING => Self::Flowing,
+            FLOWING..TOGETHER => Self::Held,
+            _ => Self::Alone,
+        }
+    }
+
+    fn most_keys(self) -> usize {
+        if self == Self::Alone { 1 } else { MOST_WATCHED }
+    }
+
+    /// The pause behind an attempt that has given no verdict.
+    fn pause(self) -> Duration {
+        if self == Self::Flowing { PAUSE } else { SHORT_PAUSE }
+    }
+}
+
+/// How many times a key is compared among others.
+const TOGETHER: u32 = FLOWING + HELD;
 
 /// Why a key has no verdict that is written to all the time.
 const CHANGES: &str = "it changes all the time";
@@ -124,14 +162,13 @@ impl<S: Step> InStep<S> {
         let mut waiting: VecDeque<Waiting> =
             pairs.into_iter().map(|pair| Waiting { pair, tries: 0 }).collect();
         while let Some(first) = waiting.front() {
-            let (db, is_alone) = (first.pair.source.db, first.tries >= TOGETHER);
-            let most = if is_alone { 1 } else { MOST_WATCHED };
-            let is_like = |key: &Waiting| key.pair.source.db == db && key.tries < TOGETHER;
-            let batch = take(&mut waiting, |key| is_alone || is_like(key), most);
+            let (db, way) = (first.pair.source.db, Way::after(first.tries));
+            let is_like = |key: &Waiting| key.pair.source.db == db && Way::after(key.tries) == way;
+            let batch = take(&mut waiting, is_like, way.most_keys());
             let pairs: Vec<Pair> = batch.iter().map(|key| key.pair.clone()).collect();
-            let attempts = Box::pin(self.attempt(&pairs, is_alone)).await?;
+            let attempts = Box::pin(self.attempt(&pairs, way)).await?;
             if attempts.iter().all(|attempt| matches!(attempt, Attempt::Again(_))) {
-                sleep(if is_alone { SHORT_PAUSE } else { PAUSE }).await;
+                sleep(way.pause()).await;
             }
             for (mut key, attempt) in batch.into_iter().zip(attempts) {
                 key.tries += 1;
@@ -194,10 +231,10 @@ impl<S: Step> InStep<S> {
     }
 
     /// One attempt at keys of one database. The watch ends in any case.
-    async fn attempt(&mut self, pairs: &[Pair], hold: bool) -> Result<Vec<Attempt>, CheckError> {
+    async fn attempt(&mut self, pairs: &[Pair], way: Way) -> Result<Vec<Attempt>, CheckError> {
         let keys: Vec<SourceKey> = pairs.iter().map(|pair| pair.source.clone()).collect();
-        let watch = self.step.watch(&keys, hold).await?;
-        let judged = self.judged(pairs, watch, hold).await;
+        let watch = self.step.watch(&keys, way != Way::Flowing).await?;
+        let judged = self.judged(pairs, watch, way).await;
         let touched = self.step.release(watch).await;
         let (judged, touched) = (judged?, touched?);
         let attempt = |(judged, is_touched): (Result<(Judged, Lsn), &'static str>, bool)| match judged {
@@ -214,10 +251,10 @@ impl<S: Step> InStep<S> {
         &mut self,
         pairs: &[Pair],
         watch: WatchId,
-        is_alone: bool,
+        way: Way,
     ) -> Result<Vec<Result<(Judged, Lsn), &'static str>>, CheckError> {
         let reading = match pairs {
-            [pair] if is_alone => self.read_alone(pair).await?,
+            [pair] if way == Way::Alone => self.read_alone(pair).await?,
             _ => Some(self.read_together(pairs).await?),
         };
         let Some(Reading { held: source, before, behind, is_whole }) = reading else {

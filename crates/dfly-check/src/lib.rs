@@ -10,7 +10,7 @@
 //! value is ever reported: a difference is a key, what differs, and the outline of both sides.
 //!
 //! ```no_run
-//! use dfly_check::{CheckConfig, Outcome, Progress, Rounds, Store};
+//! use dfly_check::{CheckConfig, Outcome, Progress, Rounds, RunSignals, Store};
 //! use dfly_replica::EngineConfig;
 //! use redis_resp::connection::{Endpoint, Peer};
 //! use tokio::sync::watch;
@@ -21,7 +21,7 @@
 //! let store = Store::temporary()?;
 //! let (progress, _shown) = watch::channel(Progress::default());
 //! let (_stop, stopped) = watch::channel(false);
-//! let summary = Rounds::new(CheckConfig::new(engine), &store, (progress, stopped)).run().await?;
+//! let summary = Rounds::new(CheckConfig::new(engine), &store, RunSignals { progress, stop: stopped }).run().await?;
 //! assert_eq!(summary.outcome(), Outcome::Equal);
 //! # Ok(())
 //! # }
@@ -43,6 +43,7 @@ mod key_sums;
 mod link;
 mod mode;
 mod observe;
+mod pace;
 mod pieces;
 mod plan;
 mod policy;
@@ -72,7 +73,7 @@ pub use full_check::{FullCheck, tell_lines};
 pub use in_step::{InStep, Mended};
 pub use link::SideError;
 pub use mode::Mode;
-pub use progress::{Progress, Stage};
+pub use progress::{Progress, RunSignals, Stage};
 pub use repair::{Repair, Repaired};
 pub use report::{About, Report, ReportError, line};
 pub use rounds::Rounds;

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use tokio::sync::watch;
+
 /// What it does now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Stage {
@@ -46,4 +48,13 @@ pub struct Progress {
     pub different: u64,
     /// How many could not be compared so far.
     pub not_compared: u64,
+}
+
+/// What connects a comparison with whoever started it.
+#[derive(Debug, Clone)]
+pub struct RunSignals {
+    /// Where it tells how far it has come.
+    pub progress: watch::Sender<Progress>,
+    /// It stops when this holds `true`.
+    pub stop: watch::Receiver<bool>,
 }

@@ -16,7 +16,7 @@ use crate::extra::{Search, TargetWalk};
 use crate::key_sums::KeySums;
 use crate::link::Link;
 use crate::plan::Plan;
-use crate::progress::{Progress, Stage};
+use crate::progress::{Progress, RunSignals, Stage};
 use crate::report::About;
 use crate::scan::{Position, Walk};
 use crate::store::{Finding, Store};
@@ -24,7 +24,7 @@ use crate::summary::Summary;
 use crate::tally::{Reached, Tally, facts};
 use crate::throttle::Throttle;
 use crate::verdict::{Certainty, Pair, Verdict};
-use crate::workers::{Workers, compare_all};
+use crate::workers::{PageComparer, Workers};
 
 /// Pages that fail one after the other before the walk is given up: a side is away.
 const FAILURES: u32 = 3;
@@ -43,12 +43,9 @@ pub struct Rounds<'a> {
 }
 
 impl<'a> Rounds<'a> {
-    /// A comparison that writes what it finds into `store`, tells its progress, and stops when `stop` holds `true`.
-    pub fn new(
-        config: CheckConfig,
-        store: &'a Store,
-        (progress, stop): (watch::Sender<Progress>, watch::Receiver<bool>),
-    ) -> Self {
+    /// A comparison that writes what it finds into `store`.
+    pub fn new(config: CheckConfig, store: &'a Store, signals: RunSignals) -> Self {
+        let RunSignals { progress, stop } = signals;
         let (requests, bytes) = (config.requests_per_second, config.bytes_per_second);
         let throttle = Arc::new(Throttle::new(requests, bytes, Instant::now()));
         Self { config: Arc::new(config), store, throttle, progress, stop }
@@ -157,23 +154,13 @@ impl<'a> Rounds<'a> {
         }
         self.tell(|progress| (progress.stage, progress.of) = (Stage::Comparing, plan.keys()));
         let walk = Walk::new(plan, Link::to_source(&self.config.engine, &self.throttle), from);
-        let (halt, halted) = watch::channel(self.is_stopped());
-        let mut workers = Workers::start(walk, comparers, halted);
+        let mut workers = Workers::start(walk, comparers, None, self.stop.clone());
         let mut failures = 0;
-        let mut stop = self.stop.clone();
-        loop {
-            let page = tokio::select! {
-                page = workers.compared.recv() => page,
-                Ok(()) = stop.changed() => {
-                    halt.send_replace(self.is_stopped());
-                    continue;
-                }
-            };
-            let Some(page) = page else { break };
-            failures = if page.judged.is_ok() { 0 } else { failures + 1 };
-            if let (FAILURES, Err(error)) = (failures, &page.judged) {
+        while let Some(page) = workers.compared.recv().await {
+            failures = if page.verdicts.is_ok() { 0 } else { failures + 1 };
+            if let (FAILURES, Err(error)) = (failures, &page.verdicts) {
                 tally.summary.add_gap(format!("the keys behind a failure: {error}"));
-                halt.send_replace(true);
+                workers.halt();
             }
             let keys = page.page.pairs.len() as u64;
             tally.add(page, self.store, Instant::now())?;
@@ -294,7 +281,7 @@ impl<'a> Rounds<'a> {
             };
             for found in found.chunk_by(is_beside) {
                 let pairs: Vec<Pair> = found.iter().map(|(pair, _)| pair.clone()).collect();
-                let judged = compare_all(&mut comparer, &pairs).await?;
+                let judged = comparer.compare_page(&pairs).await?;
                 for ((pair, before), judged) in found.iter().zip(judged) {
                     settle(tally, (pair, before), judged)?;
                 }

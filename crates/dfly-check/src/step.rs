@@ -10,7 +10,7 @@ use thiserror::Error;
 pub const MOST_WATCHED: usize = 256;
 
 /// A watch that was begun.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct WatchId(pub u64);
 
 /// Where a key stands once the target has everything before some LSNs.
@@ -49,8 +49,9 @@ pub enum StepError {
 
 /// What a running replication tells about keys while it writes.
 pub trait Step: Send {
-    /// From now on it is noted which of these keys (at most [`MOST_WATCHED`]) get a record. With `hold` (one key only), the
-    /// flow stops before a record of the key until [`Self::release`], for at most a fraction of a second.
+    /// From now on it is noted which of these keys (at most [`MOST_WATCHED`]) get a record. With `hold`, their flows apply nothing
+    /// until [`Self::settle`], go on to `behind`, and apply nothing until [`Self::release`]. They stand still for a fraction of a
+    /// second at the most each time.
     ///
     /// # Errors
     /// [`StepError`].

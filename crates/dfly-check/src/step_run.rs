@@ -1,10 +1,9 @@
 //! Compares every key in step with a replication, once: there is nothing to be compared again.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use tokio::sync::watch;
-use tokio::time::sleep_until;
 
 use crate::config::CheckConfig;
 use crate::error::CheckError;
@@ -13,7 +12,8 @@ use crate::in_step::InStep;
 use crate::key_sums::KeySums;
 use crate::link::Link;
 use crate::plan::Plan;
-use crate::progress::{Progress, Stage};
+use crate::pace::KeyPace;
+use crate::progress::{Progress, RunSignals, Stage};
 use crate::report::About;
 use crate::scan::{Position, Walk};
 use crate::step::Step;
@@ -21,8 +21,8 @@ use crate::store::Store;
 use crate::summary::Summary;
 use crate::tally::{Reached, Tally, facts};
 use crate::throttle::Throttle;
-use crate::verdict::ExactVerdict;
-use crate::verdict::Pair;
+use crate::verdict::{ExactVerdict, Pair};
+use crate::workers::{ComparedPage, PageComparer, Workers};
 
 /// A comparison of all keys in step.
 #[derive(Debug)]
@@ -36,24 +36,10 @@ pub struct StepRun<'a> {
     pace: Option<KeyPace>,
 }
 
-/// How many keys are compared in a second.
-#[derive(Debug, Clone, Copy)]
-struct KeyPace(u64);
-
-impl KeyPace {
-    /// How long so many keys are to take.
-    fn time_of(self, keys: u64) -> Duration {
-        Duration::from_micros(keys.saturating_mul(1_000_000) / self.0.max(1))
-    }
-}
-
 impl<'a> StepRun<'a> {
-    /// A comparison that writes what it finds into `store`, tells its progress, and stops when `stop` holds `true`.
-    pub fn new(
-        config: CheckConfig,
-        store: &'a Store,
-        (progress, stop): (watch::Sender<Progress>, watch::Receiver<bool>),
-    ) -> Self {
+    /// A comparison that writes what it finds into `store`.
+    pub fn new(config: CheckConfig, store: &'a Store, signals: RunSignals) -> Self {
+        let RunSignals { progress, stop } = signals;
         let (requests, bytes) = (config.requests_per_second, config.bytes_per_second);
         let throttle = Arc::new(Throttle::new(requests, bytes, Instant::now()));
         Self { config: Arc::new(config), store, throttle, progress, stop, repairs: false, pace: None }
@@ -65,7 +51,7 @@ impl<'a> StepRun<'a> {
         Self { repairs: true, ..self }
     }
 
-    /// Compares so many keys in a second at the most.
+    /// Compares so many keys in a second at the most, over one connection to each side.
     #[must_use]
     pub fn paced(self, keys_per_second: u64) -> Self {
         Self { pace: Some(KeyPace(keys_per_second)), ..self }
@@ -75,7 +61,7 @@ impl<'a> StepRun<'a> {
     ///
     /// # Errors
     /// A side or the replication cannot be reached at the start, or the file fails. What fails later is told by the summary.
-    pub async fn run(&self, step: impl Step) -> Result<Summary, CheckError> {
+    pub async fn run(&self, step: impl Step + Clone + 'static) -> Result<Summary, CheckError> {
         self.store.clear()?;
         let mut changes = crate::store::Changes::default();
         changes.fact(facts::ABOUT, &About::of(&self.config))?;
@@ -85,53 +71,76 @@ impl<'a> StepRun<'a> {
         let summary = Summary { mode, is_sample, rounds: 1, ..Summary::default() };
         let mut tally = Tally::new(summary, KeySums::default(), Reached::Extra, Instant::now());
         plan.gaps.iter().for_each(|gap| tally.summary.add_gap(gap.clone()));
-        let mut in_step = InStep::with(&self.config, (Arc::clone(&plan), &self.throttle), step).await?;
-        match Box::pin(self.all(&plan, &mut in_step, &mut tally)).await {
+        match Box::pin(self.all(&plan, step, &mut tally)).await {
             Err(error @ (CheckError::Side(_) | CheckError::Step(_))) => {
                 tally.summary.add_gap(format!("the keys behind a failure: {error}"));
             }
             done => done?,
         }
-        tally.end(self.store, *self.stop.borrow())
+        tally.end(self.store, self.is_stopped())
     }
 
-    async fn all(
-        &self,
-        plan: &Arc<Plan>,
-        in_step: &mut InStep<impl Step>,
-        tally: &mut Tally,
-    ) -> Result<(), CheckError> {
+    async fn all<S>(&self, plan: &Arc<Plan>, step: S, tally: &mut Tally) -> Result<(), CheckError>
+    where
+        S: Step + Clone + 'static,
+    {
+        let mut in_step = self.in_step(plan, step.clone()).await?;
+        let mut comparers = Vec::new();
+        for _ in 0..self.connections() {
+            comparers.push(self.in_step(plan, step.clone()).await?);
+        }
         self.progress.send_modify(|progress| {
             (progress.stage, progress.of) = (Stage::Comparing, plan.keys());
         });
         let link = Link::to_source(&self.config.engine, &self.throttle);
-        let mut walk = Walk::new(plan, link, Position::default());
-        while !*self.stop.borrow() {
-            let Some(page) = walk.next().await? else { break };
+        let walk = Walk::new(plan, link, Position::default());
+        let mut workers = Workers::start(walk, comparers, self.pace, self.stop.clone());
+        let mut failed = None;
+        while let Some(ComparedPage { page, verdicts }) = workers.compared.recv().await {
+            let noted = match verdicts {
+                Ok(told) => self.note(told, &mut in_step, tally).await,
+                Err(error) => Err(error),
+            };
+            if let Err(error) = noted {
+                // What is on its way still ends its watches.
+                workers.halt();
+                failed.get_or_insert(error);
+                continue;
+            }
             tally.pass(&page);
-            self.compare(page.pairs, in_step, tally).await?;
+            self.tell(page.pairs.len() as u64, tally);
+            tally.write_if_due(self.store, Instant::now())?;
         }
-        walk.gaps.into_iter().for_each(|gap| tally.summary.add_gap(gap));
-        self.extra(plan, in_step, tally).await
+        if let Some(error) = failed {
+            return Err(error);
+        }
+        let walked = workers.walked().await?;
+        walked.gaps.into_iter().for_each(|gap| tally.summary.add_gap(gap));
+        if self.is_stopped() {
+            return Ok(());
+        }
+        self.extra(plan, &mut in_step, tally).await
     }
 
-    async fn compare(
-        &self,
-        pairs: Vec<Pair>,
-        in_step: &mut InStep<impl Step>,
-        tally: &mut Tally,
-    ) -> Result<(), CheckError> {
-        let (keys, began) = (pairs.len() as u64, Instant::now());
-        let told = in_step.compare(pairs).await?;
-        self.note(told, in_step, tally).await?;
+    async fn in_step<S: Step>(&self, plan: &Arc<Plan>, step: S) -> Result<InStep<S>, CheckError> {
+        InStep::with(&self.config, (Arc::clone(plan), &self.throttle), step).await
+    }
+
+    /// How many pages are compared at the same time.
+    fn connections(&self) -> u16 {
+        if self.pace.is_some() { 1 } else { self.config.connections.max(1) }
+    }
+
+    fn is_stopped(&self) -> bool {
+        *self.stop.borrow()
+    }
+
+    fn tell(&self, keys: u64, tally: &Tally) {
         let (different, not_compared) = tally.found;
         self.progress.send_modify(|progress| {
             progress.keys += keys;
             (progress.different, progress.not_compared) = (different, not_compared);
         });
-        tally.write_if_due(self.store, Instant::now())?;
-        self.rest(keys, began).await;
-        Ok(())
     }
 
     /// Counts verdicts, behind a repair of what differs if that is wanted.
@@ -152,16 +161,6 @@ impl<'a> StepRun<'a> {
         Ok(told.into_iter().try_for_each(|verdict| tally.exact(verdict))?)
     }
 
-    /// Rests until so many keys may have been compared since `began`, or until it is told to stop.
-    async fn rest(&self, keys: u64, began: Instant) {
-        let Some(pace) = self.pace else { return };
-        let mut stop = self.stop.clone();
-        tokio::select! {
-            () = sleep_until((began + pace.time_of(keys)).into()) => {}
-            _told = stop.wait_for(|told| *told) => {}
-        }
-    }
-
     /// Compares keys that only the target has, as it seems.
     async fn extra(
         &self,
@@ -171,11 +170,11 @@ impl<'a> StepRun<'a> {
     ) -> Result<(), CheckError> {
         self.progress.send_modify(|progress| (progress.stage, progress.keys) = (Stage::Extra, 0));
         let seen =
-            TargetWalk::begin(plan, &self.config.engine).await?.sum_up(|_| !*self.stop.borrow()).await?;
+            TargetWalk::begin(plan, &self.config.engine).await?.sum_up(|_| !self.is_stopped()).await?;
         tally.summary.foreign = seen.foreign;
         let parts = seen.sums.apart(&tally.sums);
         let mut walk = TargetWalk::begin(plan, &self.config.engine).await?;
-        while !parts.is_empty() && !*self.stop.borrow() {
+        while !parts.is_empty() && !self.is_stopped() {
             let Some((db, keys)) = walk.next().await? else { break };
             let suspects = Search { plan, parts: &parts, comparer: in_step.comparer() }.suspects(db, keys);
             let (single, several): (Vec<_>, Vec<_>) =
@@ -188,9 +187,20 @@ impl<'a> StepRun<'a> {
                 told.extend(in_step.extra(pairs).await?);
             }
             self.note(told, in_step, tally).await?;
-            self.rest(keys, began).await;
+            if let Some(pace) = self.pace {
+                pace.rest(keys, began.into(), &self.stop).await;
+            }
             tally.write_if_due(self.store, Instant::now())?;
         }
         Ok(())
+    }
+}
+
+impl<S: Step + 'static> PageComparer for InStep<S> {
+    type Verdict = ExactVerdict;
+    type Error = CheckError;
+
+    async fn compare_page(&mut self, pairs: &[Pair]) -> Result<Vec<ExactVerdict>, CheckError> {
+        Box::pin(self.compare(pairs.to_vec())).await
     }
 }

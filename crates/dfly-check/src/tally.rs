@@ -9,10 +9,12 @@ use serde::{Deserialize, Serialize};
 use crate::comparer::Judged;
 use crate::error::CheckError;
 use crate::key_sums::{self, KeySums};
+use crate::link::SideError;
 use crate::scan::{Page, Position};
 use crate::store::{Changes, Finding, Store, StoreError};
 use crate::summary::Summary;
 use crate::verdict::{Certainty, ExactVerdict, Pair, Verdict};
+use crate::workers::ComparedPage;
 
 /// The most findings that are written down together.
 const TOGETHER: usize = 1024;
@@ -49,13 +51,8 @@ pub(crate) mod facts {
     pub(crate) const SUMMARY: &str = "summary";
 }
 
-/// A page whose keys were compared.
-#[derive(Debug)]
-pub(crate) struct ComparedPage {
-    pub page: Page,
-    /// A verdict for each key of the page; why there are none, in words.
-    pub judged: Result<Vec<Judged>, String>,
-}
+/// A page of a comparison in rounds.
+pub(crate) type JudgedPage = ComparedPage<Judged, SideError>;
 
 /// What was counted so far.
 #[derive(Debug)]
@@ -67,7 +64,7 @@ pub(crate) struct Tally {
     pub found: (u64, u64),
     changes: Changes,
     /// Pages that came before their turn. There are no more than pages on their way.
-    early: BTreeMap<u64, ComparedPage>,
+    early: BTreeMap<u64, JudgedPage>,
     next: u64,
     reached: Reached,
     written: Instant,
@@ -88,7 +85,7 @@ impl Tally {
     }
 
     /// Counts a page, once those before it are counted.
-    pub(crate) fn add(&mut self, page: ComparedPage, store: &Store, now: Instant) -> Result<(), StoreError> {
+    pub(crate) fn add(&mut self, page: JudgedPage, store: &Store, now: Instant) -> Result<(), StoreError> {
         self.early.insert(page.page.number, page);
         while let Some(page) = self.early.remove(&self.next) {
             self.next += 1;
@@ -105,9 +102,9 @@ impl Tally {
         Ok(())
     }
 
-    fn count(&mut self, ComparedPage { page, judged }: ComparedPage) -> Result<(), StoreError> {
+    fn count(&mut self, JudgedPage { page, verdicts }: JudgedPage) -> Result<(), StoreError> {
         self.pass(&page);
-        match judged {
+        match verdicts {
             Ok(judged) => {
                 for (pair, judged) in page.pairs.iter().zip(judged) {
                     if judged.is_on_target {
@@ -116,7 +113,8 @@ impl Tally {
                     self.verdict(pair, judged.verdict)?;
                 }
             }
-            Err(reason) => {
+            Err(error) => {
+                let reason = error.to_string();
                 for pair in &page.pairs {
                     self.verdict(pair, Verdict::NotCompared(reason.clone()))?;
                 }

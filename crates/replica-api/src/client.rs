@@ -83,6 +83,13 @@ pub struct Client {
     connection: Mutex<Option<http1::SendRequest<Full<Bytes>>>>,
 }
 
+impl Clone for Client {
+    /// Another one, with a connection of its own.
+    fn clone(&self) -> Self {
+        Self::new(self.address.clone(), self.token.clone())
+    }
+}
+
 impl Client {
     fn new(address: Address, token: Option<String>) -> Self {
         Self { address, token, connection: Mutex::new(None) }

@@ -7,7 +7,7 @@ use replica_api::client::{Client, ClientError};
 use replica_api::wire::{self, KeyName, Outcome, Refetch, Release, Settle, Watch};
 
 /// It is asked over its API.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Remote(pub Client);
 
 fn failed(error: &ClientError) -> StepError {

@@ -1,6 +1,6 @@
 //! What is kept of a comparison: a report that is opened later, and a comparison that goes on after a stop.
 
-use dfly_check::{CheckConfig, CheckError, Outcome, Progress, Report, Rounds, Store};
+use dfly_check::{CheckConfig, CheckError, Outcome, Progress, Report, Rounds, RunSignals, Store};
 use tokio::sync::watch;
 
 use crate::sides::Sides;
@@ -14,7 +14,7 @@ fn text_of(store: &Store, most: usize) -> String {
 async fn run(config: &CheckConfig, store: &Store, resumes: bool) -> Result<dfly_check::Summary, CheckError> {
     let (progress, _shown) = watch::channel(Progress::default());
     let (_stop, stopped) = watch::channel(false);
-    let rounds = Rounds::new(config.clone(), store, (progress, stopped));
+    let rounds = Rounds::new(config.clone(), store, RunSignals { progress, stop: stopped });
     if resumes { rounds.resume().await } else { rounds.run().await }
 }
 
@@ -81,7 +81,7 @@ async fn it_goes_on_after_a_stop() {
     let config = CheckConfig { requests_per_second: Some(20_000), ..sides.config() };
     let (progress, mut shown) = watch::channel(Progress::default());
     let (stop, stopped) = watch::channel(false);
-    let rounds = Rounds::new(config.clone(), &store, (progress, stopped));
+    let rounds = Rounds::new(config.clone(), &store, RunSignals { progress, stop: stopped });
     let stopping = async {
         shown.wait_for(|progress| progress.keys > 500).await.unwrap();
         stop.send_replace(true);

@@ -1,6 +1,6 @@
 //! Repairs while nobody writes to the source.
 
-use dfly_check::{Outcome, Progress, Repair, Rounds, Store};
+use dfly_check::{Outcome, Progress, Repair, Rounds, RunSignals, Store};
 use tokio::sync::watch;
 
 use crate::sides::Sides;
@@ -38,7 +38,7 @@ async fn makes_equal(sides: Sides) {
     let store = Store::temporary().unwrap();
     let (progress, _shown) = watch::channel(Progress::default());
     let (_stop, stopped) = watch::channel(false);
-    let rounds = Rounds::new(sides.config(), &store, (progress, stopped));
+    let rounds = Rounds::new(sides.config(), &store, RunSignals { progress, stop: stopped });
     assert_eq!(rounds.run().await.unwrap().different, 9);
     let dry = Repair::begin(&sides.config(), &store, true).await.unwrap().run().await.unwrap();
     assert_eq!((dry.copied, dry.removed, dry.failed.len()), (8, 1, 0));

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use dfly_check::{Certainty, CheckConfig, Finding, Pair, Progress, Rounds, Store, Summary, What};
+use dfly_check::{Certainty, CheckConfig, Finding, Pair, Progress, Rounds, RunSignals, Store, Summary, What};
 use dfly_replica::EngineConfig;
 use dfly_testkit::{ClusterOptions, RedisClient, RedisCluster, RedisOptions, RedisServer};
 use redis_resp::connection::{Endpoint, Peer};
@@ -99,7 +99,7 @@ pub(crate) async fn check(config: CheckConfig) -> Checked {
     let store = Store::temporary().unwrap();
     let (progress, _shown) = watch::channel(Progress::default());
     let (_stop, stopped) = watch::channel(false);
-    let summary = Rounds::new(config, &store, (progress, stopped)).run().await.unwrap();
+    let summary = Rounds::new(config, &store, RunSignals { progress, stop: stopped }).run().await.unwrap();
     let findings = store.findings(None, 10_000).unwrap();
     Checked { summary, findings }
 }

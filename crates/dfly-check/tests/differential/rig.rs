@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::time::Duration;
 
-use dfly_check::{CheckConfig, Finding, Progress, Rounds, Store, What, line};
+use dfly_check::{CheckConfig, Finding, Progress, Rounds, RunSignals, Store, What, line};
 use dfly_replica::{Phase, Report};
 use dfly_testkit::{RedisClient, RedisCluster, RedisServer};
 use redis_resp::connection::Peer;
@@ -209,7 +209,7 @@ impl Rig {
         let (progress, _shown) = watch::channel(Progress::default());
         let (_stop, stopped) = watch::channel(false);
         let comparison = CheckConfig { expiry_tolerance, ..self.comparison.clone() };
-        let rounds = Rounds::new(comparison, &store, (progress, stopped));
+        let rounds = Rounds::new(comparison, &store, RunSignals { progress, stop: stopped });
         self.follower.runtime.block_on(rounds.run()).unwrap();
         let found = store.findings(None, 10_000).unwrap().into_iter();
         let found = found.filter_map(|(pair, finding)| {

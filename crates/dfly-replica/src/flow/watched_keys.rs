@@ -11,7 +11,7 @@ use crate::keys::{RecordKeys, SourceKey};
 /// How long a watch lasts at the most, so that nobody who is gone leaves one behind.
 const LONGEST_WATCH: Duration = Duration::from_secs(300);
 
-/// How long a flow is held at the most for those who read a key.
+/// How long a flow stands still at the most while the source is read, and again while the target is.
 const LONGEST_HOLD: Duration = Duration::from_millis(250);
 
 /// The most watches of one flow.
@@ -48,9 +48,12 @@ enum Hold {
     Reading {
         until: Instant,
     },
-    /// Nothing is applied behind this record until the target was read.
-    Behind {
+    /// The flow goes on to before this record, however far that is.
+    Ahead {
         lsn: Lsn,
+    },
+    /// It has come there: nothing is applied until the target was read.
+    Behind {
         until: Instant,
     },
 }
@@ -162,10 +165,21 @@ impl WatchedKeys {
     pub(crate) fn settle(&mut self, id: WatchId, bounds: Bounds) -> bool {
         let Some(watch) = self.watches.get_mut(&id) else { return false };
         watch.progress = Progress::Coming(bounds);
-        if let Hold::Reading { until } = watch.hold {
-            watch.hold = Hold::Behind { lsn: bounds.behind, until };
+        if let Hold::Reading { .. } = watch.hold {
+            watch.hold = Hold::Ahead { lsn: bounds.behind };
         }
         true
+    }
+
+    /// Everything before `received` was applied: whoever holds the flow there may read the target from now on.
+    pub(crate) fn arrive(&mut self, received: Lsn, now: Instant) {
+        for watch in self.watches.values_mut() {
+            if let Hold::Ahead { lsn } = watch.hold
+                && lsn <= received
+            {
+                watch.hold = Hold::Behind { until: now + LONGEST_HOLD };
+            }
+        }
     }
 
     /// The flow has written everything before `received`, and handed it to the target.
@@ -233,7 +247,7 @@ impl WatchedKeys {
             }
         }
         for watch in self.watches.values_mut() {
-            if let Hold::Reading { until } | Hold::Behind { until, .. } = watch.hold
+            if let Hold::Reading { until } | Hold::Behind { until } = watch.hold
                 && until <= now
             {
                 watch.hold = Hold::Free;
@@ -251,16 +265,16 @@ impl WatchedKeys {
     pub(crate) fn holds(&self, received: Option<Lsn>) -> bool {
         self.watches.values().any(|watch| match watch.hold {
             Hold::Free => false,
-            Hold::Reading { .. } => true,
-            Hold::Behind { lsn, .. } => received >= Some(lsn),
+            Hold::Reading { .. } | Hold::Behind { .. } => true,
+            Hold::Ahead { lsn } => received >= Some(lsn),
         })
     }
 
     /// When a hold or a watch ends by itself.
     pub(crate) fn deadline(&self) -> Option<Instant> {
         let end = |watch: &Watch| match watch.hold {
-            Hold::Free => watch.expires,
-            Hold::Reading { until } | Hold::Behind { until, .. } => until,
+            Hold::Free | Hold::Ahead { .. } => watch.expires,
+            Hold::Reading { until } | Hold::Behind { until } => until,
         };
         self.watches.values().map(end).min()
     }
@@ -343,8 +357,15 @@ mod tests {
         assert!(watched.holds(Some(Lsn(3))), "until the source was read");
         watched.settle(ID, Bounds { before: Lsn(5), behind: Lsn(7) });
         assert_eq!([6, 7, 8].map(|lsn| watched.holds(Some(Lsn(lsn)))), [false, true, true]);
-        assert_eq!(watched.deadline(), Some(now + LONGEST_HOLD));
-        assert_eq!(watched.expire(now + LONGEST_HOLD), []);
+        // The target is far behind: the time of the hold begins when the flow has come there.
+        let arrived = now + 40 * LONGEST_HOLD;
+        assert_eq!(watched.expire(arrived), []);
+        watched.arrive(Lsn(6), now);
+        watched.arrive(Lsn(7), arrived);
+        assert!(watched.holds(Some(Lsn(7))));
+        assert_eq!(watched.deadline(), Some(arrived + LONGEST_HOLD));
+        watched.arrive(Lsn(7), arrived + LONGEST_HOLD / 2);
+        assert_eq!(watched.expire(arrived + LONGEST_HOLD), []);
         assert!(!watched.holds(Some(Lsn(7))), "nobody holds a flow for longer");
         assert_eq!(watched.expire(now + LONGEST_WATCH), [ID], "somebody waits for it");
         assert!(watched.is_empty() && watched.seen.is_empty() && watched.deadline().is_none());

@@ -45,7 +45,8 @@ impl Control {
     }
 
     /// From now on it is noted which of these keys, at most [`MOST_WATCHED`], get a record. With `holds`, the flows of these keys
-    /// apply nothing between the reading of the source and that of the target, for a quarter of a second at the most.
+    /// apply nothing while the source is read, go on to where it was read, and apply nothing until [`Self::release`]. They stand
+    /// still for a quarter of a second at the most each time.
     ///
     /// # Errors
     /// [`ControlError`].

@@ -72,7 +72,8 @@ pub enum Outcome {
 pub struct Watch {
     /// The keys, 512 at the most.
     pub keys: Vec<KeyName>,
-    /// Whether nothing is applied while source and target are read, for a quarter of a second at the most.
+    /// Whether nothing is applied while the source is read, and again while the target is, for a quarter of a second at the most
+    /// each time.
     #[serde(default)]
     pub holds: bool,
 }

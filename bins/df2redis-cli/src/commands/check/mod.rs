@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 use dfly_check::{
-    CheckConfig, CheckError, FullCheck, Outcome, Progress, Repair, Rounds, SideError, StepRun, Store, Summary,
+    CheckConfig, CheckError, FullCheck, Outcome, Progress, Repair, Rounds, SideError, RunSignals, StepRun, Store, Summary,
 };
 use dfly_replica::{EngineConfig, Stop};
 use replica_api::client::Client;
@@ -101,7 +101,7 @@ async fn compare(
         let full_check = FullCheck::new(program, config);
         return full_check.run(store, |line| console.line(line)).await.map_err(failure);
     }
-    let (_signals, mut signalled) = stop::on_signals()?;
+    let (_handlers, mut signalled) = stop::on_signals()?;
     let (stop, stopped) = watch::channel(false);
     tokio::spawn(async move {
         if signalled.wait_for(|told| *told != Stop::Running).await.is_ok() {
@@ -110,27 +110,24 @@ async fn compare(
     });
     let (progress, shown) = watch::channel(Progress::default());
     let display = tokio::spawn(bar::show(shown, console.clone()));
-    let lines = (progress, stopped);
+    let signals = RunSignals { progress, stop: stopped };
     let done = match running {
-        Some(client) => Box::pin(in_step(config, (store, flags), client, lines)).await,
-        None => Box::pin(in_rounds(config, (store, flags), console, lines)).await,
+        Some(client) => Box::pin(in_step(config, (store, flags), client, signals)).await,
+        None => Box::pin(in_rounds(config, (store, flags), console, signals)).await,
     };
     display.await.context("the progress display failed")?;
     done.map_err(failure)
 }
-
-/// Where the progress is told, and what ends the comparison.
-type Lines = (watch::Sender<Progress>, watch::Receiver<bool>);
 
 /// Compares in step with the running replication, which refetches what differs if that was asked for.
 async fn in_step(
     config: CheckConfig,
     (store, flags): (&Store, &ComparedFlags),
     client: Client,
-    lines: Lines,
+    signals: RunSignals,
 ) -> Result<Summary, CheckError> {
     info!("a replication runs: comparing in step with it");
-    let run = StepRun::new(config, store, lines);
+    let run = StepRun::new(config, store, signals);
     match flags.repairs.repair && !flags.repairs.dry_run {
         true => run.repairing().run(Remote(client)).await,
         false => run.run(Remote(client)).await,
@@ -142,9 +139,9 @@ async fn in_rounds(
     config: CheckConfig,
     (store, flags): (&Store, &ComparedFlags),
     console: &Console,
-    lines: Lines,
+    signals: RunSignals,
 ) -> Result<Summary, CheckError> {
-    let rounds = Rounds::new(config.clone(), store, lines);
+    let rounds = Rounds::new(config.clone(), store, signals);
     let done = if flags.resume { rounds.resume().await } else { rounds.run().await };
     match done {
         Ok(summary) if flags.repairs.repair && !summary.is_stopped => {

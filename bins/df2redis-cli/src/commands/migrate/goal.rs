@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use dfly_check::Mode;
-use dfly_check::{CheckConfig, CheckError, Progress, StepRun, Store, Summary};
+use dfly_check::{CheckConfig, CheckError, Progress, RunSignals, StepRun, Store, Summary};
 use dfly_journal::Lsn;
 use dfly_replica::{ControlError, Lag, Phase, Report};
 use tokio::sync::watch;
@@ -123,7 +123,7 @@ async fn verify(begun: &Begun, mode: Mode) -> Result<(Summary, Store), CheckErro
     });
     let (progress, _unseen) = watch::channel(Progress::default());
     let config = CheckConfig { mode, ..CheckConfig::new(begun.config.clone()) };
-    let summary = StepRun::new(config, &store, (progress, told)).run(begun.control.clone()).await;
+    let summary = StepRun::new(config, &store, RunSignals { progress, stop: told }).run(begun.control.clone()).await;
     stopping.abort();
     Ok((summary?, store))
 }

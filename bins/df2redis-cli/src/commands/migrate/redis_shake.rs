@@ -11,7 +11,7 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow};
-use dfly_check::{CheckConfig, Mode, Progress, Rounds, Store, Summary, tell_lines};
+use dfly_check::{CheckConfig, Mode, Progress, Rounds, RunSignals, Store, Summary, tell_lines};
 use dfly_replica::{EngineConfig, OnStart, TargetMode};
 use redis_resp::Reply;
 use redis_resp::connection::{Connection, Endpoint};
@@ -108,7 +108,7 @@ async fn compare(config: &EngineConfig, mode: Mode) -> Result<Summary, Failure> 
     let (progress, _unseen) = watch::channel(Progress::default());
     let (_stop, stopped) = watch::channel(false);
     let config = CheckConfig { mode, ..CheckConfig::new(config.clone()) };
-    let done = Box::pin(Rounds::new(config, &store, (progress, stopped)).run()).await;
+    let done = Box::pin(Rounds::new(config, &store, RunSignals { progress, stop: stopped }).run()).await;
     Ok(done.context("the target could not be compared")?)
 }
 

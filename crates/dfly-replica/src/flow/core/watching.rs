@@ -33,8 +33,11 @@ impl FlowCore {
         for id in self.watched.expire(now) {
             self.actions.push_back(Action::Answer(FlowAnswer::Settled(id, self.id, None)));
         }
-        if let Some(received) = self.positions.received().filter(|_| self.writer.is_empty()) {
-            self.watched.reach(received, self.batches);
+        if let Some(received) = self.positions.received() {
+            self.watched.arrive(received, now);
+            if self.writer.is_empty() {
+                self.watched.reach(received, self.batches);
+            }
         }
         let mut watched = std::mem::take(&mut self.watched);
         while let Some((id, settled)) = watched.next_settled(self.batches, |key| self.is_open(key)) {
