@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use dfly_check::{CheckConfig, Finding, Progress, Rounds, RunSignals, Store, What, line};
 use dfly_replica::{Phase, Report};
-use dfly_testkit::{RedisClient, RedisCluster, RedisServer};
+use dfly_testkit::{RedisClient, RedisCluster, RedisServer, Reply};
 use redis_resp::connection::Peer;
 use tokio::sync::watch;
 
@@ -44,6 +44,8 @@ pub(super) struct Rig {
     follower: Follower,
     /// How both sides are compared.
     comparison: CheckConfig,
+    /// How exactly the target tells when a key expires.
+    grain: Duration,
     _source: RedisServer,
     target: Target,
 }
@@ -74,6 +76,13 @@ struct Differs {
     is_by_expiry: bool,
 }
 
+/// A server without PEXPIRETIME is asked how much time is left, and then for its clock.
+fn grain(target: &RedisServer) -> Duration {
+    let asked = target.client().unwrap().expect(&[b"COMMAND", b"INFO", b"PEXPIRETIME"]).unwrap();
+    let is_told = asked.array().unwrap().iter().any(|command| *command != Reply::Nil);
+    if is_told { Duration::ZERO } else { Duration::from_millis(20) }
+}
+
 /// The tag of the sequence that a key belongs to.
 fn tag(key: &str) -> Option<u64> {
     key.split(['{', '}']).nth(1)?.parse().ok()
@@ -100,6 +109,7 @@ impl Rig {
             connections: 1,
             ..CheckConfig::new(config.clone())
         };
+        let grain = grain(first);
         // The tape is there before the engine: its own synchronisation is over then.
         let tape = Tape::open(&endpoint(Peer::Source, &source));
         let mut follower = Follower::start(config);
@@ -107,7 +117,7 @@ impl Rig {
             let is_stable = |report: &Report| report.phase == Phase::StableSync;
             follower.runtime.block_on(follower.reports.wait_for(is_stable)).unwrap();
         }
-        Self { client, tape, follower, comparison, _source: source, target }
+        Self { client, tape, follower, comparison, grain, _source: source, target }
     }
 
     /// Runs sequences, many at a time, each on keys of its own. Gives those after which both sides differ, up to the one of which
@@ -117,9 +127,13 @@ impl Rig {
         for part in all.chunks(AT_ONCE) {
             self.carry_out(part.iter().map(|(_, sequence)| sequence));
             tried.sequences += part.len();
-            for tag in self.differences().into_keys() {
+            for (tag, differences) in self.differences() {
                 let Some((_, sequence)) = part.iter().find(|(of, _)| *of == tag) else { continue };
-                let found = self.least(tag, sequence.clone());
+                let mut found = self.least(tag, sequence.clone());
+                if found.differences.is_empty() {
+                    // Alone it did not happen: a matter of moments.
+                    found.differences = differences.into_iter().map(|line| format!("once: {line}")).collect();
+                }
                 let ends = is_last(&found);
                 tried.found.push(found);
                 if ends {
@@ -185,7 +199,7 @@ impl Rig {
     fn differences(&mut self) -> BTreeMap<u64, Vec<String>> {
         let mut found: BTreeMap<u64, Vec<String>> = BTreeMap::new();
         // The source journals when a key expires, to the millisecond. Everything else is a matter of when a record arrives.
-        let exact = self.compared(Duration::ZERO);
+        let exact = self.compared(self.grain);
         let near =
             if exact.is_empty() { Vec::new() } else { self.compared(self.comparison.expiry_tolerance) };
         let late = exact.into_iter().filter(|differs| differs.is_by_expiry);

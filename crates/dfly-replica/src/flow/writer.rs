@@ -165,6 +165,15 @@ impl FlowWriter {
         self.translator.record(record, &mut Output { now: received, commands: &mut self.batch })
     }
 
+    /// The same for a record that waited while later ones were written.
+    pub(crate) fn waiting_record(
+        &mut self,
+        record: &Command,
+        received: UnixMillis,
+    ) -> Result<Effect, TranslateError> {
+        self.translator.waiting_record(record, &mut Output { now: received, commands: &mut self.batch })
+    }
+
     /// Writes the value of a key that was refetched.
     pub(crate) fn value(
         &mut self,

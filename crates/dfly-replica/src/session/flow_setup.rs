@@ -127,6 +127,7 @@ impl Running {
         if position.is_some() {
             let mut heir = Heir { translator: &mut translator, refetch: &mut refetch, now };
             handover::adopt(&mut connection, id, &mut heir).await?;
+            translator = translator.resuming();
         }
         let source = self.source_of(&flow.start, form, id, flow.resume).await?;
         let expiry = self.expiry_of(&mut connection, id, position).await?;

@@ -4,7 +4,7 @@ mod destination;
 mod elements;
 mod journal;
 mod notes;
-mod previous;
+mod first_halves;
 mod refused;
 mod snapshot;
 mod streams;
@@ -31,7 +31,7 @@ use crate::target::{Ability, Target};
 
 pub(crate) use journal::{is_root, number};
 use notes::Notes;
-use previous::Previous;
+use first_halves::FirstHalves;
 use refused::RefusedValues;
 use snapshot::OpenValue;
 
@@ -173,7 +173,7 @@ pub struct Translator {
     pub(crate) open: HashMap<ValueId, OpenValue>,
     refused: RefusedValues,
     pub(crate) notes: Notes,
-    pub(crate) previous: Option<Previous>,
+    pub(crate) first_halves: FirstHalves,
     pub(crate) zadd_beyond: ZAddBeyond,
     /// The maximum size of a value that is held until it is complete, in bytes.
     pub(crate) whole: usize,
@@ -195,7 +195,7 @@ impl Translator {
             refused: RefusedValues::default(),
             notes: Notes::new(0, target.is_cluster(), rules.names.clone()),
             rules,
-            previous: None,
+            first_halves: FirstHalves::default(),
             zadd_beyond: ZAddBeyond::default(),
             whole: usize::MAX,
             refetches: Vec::new(),
@@ -219,6 +219,13 @@ impl Translator {
     #[must_use]
     pub fn of_source(self, zadd_beyond: ZAddBeyond) -> Self {
         Self { zadd_beyond, ..self }
+    }
+
+    /// The same translator, for a flow that goes on behind records that this translator has not seen.
+    #[must_use]
+    pub fn resuming(mut self) -> Self {
+        self.first_halves.forget();
+        self
     }
 
     /// The same translator, but with whole values in this form. Values that arrive in pieces always become commands, except

@@ -227,7 +227,7 @@ impl FlowCore {
         if !self.admission.expiry.is_quiet() && !keys.replaces() {
             self.admission.expiry.to_check(&keys).iter().for_each(|key| self.writer.check(key, target));
         }
-        self.writer.record(record, now.wall)?;
+        self.writer.waiting_record(record, now.wall)?;
         self.admission.see_applied(&keys, now.wall);
         self.take_refetches(now);
         self.refuse_oversized(target, now)?;

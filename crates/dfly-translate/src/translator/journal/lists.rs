@@ -4,7 +4,7 @@ use super::Received;
 use crate::quirks::Quirks;
 use crate::refetch::Reason;
 use crate::script;
-use crate::translator::previous::Half;
+use crate::translator::first_halves::Half;
 use crate::translator::{Effect, Output, Translator};
 
 impl Translator {
@@ -12,8 +12,7 @@ impl Translator {
     /// source keeps the key's expiry.
     pub(super) fn push_elements(&mut self, r: &Received<'_>, out: &mut Output<'_>) -> Effect {
         self.verbatim(r, out);
-        let is_second_half = r.args().len() == 3
-            && self.previous.as_ref().is_some_and(|first| first.is_first_half(Half::Pops, r.origin));
+        let is_second_half = r.args().len() == 3 && self.first_halves.may_end_with(Half::Pops, r.origin);
         if is_second_half && self.follows_possible_signs() {
             return self.read_all_again(Reason::KeptExpiry, r);
         }

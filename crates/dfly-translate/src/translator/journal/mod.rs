@@ -22,7 +22,6 @@ use crate::policy::Loss;
 use crate::refetch::{Reason, RefetchRequest};
 use crate::script::{self, Script};
 use crate::table::{CommandSpec, Rule, lookup};
-use crate::translator::previous::Previous;
 use crate::translator::{Effect, Flush, Output, Place, Translator, flushed_slots};
 
 pub(crate) use modules::is_root;
@@ -34,7 +33,21 @@ impl Translator {
     /// [`TranslateError`]. Nothing of the record is written in that case.
     pub fn record(&mut self, record: &Command, out: &mut Output<'_>) -> Result<Effect, TranslateError> {
         let effect = self.translate(record, out);
-        self.previous = Previous::of(record);
+        self.first_halves.follow(record);
+        effect
+    }
+
+    /// The same for a record that waited while later ones of the flow were carried out.
+    ///
+    /// # Errors
+    /// As [`Self::record`].
+    pub fn waiting_record(
+        &mut self,
+        record: &Command,
+        out: &mut Output<'_>,
+    ) -> Result<Effect, TranslateError> {
+        let effect = self.translate(record, out);
+        self.first_halves.follow_waiting(record);
         effect
     }
 

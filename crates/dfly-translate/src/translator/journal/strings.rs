@@ -8,7 +8,7 @@ use crate::refetch::Reason;
 use crate::script;
 use crate::target::Ability;
 use crate::translator::journal::Received;
-use crate::translator::previous::{Half, has_six_digits};
+use crate::translator::first_halves::{Half, has_six_digits};
 use crate::translator::{Effect, Output, Translator};
 
 /// The size of a dense HyperLogLog, in bytes.
@@ -90,9 +90,7 @@ impl Translator {
     /// Whether the record is the second half of a command that stores a sorted set. In scripts, both halves have transaction 0,
     /// as those of two plain commands have.
     fn is_stored_set(&self, r: &Received<'_>) -> bool {
-        let is_second_half =
-            self.previous.as_ref().is_some_and(|first| first.is_first_half(Half::Deletes, r.origin));
-        is_second_half
+        self.first_halves.may_end_with(Half::Deletes, r.origin)
             && (r.origin.txid.0 != 0 || self.follows_possible_signs())
             && r.args().iter().skip(2).step_by(2).all(has_six_digits)
     }
