@@ -16,19 +16,27 @@ const BACKLOG: usize = 2_000_000;
 const PART: usize = 10_000;
 
 /// A master.
-pub(crate) enum Source {
+#[derive(Debug)]
+pub enum Source {
+    /// A Dragonfly.
     Live(RedisServer),
-    Scripted { master: ScriptedMaster, _runtime: Runtime },
+    /// One of this process.
+    Scripted {
+        /// The master.
+        master: ScriptedMaster,
+        /// Where it lives.
+        _runtime: Runtime,
+    },
 }
 
 impl Source {
     /// A Dragonfly if there is a binary, otherwise the scripted master, with this many flows.
-    pub(crate) fn start(dragonfly: Option<&Path>, shards: u16) -> Result<Self> {
+    pub fn start(dragonfly: Option<&Path>, shards: u16) -> Result<Self> {
         let Some(program) = dragonfly else { return Self::scripted(shards) };
         let flags = [
             &format!("--proactor_threads={shards}"),
             &format!("--shard_repl_backlog_len={BACKLOG}"),
-            "--maxmemory=4gb",
+            "--maxmemory=6gb",
         ];
         Ok(Self::Live(RedisServer::start(RedisOptions::dragonfly(program, &flags.map(|flag| flag as &str)))?))
     }
@@ -40,7 +48,8 @@ impl Source {
         Ok(Self::Scripted { master, _runtime: runtime })
     }
 
-    pub(crate) fn address(&self) -> SocketAddr {
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
         match self {
             Self::Live(server) => server.address(),
             Self::Scripted { master, .. } => master.address(),
@@ -48,7 +57,7 @@ impl Source {
     }
 
     /// The process, if it is one of its own.
-    pub(crate) fn pid(&self) -> Option<u32> {
+    pub fn pid(&self) -> Option<u32> {
         match self {
             Self::Live(server) => Some(server.pid()),
             Self::Scripted { .. } => None,
@@ -56,7 +65,7 @@ impl Source {
     }
 
     /// Carries the commands out. (`redis-cli --pipe` waits in vain for a Dragonfly's last reply.)
-    pub(crate) fn load(&self, commands: &CommandBatch) -> Result<()> {
+    pub fn load(&self, commands: &CommandBatch) -> Result<()> {
         let words = |index| commands.command(index).map(EncodedCommand::arguments);
         match self {
             Self::Live(server) => {
@@ -80,7 +89,7 @@ impl Source {
     }
 
     /// Removes everything.
-    pub(crate) fn empty(&self) -> Result<()> {
+    pub fn empty(&self) -> Result<()> {
         match self {
             Self::Live(server) => Ok(server.client()?.expect(&[b"FLUSHALL"]).map(|_ok| ())?),
             Self::Scripted { master, .. } => Ok(master.apply("FLUSHALL")?),
@@ -88,7 +97,7 @@ impl Source {
     }
 
     /// The next position of each flow.
-    pub(crate) fn lsns(&self) -> Result<Vec<u64>> {
+    pub fn lsns(&self) -> Result<Vec<u64>> {
         match self {
             Self::Live(server) => {
                 let reply = server.client()?.expect(&[b"DFLY", b"REPLICAOFFSET"])?;
