@@ -5,7 +5,7 @@ use std::ops::Range;
 use plotters::coord::ranged1d::{KeyPointHint, NoDefaultFormatting, Ranged, ValueFormatter};
 
 /// About how many marks a linear axis has.
-const MARKS: f64 = 4.0;
+const MARKS: f64 = 6.0;
 
 /// An axis.
 #[derive(Debug, Clone, PartialEq)]
@@ -110,8 +110,8 @@ mod tests {
     #[test]
     fn marks_are_round() {
         let values = |axis: &Axis| axis.marks.iter().map(|mark| axis.format_ext(mark)).collect::<Vec<_>>();
-        assert_eq!(values(&Axis::linear("", &[870.0])), ["0", "500"]);
-        assert_eq!(values(&Axis::linear("", &[0.0, 42.0])), ["0", "20", "40"]);
+        assert_eq!(values(&Axis::linear("", &[870.0])), ["0", "200", "400", "600", "800"]);
+        assert_eq!(values(&Axis::linear("", &[0.0, 42.0])), ["0", "10", "20", "30", "40"]);
         assert_eq!(values(&Axis::decades("", &[0.02, 30.0])), ["0.01", "0.1", "1", "10", "100"]);
         assert_eq!(values(&Axis::factors("", &[1e6, 4e6, 16e6])), ["1 M", "4 M", "16 M"]);
     }

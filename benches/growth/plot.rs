@@ -62,6 +62,7 @@ fn draw(curve: &Curve, caption: &str, out: &mut String) -> Result<(), Box<dyn st
 
 fn draw_panel(area: &Area<'_>, x: &Axis, panel: &Panel) -> Result<(), Box<dyn std::error::Error>> {
     let mut chart = ChartBuilder::on(area)
+        .margin_left(8)
         .margin_right(24)
         .margin_top(6)
         .x_label_area_size(46)
@@ -87,6 +88,7 @@ fn draw_panel(area: &Area<'_>, x: &Axis, panel: &Panel) -> Result<(), Box<dyn st
         let style = (FONT, 13).into_font().color(&TEXT);
         chart
             .configure_series_labels()
+            .position(SeriesLabelPosition::UpperRight)
             .label_font(style)
             .border_style(GRID)
             .background_style(WHITE)
