@@ -45,12 +45,13 @@ impl Comparison {
         };
         let save = "`make bench-instructions SAVE=1` writes these numbers down.";
         let said = [
-            (names(Row::has_risen), "has risen by more than 3 %. If that is what the change is worth,"),
-            (names(Row::is_gone), "is in the baseline and was not counted. If it was removed or renamed,"),
-            (names(Row::is_new), "is not in the baseline yet, and not compared:"),
+            ("More than 3 % above the baseline", names(Row::has_risen), "If the change is worth that,"),
+            ("In the baseline, but not counted", names(Row::is_gone), "If that is meant,"),
+            ("Not in the baseline, so not compared", names(Row::is_new), "When the others are good,"),
         ];
-        let said = said.iter().filter(|(names, _)| !names.is_empty());
-        let said: String = said.map(|(names, what)| format!("{names}: {what} {save}\n")).collect();
+        let said = said.iter().filter(|(_, names, _)| !names.is_empty());
+        let said: String =
+            said.map(|(what, names, when)| format!("{what}: {names}. {when} {save}\n")).collect();
         if said.is_empty() { "No bench has risen by more than 3 %.\n".to_owned() } else { said }
     }
 }
@@ -106,25 +107,21 @@ mod tests {
         assert!(compared(&[("a", 1000), ("b", 1000)], &[("a", 1030), ("b", 10)]).is_good());
         let risen = compared(&[("a", 1000), ("b", 1000)], &[("a", 1031), ("b", 1000)]);
         assert!(!risen.is_good());
-        assert!(risen.verdict().starts_with("a: has risen by more than 3 %."), "{}", risen.verdict());
+        assert!(risen.verdict().starts_with("More than 3 % above the baseline: a."), "{}", risen.verdict());
     }
 
     #[test]
     fn a_bench_that_is_not_counted_any_more_is_no_success() {
         let gone = compared(&[("a", 1000), ("b", 1000)], &[("a", 1000)]);
         assert!(!gone.is_good());
-        assert!(
-            gone.verdict().starts_with("b: is in the baseline and was not counted."),
-            "{}",
-            gone.verdict()
-        );
+        assert!(gone.verdict().starts_with("In the baseline, but not counted: b."), "{}", gone.verdict());
     }
 
     #[test]
     fn a_new_bench_is_named_and_passes() {
         let new = compared(&[("a", 1000)], &[("a", 1000), ("b", 5)]);
         assert!(new.is_good());
-        assert!(new.verdict().starts_with("b: is not in the baseline yet"), "{}", new.verdict());
+        assert!(new.verdict().starts_with("Not in the baseline, so not compared: b."), "{}", new.verdict());
         assert_eq!(compared(&[("a", 1)], &[("a", 1)]).verdict(), "No bench has risen by more than 3 %.\n");
     }
 
