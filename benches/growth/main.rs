@@ -7,8 +7,9 @@
 //!
 //! `growth measure` copies snapshots, from a live Dragonfly or from the scripted master, into a Redis of its own, and writes
 //! medians to a file. Rates are those while data flows: neither the start of the tool nor the time in which a scripted master
-//! makes its snapshot is in them. `growth plot` draws that file, one picture for each series. A round trip is added by a proxy
-//! of this program, which takes processor time as well; it is there with a round trip of 0, too.
+//! makes its snapshot is in them. A Dragonfly does not compress its snapshot, so the tool reads the bytes of the data, at the
+//! pace of the tool. `growth plot` draws that file, one picture for each series. A round trip is added by a proxy of this
+//! program, which takes processor time as well; it is there with a round trip of 0, too.
 
 #![expect(clippy::print_stdout, reason = "a table is what this program is for")]
 
@@ -63,6 +64,10 @@ struct How {
     /// A Dragonfly binary; without it the source is the scripted master, which holds no more than 4 million keys.
     #[arg(long)]
     dragonfly: Option<PathBuf>,
+    /// The Dragonfly compresses its snapshot, as it does unless it is told otherwise; then it is often the source that sets the
+    /// pace.
+    #[arg(long)]
+    compressed: bool,
     /// How many flows the source has, where it is not they that grow.
     #[arg(long, default_value_t = 1)]
     flows: u16,
@@ -107,7 +112,11 @@ fn measure(how: &How) -> Result<()> {
 impl How {
     fn curve(&self, series: Series) -> Result<Curve> {
         let program = self.dragonfly.as_deref().filter(|_| !series.is_scripted());
-        let source = if program.is_some() { "a live Dragonfly" } else { "the scripted master" };
+        let source = match program {
+            Some(_) if self.compressed => "a live Dragonfly",
+            Some(_) => "a live Dragonfly (no compression)",
+            None => "the scripted master",
+        };
         let mut curve = Curve { series, source: source.to_owned(), flows: self.flows, points: Vec::new() };
         for &place in series.places() {
             let data = series.data(place, self.divide);
@@ -128,7 +137,11 @@ impl How {
         let tool = self.tool.as_deref().unwrap_or(&beside);
         let data = series.data(place, self.divide);
         let flows = if series == Series::Flows { u16::try_from(place)? } else { self.flows };
-        let source = Source::start(program, flows)?;
+        let source = match program {
+            Some(program) if self.compressed => Source::live(program, flows, &[])?,
+            Some(program) => Source::live(program, flows, &["--compression_mode=0"])?,
+            None => Source::scripted(flows)?,
+        };
         let bench = Bench::prepare(tool, source, data, self.delays(series, place))?;
         let rounds = (0..self.rounds.max(1)).map(|_round| bench.round()).collect::<Result<Vec<_>>>()?;
         let x = if series == Series::Keys { data.keys } else { place };

@@ -40,8 +40,12 @@ fn caption(curve: &Curve, measured: &Measured) -> String {
         (_, 1) => " with one flow".to_owned(),
         (_, flows) => format!(" with {flows} flows"),
     };
+    let rounds = match measured.rounds {
+        1 => "One round.".to_owned(),
+        rounds => format!("Medians of {rounds}."),
+    };
     let look = if measured.divide > 1 { " A look, with fewer keys." } else { "" };
-    format!("{data}. Source: {}{flows}. Medians of {}.{look}", curve.source, measured.rounds)
+    format!("{data}. Source: {}{flows}. {rounds}{look}", curve.source)
 }
 
 fn draw(curve: &Curve, caption: &str, out: &mut String) -> Result<(), Box<dyn std::error::Error>> {

@@ -32,16 +32,22 @@ pub enum Source {
 impl Source {
     /// A Dragonfly if there is a binary, otherwise the scripted master, with this many flows.
     pub fn start(dragonfly: Option<&Path>, shards: u16) -> Result<Self> {
-        let Some(program) = dragonfly else { return Self::scripted(shards) };
-        let flags = [
-            &format!("--proactor_threads={shards}"),
-            &format!("--shard_repl_backlog_len={BACKLOG}"),
-            "--maxmemory=6gb",
-        ];
-        Ok(Self::Live(RedisServer::start(RedisOptions::dragonfly(program, &flags.map(|flag| flag as &str)))?))
+        match dragonfly {
+            Some(program) => Self::live(program, shards, &[]),
+            None => Self::scripted(shards),
+        }
     }
 
-    fn scripted(shards: u16) -> Result<Self> {
+    /// A Dragonfly with further flags.
+    pub fn live(program: &Path, shards: u16, more: &[&str]) -> Result<Self> {
+        let (threads, backlog) =
+            (format!("--proactor_threads={shards}"), format!("--shard_repl_backlog_len={BACKLOG}"));
+        let flags = [&[threads.as_str(), &backlog, "--maxmemory=6gb"], more].concat();
+        Ok(Self::Live(RedisServer::start(RedisOptions::dragonfly(program, &flags))?))
+    }
+
+    /// A scripted master.
+    pub fn scripted(shards: u16) -> Result<Self> {
         let runtime = Runtime::new()?;
         let script = Script::new(usize::from(shards)).backlog(BACKLOG);
         let master = runtime.block_on(ScriptedMaster::start(script, MasterOptions::default()))?;
