@@ -8,7 +8,7 @@ MISSING := $(shell command -v redis-server >/dev/null || echo redis-server) \
 MISSING := $(strip $(MISSING))
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: demo test lint test-page test-pair test-properties test-live test-differential test-mutants test-slow-target test-memory test-cuts test-crash test-targets fuzz bench bench-e2e doc setup
+.PHONY: demo test lint test-page test-pair test-properties test-live test-differential test-mutants test-slow-target test-memory test-cuts test-crash test-targets fuzz bench bench-e2e bench-growth bench-instructions doc setup
 
 # A recorded session; or a run that goes on for LIVE seconds, with its page.
 demo: setup
@@ -119,6 +119,27 @@ bench-e2e: setup
 	$(CARGO) build --locked --release -p df2redis-cli
 	$(CARGO) run --locked --release --quiet -p df2redis-benches --bin e2e -- --rounds $(ROUNDS) --divide $(DIVIDE) \
 	  --flows $(FLOWS) $${DF2REDIS_DRAGONFLY:+--dragonfly "$$DF2REDIS_DRAGONFLY"}
+
+# How throughput, CPU and memory grow: 1 to 16 M keys, 1 to 64 flows, values of 10 B to 100 MB, round trips of 0 to 50 ms. It
+# writes OUT, and a picture of each series to PICTURES. DIVIDE=100 for a look; ONLY=keys,flows,values,round-trip for some. With a
+# live source: make bench-growth DF2REDIS_DRAGONFLY=/path/to/dragonfly
+OUT ?= target/growth.json
+PICTURES ?= target/growth
+bench-growth: setup
+	$(CARGO) build --locked --release -p df2redis-cli
+	mkdir -p $(dir $(OUT))
+	$(CARGO) run --locked --release --quiet -p df2redis-benches --bin growth -- measure --rounds $(ROUNDS) --divide $(DIVIDE) \
+	  --flows $(FLOWS) --out $(OUT) $(if $(ONLY),--only $(ONLY)) $${DF2REDIS_DRAGONFLY:+--dragonfly "$$DF2REDIS_DRAGONFLY"}
+	$(CARGO) run --locked --release --quiet -p df2redis-benches --bin growth -- plot $(OUT) $(PICTURES)
+
+# Instructions of the hot paths beside the baseline of this compiler and processor; it fails if one has risen by more than 3 %.
+# Needs valgrind and the runner of gungraun, which it installs. SAVE=1 writes the baseline.
+GUNGRAUN := 0.20.0
+bench-instructions: setup
+	command -v valgrind >/dev/null || { $(SUDO) apt-get update && \
+	  $(SUDO) apt-get install -y --no-install-recommends valgrind; }
+	gungraun-runner --version 2>/dev/null | grep -qF "$(GUNGRAUN)" || $(CARGO) install gungraun-runner --version $(GUNGRAUN) --locked
+	$(CARGO) run --locked --quiet -p xtask -- instructions $(if $(SAVE),--save)
 
 doc:
 	$(CARGO) doc --locked --workspace --no-deps --all-features --open

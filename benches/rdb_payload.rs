@@ -5,24 +5,10 @@
 
 use std::hint::black_box;
 
-use bytes::BytesMut;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use df2redis_benches::streams;
+use df2redis_benches::streams::{self, values};
 use dfly_rdb::payload::{TargetFormat, write_dump};
-use dfly_rdb::{Config, Decoder, Event, Family, RawValue};
-use dfly_wire::Step;
-
-fn values(items: &[u8]) -> Vec<RawValue> {
-    let mut src = BytesMut::from(&streams::file(items)[..]);
-    let mut decoder = Decoder::new(Config::default());
-    let mut values = Vec::new();
-    while let Ok(Step::Ready(event)) = decoder.decode(&mut src) {
-        if let Event::Entry(entry) = event {
-            values.push(entry.value);
-        }
-    }
-    values
-}
+use dfly_rdb::{Family, RawValue};
 
 fn write(values: &[RawValue], target: &TargetFormat, out: &mut Vec<u8>) {
     for value in values {

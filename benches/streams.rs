@@ -2,8 +2,10 @@
 
 use std::io::Write;
 
-use dfly_wire::crc64;
+use bytes::BytesMut;
+use dfly_rdb::{Config, Decoder, Event, RawValue};
 use dfly_wire::packed::write_uint;
+use dfly_wire::{Step, crc64};
 
 /// About how large each stream is, in bytes.
 pub const SIZE: usize = 8 << 20;
@@ -75,7 +77,7 @@ pub fn big_set() -> Vec<u8> {
 }
 
 /// A stream of Dragonfly that holds `items`: no checksum, and an end.
-fn stream(items: &[u8]) -> Vec<u8> {
+pub fn stream(items: &[u8]) -> Vec<u8> {
     let mut out = b"REDIS0009\xfa\x06df-ver\x0adf-v1.40.1".to_vec();
     out.extend_from_slice(items);
     out.push(0xff);
@@ -105,6 +107,19 @@ pub fn entries(type_id: u8, value: impl Fn(u32, &mut Vec<u8>)) -> Vec<u8> {
         value(key, &mut out);
     }
     out
+}
+
+/// The values of `items`.
+pub fn values(items: &[u8]) -> Vec<RawValue> {
+    let mut src = BytesMut::from(&file(items)[..]);
+    let mut decoder = Decoder::new(Config::default());
+    let mut values = Vec::new();
+    while let Ok(Step::Ready(event)) = decoder.decode(&mut src) {
+        if let Event::Entry(entry) = event {
+            values.push(entry.value);
+        }
+    }
+    values
 }
 
 fn fields(key: u32) -> Vec<Vec<u8>> {

@@ -13,20 +13,18 @@ mod load;
 mod measure;
 mod native;
 mod place;
-mod process;
-mod source;
-mod target;
-mod tool;
 
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use clap::Parser;
+use df2redis_benches::rig;
+use df2redis_benches::rig::run::Sample;
+use df2redis_benches::rig::source::Source;
 
 use case::Case;
-use measure::{Bench, Sample};
+use measure::Bench;
 use place::Place;
-use source::Source;
 
 /// Measures the release binary end to end.
 #[derive(Debug, Parser)]
@@ -156,11 +154,11 @@ fn followers(flags: &Flags, tool: &std::path::Path) -> Result<()> {
     for &value in &flags.live {
         let programs = live::Programs { tool, dragonfly, flows: flags.flows };
         let rows = live::measure(programs, flags.rounds.max(1), value)?;
-        let alone = rows.first().map_or(0.0, |row| middle(row.rates.clone()));
+        let alone = rows.first().map_or(0.0, |row| rig::median(row.rates.clone()));
         for (name, row) in ["nothing", "the tool", "a replica"].into_iter().zip(rows) {
-            let rate = middle(row.rates);
+            let rate = rig::median(row.rates);
             let lag =
-                |nth: usize| middle(row.lags.iter().filter_map(|lags| lags.get(nth).copied()).collect());
+                |nth: usize| rig::median(row.lags.iter().filter_map(|lags| lags.get(nth).copied()).collect());
             println!(
                 "{value:>9} {name:10} {rate:>9.0} {:>6.2} {:>10.2} {:>10.2}",
                 rate / alone,
@@ -237,10 +235,5 @@ fn cores() -> f64 {
 }
 
 fn median(samples: &[Sample], of: impl Fn(&Sample) -> f64) -> f64 {
-    middle(samples.iter().map(of).collect())
-}
-
-fn middle(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or_default()
+    rig::median(samples.iter().map(of).collect())
 }

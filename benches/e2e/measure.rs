@@ -6,6 +6,10 @@ use std::thread;
 use std::time::Instant;
 
 use anyhow::{Context, Result, anyhow};
+use df2redis_benches::rig::process::cpu_seconds;
+use df2redis_benches::rig::run::{Run, Sample};
+use df2redis_benches::rig::source::Source;
+use df2redis_benches::rig::target::{format, pipe, restores, wait_for};
 use dfly_testkit::RedisClient;
 use redis_resp::{CommandBatch, EncodedCommand};
 use tempfile::TempDir;
@@ -13,28 +17,6 @@ use tempfile::TempDir;
 use crate::case::Case;
 use crate::native;
 use crate::place::Place;
-use crate::process::{cpu_seconds, peak_mib};
-use crate::source::Source;
-use crate::target::{format, pipe, restores, wait_for};
-use crate::tool::Tool;
-
-/// What one run has taken. CPU times are in seconds.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Sample {
-    pub seconds: f64,
-    pub tool_cpu: f64,
-    pub source_cpu: f64,
-    pub target_cpu: f64,
-    /// Resident memory of the tool, in MiB.
-    pub peak: f64,
-}
-
-impl Sample {
-    /// CPU seconds of all three.
-    pub(crate) fn cpu(&self) -> f64 {
-        self.tool_cpu + self.source_cpu + self.target_cpu
-    }
-}
 
 /// A case with everything that it needs.
 pub(crate) struct Bench<'a> {
@@ -127,7 +109,7 @@ impl<'a> Bench<'a> {
     fn journal(&self) -> Result<Sample> {
         self.source.empty()?;
         let mut client = self.target.emptied()?;
-        let tool = self.start()?;
+        let tool = self.run()?.start()?;
         wait_for(&mut client, &self.source.lsns()?)?;
         tool.stop()?;
         self.source.load(&self.commands)?;
@@ -139,23 +121,16 @@ impl<'a> Bench<'a> {
     fn timed(&self, client: &mut RedisClient, wanted: &[u64]) -> Result<Sample> {
         let cpu = |pid: Option<u32>| pid.map_or(Ok(0.0), cpu_seconds);
         let (source, target) = (cpu(self.source.pid())?, self.target.cpu_seconds()?);
-        let began = Instant::now();
-        let tool = self.start()?;
-        wait_for(client, wanted)?;
-        let seconds = (Instant::now() - began).as_secs_f64();
-        let sample = Sample {
-            seconds,
-            tool_cpu: cpu_seconds(tool.pid())?,
-            source_cpu: cpu(self.source.pid())? - source,
-            target_cpu: self.target.cpu_seconds()? - target,
-            peak: peak_mib(tool.pid())?,
-        };
-        tool.stop()?;
-        Ok(sample)
+        let (sample, (source_cpu, target_cpu)) = self.run()?.timed(|| {
+            wait_for(client, wanted)?;
+            Ok((cpu(self.source.pid())? - source, self.target.cpu_seconds()? - target))
+        })?;
+        Ok(Sample { source_cpu, target_cpu, ..sample })
     }
 
-    fn start(&self) -> Result<Tool> {
-        Tool::start(self.program, &format!("dragonfly://{}", self.source.address()), &self.target.url()?)
+    fn run(&self) -> Result<Run<'_>> {
+        let source = format!("dragonfly://{}", self.source.address());
+        Ok(Run { program: self.program, source, target: self.target.url()? })
     }
 
     /// Whether everything has arrived.

@@ -5,11 +5,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
+use df2redis_benches::rig::process::{cpu_seconds, peak_mib};
+use df2redis_benches::rig::run::Sample;
+use df2redis_benches::rig::source::Source;
 use dfly_testkit::{RedisOptions, RedisServer};
-
-use crate::measure::Sample;
-use crate::process::{cpu_seconds, peak_mib};
-use crate::source::Source;
 
 /// How often the replica is asked how far it is.
 const POLL: Duration = Duration::from_millis(5);

@@ -4,12 +4,11 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use anyhow::{Context, Result, ensure};
+use df2redis_benches::rig::process::cpu_seconds;
+use df2redis_benches::rig::target::{CHECKPOINT, keys};
 use dfly_testkit::{ClusterOptions, RedisClient, RedisCluster, RedisOptions, RedisServer};
 use redis_resp::CommandBatch;
 use redis_slots::Slot;
-
-use crate::process::cpu_seconds;
-use crate::target::{CHECKPOINT, keys};
 
 /// A target.
 pub(crate) enum Place {

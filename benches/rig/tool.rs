@@ -7,22 +7,25 @@ use anyhow::{Context, Result, ensure};
 use rustix::process::{Pid, Signal, kill_process};
 
 /// A running `df2redis-cli replicate`. It is killed, by its process id, when this is dropped.
-pub(crate) struct Tool(Child);
+#[derive(Debug)]
+pub struct Tool(Child);
 
 impl Tool {
-    pub(crate) fn start(program: &Path, source: &str, target: &str) -> Result<Self> {
+    /// Starts it.
+    pub fn start(program: &Path, source: &str, target: &str) -> Result<Self> {
         let mut command = Command::new(program);
         command.args(["replicate", "--source", source, "--target", target, "--log-level", "error"]);
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn();
         child.map(Self).with_context(|| format!("{} cannot be run", program.display()))
     }
 
-    pub(crate) fn pid(&self) -> u32 {
+    /// The process.
+    pub fn pid(&self) -> u32 {
         self.0.id()
     }
 
     /// Tells it to stop, as Ctrl-C does, and waits.
-    pub(crate) fn stop(mut self) -> Result<()> {
+    pub fn stop(mut self) -> Result<()> {
         kill_process(Pid::from_child(&self.0), Signal::INT)?;
         let status = self.0.wait()?;
         ensure!(status.success(), "the tool has ended with {status}");

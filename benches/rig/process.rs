@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 const TICKS: f64 = 100.0;
 
 /// CPU seconds that a process has used so far, in its own code and in the kernel.
-pub(crate) fn cpu_seconds(pid: u32) -> Result<f64> {
+pub fn cpu_seconds(pid: u32) -> Result<f64> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
     // The name in parentheses may hold spaces; the state follows it, utime and stime are the 12th and 13th from there.
     let fields = stat.rsplit_once(')').context("no process name")?.1;
@@ -18,7 +18,7 @@ pub(crate) fn cpu_seconds(pid: u32) -> Result<f64> {
 }
 
 /// The most memory that a process has had resident, in MiB.
-pub(crate) fn peak_mib(pid: u32) -> Result<f64> {
+pub fn peak_mib(pid: u32) -> Result<f64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).context("no VmHWM")?;
     let kib: u32 = line.trim().trim_end_matches(" kB").parse()?;

@@ -14,16 +14,16 @@ use dfly_testkit::{RedisClient, Reply};
 use redis_resp::CommandBatch;
 
 /// The hash in which the tool stores its positions (docs/guarantees.md).
-pub(crate) const CHECKPOINT: &[u8] = b"df2redis:checkpoint";
+pub const CHECKPOINT: &[u8] = b"df2redis:checkpoint";
 
 /// How often the target is asked for positions while a measurement runs.
-const POLL: Duration = Duration::from_millis(5);
+pub const POLL: Duration = Duration::from_millis(5);
 
 /// No measurement takes longer.
-const LIMIT: Duration = Duration::from_secs(300);
+pub const LIMIT: Duration = Duration::from_secs(300);
 
 /// Has `redis-cli --pipe` send the commands in a file.
-pub(crate) fn pipe(server: SocketAddr, file: &Path) -> Result<()> {
+pub fn pipe(server: SocketAddr, file: &Path) -> Result<()> {
     let output = Command::new("redis-cli")
         .args(["-h", &server.ip().to_string(), "-p", &server.port().to_string(), "--pipe"])
         .stdin(Stdio::from(File::open(file)?))
@@ -46,29 +46,31 @@ fn positions(client: &mut RedisClient) -> Result<Option<Vec<u64>>> {
     Ok((0..flows).map(position).collect::<Option<Vec<u64>>>().filter(|found| !found.is_empty()))
 }
 
-/// Waits until the target stores a position of every flow, each at least that of `wanted`.
-pub(crate) fn wait_for(client: &mut RedisClient, wanted: &[u64]) -> Result<()> {
+/// Whether the target stores a position of every flow, each at least that of `wanted`.
+pub fn has(client: &mut RedisClient, wanted: &[u64]) -> Result<bool> {
+    let found = positions(client)?;
+    Ok(found.is_some_and(|found| wanted.iter().zip(&found).all(|(wanted, found)| found >= wanted)))
+}
+
+/// Waits until [`has`] holds.
+pub fn wait_for(client: &mut RedisClient, wanted: &[u64]) -> Result<()> {
     let began = Instant::now();
-    loop {
-        if let Some(found) = positions(client)?
-            && wanted.iter().zip(&found).all(|(wanted, found)| found >= wanted)
-        {
-            return Ok(());
-        }
+    while !has(client, wanted)? {
         ensure!(Instant::now() - began < LIMIT, "the tool has not come to {wanted:?} within {LIMIT:?}");
         thread::sleep(POLL);
     }
+    Ok(())
 }
 
 /// How many keys there are, without the tool's own.
-pub(crate) fn keys(client: &mut RedisClient) -> Result<i64> {
+pub fn keys(client: &mut RedisClient) -> Result<i64> {
     let all = client.expect(&[b"DBSIZE"])?.int().context("no number")?;
     let own = client.expect(&[b"KEYS", b"df2redis:*"])?;
     Ok(all - i64::try_from(own.array().context("no keys")?.len())?)
 }
 
 /// The form in which a server takes payloads.
-pub(crate) fn format(client: &mut RedisClient) -> Result<TargetFormat> {
+pub fn format(client: &mut RedisClient) -> Result<TargetFormat> {
     let info = client.expect(&[b"INFO", b"server"])?.text().unwrap_or_default();
     let version = info.lines().find_map(|line| line.strip_prefix("redis_version:")).context("no version")?;
     Ok(format!("redis-{version}").parse()?)
@@ -76,11 +78,7 @@ pub(crate) fn format(client: &mut RedisClient) -> Result<TargetFormat> {
 
 /// The commands that the tool writes for the collections of a source: RESTORE with its encodings where the target knows
 /// them.
-pub(crate) fn restores(
-    source: &mut RedisClient,
-    keys: &[Vec<u8>],
-    format: &TargetFormat,
-) -> Result<CommandBatch> {
+pub fn restores(source: &mut RedisClient, keys: &[Vec<u8>], format: &TargetFormat) -> Result<CommandBatch> {
     let (mut out, mut payload) = (CommandBatch::default(), Vec::new());
     for part in keys.chunks(10_000) {
         let dumps: Vec<Vec<&[u8]>> = part.iter().map(|key| vec![&b"DUMP"[..], key]).collect();

@@ -16,31 +16,46 @@ const BACKLOG: usize = 2_000_000;
 const PART: usize = 10_000;
 
 /// A master.
-pub(crate) enum Source {
+#[derive(Debug)]
+pub enum Source {
+    /// A Dragonfly.
     Live(RedisServer),
-    Scripted { master: ScriptedMaster, _runtime: Runtime },
+    /// One of this process.
+    Scripted {
+        /// The master.
+        master: ScriptedMaster,
+        /// Where it lives.
+        _runtime: Runtime,
+    },
 }
 
 impl Source {
     /// A Dragonfly if there is a binary, otherwise the scripted master, with this many flows.
-    pub(crate) fn start(dragonfly: Option<&Path>, shards: u16) -> Result<Self> {
-        let Some(program) = dragonfly else { return Self::scripted(shards) };
-        let flags = [
-            &format!("--proactor_threads={shards}"),
-            &format!("--shard_repl_backlog_len={BACKLOG}"),
-            "--maxmemory=4gb",
-        ];
-        Ok(Self::Live(RedisServer::start(RedisOptions::dragonfly(program, &flags.map(|flag| flag as &str)))?))
+    pub fn start(dragonfly: Option<&Path>, shards: u16) -> Result<Self> {
+        match dragonfly {
+            Some(program) => Self::live(program, shards, &[]),
+            None => Self::scripted(shards),
+        }
     }
 
-    fn scripted(shards: u16) -> Result<Self> {
+    /// A Dragonfly with further flags.
+    pub fn live(program: &Path, shards: u16, more: &[&str]) -> Result<Self> {
+        let (threads, backlog) =
+            (format!("--proactor_threads={shards}"), format!("--shard_repl_backlog_len={BACKLOG}"));
+        let flags = [&[threads.as_str(), &backlog, "--maxmemory=6gb"], more].concat();
+        Ok(Self::Live(RedisServer::start(RedisOptions::dragonfly(program, &flags))?))
+    }
+
+    /// A scripted master.
+    pub fn scripted(shards: u16) -> Result<Self> {
         let runtime = Runtime::new()?;
         let script = Script::new(usize::from(shards)).backlog(BACKLOG);
         let master = runtime.block_on(ScriptedMaster::start(script, MasterOptions::default()))?;
         Ok(Self::Scripted { master, _runtime: runtime })
     }
 
-    pub(crate) fn address(&self) -> SocketAddr {
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
         match self {
             Self::Live(server) => server.address(),
             Self::Scripted { master, .. } => master.address(),
@@ -48,7 +63,7 @@ impl Source {
     }
 
     /// The process, if it is one of its own.
-    pub(crate) fn pid(&self) -> Option<u32> {
+    pub fn pid(&self) -> Option<u32> {
         match self {
             Self::Live(server) => Some(server.pid()),
             Self::Scripted { .. } => None,
@@ -56,7 +71,7 @@ impl Source {
     }
 
     /// Carries the commands out. (`redis-cli --pipe` waits in vain for a Dragonfly's last reply.)
-    pub(crate) fn load(&self, commands: &CommandBatch) -> Result<()> {
+    pub fn load(&self, commands: &CommandBatch) -> Result<()> {
         let words = |index| commands.command(index).map(EncodedCommand::arguments);
         match self {
             Self::Live(server) => {
@@ -80,7 +95,7 @@ impl Source {
     }
 
     /// Removes everything.
-    pub(crate) fn empty(&self) -> Result<()> {
+    pub fn empty(&self) -> Result<()> {
         match self {
             Self::Live(server) => Ok(server.client()?.expect(&[b"FLUSHALL"]).map(|_ok| ())?),
             Self::Scripted { master, .. } => Ok(master.apply("FLUSHALL")?),
@@ -88,7 +103,7 @@ impl Source {
     }
 
     /// The next position of each flow.
-    pub(crate) fn lsns(&self) -> Result<Vec<u64>> {
+    pub fn lsns(&self) -> Result<Vec<u64>> {
         match self {
             Self::Live(server) => {
                 let reply = server.client()?.expect(&[b"DFLY", b"REPLICAOFFSET"])?;
