@@ -59,6 +59,40 @@ pub struct InStep<S> {
     step: S,
     comparer: Comparer,
     pub(crate) plan: Arc<Plan>,
+    load: Load,
+}
+
+/// What attempts have told of how often keys are written to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Load {
+    /// Many keys get a record while flows go on: it is not tried.
+    is_busy: bool,
+    /// How many keys are compared together while flows wait. The fewer, the sooner the source has told them.
+    group: usize,
+}
+
+impl Load {
+    /// The fewest keys that are compared together.
+    const FEWEST: usize = 16;
+
+    /// Of `keys` that were compared in this way, so many got a record.
+    fn hear(&mut self, way: Way, keys: usize, touched: usize) {
+        match way {
+            Way::Flowing => self.is_busy = touched * 4 > keys,
+            Way::Held if touched * 4 > keys => self.group = (keys / 2).max(Self::FEWEST),
+            Way::Held if touched * 16 <= keys => {
+                self.group = (self.group * 2).min(MOST_WATCHED);
+                self.is_busy &= touched > 0;
+            }
+            Way::Held | Way::Alone => {}
+        }
+    }
+}
+
+impl Default for Load {
+    fn default() -> Self {
+        Self { is_busy: false, group: MOST_WATCHED }
+    }
 }
 
 /// A key that is still to be compared, and how many times it was tried.
@@ -89,8 +123,12 @@ impl Way {
         }
     }
 
-    fn most_keys(self) -> usize {
-        if self == Self::Alone { 1 } else { MOST_WATCHED }
+    fn most_keys(self, load: Load) -> usize {
+        match self {
+            Self::Flowing => MOST_WATCHED,
+            Self::Held => load.group,
+            Self::Alone => 1,
+        }
     }
 
     /// The pause behind an attempt that has given no verdict.
@@ -141,7 +179,7 @@ impl<S: Step> InStep<S> {
     ) -> Result<Self, CheckError> {
         let mut comparer = Comparer::new(config, (&plan.policy, &plan.selection), throttle);
         comparer.hear_clocks().await?;
-        Ok(Self { step, comparer, plan })
+        Ok(Self { step, comparer, plan, load: Load::default() })
     }
 
     /// The pair of a key of the source; `None` if it is not compared.
@@ -159,15 +197,18 @@ impl<S: Step> InStep<S> {
     /// [`CheckError::Side`] if a side stays away, [`CheckError::Step`] if the replication does.
     pub async fn compare(&mut self, pairs: Vec<Pair>) -> Result<Vec<ExactVerdict>, CheckError> {
         let mut done = Vec::with_capacity(pairs.len());
+        let tries = if self.load.is_busy { FLOWING } else { 0 };
         let mut waiting: VecDeque<Waiting> =
-            pairs.into_iter().map(|pair| Waiting { pair, tries: 0 }).collect();
+            pairs.into_iter().map(|pair| Waiting { pair, tries }).collect();
         while let Some(first) = waiting.front() {
             let (db, way) = (first.pair.source.db, Way::after(first.tries));
             let is_like = |key: &Waiting| key.pair.source.db == db && Way::after(key.tries) == way;
-            let batch = take(&mut waiting, is_like, way.most_keys());
+            let batch = take(&mut waiting, is_like, way.most_keys(self.load));
             let pairs: Vec<Pair> = batch.iter().map(|key| key.pair.clone()).collect();
             let attempts = Box::pin(self.attempt(&pairs, way)).await?;
-            if attempts.iter().all(|attempt| matches!(attempt, Attempt::Again(_))) {
+            let again = attempts.iter().filter(|attempt| matches!(attempt, Attempt::Again(_))).count();
+            self.load.hear(way, attempts.len(), again);
+            if again == attempts.len() {
                 sleep(way.pause()).await;
             }
             for (mut key, attempt) in batch.into_iter().zip(attempts) {
@@ -360,4 +401,30 @@ fn take<T>(waiting: &mut VecDeque<T>, is_wanted: impl Fn(&T) -> bool, most: usiz
     }
     *waiting = left;
     taken
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn groups_are_as_large_as_the_load_allows() {
+        let mut load = Load::default();
+        load.hear(Way::Flowing, 256, 60);
+        assert!(!load.is_busy, "few keys get a record");
+        load.hear(Way::Flowing, 256, 200);
+        assert!(load.is_busy);
+        let mut sizes = Vec::new();
+        for touched in [200, 100, 20, 10, 5, 4, 4] {
+            load.hear(Way::Held, load.group, touched);
+            sizes.push(load.group);
+        }
+        assert_eq!(sizes, [128, 64, 32, 16, 16, 16, 16], "no fewer than {}", Load::FEWEST);
+        for _ in 0..8 {
+            load.hear(Way::Held, load.group, 1);
+        }
+        assert_eq!((load.group, load.is_busy), (MOST_WATCHED, true));
+        load.hear(Way::Held, MOST_WATCHED, 0);
+        assert!(!load.is_busy, "the flows need not wait any more");
+    }
 }
