@@ -34,7 +34,7 @@ pub fn key_expiry(command: &Command, now: UnixMillis) -> KeyExpiry {
             Some(ttl) => at(ttl),
             None => KeyExpiry::Kept,
         },
-        b"DEL" | b"UNLINK" | b"MSET" | b"PERSIST" => KeyExpiry::Never,
+        b"DEL" | b"UNLINK" | b"GETDEL" | b"MSET" | b"PERSIST" => KeyExpiry::Never,
         b"JSON.SET"
             if is_root(arg(2)) && !args.iter().skip(4).any(|word| word.eq_ignore_ascii_case(b"NX")) =>
         {
@@ -78,6 +78,7 @@ mod tests {
             ("SET k v KEEPTTL", KeyExpiry::Kept),
             ("SET k v STICK PXAT 70000", at(70_000)),
             ("SET k v _MCFLAGS 7", KeyExpiry::Never),
+            ("GETDEL k", KeyExpiry::Never),
             ("PEXPIREAT k 80000", at(80_000)),
             ("PEXPIREAT k 0", KeyExpiry::Never),
             ("PEXPIREAT k soon", KeyExpiry::Kept),

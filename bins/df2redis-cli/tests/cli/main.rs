@@ -32,3 +32,4 @@ mod sentinel;
 mod signals;
 mod starts;
 mod tls;
+mod verify_live;

@@ -154,8 +154,18 @@ impl Drop for Tool {
 }
 
 pub(crate) fn tool(source: &RedisServer, target: &Target, state: &tempfile::TempDir) -> Tool {
+    tool_with(source, target, state, &[])
+}
+
+/// The tool with more flags.
+pub(crate) fn tool_with(
+    source: &RedisServer,
+    target: &Target,
+    state: &tempfile::TempDir,
+    more: &[&str],
+) -> Tool {
     let (from, to) = (format!("dragonfly://{}", source.address()), target.url());
     let servers = ["replicate", "--source", &from, "--target", &to];
     let rest = ["--state-dir", state.path().to_str().unwrap(), "--log-level", "info"];
-    Tool(spawn_quiet(&[&servers[..], &rest].concat()))
+    Tool(spawn_quiet(&[&servers[..], &rest, more].concat()))
 }
