@@ -198,8 +198,7 @@ impl<S: Step> InStep<S> {
     pub async fn compare(&mut self, pairs: Vec<Pair>) -> Result<Vec<ExactVerdict>, CheckError> {
         let mut done = Vec::with_capacity(pairs.len());
         let tries = if self.load.is_busy { FLOWING } else { 0 };
-        let mut waiting: VecDeque<Waiting> =
-            pairs.into_iter().map(|pair| Waiting { pair, tries }).collect();
+        let mut waiting: VecDeque<Waiting> = pairs.into_iter().map(|pair| Waiting { pair, tries }).collect();
         while let Some(first) = waiting.front() {
             let (db, way) = (first.pair.source.db, Way::after(first.tries));
             let is_like = |key: &Waiting| key.pair.source.db == db && Way::after(key.tries) == way;

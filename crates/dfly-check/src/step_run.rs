@@ -11,8 +11,8 @@ use crate::extra::{Search, TargetWalk, is_told};
 use crate::in_step::InStep;
 use crate::key_sums::KeySums;
 use crate::link::Link;
-use crate::plan::Plan;
 use crate::pace::KeyPace;
+use crate::plan::Plan;
 use crate::progress::{Progress, RunSignals, Stage};
 use crate::report::About;
 use crate::scan::{Position, Walk};
@@ -169,8 +169,7 @@ impl<'a> StepRun<'a> {
         tally: &mut Tally,
     ) -> Result<(), CheckError> {
         self.progress.send_modify(|progress| (progress.stage, progress.keys) = (Stage::Extra, 0));
-        let seen =
-            TargetWalk::begin(plan, &self.config.engine).await?.sum_up(|_| !self.is_stopped()).await?;
+        let seen = TargetWalk::begin(plan, &self.config.engine).await?.sum_up(|_| !self.is_stopped()).await?;
         tally.summary.foreign = seen.foreign;
         let parts = seen.sums.apart(&tally.sums);
         let mut walk = TargetWalk::begin(plan, &self.config.engine).await?;

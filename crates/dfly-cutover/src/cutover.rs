@@ -120,7 +120,9 @@ impl Cutover {
         let not_compared = |error: &dyn std::fmt::Display| Doubt::NotCompared(error.to_string());
         let store = Store::temporary().map_err(|error| not_compared(&error))?;
         let (progress, _unseen) = watch::channel(Progress::default());
-        let run = StepRun::new(self.comparison(), &store, RunSignals { progress, stop: self.released.clone() }).repairing();
+        let run =
+            StepRun::new(self.comparison(), &store, RunSignals { progress, stop: self.released.clone() })
+                .repairing();
         let summary = run.run(self.control.clone()).await.map_err(|error| not_compared(&error))?;
         match summary.outcome() {
             Outcome::Equal => Ok(()),

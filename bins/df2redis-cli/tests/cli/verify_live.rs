@@ -86,7 +86,6 @@ fn check(sides: &[&str], state: &tempfile::TempDir) -> std::process::Output {
 }
 
 #[test]
-#[expect(clippy::print_stdout, reason = "figures are what this is for")]
 fn what_the_journal_does_not_tell_is_mended() {
     let Some(binary) = dragonfly() else { return };
     let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
@@ -113,7 +112,10 @@ fn what_the_journal_does_not_tell_is_mended() {
     let began = Instant::now();
     let wrong = ROWS.len() as u64 + 2;
     until("mended", || repaired(&state) >= wrong && check(&sides, &state).status.code() == Some(0));
-    println!("{wrong} rows are equal {} ms after the last of their writes", (Instant::now() - began).as_millis());
+    println!(
+        "{wrong} rows are equal {} ms after the last of their writes",
+        (Instant::now() - began).as_millis()
+    );
     let equal = check(&sides, &state);
     assert_eq!(equal.status.code(), Some(0), "{}{}", stdout(&equal), stderr(&equal));
     for key in ROWS.iter().flat_map(|row| row.keys).chain(&["row:delta", "row:none"]) {
@@ -129,7 +131,8 @@ fn what_the_journal_does_not_tell_is_mended() {
 fn repaired(state: &tempfile::TempDir) -> u64 {
     let status = run(&["status", "--state-dir", state.path().to_str().unwrap(), "--format", "json"]);
     let status: serde_json::Value = serde_json::from_slice(&status.stdout).unwrap();
-    status["verified"]["repaired"].as_u64().unwrap_or(0)
+    let repaired = status.pointer("/verified/repaired");
+    repaired.and_then(serde_json::Value::as_u64).unwrap_or(0)
 }
 
 fn exists(server: &RedisServer, key: &str) -> bool {

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use dfly_check::{
-    Certainty, CheckConfig, Finding, InStep, Outcome, Progress, Settled, Step, StepError, RunSignals, StepRun, Store,
-    Verdict, WatchId, What,
+    Certainty, CheckConfig, Finding, InStep, Outcome, Progress, RunSignals, Settled, Step, StepError,
+    StepRun, Store, Verdict, WatchId, What,
 };
 use dfly_journal::Lsn;
 use dfly_replica::SourceKey;
@@ -107,7 +107,10 @@ async fn run(
     let store = Store::temporary().unwrap();
     let (progress, _shown) = watch::channel(Progress::default());
     let (_stop, stopped) = watch::channel(false);
-    let summary = StepRun::new(config, &store, RunSignals { progress, stop: stopped }).run(played.clone()).await.unwrap();
+    let summary = StepRun::new(config, &store, RunSignals { progress, stop: stopped })
+        .run(played.clone())
+        .await
+        .unwrap();
     assert!(played.0.lock().unwrap().open.is_empty(), "every watch is released");
     (summary, store.findings(None, 1000).unwrap())
 }

@@ -158,7 +158,8 @@ async fn a_side_that_goes_away_is_a_gap() {
         let store = dfly_check::Store::temporary().unwrap();
         let (progress, mut shown) = tokio::sync::watch::channel(dfly_check::Progress::default());
         let (_stop, stopped) = tokio::sync::watch::channel(false);
-        let rounds = dfly_check::Rounds::new(config, &store, dfly_check::RunSignals { progress, stop: stopped });
+        let rounds =
+            dfly_check::Rounds::new(config, &store, dfly_check::RunSignals { progress, stop: stopped });
         let dying = async {
             shown.wait_for(|progress| progress.keys > 500).await.unwrap();
             proxies.retain(|(side, _)| *side != dies);

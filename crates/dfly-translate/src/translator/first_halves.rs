@@ -119,7 +119,10 @@ mod tests {
         }
         for other in ["DEL j", "DEL k j", "LPOP k 2", "GETDEL k"] {
             let halves = after(other);
-            assert!([Half::Deletes, Half::Pops].iter().all(|half| !halves.may_end_with(*half, &second)), "{other}");
+            assert!(
+                [Half::Deletes, Half::Pops].iter().all(|half| !halves.may_end_with(*half, &second)),
+                "{other}"
+            );
         }
         assert!(!after("DEL k").may_end_with(Half::Deletes, &record("ZADD k 1 a", 4)), "another transaction");
     }

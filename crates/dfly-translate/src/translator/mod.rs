@@ -2,9 +2,9 @@
 
 mod destination;
 mod elements;
+mod first_halves;
 mod journal;
 mod notes;
-mod first_halves;
 mod refused;
 mod snapshot;
 mod streams;
@@ -29,9 +29,9 @@ use crate::refetch::RefetchRequest;
 use crate::selection::Selection;
 use crate::target::{Ability, Target};
 
+use first_halves::FirstHalves;
 pub(crate) use journal::{is_root, number};
 use notes::Notes;
-use first_halves::FirstHalves;
 use refused::RefusedValues;
 use snapshot::OpenValue;
 

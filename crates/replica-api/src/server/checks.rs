@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::http::StatusCode;
 use dfly_check::{
-    CheckConfig, CheckError, Mode, Progress, Sample, RunSignals, StepRun, Store, StoreError, Summary, line,
+    CheckConfig, CheckError, Mode, Progress, RunSignals, Sample, StepRun, Store, StoreError, Summary, line,
 };
 use dfly_replica::{Control, EngineConfig};
 use tokio::sync::watch;
@@ -131,7 +131,8 @@ impl Comparisons {
 impl Comparison {
     async fn run(self) -> Result<(Summary, Differences), CheckError> {
         let store = Store::temporary()?;
-        let mut run = StepRun::new(self.config, &store, RunSignals { progress: self.progress, stop: self.stop });
+        let mut run =
+            StepRun::new(self.config, &store, RunSignals { progress: self.progress, stop: self.stop });
         if self.asked.repair {
             run = run.repairing();
         }

@@ -8,7 +8,8 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 use dfly_check::{
-    CheckConfig, CheckError, FullCheck, Outcome, Progress, Repair, Rounds, SideError, RunSignals, StepRun, Store, Summary,
+    CheckConfig, CheckError, FullCheck, Outcome, Progress, Repair, Rounds, RunSignals, SideError, StepRun,
+    Store, Summary,
 };
 use dfly_replica::{EngineConfig, Stop};
 use replica_api::client::Client;

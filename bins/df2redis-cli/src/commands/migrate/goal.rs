@@ -123,7 +123,8 @@ async fn verify(begun: &Begun, mode: Mode) -> Result<(Summary, Store), CheckErro
     });
     let (progress, _unseen) = watch::channel(Progress::default());
     let config = CheckConfig { mode, ..CheckConfig::new(begun.config.clone()) };
-    let summary = StepRun::new(config, &store, RunSignals { progress, stop: told }).run(begun.control.clone()).await;
+    let summary =
+        StepRun::new(config, &store, RunSignals { progress, stop: told }).run(begun.control.clone()).await;
     stopping.abort();
     Ok((summary?, store))
 }

@@ -7,8 +7,8 @@ use crate::quirks::ZAddBeyond;
 use crate::refetch::Reason;
 use crate::script;
 use crate::target::Ability;
-use crate::translator::journal::Received;
 use crate::translator::first_halves::{Half, has_six_digits};
+use crate::translator::journal::Received;
 use crate::translator::{Effect, Output, Translator};
 
 /// The size of a dense HyperLogLog, in bytes.
