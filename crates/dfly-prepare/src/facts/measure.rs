@@ -33,6 +33,13 @@ const CARRIED_OUT: Duration = Duration::from_secs(10);
 /// The name under which the source knows this reader: 40 hexadecimal characters.
 const READER: &str = "00000000000000000000000000000000000000fe";
 
+/// Keys that the target holds at most while it is measured.
+const REHEARSED_KEYS: f64 = 131_072.0;
+
+/// What a key costs the target more, in seconds, each time that its keys have doubled: fewer of them are in the processor's caches.
+/// Of runs of 0.25 to 4 million small keys on one machine (docs/performance.md).
+const DOUBLED: f64 = 50e-9;
+
 /// Longer than any snapshot.
 const MOST_SECONDS: f64 = 1e12;
 
@@ -75,17 +82,24 @@ impl Mirror {
 impl Measured {
     /// How long so many keys take; `None` if nothing came.
     pub fn whole_takes(&self, keys: u64) -> Option<Duration> {
-        if self.is_whole {
-            return Some(self.time);
-        }
-        let rate = self.rate();
-        (rate > 0.0).then(|| Duration::from_secs_f64((float(keys) / rate).min(MOST_SECONDS)))
+        let growth = if self.with_target { growth(float(keys)) } else { 0.0 };
+        let seconds = match self.rate() {
+            _ if self.is_whole => self.time.as_secs_f64(),
+            rate if rate > 0.0 => float(keys) / rate,
+            _ => return None,
+        };
+        Some(Duration::from_secs_f64((seconds + growth).min(MOST_SECONDS)))
     }
 
     /// Keys a second.
     pub(crate) fn rate(&self) -> f64 {
         float(self.keys) / self.time.as_secs_f64().max(0.001)
     }
+}
+
+/// What so many keys cost the target more, in seconds, than as many that it never holds together.
+fn growth(keys: f64) -> f64 {
+    keys * DOUBLED * (keys / REHEARSED_KEYS).log2().max(0.0)
 }
 
 /// Begins a full synchronisation, reads it for [`SPAN`], and ends the session.
@@ -245,5 +259,26 @@ impl SnapshotStream {
         self.read.first.get_or_insert_with(Deadline::now);
         self.read.bytes += read as u64;
         true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn many_keys_cost_the_target_more_each() {
+        let measured = Measured {
+            keys: 1_000_000,
+            time: Duration::from_secs(1),
+            with_target: true,
+            ..Measured::default()
+        };
+        let takes = |measured: Measured, keys| measured.whole_takes(keys).map(|time| time.as_millis());
+        assert_eq!(takes(measured, 100_000), Some(100), "as many as were held together");
+        assert_eq!(takes(measured, 4 * 131_072), Some(576));
+        assert_eq!(takes(Measured { is_whole: true, ..measured }, 8 * 131_072), Some(1157));
+        assert_eq!(takes(Measured { with_target: false, ..measured }, 2_000_000), Some(2000));
+        assert_eq!(takes(Measured::default(), 5), None);
     }
 }

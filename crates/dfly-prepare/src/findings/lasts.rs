@@ -205,15 +205,15 @@ fn duration(judging: &Judging<'_>) -> Option<Finding> {
     let total = judging.facts.source.as_ref().map_or(0, |source| source.sample.total);
     let read =
         format!("{} and {} in {}", count(measured.keys, "key"), size(measured.bytes), time(measured.time));
-    if measured.is_whole {
-        return Some(Finding::ok(
-            Check::Duration,
-            format!("The whole snapshot came while it was measured: {read}."),
-        ));
-    }
     let takes = measured.whole_takes(total);
     let takes =
         takes.map_or_else(|| "a time that is not known".to_owned(), |takes| format!("about {}", time(takes)));
+    if measured.is_whole {
+        return Some(Finding::ok(
+            Check::Duration,
+            format!("The snapshot takes {takes}: all of it came while it was measured, {read}."),
+        ));
+    }
     let pace = if measured.with_target { "as fast as the target took it" } else { "if the target keeps up" };
     Some(Finding::ok(
         Check::Duration,
