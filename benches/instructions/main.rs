@@ -143,39 +143,52 @@ fn command_encoding(keys: Vec<Vec<u8>>) -> Vec<Vec<u8>> {
     keys
 }
 
-fn values_of(items: fn() -> Vec<u8>, target: TargetFormat) -> (Vec<RawValue>, TargetFormat) {
-    (streams::values(&items()), target)
+/// Values, and the release that is to hold them.
+#[derive(Debug)]
+pub struct Payloads {
+    values: Vec<RawValue>,
+    target: TargetFormat,
+}
+
+fn values_of(items: fn() -> Vec<u8>, target: TargetFormat) -> Payloads {
+    Payloads { values: streams::values(&items()), target }
 }
 
 #[library_benchmark]
 #[bench::strings_unchanged(args = (strings, redis(7, 0)), setup = values_of)]
 #[bench::listpack_hashes_unchanged(args = (streams::listpack_hashes, redis(7, 0)), setup = values_of)]
 #[bench::listpack_hashes_written_again(args = (streams::listpack_hashes, redis(6, 2)), setup = values_of)]
-fn payload_with_checksum((values, target): (Vec<RawValue>, TargetFormat)) -> Vec<RawValue> {
+fn payload_with_checksum(payloads: Payloads) -> Payloads {
     let mut out = Vec::new();
-    for value in &values {
+    for value in &payloads.values {
         out.clear();
-        write_dump(value, &target, &mut out).expect("a value that the target can hold");
+        write_dump(value, &payloads.target, &mut out).expect("a value that the target can hold");
         black_box(&out);
     }
-    values
+    payloads
 }
 
 /// Keys, and a cluster of three nodes in ranges of ten slots.
-fn slots() -> (Vec<Vec<u8>>, SlotTable) {
+#[derive(Debug)]
+pub struct Routing {
+    keys: Vec<Vec<u8>>,
+    table: SlotTable,
+}
+
+fn slots() -> Routing {
     let ranges = (0..SLOTS).step_by(10);
     let owners: SlotOwners<u16> =
         ranges.map(|start| (start..=start.saturating_add(9).min(SLOTS - 1), start / 10 % 3)).collect();
-    (keys(), SlotTable::new(&owners).expect("an owner of every slot"))
+    Routing { keys: keys(), table: SlotTable::new(&owners).expect("an owner of every slot") }
 }
 
 #[library_benchmark(setup = slots)]
-fn slot_routing((keys, table): (Vec<Vec<u8>>, SlotTable)) -> (Vec<Vec<u8>>, SlotTable) {
-    for key in &keys {
+fn slot_routing(routing: Routing) -> Routing {
+    for key in &routing.keys {
         let Route::Slot(slot) = KeySpec::FIRST.route(&[b"SET", key.as_slice(), b"value"]) else { continue };
-        black_box(table.owner(slot));
+        black_box(routing.table.owner(slot));
     }
-    (keys, table)
+    routing
 }
 
 /// An empty log, its folder, and what is appended.

@@ -205,9 +205,10 @@ impl<S: Step> InStep<S> {
             let batch = take(&mut waiting, is_like, way.most_keys(self.load));
             let pairs: Vec<Pair> = batch.iter().map(|key| key.pair.clone()).collect();
             let attempts = Box::pin(self.attempt(&pairs, way)).await?;
-            let again = attempts.iter().filter(|attempt| matches!(attempt, Attempt::Again(_))).count();
-            self.load.hear(way, attempts.len(), again);
-            if again == attempts.len() {
+            let touched =
+                attempts.iter().filter(|attempt| matches!(attempt, Attempt::Again(CHANGES))).count();
+            self.load.hear(way, attempts.len(), touched);
+            if attempts.iter().all(|attempt| matches!(attempt, Attempt::Again(_))) {
                 sleep(way.pause()).await;
             }
             for (mut key, attempt) in batch.into_iter().zip(attempts) {

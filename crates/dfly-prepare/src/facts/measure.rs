@@ -37,7 +37,7 @@ const READER: &str = "00000000000000000000000000000000000000fe";
 const REHEARSED_KEYS: f64 = 131_072.0;
 
 /// What a key costs the target more, in seconds, each time that its keys have doubled: fewer of them are in the processor's caches.
-/// Of runs of 0.25 to 4 million small keys on one machine (docs/performance.md).
+/// It is chosen by runs of 1.5 to 3 million small keys on one machine; another machine's caches differ.
 const DOUBLED: f64 = 50e-9;
 
 /// Longer than any snapshot.
