@@ -70,6 +70,16 @@ impl Comparer {
         one.and(other)
     }
 
+    /// From now on no key is asked for its expiry on a single server that counts none: what is read belongs to no position of the
+    /// journal.
+    pub(crate) fn use_expiry_counts(&mut self) {
+        for side in [&mut self.source, &mut self.target] {
+            if side.link.is_single_server() {
+                side.use_expiry_count();
+            }
+        }
+    }
+
     /// Compares keys that are in one database of each side.
     ///
     /// # Errors

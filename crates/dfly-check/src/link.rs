@@ -106,6 +106,14 @@ impl Link {
         }
     }
 
+    /// Whether all of the side's keys are on one server. A target is known once it has answered.
+    pub(crate) fn is_single_server(&self) -> bool {
+        match &self.end {
+            End::Source(_) => true,
+            End::Target(target) => target.as_ref().is_some_and(|(target, _)| !target.has_slots()),
+        }
+    }
+
     /// Sends requests about keys of one database, and gives the replies in their order.
     ///
     /// # Errors

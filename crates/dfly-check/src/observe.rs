@@ -1,8 +1,9 @@
 //! Reads what one side holds under many keys, with few requests a key and bounded replies.
 //!
-//! A string and its expiry take two requests, which tell an absent key too. What is no string is asked for its type and its
+//! A string and its expiry take two requests, which tell an absent key too; one where no key of the database expires. What is no string is asked for its type and its
 //! size, and then for its payload. What is too large for that is left to be compared in pieces.
 
+mod expiries;
 mod whole;
 
 use bytes::Bytes;
@@ -17,6 +18,7 @@ use crate::link::{Link, SideError, bytes_of, number_of};
 use crate::mode::Mode;
 use crate::requests::{is_forbidden, is_unknown, length_command, question, refusal};
 use crate::way::{ReadLimits, Reading, Way, parts};
+use expiries::{Expiry, ExpiryCount};
 
 pub(crate) use whole::AtLsn;
 
@@ -30,6 +32,7 @@ pub(crate) struct Observer {
     ahead: i64,
     host: fn() -> UnixMillis,
     lacks_pexpiretime: bool,
+    expiry_count: ExpiryCount,
     forbids_dump: bool,
     field_expiries: FieldExpiries,
 }
@@ -55,6 +58,7 @@ impl Observer {
             ahead: 0,
             host,
             lacks_pexpiretime: false,
+            expiry_count: ExpiryCount::default(),
             forbids_dump: false,
             field_expiries: FieldExpiries::Unasked,
         }
@@ -88,39 +92,6 @@ impl Observer {
             self.with_content(db, keys).await
         } else {
             self.without_content(db, keys, mode).await
-        }
-    }
-
-    fn expiry_request(&self) -> &'static [u8] {
-        if self.lacks_pexpiretime { b"PTTL" } else { b"PEXPIRETIME" }
-    }
-
-    /// Two requests for each key: that of `ask`, and that for its expiry. A side that does not know the latter is asked in
-    /// another way.
-    async fn with_expiry(
-        &mut self,
-        db: DbIndex,
-        keys: &[Bytes],
-        ask: impl Fn(&Bytes) -> Question,
-    ) -> Result<Vec<(Reply, Result<Expiry, String>)>, SideError> {
-        loop {
-            let expiry = Bytes::from_static(self.expiry_request());
-            let pair = |key: &Bytes| [ask(key), Question(vec![expiry.clone(), key.clone()])];
-            let questions: Vec<Question> = keys.iter().flat_map(pair).collect();
-            let before = self.now();
-            let replies = self.link.ask(db, &questions).await?;
-            if !self.lacks_pexpiretime && replies.iter().skip(1).step_by(2).any(is_unknown) {
-                self.lacks_pexpiretime = true;
-                continue;
-            }
-            let now = UnixMillis(before.0.midpoint(self.now().0));
-            let start = if self.lacks_pexpiretime { now } else { UnixMillis(0) };
-            let mut replies = replies.into_iter();
-            let mut found = Vec::with_capacity(keys.len());
-            while let (Some(first), Some(expiry)) = (replies.next(), replies.next()) {
-                found.push((first, expiry_of(&expiry, start)));
-            }
-            return Ok(found);
         }
     }
 
@@ -219,6 +190,7 @@ impl Observer {
         let replies = self.link.ask(db, &questions.collect::<Vec<_>>()).await?;
         for ((_, reading), replies) in others.iter_mut().zip(replies.as_chunks::<2>().0) {
             reading.kind = bytes_of(&replies[0]).map(|kind| String::from_utf8_lossy(&kind).into_owned());
+            reading.refusal = reading.kind.is_none().then(|| refusal(&replies[0], "its type"));
             reading.size = number_of(&replies[1]).map(i64::unsigned_abs);
         }
         self.add_sizes(db, key, others).await
@@ -392,22 +364,6 @@ impl Observer {
 
 /// How much memory an element is taken for where the side does not tell, in bytes.
 const ELEMENT: u64 = 256;
-
-/// When a key expires.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Expiry {
-    NoKey,
-    At(Option<UnixMillis>),
-}
-
-fn expiry_of(reply: &Reply, start: UnixMillis) -> Result<Expiry, String> {
-    match reply {
-        Reply::Integer(-2) => Ok(Expiry::NoKey),
-        Reply::Integer(at) if *at >= 0 => Ok(Expiry::At(Some(UnixMillis(start.0.saturating_add(*at))))),
-        Reply::Integer(_) => Ok(Expiry::At(None)),
-        other => Err(refusal(other, "its expiry")),
-    }
-}
 
 fn string(expires_at: Option<UnixMillis>, content: Content) -> Held {
     let length = if let Content::Text(text) = &content { Some(text.len() as u64) } else { None };

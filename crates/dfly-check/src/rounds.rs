@@ -138,6 +138,7 @@ impl<'a> Rounds<'a> {
     async fn comparer(&self, plan: &Plan) -> Result<Comparer, CheckError> {
         let mut comparer = Comparer::new(&self.config, (&plan.policy, &plan.selection), &self.throttle);
         comparer.hear_clocks().await?;
+        comparer.use_expiry_counts();
         Ok(comparer)
     }
 

@@ -38,6 +38,8 @@ pub(crate) const LARGEST_WHOLE: u64 = 32 << 20;
 pub(crate) struct Reading {
     pub expires_at: Option<UnixMillis>,
     pub kind: Option<String>,
+    /// Why the type is not told, in words.
+    pub refusal: Option<String>,
     pub size: Option<u64>,
 }
 
@@ -105,7 +107,10 @@ impl Way {
                 Held::Unreadable(format!("the document takes more than {most} MiB, and has no pieces"))
             }
             (Self::Forbidden, _) => Held::Unreadable("GETRANGE and DUMP are refused".to_owned()),
-            (Self::Unknown, _) => Held::Unreadable("it does not tell its type".to_owned()),
+            (Self::Unknown, _) => {
+                let untold = || "it does not tell its type".to_owned();
+                Held::Unreadable(reading.refusal.clone().unwrap_or_else(untold))
+            }
             (Self::Dump | Self::Document, replies) => Held::Unreadable(refused_by(replies, "its value")),
         }
     }
@@ -113,7 +118,12 @@ impl Way {
 
 impl Reading {
     pub(crate) fn again(&self) -> Self {
-        Self { expires_at: self.expires_at, kind: self.kind.clone(), size: self.size }
+        Self {
+            expires_at: self.expires_at,
+            kind: self.kind.clone(),
+            refusal: self.refusal.clone(),
+            size: self.size,
+        }
     }
 }
 

@@ -8,7 +8,8 @@ use dfly_replica::Question;
 use dfly_wire::{DbIndex, UnixMillis};
 use redis_resp::Reply;
 
-use super::{Expiry, Observer, expiry_of};
+use super::Observer;
+use super::expiries::{Expiry, expiry_of};
 use crate::held::{Content, Held, Value};
 use crate::link::{SideError, bytes_of, number_of};
 use crate::mode::Mode;

@@ -113,6 +113,11 @@ impl EarlyExpiry {
         needed.filter(|key| self.is_at_risk(key)).cloned().collect()
     }
 
+    /// Whether this is a MOVE to a key that the source may have found alive, so that it moved nothing. It journals each MOVE.
+    pub(crate) fn may_have_stayed(&self, record: &RecordKeys<'_>) -> bool {
+        record.command.args.name() == b"MOVE" && record.all().get(1).is_some_and(|key| self.is_at_risk(key))
+    }
+
     /// Whether the target has let a batch wait for so long that keys in it may have expired which no check was made for.
     pub(crate) fn is_overdue(&self, now: Instant) -> bool {
         self.handed.front().is_some_and(|at| now.saturating_duration_since(*at) >= self.horizon)

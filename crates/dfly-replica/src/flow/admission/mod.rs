@@ -106,6 +106,9 @@ impl Admission {
             return Ok(Vec::new());
         }
         match candidate.lsn {
+            Some(_) if self.expiry.may_have_stayed(candidate.record) => {
+                Err(Decision::Refetch(Some(Reason::Expired)))
+            }
             Some(_) => Ok(self.expiry.to_check(candidate.record)),
             None if candidate.record.all().iter().any(|key| self.expiry.is_at_risk(key)) => {
                 Err(Decision::Refetch(Some(Reason::Expired)))

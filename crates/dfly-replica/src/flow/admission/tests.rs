@@ -120,6 +120,16 @@ fn a_key_that_may_have_expired_is_checked_or_refetched() {
     assert_eq!(of("SET k v", Some(7)), applied(), "it replaces whatever is there");
     assert_eq!(of("RENAME other k", Some(7)), applied(), "the destination need not exist");
     assert_eq!(of("RENAME k other", Some(7)), checking(&["k"]));
+    // The source moves nothing onto a key that is alive, and journals the command.
+    let moved = |line: &str, db| {
+        let words: Vec<&str> = line.split(' ').collect();
+        let command = Command { db: DbIndex(db), txid: TxId(0), args: Args::of(&words) };
+        let record = RecordKeys::of(&command);
+        admission.decide(&Candidate { record: &record, lsn: Some(Lsn(7)), held: Held::No }, &none)
+    };
+    assert_eq!(moved("MOVE k 0", 2), Decision::Refetch(Some(Reason::Expired)));
+    assert_eq!(moved("MOVE other 0", 2), applied());
+    assert_eq!(moved("MOVE k 2", 0), checking(&["k"]));
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Instant;
 
-use dfly_translate::{Loss, Losses, Policy, Reason};
+use dfly_translate::{CommandFacts, Loss, Losses, Policy, Reason};
 use redis_resp::EncodedCommand;
 use tracing::{info, warn};
 
@@ -285,7 +285,10 @@ impl FlowCore {
         };
         let mut found = BTreeSet::new();
         self.for_each_unanswered(target, &mut |command| {
-            found.extend(TargetKey::of_command(command).filter(is_at_risk));
+            let named: Vec<TargetKey> = TargetKey::of_command(command).collect();
+            // The source may have found the destination alive, and moved nothing.
+            let goes_together = CommandFacts::of(command).moves_to.is_some() && named.iter().any(is_at_risk);
+            found.extend(named.into_iter().filter(|key| goes_together || is_at_risk(key)));
         });
         found
     }
