@@ -27,6 +27,14 @@ pub enum CheckError {
         "the report file is of a comparison with other settings or of other servers: start it without resuming"
     )]
     OtherSettings,
+    /// The comparison in the file was made in step with a replication.
+    #[error(
+        "the comparison in the report file was made in step with a replication, and none was found: start the replication, or the comparison without resuming"
+    )]
+    WasInStep,
+    /// The comparison in the file was made in rounds.
+    #[error("the comparison in the report file was made in rounds, and can only go on so")]
+    WasInRounds,
     /// The program of another engine cannot be run.
     #[error(
         "{program} cannot be run: {error}; install redis-full-check, name its program (--engine-binary), or leave --engine out"

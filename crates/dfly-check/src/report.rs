@@ -21,10 +21,20 @@ pub struct About {
     pub target: String,
     /// The settings that decide what is equal, in one text: a comparison goes on after a stop only with the same.
     pub settings: String,
+    /// Whether it is made in step with a replication.
+    pub in_step: bool,
 }
 
 impl About {
-    /// What a comparison with these settings is about.
+    /// What the comparison of this file is about, if it has one.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn in_file(store: &Store) -> Result<Option<Self>, StoreError> {
+        store.fact(facts::ABOUT)
+    }
+
+    /// What a comparison with these settings is about, which is not made in step.
     pub fn of(config: &CheckConfig) -> Self {
         let engine = &config.engine;
         let CheckConfig { mode, expiry_tolerance, big_key_threshold, sample, .. } = config;
@@ -36,7 +46,12 @@ impl About {
             engine.rules.policies,
             engine.rules.selection,
         );
-        Self { source: engine.source.to_string(), target: engine.target.to_string(), settings }
+        Self {
+            source: engine.source.to_string(),
+            target: engine.target.to_string(),
+            settings,
+            in_step: false,
+        }
     }
 }
 

@@ -57,10 +57,8 @@ impl<'a> Rounds<'a> {
     /// A side cannot be reached at the start, or the file fails. What fails later is told by the summary.
     pub async fn run(&self) -> Result<Summary, CheckError> {
         self.store.clear()?;
-        let about = About::of(&self.config);
         let mut changes = crate::store::Changes::default();
-        changes.fact(facts::ABOUT, &about)?;
-        changes.fact(facts::SETTINGS, &about.settings)?;
+        changes.fact(facts::ABOUT, &About::of(&self.config))?;
         self.store.commit(changes)?;
         let summary = Summary {
             mode: self.config.mode.name().to_owned(),
@@ -75,25 +73,10 @@ impl<'a> Rounds<'a> {
     /// Goes on with the comparison that the file holds.
     ///
     /// # Errors
-    /// [`CheckError::NothingToResume`], [`CheckError::OtherSettings`], and as [`Self::run`].
+    /// [`CheckError::NothingToResume`], [`CheckError::OtherSettings`], [`CheckError::WasInStep`], and as [`Self::run`].
     pub async fn resume(&self) -> Result<Summary, CheckError> {
-        let settings: Option<String> = self.store.fact(facts::SETTINGS)?;
-        let reached: Option<Reached> = self.store.fact(facts::REACHED)?;
-        let (Some(settings), Some(reached)) = (settings, reached) else {
-            return Err(CheckError::NothingToResume);
-        };
-        if settings != About::of(&self.config).settings {
-            return Err(CheckError::OtherSettings);
-        }
-        if reached == Reached::End {
-            return Err(CheckError::NothingToResume);
-        }
-        let mut summary: Summary = self.store.fact(facts::COUNTED)?.unwrap_or_default();
-        summary.gaps.clear();
-        let sums = self.store.fact_bytes(facts::SUMS)?.and_then(|sums| KeySums::from_bytes(&sums));
-        let sums = sums.unwrap_or_default();
-        let mut tally = Tally::new(summary, sums, reached.clone(), Instant::now());
-        tally.found = (self.store.len()?, 0);
+        let tally = Tally::resumed(self.store, &About::of(&self.config), Instant::now())?;
+        let reached = tally.reached();
         Box::pin(self.go_on(tally, reached)).await
     }
 

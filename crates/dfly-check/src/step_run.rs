@@ -64,12 +64,32 @@ impl<'a> StepRun<'a> {
     pub async fn run(&self, step: impl Step + Clone + 'static) -> Result<Summary, CheckError> {
         self.store.clear()?;
         let mut changes = crate::store::Changes::default();
-        changes.fact(facts::ABOUT, &About::of(&self.config))?;
+        changes.fact(facts::ABOUT, &self.about())?;
         self.store.commit(changes)?;
-        let plan = Arc::new(Box::pin(Plan::make(&self.config, &self.throttle)).await?);
         let (mode, is_sample) = (self.config.mode.name().to_owned(), self.config.sample.is_some());
         let summary = Summary { mode, is_sample, rounds: 1, ..Summary::default() };
-        let mut tally = Tally::new(summary, KeySums::default(), Reached::Extra, Instant::now());
+        let from = Reached::Source(Position::default());
+        Box::pin(self.go_on(Tally::new(summary, KeySums::default(), from, Instant::now()), step)).await
+    }
+
+    /// Goes on with the comparison that the file holds.
+    ///
+    /// # Errors
+    /// [`CheckError::NothingToResume`], [`CheckError::OtherSettings`], [`CheckError::WasInRounds`], and as [`Self::run`].
+    pub async fn resume(&self, step: impl Step + Clone + 'static) -> Result<Summary, CheckError> {
+        let tally = Tally::resumed(self.store, &self.about(), Instant::now())?;
+        Box::pin(self.go_on(tally, step)).await
+    }
+
+    fn about(&self) -> About {
+        About { in_step: true, ..About::of(&self.config) }
+    }
+
+    async fn go_on<S>(&self, mut tally: Tally, step: S) -> Result<Summary, CheckError>
+    where
+        S: Step + Clone + 'static,
+    {
+        let plan = Arc::new(Box::pin(Plan::make(&self.config, &self.throttle)).await?);
         plan.gaps.iter().for_each(|gap| tally.summary.add_gap(gap.clone()));
         match Box::pin(self.all(&plan, step, &mut tally)).await {
             Err(error @ (CheckError::Side(_) | CheckError::Step(_))) => {
@@ -85,6 +105,25 @@ impl<'a> StepRun<'a> {
         S: Step + Clone + 'static,
     {
         let mut in_step = self.in_step(plan, step.clone()).await?;
+        if let Reached::Source(from) = tally.reached()
+            && !self.all_keys(plan, from, step, (&mut in_step, tally)).await?
+        {
+            return Ok(());
+        }
+        self.extra(plan, &mut in_step, tally).await
+    }
+
+    /// Compares every key of the source. Returns whether all were read.
+    async fn all_keys<S>(
+        &self,
+        plan: &Arc<Plan>,
+        from: Position,
+        step: S,
+        (in_step, tally): (&mut InStep<S>, &mut Tally),
+    ) -> Result<bool, CheckError>
+    where
+        S: Step + Clone + 'static,
+    {
         let mut comparers = Vec::new();
         for _ in 0..self.connections() {
             comparers.push(self.in_step(plan, step.clone()).await?);
@@ -93,33 +132,36 @@ impl<'a> StepRun<'a> {
             (progress.stage, progress.of) = (Stage::Comparing, plan.keys());
         });
         let link = Link::to_source(&self.config.engine, &self.throttle);
-        let walk = Walk::new(plan, link, Position::default());
+        let walk = Walk::new(plan, link, from);
         let mut workers = Workers::start(walk, comparers, self.pace, self.stop.clone());
         let mut failed = None;
         while let Some(ComparedPage { page, verdicts }) = workers.compared.recv().await {
-            let noted = match verdicts {
-                Ok(told) => self.note(told, &mut in_step, tally).await,
+            let mended = match verdicts {
+                Ok(told) => self.mended(told, in_step, tally).await,
                 Err(error) => Err(error),
             };
-            if let Err(error) = noted {
-                // What is on its way still ends its watches.
-                workers.halt();
-                failed.get_or_insert(error);
-                continue;
+            match mended {
+                Ok(told) => {
+                    let keys = page.pairs.len() as u64;
+                    tally.add_exact(page, told, self.store, Instant::now())?;
+                    self.tell(keys, tally);
+                }
+                Err(error) => {
+                    // What is on its way still ends its watches.
+                    workers.halt();
+                    failed.get_or_insert(error);
+                }
             }
-            tally.pass(&page);
-            self.tell(page.pairs.len() as u64, tally);
-            tally.write_if_due(self.store, Instant::now())?;
         }
         if let Some(error) = failed {
             return Err(error);
         }
         let walked = workers.walked().await?;
         walked.gaps.into_iter().for_each(|gap| tally.summary.add_gap(gap));
-        if self.is_stopped() {
-            return Ok(());
+        if walked.is_whole {
+            tally.reach(Reached::Extra);
         }
-        self.extra(plan, &mut in_step, tally).await
+        Ok(walked.is_whole)
     }
 
     async fn in_step<S: Step>(&self, plan: &Arc<Plan>, step: S) -> Result<InStep<S>, CheckError> {
@@ -143,22 +185,19 @@ impl<'a> StepRun<'a> {
         });
     }
 
-    /// Counts verdicts, behind a repair of what differs if that is wanted.
-    async fn note(
+    /// Verdicts behind a repair of what differs, if that is wanted.
+    async fn mended(
         &self,
         told: Vec<ExactVerdict>,
         in_step: &mut InStep<impl Step>,
         tally: &mut Tally,
-    ) -> Result<(), CheckError> {
-        let told = match self.repairs {
-            true => {
-                let mended = in_step.mend(told).await?;
-                tally.summary.repaired += mended.repaired;
-                mended.verdicts
-            }
-            false => told,
-        };
-        Ok(told.into_iter().try_for_each(|verdict| tally.exact(verdict))?)
+    ) -> Result<Vec<ExactVerdict>, CheckError> {
+        if !self.repairs {
+            return Ok(told);
+        }
+        let mended = in_step.mend(told).await?;
+        tally.summary.repaired += mended.repaired;
+        Ok(mended.verdicts)
     }
 
     /// Compares keys that only the target has, as it seems.
@@ -185,11 +224,15 @@ impl<'a> StepRun<'a> {
             for pairs in several {
                 told.extend(in_step.extra(pairs).await?);
             }
-            self.note(told, in_step, tally).await?;
+            let told = self.mended(told, in_step, tally).await?;
+            told.into_iter().try_for_each(|verdict| tally.exact(verdict))?;
             if let Some(pace) = self.pace {
                 pace.rest(keys, began.into(), &self.stop).await;
             }
             tally.write_if_due(self.store, Instant::now())?;
+        }
+        if !self.is_stopped() {
+            tally.reach(Reached::Rounds(1));
         }
         Ok(())
     }

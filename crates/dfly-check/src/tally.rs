@@ -10,6 +10,7 @@ use crate::comparer::Judged;
 use crate::error::CheckError;
 use crate::key_sums::{self, KeySums};
 use crate::link::SideError;
+use crate::report::About;
 use crate::scan::{Page, Position};
 use crate::store::{Changes, Finding, Store, StoreError};
 use crate::summary::Summary;
@@ -37,8 +38,6 @@ pub(crate) enum Reached {
 
 /// The names of the facts in the file.
 pub(crate) mod facts {
-    /// The settings, in one text.
-    pub(crate) const SETTINGS: &str = "settings";
     /// What was compared: [`crate::report::About`].
     pub(crate) const ABOUT: &str = "about";
     /// [`super::Reached`].
@@ -54,6 +53,14 @@ pub(crate) mod facts {
 /// A page of a comparison in rounds.
 pub(crate) type JudgedPage = ComparedPage<Judged, SideError>;
 
+/// A page that waits for its turn.
+#[derive(Debug)]
+enum Early {
+    Judged(JudgedPage),
+    /// A page that was compared in step, behind the repair of what differed.
+    Exact(Page, Vec<ExactVerdict>),
+}
+
 /// What was counted so far.
 #[derive(Debug)]
 pub(crate) struct Tally {
@@ -64,7 +71,7 @@ pub(crate) struct Tally {
     pub found: (u64, u64),
     changes: Changes,
     /// Pages that came before their turn. There are no more than pages on their way.
-    early: BTreeMap<u64, JudgedPage>,
+    early: BTreeMap<u64, Early>,
     next: u64,
     reached: Reached,
     written: Instant,
@@ -84,12 +91,61 @@ impl Tally {
         }
     }
 
+    /// Goes on with what the file holds. The comparison has the same settings, and is made in the same way.
+    ///
+    /// # Errors
+    /// [`CheckError::NothingToResume`], [`CheckError::OtherSettings`], [`CheckError::WasInStep`], [`CheckError::WasInRounds`], and
+    /// what the file gives.
+    pub(crate) fn resumed(store: &Store, about: &About, now: Instant) -> Result<Self, CheckError> {
+        let (begun, reached) = (About::in_file(store)?, store.fact(facts::REACHED)?);
+        let (Some(begun), Some(reached)) = (begun, reached) else { return Err(CheckError::NothingToResume) };
+        match (begun.in_step, about.in_step) {
+            _ if reached == Reached::End => return Err(CheckError::NothingToResume),
+            _ if begun.settings != about.settings => return Err(CheckError::OtherSettings),
+            (true, false) => return Err(CheckError::WasInStep),
+            (false, true) => return Err(CheckError::WasInRounds),
+            (true, true) | (false, false) => {}
+        }
+        let summary = store.fact(facts::COUNTED)?.unwrap_or_default();
+        let summary = Summary { gaps: Vec::new(), ..summary };
+        let sums = store.fact_bytes(facts::SUMS)?.and_then(|sums| KeySums::from_bytes(&sums));
+        Ok(Self { found: (store.len()?, 0), ..Self::new(summary, sums.unwrap_or_default(), reached, now) })
+    }
+
+    /// How far the comparison has come.
+    pub(crate) fn reached(&self) -> Reached {
+        self.reached.clone()
+    }
+
     /// Counts a page, once those before it are counted.
     pub(crate) fn add(&mut self, page: JudgedPage, store: &Store, now: Instant) -> Result<(), StoreError> {
-        self.early.insert(page.page.number, page);
+        self.early.insert(page.page.number, Early::Judged(page));
+        self.add_early(store, now)
+    }
+
+    /// Counts a page with exact verdicts, once those before it are counted.
+    pub(crate) fn add_exact(
+        &mut self,
+        page: Page,
+        verdicts: Vec<ExactVerdict>,
+        store: &Store,
+        now: Instant,
+    ) -> Result<(), StoreError> {
+        self.early.insert(page.number, Early::Exact(page, verdicts));
+        self.add_early(store, now)
+    }
+
+    fn add_early(&mut self, store: &Store, now: Instant) -> Result<(), StoreError> {
         while let Some(page) = self.early.remove(&self.next) {
             self.next += 1;
-            self.count(page)?;
+            match page {
+                Early::Judged(page) => self.count(page)?,
+                Early::Exact(page, verdicts) => {
+                    self.pass(&page);
+                    verdicts.into_iter().try_for_each(|verdict| self.exact(verdict))?;
+                    self.reached = Reached::Source(page.behind);
+                }
+            }
         }
         self.write_if_due(store, now)
     }

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use dfly_check::{
-    Certainty, CheckConfig, Finding, InStep, Outcome, Progress, RunSignals, Settled, Step, StepError,
-    StepRun, Store, Verdict, WatchId, What,
+    Certainty, CheckConfig, CheckError, Finding, InStep, Outcome, Progress, Rounds, RunSignals, Settled,
+    Step, StepError, StepRun, Store, Verdict, WatchId, What,
 };
 use dfly_journal::Lsn;
 use dfly_replica::SourceKey;
@@ -19,7 +19,7 @@ use crate::sides::{Sides, config};
 
 /// A replication of one flow that does what its script says.
 #[derive(Debug, Default, Clone)]
-struct Played(Arc<Mutex<Script>>);
+pub(crate) struct Played(Arc<Mutex<Script>>);
 
 #[derive(Debug, Default)]
 struct Script {
@@ -93,14 +93,14 @@ impl Step for Played {
 }
 
 /// A source that tells its one flow's LSN.
-async fn telling(sides: &Sides) -> (RefusingProxy, CheckConfig) {
+pub(crate) async fn telling(sides: &Sides) -> (RefusingProxy, CheckConfig) {
     let source = RefusingProxy::start(sides.source.address()).await.unwrap();
     source.answer([Answer { command: "DFLY".into(), argument: None, reply: "*1\r\n:100\r\n".into() }]);
     let config = config(source.address(), sides.target.address());
     (source, config)
 }
 
-async fn run(
+pub(crate) async fn run(
     config: CheckConfig,
     played: &Played,
 ) -> (dfly_check::Summary, Vec<(dfly_check::Pair, Finding)>) {
@@ -212,6 +212,41 @@ async fn a_session_that_ends_is_a_gap() {
     let (summary, _) = run(config, &played).await;
     assert_eq!(summary.outcome(), Outcome::Incomplete);
     assert!(summary.equal < 1000 && summary.gaps[0].contains("no session"), "{summary:?}");
+}
+
+/// A comparison whose session ended goes on where it was, once there is another, and counts every key once.
+#[tokio::test(flavor = "multi_thread")]
+async fn it_goes_on_in_step() {
+    let sides = Sides::standalone();
+    let (_source, config) = telling(&sides).await;
+    for nth in 0..3000 {
+        sides.on_both(0, &format!("SET key:{nth} v"));
+    }
+    let whole = Played::default();
+    assert_eq!(run(config.clone(), &whole).await.0.equal, 3000);
+    sides.target.run(0, &["SET", "key:7", "w"]);
+    sides.target.run(0, &["SET", "extra", "w"]);
+    let store = Store::temporary().unwrap();
+    let (played, (_stop, stopped)) = (Played::default(), watch::channel(false));
+    let signals = || RunSignals { progress: watch::channel(Progress::default()).0, stop: stopped.clone() };
+    let run = StepRun::new(config.clone(), &store, signals());
+    assert!(matches!(run.resume(played.clone()).await, Err(CheckError::NothingToResume)));
+    played.0.lock().unwrap().ends_after = Some(7);
+    let summary = run.run(played.clone()).await.unwrap();
+    assert!(summary.equal > 0 && summary.equal < 3000 && !summary.gaps.is_empty(), "{summary:?}");
+    let rounds = Rounds::new(config.clone(), &store, signals());
+    assert!(matches!(rounds.resume().await, Err(CheckError::WasInStep)));
+    let other = CheckConfig { mode: dfly_check::Mode::Outline, ..config.clone() };
+    let other = StepRun::new(other, &store, signals()).resume(played.clone()).await;
+    assert!(matches!(other, Err(CheckError::OtherSettings)));
+    played.0.lock().unwrap().ends_after = None;
+    played.0.lock().unwrap().watches = 0;
+    let summary = run.resume(played.clone()).await.unwrap();
+    assert_eq!((summary.equal, summary.different, summary.certain), (2999, 2, 2), "{summary:?}");
+    assert!(summary.gaps.is_empty(), "{summary:?}");
+    let (all, behind) = (whole.0.lock().unwrap().watches, played.0.lock().unwrap().watches);
+    assert!(behind < all, "{behind} of {all}: what was compared is not compared again");
+    assert!(matches!(run.resume(played.clone()).await, Err(CheckError::NothingToResume)));
 }
 
 /// A large value is compared in pieces, and is exact only if no record of it came until its last piece was read.

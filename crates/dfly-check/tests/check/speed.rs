@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 use dfly_check::{CheckConfig, Outcome};
 use dfly_testkit::{RedisClient, RedisOptions, RedisServer};
 
-use crate::sides::{check, config};
+use crate::in_step::{Played, run as in_step, telling};
+use crate::sides::{Sides, check, config};
 
 fn populated(keys: u32) -> RedisServer {
     let server = RedisServer::start(RedisOptions { debug_command: true, ..RedisOptions::default() }).unwrap();
@@ -49,17 +50,12 @@ fn bare(addresses: [SocketAddr; 2], command: &'static str, keys: u32) -> Duratio
     Instant::now() - began
 }
 
-/// A string of 600 MB and a set of 5 M members, within the memory that a comparison of small values takes.
-#[tokio::test(flavor = "multi_thread")]
-#[ignore = "it takes minutes, and 2 GB for its servers"]
-async fn huge_values() {
-    let servers = [
-        RedisServer::start(RedisOptions::default()).unwrap(),
-        RedisServer::start(RedisOptions::default()).unwrap(),
-    ];
+/// Two servers with a string of 600 MB and a set of 5 M members.
+fn huge_values() -> Sides {
+    let sides = Sides::standalone();
     let fill = "for i=ARGV[1],ARGV[2] do redis.call('SADD',KEYS[1],'member:'..i) end";
-    for server in &servers {
-        let mut client = server.client().unwrap();
+    for address in [sides.source.address(), sides.target.address()] {
+        let mut client = RedisClient::connect(address).unwrap();
         client.expect(&[b"CONFIG", b"SET", b"proto-max-bulk-len", b"1gb"]).unwrap();
         client.expect(&[b"SETRANGE", b"string", b"600000000", b"end"]).unwrap();
         for part in 0..100 {
@@ -67,28 +63,48 @@ async fn huge_values() {
             client.expect(&[b"EVAL", fill.as_bytes(), b"1", b"set", from.as_bytes(), to.as_bytes()]).unwrap();
         }
     }
-    let before = peak();
-    let config = config(servers[0].address(), servers[1].address());
-    let began = Instant::now();
-    let checked = check(config.clone()).await;
-    assert_eq!(
-        (checked.summary.outcome(), checked.summary.equal),
-        (Outcome::Equal, 2),
-        "{:?}",
-        checked.findings
-    );
-    println!(
-        "a string of 600 MB and a set of 5 M members: {:?}, {} KiB more memory",
-        Instant::now() - began,
-        peak() - before
-    );
-    let mut target = servers[1].client().unwrap();
+    sides
+}
+
+fn make_different(sides: &Sides) {
+    let mut target = RedisClient::connect(sides.target.address()).unwrap();
     target.expect(&[b"SETRANGE", b"string", b"599999999", b"x"]).unwrap();
     target.expect(&[b"SREM", b"set", b"member:4999999"]).unwrap();
     target.expect(&[b"SADD", b"set", b"other"]).unwrap();
-    let checked = check(config).await;
+}
+
+/// Within the memory that a comparison of small values takes.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "it takes minutes, and 2 GB for its servers"]
+async fn huge_values_in_rounds() {
+    let sides = huge_values();
+    let (before, began) = (peak(), Instant::now());
+    let checked = check(sides.config()).await;
+    let took = Instant::now() - began;
+    let found = (checked.summary.outcome(), checked.summary.equal);
+    assert_eq!(found, (Outcome::Equal, 2), "{:?}", checked.findings);
+    make_different(&sides);
+    let checked = check(sides.config()).await;
     assert_eq!(checked.different().len(), 2, "{:?}", checked.findings);
     let more = peak() - before;
+    println!("a string of 600 MB and a set of 5 M members in rounds: {took:?}, {more} KiB more memory");
+    assert!(more < 100 << 10, "{more} KiB");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "it takes minutes, and 2 GB for its servers"]
+async fn huge_values_in_step() {
+    let sides = huge_values();
+    let (_source, config) = telling(&sides).await;
+    let (before, began, played) = (peak(), Instant::now(), Played::default());
+    let (summary, findings) = in_step(config.clone(), &played).await;
+    let took = Instant::now() - began;
+    assert_eq!((summary.outcome(), summary.equal), (Outcome::Equal, 2), "{findings:?}");
+    make_different(&sides);
+    let (summary, findings) = in_step(config, &played).await;
+    assert_eq!((summary.different, summary.certain), (2, 2), "{findings:?}");
+    let more = peak() - before;
+    println!("a string of 600 MB and a set of 5 M members in step: {took:?}, {more} KiB more memory");
     assert!(more < 100 << 10, "{more} KiB");
 }
 

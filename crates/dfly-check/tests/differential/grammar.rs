@@ -1,7 +1,7 @@
 //! Commands and states from their lists, on keys of a sequence's own.
 
 use super::chance::Chance;
-use super::sequence::{CALL, Line, Sequence, Unit};
+use super::sequence::{CALL, Line, MEMCACHED, Sequence, UNDECLARED, Unit};
 
 /// A command with places to be filled, and how often it is taken.
 #[derive(Debug)]
@@ -10,6 +10,13 @@ pub(super) struct Form {
     /// What it works on, as the list has it.
     section: &'static str,
     pub words: Vec<&'static str>,
+}
+
+impl Form {
+    /// Whether it can reach the source so: the memcached port knows no transactions and scripts.
+    pub(super) fn is_sent(&self, way: Way) -> bool {
+        way == Way::Plain || self.words[0] != MEMCACHED
+    }
 }
 
 /// What a key may be.
@@ -37,9 +44,11 @@ pub(super) enum Way {
     Plain,
     Transaction,
     Script,
+    /// In a script that does not declare its keys.
+    Undeclared,
 }
 
-pub(super) const WAYS: [Way; 3] = [Way::Plain, Way::Transaction, Way::Script];
+pub(super) const WAYS: [Way; 4] = [Way::Plain, Way::Transaction, Way::Script, Way::Undeclared];
 
 /// How many keys a sequence has.
 const KEYS: usize = 4;
@@ -127,7 +136,8 @@ impl Grammar {
         units.push(match way {
             Way::Plain => Unit(vec![line]),
             Way::Transaction => in_transaction(vec![line]),
-            Way::Script => in_script(&[line], tag),
+            Way::Script => in_script(&[line], tag, true),
+            Way::Undeclared => in_script(&[line], tag, false),
         });
         Sequence(units)
     }
@@ -160,13 +170,15 @@ impl Grammar {
     fn script(&self, names: &mut Names<'_>) -> Unit {
         let count = 1 + names.chance.below(3);
         let lines: Vec<Line> = (0..count).map(|_| self.unblocking(names)).collect();
-        in_script(&lines, names.tag)
+        let is_declared = !names.chance.once_in(3);
+        in_script(&lines, names.tag, is_declared)
     }
 
     fn unblocking(&self, names: &mut Names<'_>) -> Line {
         loop {
             let line = self.command(names);
-            if !line.0[0].starts_with('B') || line.0[0].starts_with("BIT") {
+            let waits = line.0[0].starts_with('B') && !line.0[0].starts_with("BIT");
+            if !waits && line.memcached().is_none() {
                 return line;
             }
         }
@@ -190,11 +202,15 @@ fn in_transaction(lines: Vec<Line>) -> Unit {
     Unit([vec![word("MULTI")], lines, vec![word("EXEC")]].concat())
 }
 
-/// A script that runs the lines, whatever becomes of each, with its keys declared.
-fn in_script(lines: &[Line], tag: u64) -> Unit {
+/// A script that runs the lines, whatever becomes of each.
+fn in_script(lines: &[Line], tag: u64, is_declared: bool) -> Unit {
     let quoted = |word: &String| format!("'{word}'");
     let call = |line: &Line| format!("{CALL}{})", line.0.iter().map(quoted).collect::<Vec<_>>().join(","));
     let text = lines.iter().map(call).collect::<Vec<_>>().join(" ");
+    if !is_declared {
+        let words = ["EVAL".to_owned(), format!("{UNDECLARED}{text}"), "0".to_owned()];
+        return Unit(vec![Line(words.to_vec())]);
+    }
     let keys: Vec<String> = (0..KEYS).map(|nth| key(nth, tag)).collect();
     let used: Vec<String> = keys.into_iter().filter(|key| text.contains(key.as_str())).collect();
     let head = vec!["EVAL".to_owned(), text, used.len().to_string()];

@@ -11,8 +11,9 @@ use redis_resp::connection::Peer;
 use tokio::sync::watch;
 
 use super::due::stale;
-use super::sequence::Sequence;
+use super::sequence::{Line, Sequence};
 use crate::follower::{Follower, settings};
+use crate::memcached::Memcached;
 use crate::source::{endpoint, offsets, start};
 use crate::tape::Tape;
 
@@ -40,6 +41,7 @@ impl Target {
 
 pub(super) struct Rig {
     client: RedisClient,
+    memcached: Memcached,
     tape: Tape,
     follower: Follower,
     /// How both sides are compared.
@@ -92,7 +94,8 @@ impl Rig {
     /// A source of so many shards, that holds so many keys already. Without keys, the engine follows it when this is over.
     pub(super) fn start(binary: &OsString, shards: u64, keys: u64, target: Target) -> Self {
         let (threads, shards) = (format!("--proactor_threads={shards}"), format!("--num_shards={shards}"));
-        let source = start(binary, &[&threads, &shards]);
+        let memcached = Memcached::free();
+        let source = start(binary, &[&threads, &shards, &memcached.flag()]);
         let mut client = source.client().unwrap();
         if keys > 0 {
             let count = keys.to_string();
@@ -117,7 +120,7 @@ impl Rig {
             let is_stable = |report: &Report| report.phase == Phase::StableSync;
             follower.runtime.block_on(follower.reports.wait_for(is_stable)).unwrap();
         }
-        Self { client, tape, follower, comparison, grain, _source: source, target }
+        Self { client, memcached, tape, follower, comparison, grain, _source: source, target }
     }
 
     /// Runs sequences, many at a time, each on keys of its own. Gives those after which both sides differ, up to the one of which
@@ -186,13 +189,24 @@ impl Rig {
         let mut last = String::new();
         for sequence in sequences {
             last = sequence.to_string();
-            let commands: Vec<Vec<&str>> =
-                sequence.lines().map(|line| line.0.iter().map(String::as_str).collect()).collect();
-            // Refusals are part of many sequences.
             self.client.select(0).unwrap();
-            self.client.pipeline(&commands).unwrap();
+            let lines: Vec<&Line> = sequence.lines().collect();
+            for lines in lines.chunk_by(|one, other| one.memcached().is_some() == other.memcached().is_some())
+            {
+                self.send(lines);
+            }
         }
         last
+    }
+
+    /// Sends commands by one port. Refusals are part of many sequences.
+    fn send(&mut self, lines: &[&Line]) {
+        let requests: Vec<Vec<u8>> = lines.iter().filter_map(|line| line.memcached()).collect();
+        if requests.is_empty() {
+            let words = |line: &&Line| -> Vec<String> { line.0.clone() };
+            self.client.pipeline(&lines.iter().map(words).collect::<Vec<_>>()).unwrap();
+        }
+        requests.iter().for_each(|request| self.memcached.ask(request));
     }
 
     /// What differs, by the tag of the sequence that the key belongs to.

@@ -5,6 +5,12 @@ use std::fmt;
 /// How each call of a script begins.
 pub(super) const CALL: &str = "redis.pcall(";
 
+/// How a script begins that uses keys which it does not declare.
+pub(super) const UNDECLARED: &str = "--!df flags=allow-undeclared-keys\n";
+
+/// The first word of a line for the memcached port, where `\\r\\n` stands for the end of a line.
+pub(super) const MEMCACHED: &str = "mc:";
+
 /// A command: its words.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Line(pub Vec<String>);
@@ -16,6 +22,23 @@ pub(super) struct Unit(pub Vec<Line>);
 /// Commands on keys of its own, in order.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Sequence(pub Vec<Unit>);
+
+impl Line {
+    /// The request for the memcached port, if it is one.
+    pub(super) fn memcached(&self) -> Option<Vec<u8>> {
+        let (first, words) = self.0.split_first()?;
+        (first == MEMCACHED).then(|| words.join(" ").replace(r"\r\n", "\r\n").into_bytes())
+    }
+}
+
+/// How the text of a script begins, and its calls.
+fn calls(text: &str) -> Option<(&'static str, &str)> {
+    let (head, text) = match text.strip_prefix(UNDECLARED) {
+        Some(rest) => (UNDECLARED, rest),
+        None => ("", text),
+    };
+    text.starts_with(CALL).then_some((head, text))
+}
 
 impl Sequence {
     pub(super) fn lines(&self) -> impl Iterator<Item = &Line> {
@@ -52,8 +75,8 @@ impl Unit {
     fn inner(&self) -> Option<Vec<Line>> {
         match self.0.as_slice() {
             [first, inner @ .., _] if first.0 == ["MULTI"] => Some(inner.to_vec()),
-            [script] if script.0[0] == "EVAL" && script.0[1].starts_with(CALL) => {
-                let calls = script.0[1].split(CALL).skip(1);
+            [script] if script.0[0] == "EVAL" => {
+                let calls = calls(&script.0[1])?.1.split(CALL).skip(1);
                 Some(calls.map(|call| Line(vec![format!("{CALL}{}", call.trim_end())])).collect())
             }
             _ => None,
@@ -66,7 +89,8 @@ impl Unit {
             [script] => {
                 let calls: Vec<String> = inner.iter().flat_map(|line| line.0.clone()).collect();
                 let mut words = script.0.clone();
-                words[1] = calls.join(" ");
+                let head = self::calls(&words[1]).map_or("", |(head, _)| head);
+                words[1] = format!("{head}{}", calls.join(" "));
                 Self(vec![Line(words)])
             }
             lines => Self([&lines[..1], inner, &lines[lines.len() - 1..]].concat()),
@@ -138,6 +162,16 @@ mod tests {
         let all = Sequence(vec![eval("redis.pcall('a','k') redis.pcall('b','k') redis.pcall('c','k')")]);
         let differs = |tried: &Sequence| tried.lines().any(|line| line.0[1].contains("'b'"));
         assert_eq!(all.shrunk(differs), Sequence(vec![eval("redis.pcall('b','k')")]));
+        let all = Sequence(vec![eval(&format!("{UNDECLARED}redis.pcall('a','k') redis.pcall('b','k')"))]);
+        assert_eq!(all.shrunk(differs), Sequence(vec![eval(&format!("{UNDECLARED}redis.pcall('b','k')"))]));
+    }
+
+    #[test]
+    fn memcached_lines() {
+        let line = |words: &[&str]| Line(words.iter().map(|word| (*word).to_owned()).collect());
+        let set = line(&["mc:", "set", "k", "0", "0", r"1\r\nx"]);
+        assert_eq!(set.memcached(), Some(b"set k 0 0 1\r\nx".to_vec()));
+        assert_eq!(line(&["SET", "k", "mc:"]).memcached(), None);
     }
 
     #[test]

@@ -6,6 +6,7 @@
 mod cluster_source;
 mod follower;
 mod large_stream;
+mod memcached;
 mod quirks;
 mod rebuilt;
 mod slow_target;

@@ -8,8 +8,8 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 use dfly_check::{
-    CheckConfig, CheckError, FullCheck, Outcome, Progress, Repair, Rounds, RunSignals, SideError, StepRun,
-    Store, Summary,
+    About, CheckConfig, CheckError, FullCheck, Outcome, Progress, Repair, Rounds, RunSignals, SideError,
+    StepRun, Store, Summary,
 };
 use dfly_replica::{EngineConfig, Stop};
 use replica_api::client::Client;
@@ -56,8 +56,12 @@ pub(crate) fn run(flags: &CheckFlags, environment: &Environment, console: &Conso
     let config = comparison(engine, compared).map_err(Failure::Usage)?;
     let store = store(compared)?;
     let runtime = tokio::runtime::Runtime::new().context("cannot start the runtime")?;
-    // What was begun in rounds goes on in rounds: in step everything is compared anew.
-    let running = running.filter(|_| !compared.repairs.offline && !compared.resume);
+    // A comparison goes on in the way in which it was begun.
+    let goes_on_in_step = match compared.resume {
+        true => begun_in_step(&store)?,
+        false => true,
+    };
+    let running = running.filter(|_| !compared.repairs.offline && goes_on_in_step);
     let summary = runtime.block_on(compare(config, (&store, compared), (running, console)))?;
     show(&store, (compared.format, compared.list))?;
     result(&summary)
@@ -69,6 +73,11 @@ fn store(flags: &ComparedFlags) -> Result<Store, Failure> {
         None => Store::temporary(),
     };
     store.map_err(|error| Failure::Other(error.into()))
+}
+
+fn begun_in_step(store: &Store) -> Result<bool, Failure> {
+    let about = About::in_file(store).map_err(|error| Failure::Other(error.into()))?;
+    Ok(about.is_some_and(|about| about.in_step))
 }
 
 /// The settings of the comparison.
@@ -129,10 +138,8 @@ async fn in_step(
 ) -> Result<Summary, CheckError> {
     info!("a replication runs: comparing in step with it");
     let run = StepRun::new(config, store, signals);
-    match flags.repairs.repair && !flags.repairs.dry_run {
-        true => run.repairing().run(Remote(client)).await,
-        false => run.run(Remote(client)).await,
-    }
+    let run = if flags.repairs.repair && !flags.repairs.dry_run { run.repairing() } else { run };
+    if flags.resume { run.resume(Remote(client)).await } else { run.run(Remote(client)).await }
 }
 
 /// Compares in rounds, and repairs what differs if that was asked for.
@@ -174,9 +181,11 @@ async fn repair(
 fn failure(error: CheckError) -> Failure {
     match error {
         CheckError::Side(SideError::Target(error)) => error.into(),
-        CheckError::NothingToResume | CheckError::OtherSettings | CheckError::Engine(_) => {
-            Failure::Usage(error.to_string())
-        }
+        CheckError::NothingToResume
+        | CheckError::OtherSettings
+        | CheckError::WasInStep
+        | CheckError::WasInRounds
+        | CheckError::Engine(_) => Failure::Usage(error.to_string()),
         error => Failure::Other(error.into()),
     }
 }

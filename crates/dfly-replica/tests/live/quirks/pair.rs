@@ -1,8 +1,6 @@
 //! A master with its own replica, and the journal between them.
 
 use std::ffi::OsString;
-use std::io::{Read, Write};
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -12,6 +10,7 @@ use redis_resp::connection::Peer;
 use super::form::{unescape, words};
 use super::state::State;
 use super::tape::{Recorded, Tape};
+use crate::memcached::Memcached;
 use crate::source::{endpoint, offsets, start};
 
 /// How long the replica may take for anything.
@@ -27,7 +26,7 @@ pub(crate) struct Pair {
     _replica: RedisServer,
     observer: RedisClient,
     tape: Tape,
-    memcached: u16,
+    memcached: Memcached,
     waiting: Vec<JoinHandle<Reply>>,
     /// Records that the replica did not count because it could not even begin to carry them out.
     refused: u64,
@@ -35,9 +34,9 @@ pub(crate) struct Pair {
 
 impl Pair {
     pub(crate) fn start(binary: &OsString, shards: usize) -> Self {
-        let memcached = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
+        let memcached = Memcached::free();
         let threads = format!("--proactor_threads={shards}");
-        let flags = [&threads, "--dbnum=128", &format!("--memcached_port={memcached}")];
+        let flags = [&threads, "--dbnum=128", &memcached.flag()];
         let (master, replica) = (start(binary, &flags), start(binary, &flags[..2]));
         let port = master.address().port().to_string();
         let mut observer = replica.client().unwrap();
@@ -85,7 +84,7 @@ impl Pair {
     /// memcached port. Refusals are part of many forms.
     pub(crate) fn run(&mut self, line: &str) {
         if let Some(text) = line.strip_prefix("mc: ") {
-            return self.memcached(text);
+            return self.memcached.ask(&unescape(text));
         }
         if let Some(line) = line.strip_prefix("& ") {
             return self.leave_waiting(line);
@@ -117,18 +116,6 @@ impl Pair {
     /// Waits for the commands that were left waiting.
     pub(crate) fn join(&mut self) {
         self.waiting.drain(..).for_each(|waiting| drop(waiting.join().unwrap()));
-    }
-
-    fn memcached(&self, text: &str) {
-        let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, self.memcached)).unwrap();
-        stream.write_all(&unescape(text)).unwrap();
-        stream.write_all(b"\r\nversion\r\n").unwrap();
-        let (mut answer, mut part) = (Vec::new(), [0; 4096]);
-        while !answer.windows(7).any(|window| window == b"VERSION") {
-            let read = stream.read(&mut part).unwrap();
-            assert_ne!(read, 0, "the memcached port has closed");
-            answer.extend_from_slice(&part[..read]);
-        }
     }
 
     fn restore(&mut self, from: &[u8], to: &[u8], options: &[&[u8]]) {
