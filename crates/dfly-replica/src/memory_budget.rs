@@ -1,5 +1,7 @@
 //! How the limit of memory is shared out among flows, and what each of them may hold. Pure.
 
+use std::time::Duration;
+
 use dfly_journal::first_words;
 use dfly_rdb::{BlobError, KeyExcerpt};
 use dfly_translate::lookup;
@@ -23,20 +25,21 @@ const MIB: u64 = 1 << 20;
 const JOURNAL_BLOB: u8 = 210;
 
 impl EngineConfig {
-    /// The same settings for a session with this many flows, with sizes that keep all of them within
-    /// [`EngineConfig::memory_limit`].
+    /// The same settings for a session with this many flows, whose target answers after `round_trip`, with sizes that keep all of
+    /// them within [`EngineConfig::memory_limit`].
     ///
     /// What a flow reads ahead takes up to twice its size while its buffer grows, what the window holds is held once, a batch
     /// that gathers and one in flight are held at a time, a frame of the relay log up to three times, and what is kept for it
     /// twice. Together that is a third of the flow's share; a sixteenth is for expiries of keys. An eighth of the whole is for
     /// refetched values. A fourth is the largest value that is held whole: once as it arrives, once as the command that is
     /// written.
-    pub(crate) fn for_flows(&self, flows: u16) -> Self {
+    pub(crate) fn for_flows(&self, flows: u16, round_trip: Duration) -> Self {
         let share = self.memory_limit / usize::from(flows.max(1));
         let part = |most: usize, divisor: usize| most.min((share / divisor).max(LEAST));
         let mut config = self.clone();
-        config.read_ahead = part(self.read_ahead, 16);
+        config.read_ahead = part(self.read_ahead, 18);
         config.window.bytes = part(self.window.bytes, 64);
+        config.window = config.window.for_round_trip(round_trip, part(usize::MAX, 32));
         config.relay_frame = part(self.relay_frame, 64);
         config.gathered = part(self.gathered, 64);
         config.recent = part(2 * config.window.bytes, 32);
@@ -115,10 +118,12 @@ mod tests {
     /// Whatever the number of flows, what they hold at the same time is within the limit.
     #[test]
     fn flows_together_stay_within_the_limit() {
-        for (limit, flows) in
-            [(256usize << 20, 1u16), (256 << 20, 8), (256 << 20, 64), (64 << 20, 4), (1 << 30, 2)]
+        let sizes = [(256usize << 20, 1u16), (256 << 20, 8), (256 << 20, 64), (64 << 20, 4), (1 << 30, 2)];
+        let far = |flows| [(flows, Duration::ZERO), (flows, Duration::from_secs(1))];
+        for (limit, (flows, round_trip)) in
+            sizes.into_iter().flat_map(|(limit, flows)| far(flows).map(|far| (limit, far)))
         {
-            let config = config(limit).for_flows(flows);
+            let config = config(limit).for_flows(flows, round_trip);
             let flow = 2 * config.read_ahead
                 + config.window.bytes
                 + 2 * config.gathered
@@ -139,7 +144,7 @@ mod tests {
         let mut wire = BytesMut::from(&b"\x0a\x00\x01\x03"[..]);
         packed::write_uint(size, &mut wire);
         wire.extend_from_slice(b"\x03SET\x03big");
-        let tight = config(32 << 20).for_flows(2);
+        let tight = config(32 << 20).for_flows(2, Duration::ZERO);
         let decode = |limits: Limits| {
             let mut wire = wire.clone();
             let decoded = Decoder::stream(Lsn(1)).with_limits(limits).decode(&mut wire);
@@ -152,7 +157,7 @@ mod tests {
             error.to_string().contains("of key \"big\"") && error.to_string().contains("34603008"),
             "{error}"
         );
-        assert!(decode(config(33 << 20).for_flows(2).limits).is_ok());
+        assert!(decode(config(33 << 20).for_flows(2, Duration::ZERO).limits).is_ok());
         let blob = [&[JOURNAL_BLOB, 1, 0x80, 0, 0x80, 0, 9][..], &wire].concat();
         assert_eq!(key_in_blob(&blob).as_deref(), Some("\"big\""));
         assert_eq!(limit_for((1 << 30) + 1), None, "no limit would do");
@@ -163,7 +168,7 @@ mod tests {
     fn elements_that_are_too_large() {
         let mut wire = BytesMut::from(&b"REDIS0009\xfe\x00\x01\x04list\x01"[..]);
         packed::write_uint(9 << 20, &mut wire);
-        let limits = config(32 << 20).for_flows(2).limits;
+        let limits = config(32 << 20).for_flows(2, Duration::ZERO).limits;
         let mut decoder = dfly_rdb::Decoder::new(dfly_rdb::Config { limits, ..Default::default() });
         let error = loop {
             match decoder.decode(&mut wire) {
@@ -180,7 +185,9 @@ mod tests {
     fn smaller_settings_stay() {
         let mut small = config(1 << 30);
         (small.read_ahead, small.limits.piece, small.window.bytes) = (1000, 100, 10);
-        let config = small.for_flows(1);
+        let config = small.for_flows(1, Duration::ZERO);
         assert_eq!((config.read_ahead, config.limits.piece, config.window.bytes), (1000, 100, 10));
+        let far = small.for_flows(1, Duration::from_millis(50));
+        assert_eq!(far.window.bytes, 10_000_010, "as much as is on its way");
     }
 }

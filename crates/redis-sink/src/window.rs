@@ -1,6 +1,7 @@
 //! What is in flight on one connection, in order. Pure: it takes replies and returns tags.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use bytes::Bytes;
 use redis_resp::{
@@ -27,7 +28,21 @@ impl Default for WindowLimits {
     }
 }
 
+/// Bytes in a microsecond, more than one connection of a Redis takes: a window of this times the round trip never runs empty.
+const FASTEST: u128 = 200;
+
 impl WindowLimits {
+    /// As much more as may be on its way during a round trip, with `most_bytes` as the limit; never less than these.
+    #[must_use]
+    pub fn for_round_trip(self, round_trip: Duration, most_bytes: usize) -> Self {
+        let on_its_way =
+            usize::try_from(round_trip.as_micros().saturating_mul(FASTEST)).unwrap_or(usize::MAX);
+        let bytes = self.bytes.saturating_add(on_its_way).min(most_bytes).max(self.bytes);
+        let as_many = self.commands as u128 * bytes as u128 / self.bytes.max(1) as u128;
+        let commands = usize::try_from(as_many).unwrap_or(usize::MAX);
+        Self { commands, bytes }
+    }
+
     /// Whether there is room beside so many commands of so many bytes.
     pub(crate) fn have_room(self, commands: usize, bytes: usize) -> bool {
         commands < self.commands && bytes < self.bytes
@@ -290,6 +305,19 @@ mod tests {
             assert!(limits.have_room(0, 0) && !limits.are_half_taken(0, 0), "{limits:?}");
             assert!(limits.are_half_taken(commands, 0) && limits.are_half_taken(0, bytes), "{limits:?}");
         }
+    }
+
+    #[test]
+    fn a_window_is_as_large_as_the_round_trip_needs() {
+        let base = WindowLimits { commands: 1000, bytes: 1_000_000 };
+        let at = |micros, most| base.for_round_trip(Duration::from_micros(micros), most);
+        assert_eq!(at(0, 8_000_000), base);
+        assert_eq!(at(100, 8_000_000), WindowLimits { commands: 1020, bytes: 1_020_000 });
+        assert_eq!(at(20_000, 8_000_000), WindowLimits { commands: 5000, bytes: 5_000_000 });
+        assert_eq!(at(1_000_000, 8_000_000), WindowLimits { commands: 8000, bytes: 8_000_000 });
+        assert_eq!(at(20_000, 500_000), base, "never less");
+        let nothing = WindowLimits { commands: 1, bytes: 0 };
+        assert_eq!(nothing.for_round_trip(Duration::MAX, usize::MAX).bytes, usize::MAX);
     }
 
     fn batch(commands: usize) -> CommandBatch {

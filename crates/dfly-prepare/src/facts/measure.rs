@@ -15,7 +15,7 @@ use tokio::time::{Instant as Deadline, timeout_at};
 
 use super::ask::{Asker, hurried};
 use super::mirrored::{Mirrored, Part};
-use super::rehearsed_writes::{Carried, Pace, RehearsedWrites, pace, whole};
+use super::rehearsed_writes::{KEYS, Pace, Rehearsed, RehearsedWrites};
 use crate::sample::float;
 
 /// How long it is read.
@@ -33,12 +33,10 @@ const CARRIED_OUT: Duration = Duration::from_secs(10);
 /// The name under which the source knows this reader: 40 hexadecimal characters.
 const READER: &str = "00000000000000000000000000000000000000fe";
 
-/// Keys that the target holds at most while it is measured.
-const REHEARSED_KEYS: f64 = 131_072.0;
-
-/// What a key costs the target more, in seconds, each time that its keys have doubled: fewer of them are in the processor's caches.
-/// It is chosen by runs of 1.5 to 3 million small keys on one machine; another machine's caches differ.
-const DOUBLED: f64 = 50e-9;
+/// What it costs the target to move a key when its table doubles, as a part of writing a short string into a small table. It is
+/// once more as much for every doubling since, because fewer keys are in the processor's caches. Redis 7.0 on two kinds of
+/// machines, of which one took twice the time of the other for both, with 0.3 to 3 million keys.
+const MOVED: f64 = 0.2;
 
 /// Longer than any snapshot.
 const MOST_SECONDS: f64 = 1e12;
@@ -54,8 +52,8 @@ pub struct Measured {
     pub time: Duration,
     /// Whether the whole snapshot has come by then.
     pub is_whole: bool,
-    /// Whether the target has taken it meanwhile.
-    pub with_target: bool,
+    /// With a target that has taken it meanwhile: how long it takes for [`KEYS`] short strings alone.
+    pub short_strings: Option<Duration>,
 }
 
 /// Where what is read is written.
@@ -68,21 +66,30 @@ pub(crate) struct Mirror {
 }
 
 /// The parts that are written, and what comes of it.
-type Writes = (Sender<Part>, JoinHandle<Option<Vec<Carried>>>);
+type Writes = (Sender<Part>, JoinHandle<Option<Rehearsed>>);
 
 impl Mirror {
-    async fn open(&self) -> Result<Writes, String> {
+    async fn writes(&self) -> Result<RehearsedWrites, String> {
         let target = Asker::waiting(&self.endpoint, CARRIED_OUT).await?;
+        Ok(RehearsedWrites::new(target, &self.prefix))
+    }
+
+    async fn open(&self) -> Result<Writes, String> {
         let (parts, written) = channel(PARTS);
-        let writes = RehearsedWrites::new(target, &self.prefix);
-        Ok((parts, tokio::spawn(writes.run(written))))
+        Ok((parts, tokio::spawn(self.writes().await?.run(written))))
+    }
+
+    /// How long the target takes for [`KEYS`] short strings; `None` if it does not take them.
+    async fn short_strings(&self) -> Result<Option<Duration>, String> {
+        let parts = || Mirrored::short_strings(self.format, &self.prefix, KEYS);
+        Ok(self.writes().await?.of_short_strings(parts).await)
     }
 }
 
 impl Measured {
     /// How long so many keys take; `None` if nothing came.
     pub fn whole_takes(&self, keys: u64) -> Option<Duration> {
-        let growth = if self.with_target { growth(float(keys)) } else { 0.0 };
+        let growth = self.short_strings.map_or(0.0, |time| growth(keys, time.as_secs_f64()));
         let seconds = match self.rate() {
             _ if self.is_whole => self.time.as_secs_f64(),
             rate if rate > 0.0 => float(keys) / rate,
@@ -97,9 +104,15 @@ impl Measured {
     }
 }
 
-/// What so many keys cost the target more, in seconds, than as many that it never holds together.
-fn growth(keys: f64) -> f64 {
-    keys * DOUBLED * (keys / REHEARSED_KEYS).log2().max(0.0)
+/// What so many keys cost the target more, in seconds, than as many of which it never holds more than [`KEYS`] together: its table
+/// doubles, and each time all keys that are there are moved. [`KEYS`] short strings take so many seconds.
+fn growth(keys: u64, short_strings: f64) -> f64 {
+    let (mut size, mut doublings, mut moves) = (2 * KEYS, 1.0, 0.0);
+    while size < keys {
+        moves += float(size) * doublings;
+        (size, doublings) = (size.saturating_mul(2), doublings + 1.0);
+    }
+    moves * MOVED * short_strings / float(KEYS)
 }
 
 /// Begins a full synchronisation, reads it for [`SPAN`], and ends the session.
@@ -110,6 +123,10 @@ pub(crate) async fn measure(config: &EngineConfig, mirror: Option<&Mirror>) -> R
     let endpoint = hurried(&config.source);
     let (mut control, session) =
         ControlConn::open(&endpoint, READER).await.map_err(|error| error.to_string())?;
+    let short_strings = match mirror {
+        Some(mirror) => mirror.short_strings().await?,
+        None => None,
+    };
     let (parts, writes) = match mirror {
         Some(mirror) => mirror.open().await.map(|(parts, writes)| (Some(parts), Some(writes)))?,
         None => (None, None),
@@ -145,14 +162,18 @@ pub(crate) async fn measure(config: &EngineConfig, mirror: Option<&Mirror>) -> R
     while let Some(Ok(read)) = readers.join_next().await {
         all.add(&read);
     }
-    let carried = match writes {
+    let rehearsed = match writes {
         Some(writes) => writes.await.ok().flatten(),
         None => None,
     };
-    let paced = if all.is_whole { whole } else { pace };
     let first = all.first.unwrap_or(began);
-    Ok(all.measured(carried.and_then(|carried| paced(first, &carried))))
+    let pace = rehearsed.and_then(|all_of_it| match all.is_whole {
+        true => all_of_it.whole(first),
+        false => all_of_it.pace(first),
+    });
+    Ok(all.measured(pace, short_strings))
 }
+
 /// What was read, of one flow or of all.
 #[derive(Debug, Clone, Copy, Default)]
 struct Read {
@@ -174,11 +195,12 @@ impl Read {
     }
 
     /// Which keys and bytes have taken which time, here alone or with the target.
-    fn measured(&self, pace: Option<Pace>) -> Measured {
+    fn measured(&self, pace: Option<Pace>, short_strings: Option<Duration>) -> Measured {
         let taken = self.first.zip(self.last).map(|(first, last)| last.duration_since(first));
         let alone = Pace { keys: self.keys, bytes: self.bytes, time: taken.unwrap_or_default() };
         let Pace { keys, bytes, time } = pace.unwrap_or(alone);
-        Measured { keys, bytes, time, is_whole: self.is_whole, with_target: pace.is_some() }
+        let short_strings = pace.and(short_strings);
+        Measured { keys, bytes, time, is_whole: self.is_whole, short_strings }
     }
 }
 
@@ -271,14 +293,16 @@ mod tests {
         let measured = Measured {
             keys: 1_000_000,
             time: Duration::from_secs(1),
-            with_target: true,
+            short_strings: Some(Duration::from_millis(131)),
             ..Measured::default()
         };
         let takes = |measured: Measured, keys| measured.whole_takes(keys).map(|time| time.as_millis());
         assert_eq!(takes(measured, 100_000), Some(100), "as many as were held together");
-        assert_eq!(takes(measured, 4 * 131_072), Some(576));
-        assert_eq!(takes(Measured { is_whole: true, ..measured }, 8 * 131_072), Some(1157));
-        assert_eq!(takes(Measured { with_target: false, ..measured }, 2_000_000), Some(2000));
+        assert_eq!(takes(measured, 2 * 131_072), Some(262), "the table is full, and does not double yet");
+        // 262,144 keys were moved once, and 524,288 once, which took twice as long each.
+        assert_eq!(takes(measured, 600_000), Some(600 + 262));
+        assert_eq!(takes(Measured { is_whole: true, ..measured }, 600_000), Some(1262));
+        assert_eq!(takes(Measured { short_strings: None, ..measured }, 2_000_000), Some(2000));
         assert_eq!(takes(Measured::default(), 5), None);
     }
 }

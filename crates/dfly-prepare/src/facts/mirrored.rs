@@ -17,6 +17,9 @@ const BYTES: u64 = 1 << 20;
 /// Strings that a run writes together.
 const STRINGS: usize = 64;
 
+/// A short string.
+const SHORT: &[u8] = b"thirty-two bytes of a short text";
+
 /// Commands that write a part of what was read.
 #[derive(Debug, Default)]
 pub(super) struct Part {
@@ -69,6 +72,21 @@ impl Mirrored {
     pub(super) fn new(format: TargetFormat, prefix: &str, flow: FlowId, flows: u16) -> Self {
         let (next, step) = (u64::from(flow.0), u64::from(flows.max(1)));
         Self { format, names: Names::new(prefix), part: Part::default(), next, step, strings: Vec::new() }
+    }
+
+    /// So many short strings, in parts.
+    pub(super) fn short_strings(format: TargetFormat, prefix: &str, count: u64) -> Vec<Part> {
+        let mut mirrored = Self::new(format, prefix, FlowId(0), 1);
+        let mut parts = Vec::new();
+        for _ in 0..count {
+            mirrored.count();
+            mirrored.add_string(Bytes::from_static(SHORT), None);
+            if !mirrored.has_room() {
+                parts.push(mirrored.take());
+            }
+        }
+        parts.push(mirrored.take());
+        parts
     }
 
     pub(super) fn has_room(&self) -> bool {

@@ -214,7 +214,11 @@ fn duration(judging: &Judging<'_>) -> Option<Finding> {
             format!("The snapshot takes {takes}: all of it came while it was measured, {read}."),
         ));
     }
-    let pace = if measured.with_target { "as fast as the target took it" } else { "if the target keeps up" };
+    let pace = if measured.short_strings.is_some() {
+        "as fast as the target took it"
+    } else {
+        "if the target keeps up"
+    };
     Some(Finding::ok(
         Check::Duration,
         format!("The snapshot takes {takes}, {pace}: {read} of {}.", count(total, "key")),

@@ -35,6 +35,7 @@ use crate::source::identity::{Holdings, ask_time};
 use crate::source::quirks::zadd_beyond;
 use crate::source::reader::{self, QUESTIONS, SourceReader};
 use crate::target::capacity;
+use crate::target::clock::round_trip;
 use crate::target::connect::connect_target;
 use crate::target::databases::count_databases;
 use crate::target::handover;
@@ -146,8 +147,9 @@ pub(crate) async fn open(
     counters.set_sides(&agreed.release, kind);
     let begins = Begins { config, release: agreed.release.clone(), owner: opener.owner };
     let metadata = begins.metadata(opening, &mut target, &session).await?;
+    let round_trip = round_trip(&mut target).await?;
     let session_target = SessionTarget {
-        config: Arc::new(config.for_flows(session.flows)),
+        config: Arc::new(config.for_flows(session.flows, round_trip)),
         identity: WriterIdentity {
             source_id: session.replication_id.to_string(),
             owner: opener.owner.to_owned(),

@@ -1,4 +1,6 @@
-//! The clock of a target beside the source's.
+//! The clock of a target beside the source's, and how far away it is.
+
+use std::time::{Duration, Instant};
 
 use super::questions::TargetConnection;
 use super::replies::time_of;
@@ -10,4 +12,18 @@ use crate::error::Error;
 pub(crate) async fn clock_ahead(target: &mut TargetConnection, clock: &Clock) -> Result<i64, Error> {
     let latest = target.ask_all(&["TIME"]).await?.iter().filter_map(time_of).max();
     Ok(latest.map_or(0, |shown| (shown.0 - clock.now().0).max(0)))
+}
+
+/// How many round trips are measured.
+const ROUND_TRIPS: usize = 3;
+
+/// The shortest time in which the target, and each node of a cluster, answers.
+pub(crate) async fn round_trip(target: &mut TargetConnection) -> Result<Duration, Error> {
+    let mut shortest = Duration::MAX;
+    for _ in 0..ROUND_TRIPS {
+        let asked = Instant::now();
+        target.ask_all(&["PING"]).await?;
+        shortest = shortest.min(Instant::now().duration_since(asked));
+    }
+    Ok(shortest)
 }
