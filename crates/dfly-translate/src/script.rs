@@ -159,17 +159,20 @@ pub(crate) const HSETEX: &str = noted_script!(
 );
 
 /// `ZADD` with GT or LT, of a source that may ignore the option where a set is large. KEYS: the set. ARGV: `1` if it is known to,
-/// and the record's arguments. If it is not known whether the option counted, and it makes a difference, nothing is written.
-pub(crate) const ZADD_BEYOND: &str = "local n,i,beyond,incr,all=redis.call('ZCARD',KEYS[1]),2,nil,false,{'ZADD',KEYS[1]} \
+/// and the record's arguments, in which a member may stand several times. If it is not known whether the option counted, and it
+/// makes a difference, nothing is written.
+pub(crate) const ZADD_BEYOND: &str = "local n,i,beyond,incr,xx,seen,all=redis.call('ZCARD',KEYS[1]),2,nil,false,false,{},{'ZADD',KEYS[1]} \
      while true do local o=string.upper(ARGV[i] or '') \
      if o=='GT' or o=='LT' then beyond=o elseif o=='XX' or o=='NX' or o=='CH' or o=='INCR' then \
-     all[#all+1]=o incr=incr or o=='INCR' else break end i=i+1 end \
+     all[#all+1]=o incr=incr or o=='INCR' xx=xx or o=='XX' else break end i=i+1 end \
      for j=i,#ARGV do all[#all+1]=ARGV[j] end \
      if ARGV[1]=='1' and n>128 then return redis.call(unpack(all)) end \
-     for j=i,#ARGV,2 do local had=redis.call('ZSCORE',KEYS[1],ARGV[j+1]) \
-     if had then local old,new=tonumber(had),tonumber(ARGV[j]) if incr then new=old+new end \
+     for j=i,#ARGV,2 do local m,new=ARGV[j+1],tonumber(ARGV[j]) \
+     local old=seen[m] or tonumber(redis.call('ZSCORE',KEYS[1],m) or nil) \
+     if old then if incr then new=old+new end \
      if (beyond=='GT' and new<old) or (beyond=='LT' and new>old) then \
-     return redis.error_reply('AMBIGUOUS the source may have ignored '..beyond) end end end \
+     return redis.error_reply('AMBIGUOUS the source may have ignored '..beyond) end end \
+     if old or not xx then seen[m]=new end end \
      table.insert(all,3,beyond) return redis.call(unpack(all))";
 
 /// `SET key value KEEPTTL` of a key that the target lacks if its last value was left out. Then nothing is written.

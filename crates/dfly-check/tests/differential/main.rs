@@ -74,7 +74,7 @@ fn campaign(target: Target, all: &[(u64, Sequence)]) {
 }
 
 /// Differences that were seen once, each by its id in `docs/cases.md`. D2 depends on the moment, and is tested where it is decided.
-const LISTED: [(&str, &str); 12] = [
+const LISTED: [(&str, &str); 14] = [
     ("D1", "ZADD {j} 1234567.891 a ; ZUNIONSTORE {k} 1 {j} ; MOVE {k} 1"),
     ("D1", "RPUSH {j} 3 1 2 ; SORT {j} STORE {k} ; MOVE {k} 2"),
     ("D3", "RPUSH {k} {y*4000} x {z*5000} x ; LREM {k} 0 x"),
@@ -87,6 +87,8 @@ const LISTED: [(&str, &str); 12] = [
     ("D8", "HSET {k} g 1 ; HSETEX {k} KEEPTTL 200 g 2"),
     ("C8", "ZADD {k} 5 a 1=..129 ; ZADD {k} GT 3 a"),
     ("C8", "ZADD {k} 5 a 1 {x*33} ; ZADD {k} GT 3 a"),
+    ("C8", "ZADD {k} 5 a 1 {x*33} ; ZADD {k} XX LT CH -3 a 4 a"),
+    ("C8", "ZADD {k} 5 b 1 {x*33} ; ZADD {k} LT 3 a 4 a ; ZADD {k} XX GT 5 c 3 c"),
 ];
 
 /// D6: what the target refuses.
