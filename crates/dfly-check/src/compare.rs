@@ -81,7 +81,7 @@ fn full_outline(held: &Held) -> Outline {
 }
 
 fn values(one: &Value, other: &Value, due: Option<&DueTimes>, terms: Terms<'_>) -> Result<Vec<What>, String> {
-    let is_json = one.kind == ValueKind::Json.to_string();
+    let is_json = one.kind.is(ValueKind::Json);
     let mut what = Vec::new();
     if one.kind != other.kind && !(is_json && terms.policy.json_is_text(&other.kind)) {
         what.push(What::Type);
@@ -255,17 +255,18 @@ fn of_named(
 mod tests {
     use super::*;
     use crate::held::digest;
+    use crate::type_name::TypeName;
 
     const NOW: UnixMillis = UnixMillis(1_000_000);
 
     fn value(kind: &str, content: Content) -> Held {
-        Held::Value(Value { kind: kind.to_owned(), expires_at: None, length: None, content })
+        Held::Value(Value { kind: TypeName::of(kind), expires_at: None, length: None, content })
     }
 
     fn expiring(kind: &str, at: i64) -> Held {
         let text = Content::Text("v".into());
         Held::Value(Value {
-            kind: kind.to_owned(),
+            kind: TypeName::of(kind),
             expires_at: Some(UnixMillis(at)),
             length: None,
             content: text,

@@ -17,7 +17,7 @@ use crate::mode::Mode;
 use crate::observe::{AtLsn, Observer};
 use crate::pieces::named::millis;
 use crate::pieces::{self, Both, PieceRules};
-use crate::policy::{Policy, kind_named};
+use crate::policy::Policy;
 use crate::requests::question;
 use crate::throttle::Throttle;
 use crate::verdict::{Different, Outline, Pair, Verdict, What};
@@ -175,7 +175,7 @@ impl Comparer {
 
     fn is_unselected(&self, source: &Held) -> bool {
         let Held::Value(value) = source else { return false };
-        kind_named(&value.kind).is_some_and(|kind| !self.selection.takes_kind(kind))
+        value.kind.known().is_some_and(|kind| !self.selection.takes_kind(kind))
     }
 
     fn terms(&self) -> Terms<'_> {

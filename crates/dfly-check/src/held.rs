@@ -7,6 +7,7 @@ use dfly_rdb::{StreamId, UnixMillis, ValueKind};
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
 use crate::stream_state::StreamState;
+use crate::type_name::TypeName;
 use crate::verdict::Outline;
 
 /// What one side holds under a key.
@@ -24,7 +25,7 @@ pub(crate) enum Held {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Value {
     /// The type, as TYPE names it.
-    pub kind: String,
+    pub kind: TypeName,
     /// When the key expires.
     pub expires_at: Option<UnixMillis>,
     /// How many elements or bytes it has, if that was asked for.
@@ -104,7 +105,7 @@ impl Value {
     /// The value without its content.
     pub(crate) fn outline(&self) -> Outline {
         Outline {
-            kind: Some(self.kind.clone()),
+            kind: Some(self.kind.to_string()),
             length: self.length.or(match &self.content {
                 Content::Text(text) => Some(text.len() as u64),
                 Content::Elements(elements) => Some(elements.len()),
@@ -116,7 +117,7 @@ impl Value {
 
     /// Whether it is a set or a hash, whose elements may expire.
     pub(crate) fn has_named(&self) -> bool {
-        self.kind == ValueKind::Set.to_string() || self.kind == ValueKind::Hash.to_string()
+        self.kind.is(ValueKind::Set) || self.kind.is(ValueKind::Hash)
     }
 }
 

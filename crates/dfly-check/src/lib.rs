@@ -62,6 +62,7 @@ mod stream_state;
 mod summary;
 mod tally;
 mod throttle;
+mod type_name;
 mod verdict;
 mod way;
 mod workers;

@@ -17,6 +17,7 @@ use crate::held::{Content, Elements, Held, Value};
 use crate::link::{Link, SideError, bytes_of, number_of};
 use crate::mode::Mode;
 use crate::requests::{is_forbidden, is_unknown, length_command, question, refusal};
+use crate::type_name::TypeName;
 use crate::way::{ReadLimits, Reading, Way, parts};
 use expiries::{Expiry, ExpiryCount};
 
@@ -205,7 +206,7 @@ impl Observer {
     ) -> Result<(), SideError> {
         let mut unsized_ = Vec::new();
         for (nth, reading) in others.iter_mut().filter(|(_, reading)| reading.size.is_none()) {
-            if let Some(name) = reading.kind.as_deref().and_then(length_command) {
+            if let Some(name) = reading.kind.as_deref().and_then(|kind| length_command(&TypeName::of(kind))) {
                 unsized_.push((question(&[name], &key(nth), &[]), reading));
             }
         }
@@ -269,7 +270,7 @@ impl Observer {
         let Held::Value(Value { kind, content: Content::Elements(Elements::Named(named)), .. }) = held else {
             return Ok(());
         };
-        let is_set = kind == "set";
+        let is_set = kind.is(ValueKind::Set);
         let step = if is_set { 1 } else { 2 };
         let words = replies.first().and_then(by_commands::array).unwrap_or_default();
         let names: Vec<Bytes> = words.iter().step_by(step).filter_map(bytes_of).collect();
@@ -367,7 +368,7 @@ const ELEMENT: u64 = 256;
 
 fn string(expires_at: Option<UnixMillis>, content: Content) -> Held {
     let length = if let Content::Text(text) = &content { Some(text.len() as u64) } else { None };
-    Held::Value(Value { kind: "string".to_owned(), expires_at, length, content })
+    Held::Value(Value { kind: TypeName::Known(ValueKind::String), expires_at, length, content })
 }
 
 fn outlined(kind: &Reply, expiry: Result<Expiry, String>) -> Held {
@@ -378,6 +379,7 @@ fn outlined(kind: &Reply, expiry: Result<Expiry, String>) -> Held {
         (_, Ok(Expiry::NoKey)) => Held::Absent,
         (Some(name), _) if name == "none" => Held::Absent,
         (Some(kind), Ok(Expiry::At(expires_at))) => {
+            let kind = TypeName::of(&kind);
             Held::Value(Value { kind, expires_at, length: None, content: Content::Unread })
         }
     }

@@ -15,8 +15,8 @@ use redis_resp::Reply;
 
 use crate::link::{SideError, number_of};
 use crate::observe::Observer;
-use crate::policy::kind_named;
 use crate::requests::{length_command, question, refusal};
+use crate::type_name::TypeName;
 use crate::verdict::{Pair, What};
 
 /// How large values are compared.
@@ -68,7 +68,7 @@ pub(crate) enum PieceError {
 ///
 /// # Errors
 /// A side stays away.
-pub(crate) async fn compare(kind: &str, both: &mut Both<'_>) -> Result<PiecesFound, SideError> {
+pub(crate) async fn compare(kind: &TypeName, both: &mut Both<'_>) -> Result<PiecesFound, SideError> {
     match of_kind(kind, both).await {
         Ok(found) => Ok(Ok(found)),
         Err(PieceError::Key(reason)) => Ok(Err(reason)),
@@ -76,8 +76,8 @@ pub(crate) async fn compare(kind: &str, both: &mut Both<'_>) -> Result<PiecesFou
     }
 }
 
-async fn of_kind(name: &str, both: &mut Both<'_>) -> Result<Found, PieceError> {
-    let kind = kind_named(name).filter(|kind| kind.is_core());
+async fn of_kind(name: &TypeName, both: &mut Both<'_>) -> Result<Found, PieceError> {
+    let kind = name.known().filter(|kind| kind.is_core());
     let unknown = || PieceError::Key(format!("values of type {name} have no pieces"));
     let (kind, command) = kind.zip(length_command(name)).ok_or_else(unknown)?;
     let lengths = both.lengths(command).await?;

@@ -5,6 +5,7 @@ use std::str::FromStr;
 use dfly_rdb::ValueKind;
 use dfly_translate::{Ability, Loss, Policies, Policy as OnLoss, Target};
 
+use crate::type_name::TypeName;
 use crate::verdict::{Verdict, What};
 
 /// The policies of the replication, beside what the target can do.
@@ -13,25 +14,6 @@ pub(crate) struct Policy {
     policies: Policies,
     has_json: bool,
     has_field_ttl: bool,
-}
-
-/// A type as TYPE names it.
-pub(crate) fn kind_named(name: &str) -> Option<ValueKind> {
-    [
-        ValueKind::String,
-        ValueKind::List,
-        ValueKind::Set,
-        ValueKind::Hash,
-        ValueKind::SortedSet,
-        ValueKind::Stream,
-        ValueKind::Json,
-        ValueKind::Bloom,
-        ValueKind::CountMinSketch,
-        ValueKind::TopK,
-        ValueKind::Cuckoo,
-    ]
-    .into_iter()
-    .find(|kind| kind.to_string() == name)
 }
 
 impl Policy {
@@ -46,16 +28,16 @@ impl Policy {
     }
 
     /// What is lost of a value of this type that the target does not have, if it is to be left out.
-    pub(crate) fn left_out(&self, kind: &str) -> Option<Loss> {
-        let kind = kind_named(kind).unwrap_or(ValueKind::Module(None));
+    pub(crate) fn left_out(&self, kind: &TypeName) -> Option<Loss> {
+        let kind = kind.known().unwrap_or(ValueKind::Module(None));
         let loss = Loss::of(kind)?;
         let has_place = loss == Loss::Json && (self.has_json || self.policies.json_as_string());
         (!has_place && self.is_dropped(loss)).then_some(loss)
     }
 
     /// Whether a document is kept as its text, and the target has a value of that type.
-    pub(crate) fn json_is_text(&self, target_kind: &str) -> bool {
-        !self.has_json && self.policies.json_as_string() && target_kind == ValueKind::String.to_string()
+    pub(crate) fn json_is_text(&self, target_kind: &TypeName) -> bool {
+        !self.has_json && self.policies.json_as_string() && target_kind.is(ValueKind::String)
     }
 
     /// Whether the tool notes expiries of members and fields beside the key.
@@ -64,10 +46,10 @@ impl Policy {
     }
 
     /// The verdict if all that differs is what the target cannot hold.
-    pub(crate) fn verdict(&self, kind: &str, what: &[What]) -> Option<Verdict> {
+    pub(crate) fn verdict(&self, kind: &TypeName, what: &[What]) -> Option<Verdict> {
         let is_expiries = |what: &What| matches!(what, What::FieldExpiries { .. });
         // No Redis and no Valkey expires members of sets.
-        let is_held = self.has_field_ttl && kind != ValueKind::Set.to_string();
+        let is_held = self.has_field_ttl && !kind.is(ValueKind::Set);
         let is_lost = what.iter().all(is_expiries) && !is_held && !self.notes_due_times();
         (is_lost && self.is_dropped(Loss::MemberTtl)).then_some(Verdict::LeftOut(Loss::MemberTtl))
     }

@@ -5,7 +5,7 @@ use dfly_rdb::ValueKind;
 use dfly_replica::Question;
 use redis_resp::{ErrorCode, Reply, ServerError};
 
-use crate::policy::kind_named;
+use crate::type_name::TypeName;
 
 /// A request: its name, of one word or two, the key, and the rest.
 pub(crate) fn question(name: &[&'static [u8]], key: &Bytes, rest: &[&[u8]]) -> Question {
@@ -15,8 +15,8 @@ pub(crate) fn question(name: &[&'static [u8]], key: &Bytes, rest: &[&[u8]]) -> Q
 }
 
 /// The command that tells how long a value of this type is.
-pub(crate) fn length_command(kind: &str) -> Option<&'static [u8]> {
-    Some(match kind_named(kind)? {
+pub(crate) fn length_command(kind: &TypeName) -> Option<&'static [u8]> {
+    Some(match kind.known()? {
         ValueKind::String => b"STRLEN",
         ValueKind::List => b"LLEN",
         ValueKind::Set => b"SCARD",

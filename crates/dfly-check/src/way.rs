@@ -9,8 +9,8 @@ use redis_resp::Reply;
 
 use crate::by_commands;
 use crate::held::{Content, Held, Value};
-use crate::policy::kind_named;
 use crate::requests::{question, refused_by};
+use crate::type_name::TypeName;
 
 /// How much of a value is read at once, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,7 +65,7 @@ impl Way {
         if name == "none" {
             return Self::Gone;
         }
-        let kind = kind_named(name);
+        let kind = TypeName::of(name).known();
         match (kind, reading.size) {
             (Some(ValueKind::Json), Some(size)) if size > LARGEST_WHOLE => Self::TooLarge,
             (Some(ValueKind::Json), _) => Self::Document,
@@ -88,7 +88,7 @@ impl Way {
     }
 
     pub(crate) fn held(self, reading: &Reading, replies: &[Reply]) -> Held {
-        let kind = reading.kind.clone().unwrap_or_default();
+        let kind = TypeName::of(reading.kind.as_deref().unwrap_or_default());
         let value =
             |content| Held::Value(Value { kind, expires_at: reading.expires_at, length: None, content });
         match (self, replies) {

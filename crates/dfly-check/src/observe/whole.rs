@@ -14,6 +14,7 @@ use crate::held::{Content, Held, Value};
 use crate::link::{SideError, bytes_of, number_of};
 use crate::mode::Mode;
 use crate::requests::{length_command, question, refusal};
+use crate::type_name::TypeName;
 use crate::way::{LARGEST_WHOLE, Reading, Way};
 
 /// What came of reading a value of the source.
@@ -96,7 +97,7 @@ impl Observer {
         match way {
             Some(way) => questions.extend(way.questions(key)),
             None if mode == Mode::Length => {
-                let name = reading.kind.as_deref().and_then(length_command);
+                let name = reading.kind.as_deref().and_then(|kind| length_command(&TypeName::of(kind)));
                 questions.extend(name.map(|name| question(&[name], key, &[])));
             }
             None => {}
@@ -132,6 +133,7 @@ impl Request {
             return Some(way.held(&Reading { expires_at, ..self.reading.again() }, rest));
         }
         let length = rest.first().and_then(number_of).map(i64::unsigned_abs);
-        Some(Held::Value(Value { kind: name, expires_at, length, content: Content::Unread }))
+        let kind = TypeName::of(&name);
+        Some(Held::Value(Value { kind, expires_at, length, content: Content::Unread }))
     }
 }
