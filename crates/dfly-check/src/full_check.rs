@@ -20,9 +20,8 @@ use crate::error::CheckError;
 use crate::mode::Mode;
 use crate::plan::source_databases;
 use crate::report::About;
-use crate::store::{Changes, Finding, Store};
+use crate::store::{Changes, Finding, Store, facts};
 use crate::summary::Summary;
-use crate::tally::facts;
 use crate::throttle::Throttle;
 use crate::verdict::{Certainty, Different, Outline, Pair, What};
 

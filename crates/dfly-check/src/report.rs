@@ -6,9 +6,8 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::config::CheckConfig;
-use crate::store::{Finding, Store, StoreError};
+use crate::store::{Finding, Store, StoreError, facts};
 use crate::summary::Summary;
-use crate::tally::facts;
 use crate::verdict::{Certainty, Pair, shown_key};
 
 /// What was compared.

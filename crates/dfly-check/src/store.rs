@@ -233,6 +233,20 @@ fn pair_of(name: &[u8]) -> Option<Pair> {
     })
 }
 
+/// The names of the facts in the file.
+pub(crate) mod facts {
+    /// What is compared.
+    pub(crate) const ABOUT: &str = "about";
+    /// How far the comparison has come.
+    pub(crate) const REACHED: &str = "reached";
+    /// What was counted until then.
+    pub(crate) const COUNTED: &str = "counted";
+    /// The sums of the keys that were seen until then.
+    pub(crate) const SUMS: &str = "sums";
+    /// The result.
+    pub(crate) const SUMMARY: &str = "summary";
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -12,7 +12,7 @@ use crate::key_sums::{self, KeySums};
 use crate::link::SideError;
 use crate::report::About;
 use crate::scan::{Page, Position};
-use crate::store::{Changes, Finding, Store, StoreError};
+use crate::store::{Changes, Finding, Store, StoreError, facts};
 use crate::summary::Summary;
 use crate::verdict::{Certainty, ExactVerdict, Pair, Verdict};
 use crate::workers::ComparedPage;
@@ -34,20 +34,6 @@ pub(crate) enum Reached {
     Rounds(u32),
     /// Everything was done.
     End,
-}
-
-/// The names of the facts in the file.
-pub(crate) mod facts {
-    /// What was compared: [`crate::report::About`].
-    pub(crate) const ABOUT: &str = "about";
-    /// [`super::Reached`].
-    pub(crate) const REACHED: &str = "reached";
-    /// What was counted until then.
-    pub(crate) const COUNTED: &str = "counted";
-    /// The sums of the keys that were seen until then.
-    pub(crate) const SUMS: &str = "sums";
-    /// The result.
-    pub(crate) const SUMMARY: &str = "summary";
 }
 
 /// A page of a comparison in rounds.
