@@ -99,6 +99,8 @@ async fn limits_are_kept() {
     for nth in 0..300 {
         sides.on_both(0, &format!("SET key:{nth} v"));
     }
+    // Where a key has an expiry, all are asked for theirs.
+    sides.on_both(0, "SET key:0 v EX 500");
     // What is asked last is not waited for.
     let began = std::time::Instant::now();
     // Some 1,200 requests for values, and a few more.
