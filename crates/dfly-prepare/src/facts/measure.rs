@@ -52,7 +52,7 @@ pub struct Measured {
     pub time: Duration,
     /// Whether the whole snapshot has come by then.
     pub is_whole: bool,
-    /// With a target that has taken it meanwhile: how long it takes for [`KEYS`] short strings alone.
+    /// With a target that has taken it meanwhile: how long it takes for 131,072 short strings alone.
     pub short_strings: Option<Duration>,
 }
 
