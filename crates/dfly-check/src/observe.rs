@@ -1,7 +1,8 @@
 //! Reads what one side holds under many keys, with few requests a key and bounded replies.
 //!
-//! A string and its expiry take two requests, which tell an absent key too; one where no key of the database expires. What is no string is asked for its type and its
-//! size, and then for its payload. What is too large for that is left to be compared in pieces.
+//! A string and its expiry take two requests, which tell an absent key too; one where no key of the database expires. What is no
+//! string is asked for its type and its size, and then for its payload. What is too large for that is left to be compared in
+//! pieces.
 
 mod expiries;
 mod whole;

@@ -106,7 +106,7 @@ impl<'a> StepRun<'a> {
     {
         let mut in_step = self.in_step(plan, step.clone()).await?;
         if let Reached::Source(from) = tally.reached()
-            && !self.all_keys(plan, from, step, (&mut in_step, tally)).await?
+            && !self.all_keys(plan, from, step, &mut in_step, tally).await?
         {
             return Ok(());
         }
@@ -119,7 +119,8 @@ impl<'a> StepRun<'a> {
         plan: &Arc<Plan>,
         from: Position,
         step: S,
-        (in_step, tally): (&mut InStep<S>, &mut Tally),
+        in_step: &mut InStep<S>,
+        tally: &mut Tally,
     ) -> Result<bool, CheckError>
     where
         S: Step + Clone + 'static,

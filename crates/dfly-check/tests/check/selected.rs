@@ -110,3 +110,28 @@ async fn limits_are_kept() {
     assert_eq!((checked.summary.outcome(), checked.summary.equal), (Outcome::Equal, 300));
     assert!(took.as_millis() > 800, "{took:?}");
 }
+
+/// Where no key has an expiry, none is asked for one, and an empty text is still told from no key. Both sides ask once one has.
+#[tokio::test(flavor = "multi_thread")]
+async fn expiries_that_are_counted() {
+    let sides = Sides::standalone();
+    for nth in 0..300 {
+        sides.on_both(0, &format!("SET key:{nth} v"));
+    }
+    sides.on_source(0, &["SET", "empty", ""]);
+    sides.target.run(0, &["SET", "empty", ""]);
+    let calls = || {
+        let info = sides.source().expect(&[b"INFO", b"commandstats"]).unwrap().text().unwrap();
+        let of_expiry = info.lines().find_map(|line| line.strip_prefix("cmdstat_pexpiretime:calls="));
+        of_expiry.map_or(0, |counts| counts.split(',').next().unwrap().parse::<u64>().unwrap())
+    };
+    assert_eq!(check(sides.config()).await.summary.equal, 301);
+    assert_eq!(calls(), 1, "of the empty text alone");
+    sides.target.run(0, &["DEL", "empty"]);
+    sides.on_source(0, &["PEXPIREAT", "key:7", "99999999999999"]);
+    let checked = check(sides.config()).await;
+    let mut found: Vec<String> = checked.different().into_iter().map(|(_, key, _)| key).collect();
+    found.sort();
+    assert_eq!(found, ["empty", "key:7"]);
+    assert!(calls() > 300);
+}

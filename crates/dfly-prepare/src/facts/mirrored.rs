@@ -85,7 +85,9 @@ impl Mirrored {
                 parts.push(mirrored.take());
             }
         }
-        parts.push(mirrored.take());
+        if mirrored.part.keys > 0 {
+            parts.push(mirrored.take());
+        }
         parts
     }
 
