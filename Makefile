@@ -8,7 +8,7 @@ MISSING := $(shell command -v redis-server >/dev/null || echo redis-server) \
 MISSING := $(strip $(MISSING))
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: demo test lint test-page test-pair test-properties test-live test-differential test-mutants test-slow-target test-memory test-cuts test-crash test-targets fuzz bench bench-e2e bench-growth bench-instructions doc setup
+.PHONY: demo test lint test-page test-pair test-properties test-live test-differential test-mutants test-slow-target test-memory test-cuts test-crash test-targets fuzz bench bench-e2e bench-check bench-growth bench-instructions doc setup
 
 # A recorded session; or a run that goes on for LIVE seconds, with its page.
 demo: setup
@@ -119,6 +119,13 @@ bench-e2e: setup
 	$(CARGO) build --locked --release -p df2redis-cli
 	$(CARGO) run --locked --release --quiet -p df2redis-benches --bin e2e -- --rounds $(ROUNDS) --divide $(DIVIDE) \
 	  --flows $(FLOWS) $${DF2REDIS_DRAGONFLY:+--dragonfly "$$DF2REDIS_DRAGONFLY"}
+
+# Comparisons in rounds beside bare reads of both sides: 1 M strings, 20,000 collections, and what a client of the source notices.
+# With a live source: make bench-check DF2REDIS_DRAGONFLY=/path/to/dragonfly
+bench-check: setup
+	$(CARGO) build --locked --release -p df2redis-cli
+	$(CARGO) run --locked --release --quiet -p df2redis-benches --bin check -- --rounds $(ROUNDS) \
+	  $${DF2REDIS_DRAGONFLY:+--dragonfly "$$DF2REDIS_DRAGONFLY"}
 
 # How throughput, CPU and memory grow: 1 to 16 M keys, 1 to 64 flows, values of 10 B to 100 MB, round trips of 0 to 50 ms. It
 # writes OUT, and a picture of each series to PICTURES. DIVIDE=100 for a look; ONLY=keys,flows,values,round-trip for some. With a

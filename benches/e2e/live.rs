@@ -7,12 +7,13 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow, ensure};
+use df2redis_benches::rig::percentile;
 use df2redis_benches::rig::source::Source;
 use df2redis_benches::rig::target::wait_for;
 use df2redis_benches::rig::tool::Tool;
 use dfly_testkit::{RedisOptions, RedisServer};
 
-use crate::load::{Load, lags, percentile};
+use crate::load::{Load, lags};
 use crate::native;
 
 /// How long the source is written to at full speed.

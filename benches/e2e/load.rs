@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, anyhow, ensure};
+use anyhow::{Result, anyhow, ensure};
 use dfly_testkit::RedisClient;
 
 /// Clients that write at the same time.
@@ -83,11 +83,4 @@ pub(crate) fn lags(source: SocketAddr, replica: SocketAddr, count: u32) -> Resul
             }
         })
         .collect()
-}
-
-/// The value below which so many of a hundred lie, in milliseconds.
-pub(crate) fn percentile(times: &mut [Duration], percent: usize) -> Result<f64> {
-    times.sort_unstable();
-    let place = (times.len() * percent / 100).min(times.len().saturating_sub(1));
-    Ok(times.get(place).context("no times")?.as_secs_f64() * 1e3)
 }

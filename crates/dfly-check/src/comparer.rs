@@ -70,12 +70,13 @@ impl Comparer {
         one.and(other)
     }
 
-    /// From now on no key is asked for its expiry on a single server that counts none: what is read belongs to no position of the
-    /// journal.
-    pub(crate) fn use_expiry_counts(&mut self) {
+    /// From now on fewer requests are sent to a single server: many small strings are read with one, and no key is asked for its
+    /// expiry where the server counts none. What is read belongs to no position of the journal.
+    pub(crate) fn save_requests(&mut self) {
         for side in [&mut self.source, &mut self.target] {
             if side.link.is_single_server() {
                 side.use_expiry_count();
+                side.read_together();
             }
         }
     }
@@ -139,38 +140,58 @@ impl Comparer {
         target: &[Held],
     ) -> Result<Vec<Judged>, SideError> {
         let mut judged = Vec::with_capacity(pairs.len());
-        for (pair, (source, target)) in pairs.iter().zip(source.iter().zip(target)) {
-            judged.push(self.judge_one(pair, source, target).await?);
+        let (mut unsettled, terms) = (Vec::new(), self.terms());
+        for (nth, (source, target)) in source.iter().zip(target).enumerate() {
+            let (verdict, is_settled) = self.first_verdict(source, target, terms);
+            if !is_settled {
+                unsettled.push(nth);
+            }
+            let is_on_target = matches!(target, Held::Value(_));
+            judged.push(Judged { verdict, is_on_target, asked_again: false });
+        }
+        for nth in unsettled {
+            let sides = pairs.get(nth).zip(source.get(nth).zip(target.get(nth)));
+            if let (Some((pair, sides)), Some(judged)) = (sides, judged.get_mut(nth)) {
+                (judged.verdict, judged.asked_again) =
+                    self.settle(pair, sides, judged.verdict.clone()).await?;
+            }
         }
         Ok(judged)
     }
 
-    async fn judge_one(&mut self, pair: &Pair, source: &Held, target: &Held) -> Result<Judged, SideError> {
-        let is_on_target = matches!(target, Held::Value(_));
-        let done = |verdict, asked_again| Judged { verdict, is_on_target, asked_again };
+    /// What the first answers of both sides say, and whether that settles it.
+    fn first_verdict(&self, source: &Held, target: &Held, terms: Terms<'_>) -> (Verdict, bool) {
         if self.is_unselected(source) {
-            return Ok(done(Verdict::Unselected, false));
+            return (Verdict::Unselected, true);
         }
-        let mut verdict = compare(source, target, None, self.terms());
-        if let Verdict::Different(different) = &verdict
-            && let (Held::Value(one), Held::Value(other)) = (source, target)
-            && one.has_named()
-            && different.what.iter().any(|what| is_of_elements(*what))
-        {
+        let verdict = compare(source, target, None, terms);
+        let (Held::Value(one), Held::Value(other)) = (source, target) else { return (verdict, true) };
+        let is_settled = !is_large(one, other) && !are_elements_apart(one, &verdict);
+        (verdict, is_settled)
+    }
+
+    /// Reads more of a value that both sides have. Returns the verdict, and whether the source was asked again.
+    async fn settle(
+        &mut self,
+        pair: &Pair,
+        (source, target): (&Held, &Held),
+        first: Verdict,
+    ) -> Result<(Verdict, bool), SideError> {
+        let (Held::Value(one), Held::Value(other)) = (source, target) else { return Ok((first, false)) };
+        let mut verdict = first;
+        if are_elements_apart(one, &verdict) {
             if self.config.mode == Mode::Length {
-                return Ok(done(self.confirmed(pair).await?, true));
+                return Ok((self.confirmed(pair).await?, true));
             }
             if self.policy.notes_due_times() && other.content != Content::Large {
                 let due = self.due_times(pair).await?;
                 verdict = compare(source, target, Some(&due), self.terms());
             }
         }
-        match (source, target) {
-            (Held::Value(one), Held::Value(other)) if is_large(one, other) => {
-                Ok(done(self.in_pieces(pair, (one, other), verdict).await?, true))
-            }
-            _ => Ok(done(verdict, false)),
+        if is_large(one, other) {
+            return Ok((self.in_pieces(pair, (one, other), verdict).await?, true));
         }
+        Ok((verdict, false))
     }
 
     fn is_unselected(&self, source: &Held) -> bool {
@@ -270,6 +291,12 @@ impl Comparer {
 /// A large value counts as unchanged while its outline and what differs are.
 fn print_of(outline: &Outline, what: &[What]) -> u64 {
     xxhash_rust::xxh3::xxh3_64(format!("{outline} {what:?}").as_bytes())
+}
+
+/// Whether elements differ that may have expired.
+fn are_elements_apart(value: &Value, verdict: &Verdict) -> bool {
+    let Verdict::Different(different) = verdict else { return false };
+    value.has_named() && different.what.iter().any(|what| is_of_elements(*what))
 }
 
 fn is_of_elements(what: What) -> bool {

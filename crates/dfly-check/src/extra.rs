@@ -1,10 +1,12 @@
 //! Looks for keys that only the target has.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use bytes::Bytes;
-use dfly_replica::{KeyspaceScan, TargetKey, connect_target, databases};
+use dfly_replica::{EngineConfig, KeyspaceScan, TargetKey, connect_target, databases};
 use dfly_wire::DbIndex;
+use tokio::sync::mpsc;
 
 use crate::comparer::Comparer;
 use crate::error::CheckError;
@@ -22,24 +24,24 @@ pub(crate) struct Seen {
     pub foreign: u64,
 }
 
+/// Pages of keys that were read and are not summed up yet.
+const PAGES_AHEAD: usize = 4;
+
 /// A walk through the target's keys, one database after the other.
 #[derive(Debug)]
-pub(crate) struct TargetWalk<'a> {
-    plan: &'a Plan,
-    config: &'a dfly_replica::EngineConfig,
+pub(crate) struct TargetWalk {
+    plan: Arc<Plan>,
+    config: Arc<EngineConfig>,
     dbs: Vec<DbIndex>,
     scan: Option<(DbIndex, KeyspaceScan)>,
 }
 
-impl<'a> TargetWalk<'a> {
-    pub(crate) async fn begin(
-        plan: &'a Plan,
-        config: &'a dfly_replica::EngineConfig,
-    ) -> Result<Self, CheckError> {
+impl TargetWalk {
+    pub(crate) async fn begin(plan: &Arc<Plan>, config: &Arc<EngineConfig>) -> Result<Self, CheckError> {
         let (mut target, _) = connect_target(config).await?;
         let mut dbs = databases(&mut target).await?;
         dbs.retain(|db| plan.selection.dbs.feeds(*db));
-        Ok(Self { plan, config, dbs, scan: None })
+        Ok(Self { plan: Arc::clone(plan), config: Arc::clone(config), dbs, scan: None })
     }
 
     /// The next keys that are none of the tool's own, with their database; `None` behind the last.
@@ -48,7 +50,7 @@ impl<'a> TargetWalk<'a> {
             let (db, mut scan) = match self.scan.take() {
                 Some(scan) => scan,
                 None => match self.dbs.pop() {
-                    Some(db) => (db, KeyspaceScan::of(self.config, db).await?),
+                    Some(db) => (db, KeyspaceScan::of(&self.config, db).await?),
                     None => return Ok(None),
                 },
             };
@@ -59,23 +61,38 @@ impl<'a> TargetWalk<'a> {
         }
     }
 
-    /// Walks to the end, and sums up the keys. `count` hears of every page.
-    pub(crate) async fn sum_up(mut self, mut count: impl FnMut(u64) -> bool) -> Result<Seen, CheckError> {
-        let mut seen = Seen::default();
-        while let Some((db, keys)) = self.next().await? {
+    /// Walks to the end, and sums up the keys. `count` hears of every page, and says whether to go on.
+    pub(crate) async fn sum_up(self, mut count: impl FnMut(u64) -> bool) -> Result<Seen, CheckError> {
+        let (plan, mut seen) = (Arc::clone(&self.plan), Seen::default());
+        // The target is asked for the next keys while these are summed up.
+        let (pages, mut read) = mpsc::channel(PAGES_AHEAD);
+        let walk = tokio::spawn(self.give(pages));
+        while let Some((db, keys)) = read.recv().await {
             if !count(keys.len() as u64) {
                 break;
             }
             for name in keys {
                 let key = TargetKey::new(db, name);
-                if !self.plan.selection.covers(db, &key.name) {
+                if !plan.selection.covers(db, &key.name) {
                     seen.foreign += 1;
-                } else if self.plan.samples(&key) {
+                } else if plan.samples(&key) {
                     seen.sums.add(key_sums::digest(&key));
                 }
             }
         }
+        drop(read);
+        walk.await??;
         Ok(seen)
+    }
+
+    /// Reads all keys, as long as somebody takes them.
+    async fn give(mut self, pages: mpsc::Sender<(DbIndex, Vec<Bytes>)>) -> Result<(), CheckError> {
+        while let Some(page) = self.next().await? {
+            if pages.send(page).await.is_err() {
+                break;
+            }
+        }
+        Ok(())
     }
 }
 

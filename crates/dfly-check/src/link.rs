@@ -77,6 +77,21 @@ enum End {
     Target(Option<(Box<TargetConnection>, DbIndex)>),
 }
 
+impl End {
+    /// The same side, without a connection.
+    fn closed(&self) -> Self {
+        match self {
+            Self::Source(_) => Self::Source(None),
+            Self::Target(_) => Self::Target(None),
+        }
+    }
+
+    fn take(&mut self) -> Self {
+        let closed = self.closed();
+        std::mem::replace(self, closed)
+    }
+}
+
 impl Link {
     /// A link to the source. It connects when it is first used.
     pub(crate) fn to_source(config: &Arc<EngineConfig>, throttle: &Arc<Throttle>) -> Self {
@@ -166,12 +181,37 @@ impl Link {
         replies.pop().ok_or(SideError::Strange { side, request: "a request" })
     }
 
+    /// Sends a request about several keys, if all keys of the side are on one server. `None`: that is not so, the connection
+    /// failed, or the reply has more than `most` bytes.
+    pub(crate) async fn ask_together(
+        &mut self,
+        db: DbIndex,
+        question: &Question,
+        most: usize,
+    ) -> Option<Reply> {
+        // Each key counts as a request.
+        self.throttle.ask(question.0.len().saturating_sub(1) as u64, Instant::now()).await;
+        self.open(db).await.ok()?;
+        let mut end = self.end.take();
+        let reply = match &mut end {
+            End::Source(Some((connection, _))) => connection.ask_for(&question.0, most).await.ok()?,
+            End::Target(Some((target, _))) => match target.ask_for(question, most).await {
+                Some(reply) => reply.ok()?,
+                None => {
+                    self.end = end;
+                    return None;
+                }
+            },
+            End::Source(None) | End::Target(None) => return None,
+        };
+        self.end = end;
+        self.throttle.answered(size_of(&reply), Instant::now());
+        Some(reply)
+    }
+
     /// Ends the connection; the next request opens another.
     pub(crate) fn hang_up(&mut self) {
-        match &mut self.end {
-            End::Source(slot) => *slot = None,
-            End::Target(slot) => *slot = None,
-        }
+        self.end = self.end.closed();
     }
 
     async fn ask_patiently(&mut self, db: DbIndex, questions: &[Question]) -> Result<Vec<Reply>, SideError> {
@@ -191,18 +231,36 @@ impl Link {
     }
 
     async fn ask_once(&mut self, db: DbIndex, questions: &[Question]) -> Result<Vec<Reply>, SideError> {
-        match &mut self.end {
-            End::Source(slot) => {
-                let mut connection = match slot.take() {
-                    Some((connection, at)) if at == db => connection,
-                    Some((connection, _)) => selected(connection, db).await?,
-                    None => selected(open_source(&self.config).await?, db).await?,
-                };
+        self.open(db).await?;
+        // A connection that fails, or is given up half-way, is not used again.
+        match self.end.take() {
+            End::Source(Some((mut connection, db))) => {
                 let mut batch = CommandBatch::default();
-                questions.iter().for_each(|question| push(question, &mut batch));
+                questions.iter().for_each(|question| batch.push_words(question.words()));
                 let replies = connection.ask_all(&mut batch).await?;
-                *slot = Some((connection, db));
+                self.end = End::Source(Some((connection, db)));
                 Ok(replies)
+            }
+            End::Target(Some((mut target, db))) => {
+                let replies = target.ask_many(questions).await?;
+                self.end = End::Target(Some((target, db)));
+                Ok(replies)
+            }
+            End::Source(None) | End::Target(None) => Ok(Vec::new()),
+        }
+    }
+
+    /// Sees to it that there is a connection, in this database.
+    async fn open(&mut self, db: DbIndex) -> Result<(), SideError> {
+        match &mut self.end {
+            End::Source(Some((_, at))) if *at == db => {}
+            End::Target(Some((_, at))) if *at == db => {}
+            End::Source(slot) => {
+                let connection = match slot.take() {
+                    Some((connection, _)) => connection,
+                    None => open_source(&self.config).await?,
+                };
+                *slot = Some((selected(connection, db).await?, db));
             }
             End::Target(slot) => {
                 let (mut target, at) = match slot.take() {
@@ -212,11 +270,10 @@ impl Link {
                 if at != db {
                     target.select(db).await?;
                 }
-                let replies = target.ask_many(questions).await?;
                 *slot = Some((target, db));
-                Ok(replies)
             }
         }
+        Ok(())
     }
 
     /// How far the side's clock is ahead of this host's, in milliseconds; 0 if it does not say.
@@ -235,14 +292,6 @@ impl Link {
 /// Whether another attempt is of no use: the side has refused, or a cluster was waited for already.
 fn is_final(error: &SideError) -> bool {
     matches!(error, SideError::SourceRefuses { .. } | SideError::Target(dfly_replica::Error::Cluster(_)))
-}
-
-fn push(question: &Question, batch: &mut CommandBatch) {
-    let mut command = batch.start(question.0.len());
-    for word in &question.0 {
-        command.arg(word);
-    }
-    command.finish();
 }
 
 fn size_of(reply: &Reply) -> u64 {

@@ -1,10 +1,11 @@
 //! Reads what one side holds under many keys, with few requests a key and bounded replies.
 //!
-//! A string and its expiry take two requests, which tell an absent key too; one where no key of the database expires. What is no
-//! string is asked for its type and its size, and then for its payload. What is too large for that is left to be compared in
-//! pieces.
+//! A string and its expiry take two requests, which tell an absent key too; one where no key of the database expires. Many small
+//! strings may be read with one request. What is no string is asked for its type and its size, and then for its payload. What is
+//! too large for that is left to be compared in pieces.
 
 mod expiries;
+mod texts;
 mod whole;
 
 use bytes::Bytes;
@@ -21,6 +22,7 @@ use crate::requests::{is_forbidden, is_unknown, length_command, question, refusa
 use crate::type_name::TypeName;
 use crate::way::{ReadLimits, Reading, Way, parts};
 use expiries::{Expiry, ExpiryCount};
+use texts::Together;
 
 pub(crate) use whole::AtLsn;
 
@@ -35,6 +37,7 @@ pub(crate) struct Observer {
     host: fn() -> UnixMillis,
     lacks_pexpiretime: bool,
     expiry_count: ExpiryCount,
+    together: Together,
     forbids_dump: bool,
     field_expiries: FieldExpiries,
 }
@@ -61,6 +64,7 @@ impl Observer {
             host,
             lacks_pexpiretime: false,
             expiry_count: ExpiryCount::default(),
+            together: Together::default(),
             forbids_dump: false,
             field_expiries: FieldExpiries::Unasked,
         }
@@ -137,10 +141,11 @@ impl Observer {
     }
 
     async fn with_content(&mut self, db: DbIndex, keys: &[Bytes]) -> Result<Vec<Held>, SideError> {
-        let (start, end) = (Bytes::from_static(b"0"), Bytes::from(self.limits.text.to_string()));
-        let name = Bytes::from_static(b"GETRANGE");
-        let ask = |key: &Bytes| Question(vec![name.clone(), key.clone(), start.clone(), end.clone()]);
-        let found = self.with_expiry(db, keys, ask).await?;
+        let found = match self.texts_together(db, keys).await {
+            Some(texts) => self.add_expiries(db, keys, texts).await?,
+            None => self.texts_alone(db, keys).await?,
+        };
+        self.together.note(db, &found);
         let mut held = Vec::with_capacity(keys.len());
         let mut others = Vec::new();
         for (nth, (text, expiry)) in found.into_iter().enumerate() {

@@ -121,7 +121,7 @@ impl<'a> Rounds<'a> {
     async fn comparer(&self, plan: &Plan) -> Result<Comparer, CheckError> {
         let mut comparer = Comparer::new(&self.config, (&plan.policy, &plan.selection), &self.throttle);
         comparer.hear_clocks().await?;
-        comparer.use_expiry_counts();
+        comparer.save_requests();
         Ok(comparer)
     }
 
@@ -164,7 +164,7 @@ impl<'a> Rounds<'a> {
     }
 
     /// Looks for keys that only the target has. What fails is a gap.
-    async fn extra_keys(&self, plan: &Plan, tally: &mut Tally) -> Result<(), CheckError> {
+    async fn extra_keys(&self, plan: &Arc<Plan>, tally: &mut Tally) -> Result<(), CheckError> {
         self.tell(|progress| (progress.stage, progress.keys) = (Stage::Extra, 0));
         match self.find_extra(plan, tally).await {
             Ok(()) => {}
@@ -179,7 +179,7 @@ impl<'a> Rounds<'a> {
         Ok(tally.write(self.store, Instant::now())?)
     }
 
-    async fn find_extra(&self, plan: &Plan, tally: &mut Tally) -> Result<(), CheckError> {
+    async fn find_extra(&self, plan: &Arc<Plan>, tally: &mut Tally) -> Result<(), CheckError> {
         let engine = &self.config.engine;
         let walk = TargetWalk::begin(plan, engine).await?;
         let count = |keys| {

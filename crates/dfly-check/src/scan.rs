@@ -12,7 +12,7 @@ use crate::plan::{Place, Plan};
 use crate::verdict::Pair;
 
 /// How many keys one SCAN looks at, roughly.
-const COUNT: &[u8] = b"256";
+const COUNT: &[u8] = b"512";
 
 /// Where a walk is: what follows is still to be read.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]

@@ -204,7 +204,7 @@ impl<'a> StepRun<'a> {
     /// Compares keys that only the target has, as it seems.
     async fn extra(
         &self,
-        plan: &Plan,
+        plan: &Arc<Plan>,
         in_step: &mut InStep<impl Step>,
         tally: &mut Tally,
     ) -> Result<(), CheckError> {

@@ -40,6 +40,15 @@ impl CommandBatch {
         self.push_keyed(arguments, 0..0, self.default_tag);
     }
 
+    /// Adds one whole command without keys, from its arguments one by one. It gets the default tag.
+    pub fn push_words<'a>(&mut self, arguments: impl ExactSizeIterator<Item = &'a [u8]>) {
+        let mut writer = self.start(arguments.len());
+        for argument in arguments {
+            writer.arg(argument);
+        }
+        writer.finish();
+    }
+
     /// Adds one whole command. The arguments at the positions `keys` are its keys; the name is argument 0.
     pub fn push_keyed(&mut self, arguments: &[&[u8]], keys: Range<usize>, tag: u64) {
         let mut writer = self.start(arguments.len());

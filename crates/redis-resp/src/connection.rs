@@ -106,6 +106,12 @@ impl ConnectionError {
     }
 }
 
+/// How much room a connection makes for replies, in bytes.
+const ROOM: usize = 64 << 10;
+
+/// With less room than this left, it makes more.
+const LEAST_ROOM: usize = 4 << 10;
+
 /// A request-reply connection.
 #[derive(Debug)]
 pub struct Connection {
@@ -171,7 +177,20 @@ impl Connection {
     /// # Errors
     /// [`ConnectionError`]. An error reply is a [`Reply`], not an error.
     pub async fn ask<A: AsRef<[u8]> + Sync>(&mut self, request: &[A]) -> Result<Reply, ConnectionError> {
-        match timeout(self.reply_timeout, self.exchange(request)).await {
+        self.ask_for(request, usize::MAX).await
+    }
+
+    /// Like [`Self::ask`], but it gives up as soon as it knows that the reply has more than `most` bytes on the wire. The
+    /// connection cannot be used after that.
+    ///
+    /// # Errors
+    /// [`ConnectionError::Reply`] with [`ReplyError::TooLong`], and as [`Self::ask`].
+    pub async fn ask_for<A: AsRef<[u8]> + Sync>(
+        &mut self,
+        request: &[A],
+        most: usize,
+    ) -> Result<Reply, ConnectionError> {
+        match timeout(self.reply_timeout, self.exchange(request, most)).await {
             Ok(reply) => reply,
             Err(_elapsed) => Err(ConnectionError::Silent {
                 peer: self.server.peer,
@@ -212,18 +231,22 @@ impl Connection {
         }
     }
 
-    async fn exchange<A: AsRef<[u8]> + Sync>(&mut self, request: &[A]) -> Result<Reply, ConnectionError> {
+    async fn exchange<A: AsRef<[u8]> + Sync>(
+        &mut self,
+        request: &[A],
+        most: usize,
+    ) -> Result<Reply, ConnectionError> {
         let mut batch = CommandBatch::default();
-        batch.push(&request.iter().map(AsRef::as_ref).collect::<Vec<_>>());
+        batch.push_words(request.iter().map(AsRef::as_ref));
         self.write(batch.take().wire()).await?;
-        self.reply().await
+        self.reply(most).await
     }
 
     async fn converse(&mut self, wire: &[u8], count: usize) -> Result<Vec<Reply>, ConnectionError> {
         self.write(wire).await?;
         let mut replies = Vec::with_capacity(count);
         while replies.len() < count {
-            replies.push(self.reply().await?);
+            replies.push(self.reply(usize::MAX).await?);
         }
         Ok(replies)
     }
@@ -235,7 +258,8 @@ impl Connection {
         }
     }
 
-    async fn reply(&mut self) -> Result<Reply, ConnectionError> {
+    /// The next reply, of at most so many bytes.
+    async fn reply(&mut self, most: usize) -> Result<Reply, ConnectionError> {
         let peer = self.server.peer;
         loop {
             if self.is_told_of_tls() {
@@ -246,13 +270,25 @@ impl Connection {
                     self.is_proven = true;
                     return Ok(reply);
                 }
+                Step::Need(missing) if self.buffer.len().saturating_add(missing.get()) > most => {
+                    return Err(ConnectionError::Reply { peer, error: ReplyError::TooLong(most) });
+                }
                 Step::Need(_) => {}
             }
+            self.make_room();
             match self.stream.read_buf(&mut self.buffer).await {
                 Ok(0) => return Err(self.broken(io::ErrorKind::UnexpectedEof.into()).await),
                 Ok(_) => {}
                 Err(error) => return Err(self.broken(error).await),
             }
+        }
+    }
+
+    /// Sees to it that a read can take many replies. Replies share the buffer's memory, and it grows by 64 bytes on its own while
+    /// one of them is kept.
+    fn make_room(&mut self) {
+        if self.buffer.capacity() - self.buffer.len() < LEAST_ROOM {
+            self.buffer.reserve(ROOM);
         }
     }
 

@@ -1,7 +1,6 @@
 //! Decodes replies, one at a time, from a borrowed buffer.
 //!
-//! Status, integer and error lines are decoded here: a pipeline of writes receives hardly anything else. `redis-protocol`
-//! decodes bulk and nested replies.
+//! Lines and bulk strings are decoded here: a pipeline receives hardly anything else. `redis-protocol` decodes nested replies.
 
 use std::num::NonZeroUsize;
 
@@ -39,7 +38,8 @@ impl Reply {
         match src.first() {
             None => Ok(Step::Need(NonZeroUsize::MIN)),
             Some(b'+' | b'-' | b':') => line(src),
-            Some(b'$' | b'*') => nested(src),
+            Some(b'$') => bulk(src),
+            Some(b'*') => nested(src),
             Some(other) => Err(ReplyError::Type(*other)),
         }
     }
@@ -62,6 +62,9 @@ pub enum Outcome {
         errors: Vec<(usize, ServerError)>,
     },
 }
+
+/// What follows the bytes of a bulk string.
+const END: &[u8] = b"\r\n";
 
 /// A null array on the wire.
 const NULL_ARRAY: &[u8] = b"*-1\r\n";
@@ -127,6 +130,25 @@ fn integer(text: &[u8]) -> Result<i64, ReplyError> {
         .ok()
         .and_then(|text| text.parse().ok())
         .ok_or_else(|| ReplyError::Integer(String::from_utf8_lossy(text).into_owned()))
+}
+
+fn bulk(src: &mut BytesMut) -> Result<Step<Reply>, ReplyError> {
+    let size = match extent(src)? {
+        Step::Ready(size) => size,
+        Step::Need(missing) => return Ok(Step::Need(missing)),
+    };
+    let header = memchr::memchr(b'\n', src).map_or(size, |end| end + 1);
+    let Some(length) = (size - header).checked_sub(END.len()) else {
+        src.advance(size);
+        return Ok(Step::Ready(Reply::Nil));
+    };
+    src.advance(header);
+    let bytes = src.split_to(length).freeze();
+    if !src.starts_with(END) {
+        return Err(ReplyError::Nested("a bulk string does not end with CRLF".to_owned()));
+    }
+    src.advance(END.len());
+    Ok(Step::Ready(Reply::Bulk(bytes)))
 }
 
 fn nested(src: &mut BytesMut) -> Result<Step<Reply>, ReplyError> {

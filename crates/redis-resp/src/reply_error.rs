@@ -20,6 +20,9 @@ pub enum ReplyError {
     /// Arrays are nested too deeply.
     #[error("an array reply is nested too deeply")]
     TooDeep,
+    /// The reply is longer than whoever asked can take.
+    #[error("the reply is longer than {0} bytes")]
+    TooLong(usize),
     /// A bulk or array reply is malformed.
     #[error("a bulk or array reply is malformed: {0}")]
     Nested(String),

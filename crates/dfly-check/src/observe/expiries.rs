@@ -22,7 +22,7 @@ pub(super) enum Expiry {
 }
 
 /// What a key was asked, and when it expires; why that is not told, in words.
-type WithExpiry = (Reply, Result<Expiry, String>);
+pub(super) type WithExpiry = (Reply, Result<Expiry, String>);
 
 /// Whether the side's own count of expiries is used.
 #[derive(Debug, Default)]
@@ -68,6 +68,24 @@ impl Observer {
             found.push((first, expiry_of(&expiry, start)));
         }
         Ok(found)
+    }
+
+    /// Adds their expiries to what these keys hold.
+    pub(super) async fn add_expiries(
+        &mut self,
+        db: DbIndex,
+        keys: &[Bytes],
+        found: Vec<Reply>,
+    ) -> Result<Vec<WithExpiry>, SideError> {
+        if self.has_no_expiry(db).await? {
+            return Ok(found.into_iter().map(|reply| (reply, Ok(Expiry::At(None)))).collect());
+        }
+        let questions = |expiry: &Bytes| -> Vec<Question> {
+            keys.iter().map(|key| Question(vec![expiry.clone(), key.clone()])).collect()
+        };
+        let (replies, start) = self.ask_for_expiries(db, questions, 1).await?;
+        let expiries = replies.iter().map(|reply| expiry_of(reply, start));
+        Ok(found.into_iter().zip(expiries).collect())
     }
 
     /// Whether no key of the database has an expiry, as far as that is counted.

@@ -8,6 +8,7 @@
 )]
 
 mod full_check;
+mod huge;
 mod in_step;
 mod kept;
 mod large;
@@ -15,5 +16,5 @@ mod planted;
 mod repair;
 mod selected;
 mod sides;
-mod speed;
+mod texts;
 mod unreadable;

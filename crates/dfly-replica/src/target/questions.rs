@@ -46,6 +46,11 @@ impl Question {
     pub fn new(words: &[&[u8]]) -> Self {
         Self(words.iter().map(|word| Bytes::copy_from_slice(word)).collect())
     }
+
+    /// Its words, in their order.
+    pub fn words(&self) -> impl ExactSizeIterator<Item = &[u8]> {
+        self.0.iter().map(|word| &word[..])
+    }
 }
 
 impl Request for Question {
@@ -53,8 +58,8 @@ impl Request for Question {
         key_of(&self.0)
     }
 
-    fn words(&self) -> Vec<&[u8]> {
-        self.0.iter().map(|word| &word[..]).collect()
+    fn words(&self) -> impl ExactSizeIterator<Item = &[u8]> {
+        self.words()
     }
 }
 
@@ -107,6 +112,21 @@ impl TargetConnection {
         }
     }
 
+    /// Sends a request to a single server, and takes a reply of at most `most` bytes. `None`: the target is a cluster.
+    ///
+    /// # Errors
+    /// As [`Connection::ask_for`]. The connection cannot be used after that.
+    pub async fn ask_for(
+        &mut self,
+        question: &Question,
+        most: usize,
+    ) -> Option<Result<Reply, ConnectionError>> {
+        match &mut self.link {
+            Link::Server(connection) => Some(connection.ask_for(&question.0, most).await),
+            Link::Cluster(_) => None,
+        }
+    }
+
     /// How many primaries a cluster has.
     pub(crate) fn primaries(&self) -> Option<usize> {
         match &self.link {
@@ -153,7 +173,7 @@ impl TargetConnection {
                 let mut replies = Vec::with_capacity(questions.len());
                 for questions in questions.chunks(512) {
                     let mut batch = redis_resp::CommandBatch::default();
-                    questions.iter().for_each(|question| batch.push(&question.words()));
+                    questions.iter().for_each(|question| batch.push_words(question.words()));
                     replies.extend(connection.ask_all(&mut batch).await.map_err(of_server)?);
                 }
                 Ok(replies)

@@ -1,7 +1,8 @@
-//! `Connection` to real servers: with TLS, and by Sentinel.
+//! `Connection` to real servers: with TLS, and by Sentinel; and replies that are too long.
 
 #![expect(clippy::unwrap_used, reason = "a failed expectation must stop the test")]
 
+mod long_reply;
 mod sentinel;
 mod tls;
 

@@ -29,7 +29,7 @@ pub trait Request {
     /// The key whose owner is asked.
     fn key(&self) -> &[u8];
     /// The arguments, name first.
-    fn words(&self) -> Vec<&[u8]>;
+    fn words(&self) -> impl ExactSizeIterator<Item = &[u8]>;
 }
 
 /// The maximum number of requests that wait for their replies at the same time.
@@ -210,7 +210,7 @@ impl ClusterConnection {
                 let answer = answers.remove(&place).filter(is_answer);
                 replies.push(match answer {
                     Some(answer) => answer,
-                    None => self.ask(request.key(), &request.words()).await?,
+                    None => self.ask(request.key(), &request.words().collect::<Vec<_>>()).await?,
                 });
             }
         }
@@ -224,7 +224,7 @@ impl ClusterConnection {
             if let Some(owner) = self.map.owner(Slot::of(request.key())) {
                 let (places, batch) = lanes.entry(owner).or_default();
                 places.push(place);
-                batch.push(&request.words());
+                batch.push_words(request.words());
             }
         }
         let mut answers = BTreeMap::new();
