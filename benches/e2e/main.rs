@@ -8,6 +8,7 @@
 #![expect(clippy::print_stdout, reason = "a table is what this program is for")]
 
 mod case;
+mod discarding;
 mod live;
 mod load;
 mod measure;
@@ -79,7 +80,7 @@ fn main() -> Result<()> {
         flags.rounds, flags.divide
     );
     println!(
-        "{:38} {:>9} {:>7} {:>7} {:>6} {:>5} {:>8} | {:>9} {:>9} | {:>8} {:>8} {:>8} {:>5}",
+        "{:38} {:>9} {:>7} {:>7} {:>6} {:>5} {:>8} {:>8} | {:>9} {:>9} | {:>8} {:>8} {:>8} {:>5}",
         "",
         "commands",
         "tool s",
@@ -87,6 +88,7 @@ fn main() -> Result<()> {
         "ratio",
         "aim",
         "native s",
+        "reader s",
         "CPU s/M",
         "peak MiB",
         "source",
@@ -103,6 +105,7 @@ fn main() -> Result<()> {
     println!(
         "CPU s/M: CPU seconds of the tool for a million keys or records; on the right, CPU seconds of the servers."
     );
+    println!("reader: a replica that throws everything away, until the last byte of the snapshot.");
     println!("Aims: under 0.6 CPU s for a million keys, under 64 MiB.");
     Ok(())
 }
@@ -186,40 +189,54 @@ fn show_place(bench: &Bench<'_>, samples: &[Sample], piped: &[Sample], single: f
     );
 }
 
+/// What was measured of one case.
+#[derive(Debug, Default)]
+struct Samples {
+    tools: Vec<Sample>,
+    pipes: Vec<Sample>,
+    /// Dragonfly replicas.
+    natives: Vec<Sample>,
+    /// Replicas that throw everything away.
+    readers: Vec<Sample>,
+}
+
 /// Interleaved; the tool and the pipe are first in every other round. A replica begins with a snapshot, so it is measured with
 /// those alone.
 fn measure(bench: &Bench<'_>, flags: &Flags) -> Result<()> {
-    let (mut tools, mut pipes, mut natives) = (Vec::new(), Vec::new(), Vec::new());
+    let mut samples = Samples::default();
     for round in 0..flags.rounds.max(1) {
         if let Some(program) = flags.dragonfly.as_deref().filter(|_| bench.case.is_snapshot()) {
-            natives.push(bench.native(program, flags.flows)?);
+            samples.natives.push(bench.native(program, flags.flows)?);
+            samples.readers.push(bench.discarding()?);
         }
         if round % 2 == 0 {
-            tools.push(bench.tool()?);
-            pipes.push(bench.pipe()?);
+            samples.tools.push(bench.tool()?);
+            samples.pipes.push(bench.pipe()?);
         } else {
-            pipes.push(bench.pipe()?);
-            tools.push(bench.tool()?);
+            samples.pipes.push(bench.pipe()?);
+            samples.tools.push(bench.tool()?);
         }
     }
-    show(bench, &tools, &pipes, &natives);
+    show(bench, &samples);
     Ok(())
 }
 
-fn show(bench: &Bench<'_>, tools: &[Sample], pipes: &[Sample], natives: &[Sample]) {
+fn show(bench: &Bench<'_>, Samples { tools, pipes, natives, readers }: &Samples) {
     let seconds = median(tools, |sample| sample.seconds);
     let piped = median(pipes, |sample| sample.seconds);
-    let native = match natives {
+    let if_any = |samples: &[Sample]| match samples {
         [] => "-".to_owned(),
-        natives => format!("{:.2}", median(natives, |sample| sample.seconds)),
+        samples => format!("{:.2}", median(samples, |sample| sample.seconds)),
     };
     let millions = f64::from(bench.size) / 1e6;
     println!(
-        "{:38} {:>9} {seconds:>7.2} {piped:>7.2} {:>6.2} {:>5.2} {native:>8} | {:>9.2} {:>9.1} | {:>8.2} {:>8.2} {:>8.2} {:>4.0}%",
+        "{:38} {:>9} {seconds:>7.2} {piped:>7.2} {:>6.2} {:>5.2} {:>8} {:>8} | {:>9.2} {:>9.1} | {:>8.2} {:>8.2} {:>8.2} {:>4.0}%",
         bench.case.name(),
         bench.size,
         piped / seconds,
         bench.case.aim(),
+        if_any(natives),
+        if_any(readers),
         median(tools, |sample| sample.tool_cpu) / millions,
         median(tools, |sample| sample.peak),
         median(tools, |sample| sample.source_cpu),

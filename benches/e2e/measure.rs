@@ -15,8 +15,8 @@ use redis_resp::{CommandBatch, EncodedCommand};
 use tempfile::TempDir;
 
 use crate::case::Case;
-use crate::native;
 use crate::place::Place;
+use crate::{discarding, native};
 
 /// A case with everything that it needs.
 pub(crate) struct Bench<'a> {
@@ -65,6 +65,11 @@ impl<'a> Bench<'a> {
     /// Measures a Dragonfly replica of the same source.
     pub(crate) fn native(&self, program: &Path, shards: u16) -> Result<Sample> {
         native::snapshot(program, shards, &self.source)
+    }
+
+    /// Measures a replica of the same source that throws everything away.
+    pub(crate) fn discarding(&self) -> Result<Sample> {
+        discarding::snapshot(&self.source)
     }
 
     /// What it writes to.

@@ -120,6 +120,7 @@ pub(crate) const SOURCE_COMMANDS: &[SourceCommand] = &[
     },
     compared("STRLEN", &["STRLEN", KEY]),
     compared("GETRANGE", &["GETRANGE", KEY, "0", "1"]),
+    compared("MGET", &["MGET", KEY]),
     compared("LLEN", &["LLEN", KEY]),
     compared("LRANGE", &["LRANGE", KEY, "0", "1"]),
     compared("SCARD", &["SCARD", KEY]),

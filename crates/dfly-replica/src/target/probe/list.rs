@@ -206,6 +206,7 @@ const NEEDS: &[Need] = &[
     compare("DUMP KEY"),
     compare("STRLEN KEY"),
     compare("GETRANGE KEY 0 1"),
+    compare("MGET KEY"),
     compare("LLEN KEY"),
     compare("SCARD KEY"),
     compare("SMISMEMBER KEY m"),

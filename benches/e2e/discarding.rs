@@ -1,0 +1,70 @@
+//! A replica that throws everything away: how fast the source gives a snapshot at all.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, anyhow};
+use df2redis_benches::rig::process::cpu_seconds;
+use df2redis_benches::rig::run::Sample;
+use df2redis_benches::rig::source::Source;
+use dfly_client::driver::{AckConn, ControlConn, FlowConn};
+use dfly_client::{FlowId, FlowRequest, Plan, Resume, Session};
+use redis_resp::connection::{Endpoint, Peer};
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+/// A flow that is silent for so long has given its snapshot: nobody writes to the source, and its PINGs are a second apart.
+const SILENCE: Duration = Duration::from_millis(400);
+
+/// From the connection until the last byte of the snapshot.
+pub(crate) fn snapshot(source: &Source) -> Result<Sample> {
+    let source_cpu = || source.pid().map_or(Ok(0.0), cpu_seconds);
+    let before = source_cpu()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let seconds = runtime.block_on(read(source.address()))?;
+    Ok(Sample { seconds, source_cpu: source_cpu()? - before, ..Sample::default() })
+}
+
+async fn read(source: SocketAddr) -> Result<f64> {
+    let began = Instant::now();
+    let endpoint = Endpoint::new(Peer::Source, source.ip().to_string(), source.port());
+    let (mut control, session) = ControlConn::open(&endpoint, &"f".repeat(40)).await?;
+    let (flows, plan) = open(&endpoint, &session).await?;
+    let Plan::Full(plan) = plan else { return Err(anyhow!("the source continues instead of beginning")) };
+    let mut readers = JoinSet::new();
+    flows.into_iter().for_each(|flow| drop(readers.spawn(last_byte(flow))));
+    let synced = control.ask(&plan.sync_request()).await?;
+    let _never_stable = plan.on_sync_reply(&synced)?;
+    let ends: Vec<Result<Instant>> = readers.join_all().await;
+    let ends = ends.into_iter().collect::<Result<Vec<_>>>()?;
+    let end = ends.into_iter().max().context("the source has no flows")?;
+    Ok((end - began).as_secs_f64())
+}
+
+/// Both halves of each flow: a source takes a flow for gone when either is closed.
+type Flows = Vec<(FlowConn, AckConn)>;
+
+async fn open(endpoint: &Endpoint, session: &Session) -> Result<(Flows, Plan)> {
+    let (mut flows, mut starts) = (Vec::new(), Vec::new());
+    for flow in (0..session.flows).map(FlowId) {
+        let request = FlowRequest { session, flow, resume: &Resume::Nothing };
+        let (conn, acks, start) = FlowConn::open(endpoint, &request).await?;
+        flows.push((conn, acks));
+        starts.push(start);
+    }
+    let plan = session.plan(&starts)?;
+    Ok((flows, plan))
+}
+
+/// When the last byte came before a silence.
+async fn last_byte((mut flow, _acks): (FlowConn, AckConn)) -> Result<Instant> {
+    // The source may think for as long as it likes before the first.
+    flow.fill().await?;
+    let mut last = Instant::now();
+    while let Ok(filled) = timeout(SILENCE, flow.fill()).await {
+        filled?;
+        flow.buffer.clear();
+        last = Instant::now();
+    }
+    Ok(last)
+}
