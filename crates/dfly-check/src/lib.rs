@@ -59,6 +59,7 @@ mod step_control;
 mod step_run;
 mod store;
 mod stream_state;
+mod stride;
 mod summary;
 mod tally;
 mod throttle;

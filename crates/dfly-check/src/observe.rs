@@ -8,6 +8,8 @@ mod expiries;
 mod texts;
 mod whole;
 
+use std::time::Instant;
+
 use bytes::Bytes;
 use dfly_rdb::{UnixMillis, ValueKind};
 use dfly_replica::Question;
@@ -19,6 +21,7 @@ use crate::held::{Content, Elements, Held, Value};
 use crate::link::{Link, SideError, bytes_of, number_of};
 use crate::mode::Mode;
 use crate::requests::{is_forbidden, is_unknown, length_command, question, refusal};
+use crate::stride::Stride;
 use crate::type_name::TypeName;
 use crate::way::{ReadLimits, Reading, Way, parts};
 use expiries::{Expiry, ExpiryCount};
@@ -38,6 +41,7 @@ pub(crate) struct Observer {
     lacks_pexpiretime: bool,
     expiry_count: ExpiryCount,
     together: Together,
+    stride: Stride,
     forbids_dump: bool,
     field_expiries: FieldExpiries,
 }
@@ -65,6 +69,7 @@ impl Observer {
             lacks_pexpiretime: false,
             expiry_count: ExpiryCount::default(),
             together: Together::default(),
+            stride: Stride::default(),
             forbids_dump: false,
             field_expiries: FieldExpiries::Unasked,
         }
@@ -244,7 +249,7 @@ impl Observer {
             places.push(questions.len()..questions.len() + asked.len());
             questions.extend(asked);
         }
-        let replies = self.link.ask(db, &questions).await?;
+        let replies = self.ask_in_strides(db, &questions).await?;
         let mut again = Vec::new();
         for (((nth, reading), way), place) in others.iter().zip(&ways).zip(places) {
             let replies = replies.get(place).unwrap_or_default();
@@ -264,6 +269,19 @@ impl Observer {
             return Box::pin(self.add_values(db, key, (&wanted, held))).await;
         }
         Ok(())
+    }
+
+    /// Asks for values in pipelines that leave the side time for its other clients.
+    async fn ask_in_strides(&mut self, db: DbIndex, questions: &[Question]) -> Result<Vec<Reply>, SideError> {
+        let (mut replies, mut rest) = (Vec::with_capacity(questions.len()), questions);
+        while !rest.is_empty() {
+            let (part, behind) = rest.split_at(self.stride.count().min(rest.len()));
+            let began = Instant::now();
+            replies.extend(self.link.ask(db, part).await?);
+            self.stride.answered(part.len(), Instant::now().saturating_duration_since(began));
+            rest = behind;
+        }
+        Ok(replies)
     }
 
     /// Asks when the fields or members of a value expire that was read by commands.
