@@ -35,9 +35,8 @@ async fn read(source: SocketAddr) -> Result<f64> {
     flows.into_iter().for_each(|flow| drop(readers.spawn(last_byte(flow))));
     let synced = control.ask(&plan.sync_request()).await?;
     let _never_stable = plan.on_sync_reply(&synced)?;
-    let ends: Vec<Result<Instant>> = readers.join_all().await;
-    let ends = ends.into_iter().collect::<Result<Vec<_>>>()?;
-    let end = ends.into_iter().max().context("the source has no flows")?;
+    let ended = readers.join_all().await.into_iter().collect::<Result<Vec<_>>>()?;
+    let end = ended.iter().map(|(last, ..)| *last).max().context("the source has no flows")?;
     Ok((end - began).as_secs_f64())
 }
 
@@ -56,8 +55,8 @@ async fn open(endpoint: &Endpoint, session: &Session) -> Result<(Flows, Plan)> {
     Ok((flows, plan))
 }
 
-/// When the last byte came before a silence.
-async fn last_byte((mut flow, _acks): (FlowConn, AckConn)) -> Result<Instant> {
+/// When the last byte came before a silence. The flow stays open: a source ends all flows when one is closed.
+async fn last_byte((mut flow, acks): (FlowConn, AckConn)) -> Result<(Instant, FlowConn, AckConn)> {
     // The source may think for as long as it likes before the first.
     flow.fill().await?;
     let mut last = Instant::now();
@@ -66,5 +65,5 @@ async fn last_byte((mut flow, _acks): (FlowConn, AckConn)) -> Result<Instant> {
         flow.buffer.clear();
         last = Instant::now();
     }
-    Ok(last)
+    Ok((last, flow, acks))
 }
