@@ -1,5 +1,7 @@
 //! What the picture of a series shows: panels one below the other, over the same axis.
 
+use std::time::Duration;
+
 use redis_sink::WindowLimits;
 
 use crate::axis::Axis;
@@ -61,7 +63,7 @@ pub(crate) fn panels(curve: &Curve) -> [Panel; 3] {
         ],
         Series::RoundTrip => {
             let rate = rate(curve, "throughput (MB/s)", Axis::linear, |point| point.mb_per_second);
-            let bound = Some(window_by_round_trip(curve, &rate.y));
+            let bound = window_by_round_trip(curve, &rate.y);
             [
                 Panel { bound, ..rate },
                 panel(curve, "CPU (s per million keys)", Axis::linear, cpu_per_key),
@@ -88,12 +90,27 @@ fn rate(curve: &Curve, title: &str, axis: fn(&str, &[f64]) -> Axis, of: Figure) 
     Panel { y: axis(title, &values), spread, ..panel(curve, title, axis, of) }
 }
 
-/// The window of each flow is sent once in a round trip: in megabytes of commands, of which keys and values are the most.
-fn window_by_round_trip(curve: &Curve, y: &Axis) -> Bound {
-    let window = f64::from(u32::try_from(WindowLimits::default().bytes).unwrap_or(u32::MAX));
-    let all = window * f64::from(curve.flows) / 1e6;
+/// What the windows of all flows allow, where the axis reaches it.
+fn window_by_round_trip(curve: &Curve, y: &Axis) -> Option<Bound> {
     let longest = curve.points.iter().map(|point| point.x).fold(0.0, f64::max);
     let tenths = (1..).map(|nth: u32| f64::from(nth) / 10.0).take_while(|millis| *millis <= longest);
-    let line = tenths.map(|millis| At { x: millis, y: all * 1e3 / millis }).filter(|at| y.reaches(at.y));
-    Bound { name: "window / round trip (MB/s of commands)".to_owned(), line: line.collect() }
+    let at = |millis| At { x: millis, y: windows_by_round_trip(curve.flows, millis) };
+    let line: Vec<At> = tenths.map(at).filter(|at| y.reaches(at.y)).collect();
+    let name = "window / round trip (MB/s of commands)".to_owned();
+    (!line.is_empty()).then_some(Bound { name, line })
+}
+
+/// The default of `--memory-limit`, in bytes.
+const MEMORY: usize = 256 << 20;
+
+/// Which part of a flow's share of the memory its window may be (`dfly-replica/src/memory_budget.rs`).
+const PART: usize = 32;
+
+/// Megabytes a second if the window of each flow is sent once in a round trip of so many milliseconds. Keys and values are the
+/// most of it.
+pub(crate) fn windows_by_round_trip(flows: u16, millis: f64) -> f64 {
+    let most = MEMORY / usize::from(flows.max(1)) / PART;
+    let window = WindowLimits::default().for_round_trip(Duration::from_secs_f64(millis / 1e3), most);
+    let bytes = f64::from(u32::try_from(window.bytes).unwrap_or(u32::MAX));
+    bytes * f64::from(flows) / 1e3 / millis
 }
