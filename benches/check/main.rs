@@ -70,7 +70,7 @@ fn main() -> Result<()> {
         }
     }
     println!(
-        "ratio: the time of the bare reads by that of the comparison. p99: of a client that gets one key of the source every \
+        "ratio: the time of the bare reads by that of the comparison. p99: of a client that asks the source for the type of one key every \
          millisecond, in ms, without a comparison and beside one."
     );
     Ok(())

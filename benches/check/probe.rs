@@ -17,7 +17,7 @@ const PAUSE: Duration = Duration::from_millis(1);
 /// How long the source is watched without a comparison.
 const IDLE: Duration = Duration::from_secs(2);
 
-/// A client that reads the outline of one key after the other.
+/// A client that asks for the type of one key after the other.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Probe {
     pub source: SocketAddr,

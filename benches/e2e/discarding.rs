@@ -32,7 +32,9 @@ async fn read(source: SocketAddr) -> Result<f64> {
     let (flows, plan) = open(&endpoint, &session).await?;
     let Plan::Full(plan) = plan else { return Err(anyhow!("the source continues instead of beginning")) };
     let mut readers = JoinSet::new();
-    flows.into_iter().for_each(|flow| drop(readers.spawn(last_byte(flow))));
+    for (flow, acks) in flows {
+        readers.spawn(last_byte(flow, acks));
+    }
     let synced = control.ask(&plan.sync_request()).await?;
     let _never_stable = plan.on_sync_reply(&synced)?;
     let ended = readers.join_all().await.into_iter().collect::<Result<Vec<_>>>()?;
@@ -56,7 +58,7 @@ async fn open(endpoint: &Endpoint, session: &Session) -> Result<(Flows, Plan)> {
 }
 
 /// When the last byte came before a silence. The flow stays open: a source ends all flows when one is closed.
-async fn last_byte((mut flow, acks): (FlowConn, AckConn)) -> Result<(Instant, FlowConn, AckConn)> {
+async fn last_byte(mut flow: FlowConn, acks: AckConn) -> Result<(Instant, FlowConn, AckConn)> {
     // The source may think for as long as it likes before the first.
     flow.fill().await?;
     let mut last = Instant::now();

@@ -150,10 +150,10 @@ impl Comparer {
             judged.push(Judged { verdict, is_on_target, asked_again: false });
         }
         for nth in unsettled {
-            let sides = pairs.get(nth).zip(source.get(nth).zip(target.get(nth)));
-            if let (Some((pair, sides)), Some(judged)) = (sides, judged.get_mut(nth)) {
+            let sides = (pairs.get(nth), source.get(nth), target.get(nth), judged.get_mut(nth));
+            if let (Some(pair), Some(source), Some(target), Some(judged)) = sides {
                 (judged.verdict, judged.asked_again) =
-                    self.settle(pair, sides, judged.verdict.clone()).await?;
+                    self.settle(pair, source, target, judged.verdict.clone()).await?;
             }
         }
         Ok(judged)
@@ -174,7 +174,8 @@ impl Comparer {
     async fn settle(
         &mut self,
         pair: &Pair,
-        (source, target): (&Held, &Held),
+        source: &Held,
+        target: &Held,
         first: Verdict,
     ) -> Result<(Verdict, bool), SideError> {
         let (Held::Value(one), Held::Value(other)) = (source, target) else { return Ok((first, false)) };

@@ -206,6 +206,16 @@ mod tests {
     }
 
     #[test]
+    fn a_bulk_string_ends_where_its_length_says() {
+        for wire in ["$3\r\nabcd\r\n", "$3\r\nab\r\n\r\n"] {
+            let decoded = Reply::decode(&mut BytesMut::from(wire));
+            assert!(matches!(decoded, Err(ReplyError::Nested(_))), "{wire:?}: {decoded:?}");
+        }
+        assert_eq!(all(BytesMut::from("$-1\r\n")), [Reply::Nil]);
+        assert_eq!(all(BytesMut::from("$0\r\n\r\n")), [Reply::Bulk(Bytes::new())]);
+    }
+
+    #[test]
     fn outcomes_pair_with_replies() {
         let mut src = BytesMut::from(SESSION);
         let outcomes: Vec<bool> = std::iter::from_fn(|| match Outcome::decode(&mut src).unwrap() {
