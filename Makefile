@@ -17,7 +17,6 @@ demo: setup
 
 test: setup
 	$(CARGO) test --locked --workspace --all-features
-	$(CARGO) test --locked --manifest-path fuzz/Cargo.toml
 
 # Formatting, lints and documentation, all without warnings.
 lint:
@@ -89,8 +88,9 @@ SECONDS ?= 60
 fuzz:
 	command -v cargo-fuzz >/dev/null || $(CARGO) install cargo-fuzz --version 0.13.2 --locked
 	@for target in $$(ls fuzz/corpus); do \
-	  mkdir -p fuzz/target/corpus/$$target && \
-	  RUSTC_BOOTSTRAP=1 $(CARGO) fuzz run --fuzz-dir fuzz $$target fuzz/target/corpus/$$target fuzz/corpus/$$target -- \
+	  mkdir -p target/fuzz/$$target && \
+	  CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 RUSTC_BOOTSTRAP=1 \
+	  $(CARGO) fuzz run --fuzz-dir fuzz $$target target/fuzz/$$target fuzz/corpus/$$target -- \
 	    -max_total_time=$(SECONDS) -timeout=10 -malloc_limit_mb=64 -print_final_stats=1 || exit 1; \
 	done
 

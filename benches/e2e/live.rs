@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow, ensure};
 use df2redis_benches::rig::percentile;
+use df2redis_benches::rig::process::cpu_seconds;
 use df2redis_benches::rig::source::Source;
 use df2redis_benches::rig::target::wait_for;
 use df2redis_benches::rig::tool::Tool;
@@ -18,6 +19,9 @@ use crate::native;
 
 /// How long the source is written to at full speed.
 const FULL: Duration = Duration::from_secs(5);
+
+/// Dragonfly's default. A longer backlog grows all the time.
+const BACKLOG: &str = "--shard_repl_backlog_len=8192";
 
 /// Writes whose lag is measured.
 const PROBES: u32 = 1000;
@@ -33,8 +37,16 @@ pub(crate) struct Programs<'a> {
 /// What follows the source.
 enum Follower {
     Nothing,
-    Tool { _tool: Tool, redis: RedisServer },
+    Tool { tool: Tool, redis: RedisServer },
     Native(RedisServer),
+}
+
+/// CPU seconds so far.
+#[derive(Debug, Default)]
+struct Cpu {
+    tool: f64,
+    /// Of the replica, if that follows.
+    target: f64,
 }
 
 /// What was measured of one follower.
@@ -42,6 +54,12 @@ enum Follower {
 pub(crate) struct Row {
     /// SETs in a second that the source takes at full speed.
     pub rates: Vec<f64>,
+    /// CPU microseconds of the source for a SET, at full speed.
+    pub source_cpu: Vec<f64>,
+    /// The same of the tool, until the target has caught up.
+    pub tool_cpu: Vec<f64>,
+    /// The same of the target, or of the replica.
+    pub target_cpu: Vec<f64>,
     /// Milliseconds of lag at half of that rate: the median, and the 99th of a hundred.
     pub lags: Vec<[f64; 2]>,
 }
@@ -51,13 +69,20 @@ pub(crate) fn measure(programs: Programs<'_>, rounds: usize, value: usize) -> Re
     let mut rows = [Row::default(), Row::default(), Row::default()];
     for _round in 0..rounds {
         for (nth, row) in rows.iter_mut().enumerate() {
-            let source = Source::start(Some(programs.dragonfly), programs.flows)?;
+            let source = Source::live(programs.dragonfly, programs.flows, &[BACKLOG])?;
             let follower = Follower::start(nth, programs, &source)?;
             let full = Load { source: source.address(), value, rate: None, time: FULL };
+            let cpu_of_source = || source.pid().map_or(Ok(0.0), cpu_seconds);
+            let (before, idle) = (cpu_of_source()?, follower.cpu()?);
             let rate = full.run()?;
+            let sets = rate * FULL.as_secs_f64() / 1e6;
             row.rates.push(rate);
+            row.source_cpu.push((cpu_of_source()? - before) / sets);
             let Some(replica) = follower.address() else { continue };
             follower.catch_up(&source)?;
+            let cpu = follower.cpu()?;
+            row.tool_cpu.push((cpu.tool - idle.tool) / sets);
+            row.target_cpu.push((cpu.target - idle.target) / sets);
             let half = Load { rate: Some(rate / 2.0), time: Duration::from_secs(8), ..full };
             let lags = thread::scope(|scope| {
                 let load = scope.spawn(move || half.run());
@@ -81,13 +106,23 @@ impl Follower {
                 let from = format!("dragonfly://{}", source.address());
                 let tool = Tool::start(programs.tool, &from, &redis.url())?;
                 wait_for(&mut redis.client()?, &source.lsns()?)?;
-                Ok(Self::Tool { _tool: tool, redis })
+                Ok(Self::Tool { tool, redis })
             }
             _ => {
                 let replica = native::start(programs.dragonfly, programs.flows)?;
                 native::follow(&replica, source)?;
                 Ok(Self::Native(replica))
             }
+        }
+    }
+
+    fn cpu(&self) -> Result<Cpu> {
+        match self {
+            Self::Nothing => Ok(Cpu::default()),
+            Self::Tool { tool, redis } => {
+                Ok(Cpu { tool: cpu_seconds(tool.pid())?, target: cpu_seconds(redis.pid())? })
+            }
+            Self::Native(replica) => Ok(Cpu { tool: 0.0, target: cpu_seconds(replica.pid())? }),
         }
     }
 

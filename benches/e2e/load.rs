@@ -13,8 +13,11 @@ const CLIENTS: u32 = 4;
 /// Commands that a client sends at a time.
 const PIPELINED: u32 = 50;
 
-/// Keys of each client, which it writes to in turn.
+/// The most keys of each client, which it writes to in turn.
 const KEYS: u64 = 50_000;
+
+/// The most bytes of values of each client. A source whose memory grows is busy with clearing it, and with little else.
+const VALUES: u64 = 25_000_000;
 
 /// What is written.
 #[derive(Debug, Clone, Copy)]
@@ -45,12 +48,13 @@ impl Load {
     fn client(self, nth: u32) -> Result<u64> {
         let mut client = RedisClient::connect(self.source)?;
         let value = "v".repeat(self.value);
+        let keys = KEYS.min(VALUES / (self.value.max(1) as u64)).max(1);
         let began = Instant::now();
         let mut written = 0;
         while (Instant::now() - began) < self.time {
             let serials = written..written + u64::from(PIPELINED);
             let words = serials
-                .map(|serial| vec!["SET".to_owned(), format!("key:{nth}:{}", serial % KEYS), value.clone()]);
+                .map(|serial| vec!["SET".to_owned(), format!("key:{nth}:{}", serial % keys), value.clone()]);
             let replies = client.pipeline(&words.collect::<Vec<_>>())?;
             ensure!(replies.iter().all(|reply| reply.error().is_none()), "the source refuses a SET");
             written += u64::from(PIPELINED);

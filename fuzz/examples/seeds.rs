@@ -1,5 +1,5 @@
 //! Writes the seeds of every target to `corpus`, made of the recorded snapshots and sessions and of built streams:
-//! `cargo run --manifest-path fuzz/Cargo.toml --example seeds`.
+//! `cargo run -p df2redis-fuzz --example seeds`.
 
 #![expect(unused, reason = "the tests of dfly-rdb use more of the shared builders")]
 

@@ -1,8 +1,8 @@
 //! What must hold for any bytes: one checking function a fuzz target. Each panics if it does not hold.
 //!
 //! What it is: properties of `dfly-rdb`, `dfly-journal`, `redis-resp`, `redis-slots`, `relay-log`, `replica-api` and of configuration
-//! files, stated over plain bytes, so that a seed is a file of the format itself. The targets in `fuzz_targets` call nothing else, and the tests hold the functions against
-//! the whole corpus.
+//! files, stated over plain bytes, so that a seed is a file of the format itself. The targets in `fuzz_targets` call nothing else, and the tests
+//! hold the functions against the whole corpus.
 //!
 //! What it is not: it knows no expected output. Those are the tests of the crates.
 
@@ -12,6 +12,8 @@ mod api;
 mod configuration;
 mod container;
 mod content;
+#[cfg(test)]
+mod corpus;
 mod payload;
 mod relay;
 mod stream;

@@ -8,9 +8,10 @@ use std::ops::Range;
 
 use bytes::{BufMut, BytesMut};
 
-pub use encoded::{EncodedCommand, EncodedCommands, SpareMarks};
+pub use encoded::{EncodedCommand, EncodedCommands, SpareBatch};
 pub use parse::{arguments, commands};
 
+use encoded::kept;
 use marks::Marks;
 
 /// Commands in the order they are sent, encoded as RESP arrays.
@@ -22,9 +23,16 @@ pub struct CommandBatch {
     bytes: BytesMut,
     marks: Marks,
     default_tag: u64,
-    spare: Option<SpareMarks>,
+    spare: Option<SpareBatch>,
     /// Allocations for [`Self::merge`].
-    scratch: Marks,
+    scratch: Scratch,
+}
+
+/// Allocations of a batch that [`CommandBatch::merge`] has replaced.
+#[derive(Debug, Default, Clone)]
+struct Scratch {
+    bytes: BytesMut,
+    marks: Marks,
 }
 
 impl CommandBatch {
@@ -72,43 +80,63 @@ impl CommandBatch {
     pub fn append(&mut self, other: &mut Self) {
         self.marks.append(&other.marks, self.bytes.len());
         self.bytes.put_slice(&other.bytes);
-        other.bytes.clear();
-        other.marks.clear();
+        other.clear();
+    }
+
+    fn clear(&mut self) {
+        self.bytes.clear();
+        self.marks.clear();
     }
 
     /// Joins each run of consecutive commands with the same tag that `is_part` holds for: they become one command `name`, which
     /// has the arguments of all of them behind it, and their keys and tag. At most `most` commands become one.
     pub fn merge(&mut self, name: &[u8], most: usize, is_part: impl Fn(u64) -> bool) {
-        let run_at = |marks: &Marks, at: usize| match marks.tag(at).filter(|tag| is_part(*tag)) {
-            Some(tag) => {
-                (at..marks.len()).take(most).take_while(|next| marks.tag(*next) == Some(tag)).count()
-            }
-            None => 1,
-        };
-        if (0..self.len()).all(|at| run_at(&self.marks, at) < 2) {
+        let joins = Joins { name, most, is_part };
+        if !joins.has_any(&self.marks) {
             return;
         }
-        let mut merged = Self {
-            bytes: BytesMut::with_capacity(self.bytes.len() + 64),
-            marks: std::mem::take(&mut self.scratch),
-            ..Self::default()
-        };
+        let Scratch { bytes, marks } = std::mem::take(&mut self.scratch);
+        let mut merged = Self { bytes, marks, ..Self::default() };
+        merged.push_joined(self, &joins);
+        std::mem::swap(&mut self.bytes, &mut merged.bytes);
+        std::mem::swap(&mut self.marks, &mut merged.marks);
+        merged.clear();
+        self.scratch = Scratch { bytes: kept(merged.bytes), marks: merged.marks };
+    }
+
+    /// Moves all commands of `other` to the end of this batch, joined as [`Self::merge`] does, with one copy less.
+    pub fn append_merged(
+        &mut self,
+        other: &mut Self,
+        name: &[u8],
+        most: usize,
+        is_part: impl Fn(u64) -> bool,
+    ) {
+        let joins = Joins { name, most, is_part };
+        if !joins.has_any(&other.marks) {
+            return self.append(other);
+        }
+        self.push_joined(other, &joins);
+        other.clear();
+    }
+
+    fn push_joined(&mut self, other: &Self, joins: &Joins<'_, impl Fn(u64) -> bool>) {
+        // A joined command is longer than the first one of its run at the most by digits, and much shorter than all of it.
+        self.bytes.reserve(other.bytes.len() + 64);
         let mut at = 0;
-        while let Some(command) = self.command(at) {
-            let run = run_at(&self.marks, at);
+        while let Some(command) = other.command(at) {
+            let run = joins.run_at(&other.marks, at);
             match run {
-                0 | 1 => merged.push_encoded(command),
-                _ => merged
-                    .push_merged(name, command.tag(), || (at..at + run).filter_map(|nth| self.command(nth))),
+                0 | 1 => self.push_encoded(command),
+                _ => self.push_run(joins.name, command.tag(), || {
+                    (at..at + run).filter_map(|nth| other.command(nth))
+                }),
             }
             at += run.max(1);
         }
-        self.bytes = merged.bytes;
-        self.scratch = std::mem::replace(&mut self.marks, merged.marks);
-        self.scratch.clear();
     }
 
-    fn push_merged<'a, I>(&mut self, name: &[u8], tag: u64, commands: impl Fn() -> I)
+    fn push_run<'a, I>(&mut self, name: &[u8], tag: u64, commands: impl Fn() -> I)
     where
         I: Iterator<Item = EncodedCommand<'a>>,
     {
@@ -159,12 +187,12 @@ impl CommandBatch {
 
     /// Takes the commands and leaves the batch empty.
     pub fn take(&mut self) -> EncodedCommands {
-        let marks = self.spare.take().unwrap_or_default().fill(&mut self.marks);
-        EncodedCommands::new(self.bytes.split().freeze(), marks)
+        let (wire, marks) = self.spare.take().unwrap_or_default().fill(&mut self.bytes, &mut self.marks);
+        EncodedCommands::new(wire, marks)
     }
 
     /// Returns the allocations of commands that [`Self::take`] handed out, so that later commands reuse them.
-    pub fn recycle(&mut self, spare: SpareMarks) {
+    pub fn recycle(&mut self, spare: SpareBatch) {
         self.spare.get_or_insert(spare);
     }
 
@@ -174,6 +202,25 @@ impl CommandBatch {
             self.bytes.truncate(self.marks.start(len));
             self.marks.truncate(len);
         }
+    }
+}
+
+/// Which commands become one.
+struct Joins<'a, F> {
+    name: &'a [u8],
+    most: usize,
+    is_part: F,
+}
+
+impl<F: Fn(u64) -> bool> Joins<'_, F> {
+    /// How many commands from index `at` on become one: 1 if none joins it.
+    fn run_at(&self, marks: &Marks, at: usize) -> usize {
+        let Some(tag) = marks.tag(at).filter(|tag| (self.is_part)(*tag)) else { return 1 };
+        (at..marks.len()).take(self.most).take_while(|next| marks.tag(*next) == Some(tag)).count()
+    }
+
+    fn has_any(&self, marks: &Marks) -> bool {
+        (0..marks.len()).any(|at| self.run_at(marks, at) > 1)
     }
 }
 
@@ -319,6 +366,13 @@ mod tests {
             ("SET g 7", "g", 7),
         ];
         assert_eq!(told, expected.map(|(line, keys, tag)| (words(line), words(keys), tag)));
+        let mut framed = CommandBatch::default();
+        framed.push(&[b"MULTI"]);
+        let mut again = CommandBatch::default();
+        sets(&mut again, &commands);
+        framed.append_merged(&mut again, b"MSET", 2, |tag| tag == 7 || tag == 8);
+        assert!(again.is_empty() && again.byte_len() == 0);
+        assert_eq!(framed.iter().skip(1).map(said).collect::<Vec<_>>(), told[..4]);
         let whole = batch.take();
         assert_eq!(commands_of(whole.wire()), 6);
     }
@@ -386,6 +440,25 @@ mod tests {
         // Two sets of allocations take turns: one is filled while the other one is in flight.
         let (first, second) = (taken(), taken());
         assert_eq!((taken(), taken()), (first, second));
+    }
+
+    /// The bytes too, but not those of a large value.
+    #[test]
+    fn memory_of_bytes_is_used_again() {
+        let mut batch = CommandBatch::default();
+        let mut taken = |bytes: usize| {
+            batch.push(&[b"SET", b"k", &vec![b'v'; bytes]]);
+            let commands = batch.take();
+            let at = commands.wire().as_ptr();
+            let spare = commands.into_spare().unwrap();
+            let capacity = spare.capacity();
+            batch.recycle(spare);
+            (at, capacity)
+        };
+        let (first, second) = (taken(1000), taken(1000));
+        assert_eq!([taken(1000), taken(1000)], [first, second]);
+        assert_eq!(taken(1 << 20).1, 0);
+        assert_eq!(SpareBatch::default().within(0).capacity(), 0);
     }
 
     #[test]

@@ -39,7 +39,7 @@ mod reply_error;
 mod server_error;
 
 pub use command::{
-    CommandBatch, CommandWriter, EncodedCommand, EncodedCommands, SpareMarks, arguments, commands,
+    CommandBatch, CommandWriter, EncodedCommand, EncodedCommands, SpareBatch, arguments, commands,
 };
 pub use reply::{Outcome, Reply};
 pub use reply_error::{MAX_LINE, ReplyError};

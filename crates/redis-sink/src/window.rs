@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use redis_resp::{
-    CommandBatch, EncodedCommand, EncodedCommands, ErrorCode, Outcome, ServerError, SpareMarks,
+    CommandBatch, EncodedCommand, EncodedCommands, ErrorCode, Outcome, ServerError, SpareBatch,
 };
 use thiserror::Error;
 
@@ -57,6 +57,9 @@ impl WindowLimits {
 /// The maximum number of allocation sets that are kept for later batches.
 const SPARES: usize = 16;
 
+/// The share of a window's bytes that those have at the most.
+const SPARE_SHARE: usize = 2;
+
 /// Batches in flight, first in, first out. `T` is the tag that the caller gets back when a batch has settled.
 #[derive(Debug)]
 pub struct Window<T> {
@@ -71,7 +74,9 @@ pub struct Window<T> {
     /// Commands that were refused. Only those are among its answers whose batch does not settle.
     refused: Tally,
     /// Allocations of settled batches, for later ones; at most [`SPARES`].
-    spares: Vec<SpareMarks>,
+    spares: Vec<SpareBatch>,
+    /// The memory of those.
+    spare_bytes: usize,
     /// Commands that were refused since the last [`Self::take_refusals`], while others of their batch may be carried out.
     refusals: Vec<Refusal>,
 }
@@ -138,6 +143,7 @@ impl<T> Window<T> {
             answers: 0,
             refused: Tally::default(),
             spares: Vec::new(),
+            spare_bytes: 0,
             refusals: Vec::new(),
         }
     }
@@ -186,6 +192,7 @@ impl<T> Window<T> {
 
     fn take(&mut self, batch: &mut CommandBatch, is_independent: bool, tag: T) -> Bytes {
         if let Some(spare) = self.spares.pop() {
+            self.spare_bytes -= spare.capacity();
             batch.recycle(spare);
         }
         let commands = batch.take();
@@ -281,10 +288,19 @@ impl<T> Window<T> {
         let batch = self.batches.pop_front_if(|batch| batch.is_answered())?;
         self.replying = self.replying.saturating_sub(1);
         self.bytes -= batch.commands.wire().len();
-        if self.spares.len() < SPARES {
-            self.spares.extend(batch.commands.into_spare());
-        }
+        self.keep(batch.commands);
         Some(batch.tag)
+    }
+
+    /// Keeps the allocations of settled commands.
+    fn keep(&mut self, commands: EncodedCommands) {
+        let room = (self.limits.bytes / SPARE_SHARE).saturating_sub(self.spare_bytes);
+        if self.spares.len() < SPARES
+            && let Some(spare) = commands.into_spare().map(|spare| spare.within(room))
+        {
+            self.spare_bytes += spare.capacity();
+            self.spares.push(spare);
+        }
     }
 }
 

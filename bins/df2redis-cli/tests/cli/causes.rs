@@ -247,7 +247,11 @@ async fn targets_in_the_journal() {
             error("WATCH", "NOAUTH Authentication required."),
             Waits("the target refuses the login: NOAUTH"),
         ),
-        (Journal, bytes("EXEC", "*-1\r\n"), Waits("its state was changed from elsewhere")),
+        (
+            Journal,
+            bytes("EXEC", "*-1\r\n"),
+            Waits("somebody else has moved this run's position on the target"),
+        ),
     ])
     .await;
 }

@@ -28,9 +28,6 @@ use crate::target::writer::{BatchLimits, BatchTag, TargetWriter};
 /// A batch is committed when it is this large, while the target keeps up.
 const BATCH: BatchLimits = BatchLimits { commands: 512, bytes: 64 << 10 };
 
-/// The most plain SETs that become one MSET. Of 32 and more, each costs a target three quarters of what it costs alone.
-const MERGED: usize = 64;
-
 /// The most keys that one DEL names.
 const DELETED_AT_ONCE: usize = 256;
 
@@ -268,7 +265,6 @@ impl FlowWriter {
             self.translator.select(DbIndex(0), &mut self.batch);
         }
         let commands = self.batch.len() as u64;
-        self.batch.merge(b"MSET", MERGED, |tag| CommandFacts::from_tag(tag).is_plain_set);
         if let Some(notes) = &mut self.notes {
             notes.precede(&mut self.batch);
         }

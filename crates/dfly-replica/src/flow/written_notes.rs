@@ -7,6 +7,7 @@ use dfly_wire::DbIndex;
 use redis_resp::CommandBatch;
 
 use crate::checkpoint::written_keys::WrittenKeys;
+use crate::target::plain_sets;
 
 /// What a flow notes.
 #[derive(Debug)]
@@ -41,7 +42,7 @@ impl WrittenNotes {
         self.outlasts
     }
 
-    /// Puts the note of the keys of a batch ahead of it.
+    /// Puts the note of the keys of a batch ahead of it. Runs of plain SETs become MSETs on the way.
     pub(crate) fn precede(&mut self, batch: &mut CommandBatch) {
         let (before, after) = (self.db, self.collect(batch));
         self.db = after;
@@ -52,7 +53,7 @@ impl WrittenNotes {
         let words = [b"RPUSH", self.list.as_bytes(), &self.digests];
         self.front.push_keyed(&words, 1..2, CommandFacts::side_key(DbIndex(0)).idempotent().tag());
         self.select(DbIndex(0), before);
-        self.front.append(batch);
+        plain_sets::append_merged(&mut self.front, batch);
         std::mem::swap(&mut self.front, batch);
     }
 

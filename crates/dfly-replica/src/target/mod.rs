@@ -13,6 +13,7 @@ pub(crate) mod handover;
 pub(crate) mod in_memory;
 pub(crate) mod keyspace_scan;
 pub(crate) mod opening;
+pub(crate) mod plain_sets;
 pub(crate) mod probe;
 pub(crate) mod questions;
 pub(crate) mod replies;

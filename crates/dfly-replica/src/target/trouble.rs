@@ -61,7 +61,7 @@ impl Kind {
             Self::TooManyClients => "the target has too many clients",
             Self::ClusterDown => "the target's cluster is down",
             Self::Aborted => {
-                "the target has not carried out a transaction, because its state was changed from elsewhere"
+                "a transaction was not carried out, because an earlier connection or somebody else has moved this run's position on the target"
             }
             Self::LostData => {
                 "the target has lost data that it had acknowledged (was it emptied, or restarted without an append-only file?)"

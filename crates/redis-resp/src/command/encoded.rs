@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 
 use super::marks::{KeyRange, Marks};
 use super::parse::arguments;
@@ -130,12 +130,13 @@ impl EncodedCommands {
         Self { wire: self.wire.slice(range), marks: Arc::clone(&self.marks), first, count }
     }
 
-    /// The allocations that hold the marks of the commands, unless a clone or a part still uses them. See
+    /// The allocations of the commands, unless a clone or a part still uses them. See
     /// [`CommandBatch::recycle`](super::CommandBatch::recycle).
-    pub fn into_spare(self) -> Option<SpareMarks> {
+    pub fn into_spare(self) -> Option<SpareBatch> {
         let mut marks = self.marks;
         Arc::get_mut(&mut marks)?.clear();
-        Some(SpareMarks(marks))
+        let bytes = self.wire.try_into_mut().map(kept).unwrap_or_default();
+        Some(SpareBatch { bytes, marks })
     }
 }
 
@@ -148,15 +149,49 @@ impl PartialEq for EncodedCommands {
 
 impl Eq for EncodedCommands {}
 
+/// A larger allocation is not kept, or one large value would hold its memory for ever.
+const LARGEST_KEPT: usize = 256 << 10;
+
+/// Allocations are multiples of this, so that the next batch, which may be a little larger, fits too.
+const STEP: usize = 16 << 10;
+
+/// The allocation, empty, if it is worth keeping.
+pub(super) fn kept(mut bytes: BytesMut) -> BytesMut {
+    if bytes.capacity() > LARGEST_KEPT {
+        return BytesMut::new();
+    }
+    bytes.clear();
+    bytes
+}
+
 /// Empty allocations for another batch to reuse.
 #[derive(Debug, Clone, Default)]
-pub struct SpareMarks(Arc<Marks>);
+pub struct SpareBatch {
+    bytes: BytesMut,
+    marks: Arc<Marks>,
+}
 
-impl SpareMarks {
-    /// Moves the content of `marks` into these allocations. `marks` is left empty, with allocations of its own.
-    pub(super) fn fill(self, marks: &mut Marks) -> Arc<Marks> {
-        let mut shared = self.0;
+impl SpareBatch {
+    /// The same, without its memory for bytes of commands if that is more than `most`.
+    #[must_use]
+    pub fn within(self, most: usize) -> Self {
+        if self.bytes.capacity() > most { Self { bytes: BytesMut::new(), ..self } } else { self }
+    }
+
+    /// How much memory it has for bytes of commands.
+    pub fn capacity(&self) -> usize {
+        self.bytes.capacity()
+    }
+
+    /// Moves the content of `bytes` and `marks` out, and leaves them empty, with these allocations. Without memory for bytes, about
+    /// as much is allocated as was needed this time.
+    pub(super) fn fill(self, bytes: &mut BytesMut, marks: &mut Marks) -> (Bytes, Arc<Marks>) {
+        let mut shared = self.marks;
         std::mem::swap(Arc::make_mut(&mut shared), marks);
-        shared
+        let empty = match self.bytes.capacity() {
+            0 => BytesMut::with_capacity(bytes.len().next_multiple_of(STEP).min(LARGEST_KEPT)),
+            _ => self.bytes,
+        };
+        (std::mem::replace(bytes, empty).freeze(), shared)
     }
 }

@@ -1,7 +1,7 @@
 //! `demo --live`: a master that keeps writing, so that status, check and cutover can be tried without a Dragonfly.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::Context;
 use dfly_replica::{Phase, Stop};
@@ -45,7 +45,7 @@ impl Live<'_> {
         let folder = tempfile::tempdir().context("cannot make a directory for the state")?;
         let state_dir = self.flags.state_dir.as_deref().unwrap_or(folder.path());
         let token = write_token(state_dir).context("cannot write the token")?;
-        let master = runtime.block_on(ScriptedMaster::start(script(), MasterOptions::default()));
+        let master = runtime.block_on(ScriptedMaster::start(script(), master_options()));
         let master = master.context("the demo's master does not start")?;
         let flags = ReplicateFlags {
             settings: Settings {
@@ -125,6 +125,12 @@ A demo master holds {USERS} users and writes {RATE} records a second for {second
   df2redis-cli cutover --config {config} --release
 Ctrl-C ends it early. At the end every key is compared."
     )
+}
+
+/// The master has the clock of this machine.
+fn master_options() -> MasterOptions {
+    let clock = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    MasterOptions { clock: Some(clock), ..MasterOptions::default() }
 }
 
 /// What the master holds at the start.

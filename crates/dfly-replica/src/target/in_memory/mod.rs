@@ -14,6 +14,7 @@ use redis_resp::{CommandBatch, EncodedCommand, EncodedCommands, ServerError};
 use redis_sink::Refusal;
 use redis_slots::Slot;
 
+use super::plain_sets;
 use super::writer::{BatchLimits, BatchTag, FlushPlan, Held, TargetEvent, TargetWriter};
 use crate::checkpoint::Position;
 #[cfg(test)]
@@ -191,6 +192,7 @@ impl<S: Executes> TargetWriter for InMemoryWriter<S> {
 
     fn commit(&mut self, batch: &mut CommandBatch, tag: BatchTag, _now: Instant) {
         self.sent = tag.position().unwrap_or(self.sent);
+        plain_sets::merge(batch);
         assert!(self.in_flight.len() < 3 * WINDOW, "more is committed than there is room for");
         self.in_flight.push_back(InFlight {
             commands: batch.take(),

@@ -30,6 +30,7 @@ use crate::error::FlowError;
 use crate::keys::TargetKey;
 use crate::run::nodes::{NodeLink, NodeSeen};
 use crate::source::sharding::Sharding;
+use crate::target::plain_sets;
 use crate::target::retry_policy::{RetryPolicy, is_passing, retry_policy};
 use crate::target::trouble::TargetTrouble;
 use crate::target::writer::{BatchLimits, BatchTag, FlushPlan, Held, TargetEvent, TargetWriter};
@@ -133,6 +134,7 @@ impl StandaloneWriter {
 
     /// A part of the snapshot has no transaction: a value that is refused leaves the others as they are.
     fn submit_values(&mut self, batch: &mut CommandBatch, now: Instant) {
+        plain_sets::merge(batch);
         self.begin_submit(batch, now);
         self.pipeline.submit_independent(batch, Sent::Batch(BatchTag::Baseline));
     }
@@ -150,7 +152,7 @@ impl StandaloneWriter {
     fn submit_framed(&mut self, batch: &mut CommandBatch, at: Position, now: Instant) {
         let mut framed = std::mem::take(&mut self.framed);
         self.guard.open(self.sent, &mut framed);
-        framed.append(batch);
+        plain_sets::append_merged(&mut framed, batch);
         self.guard.close(at, &mut framed);
         self.sent = at;
         self.submit(&mut framed, Sent::Batch(BatchTag::Journal(at)), now);
@@ -158,6 +160,7 @@ impl StandaloneWriter {
     }
 
     fn submit_entry(&mut self, batch: &mut CommandBatch, first: Position, now: Instant) {
+        plain_sets::merge(batch);
         let names = &self.config.rules.names;
         let source = SourceFields { id: &self.guard.identity().source_id, flows: self.flows };
         fields::write_entry(names, source, self.flow, first, batch);

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use df2redis_fuzz::TARGETS;
+use crate::TARGETS;
 
 /// The whole corpus, in bytes.
 const LARGEST: usize = 1 << 20;
