@@ -10,12 +10,27 @@ use dfly_wire::{fixed, packed};
 pub struct Args {
     count: usize,
     raw: Bytes,
+    /// Where the name is in `raw`, and the argument behind it: these are asked for again and again.
+    heads: [Span; 2],
+}
+
+/// A range of bytes. Empty, and at the end of what is before, if there is no such argument.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+struct Span {
+    start: usize,
+    end: usize,
 }
 
 impl Args {
     /// Arguments whose layout was validated by [`crate::Decoder`].
     pub(crate) fn checked(count: usize, raw: Bytes) -> Self {
-        Self { count, raw }
+        let mut arguments = ArgIter { rest: &raw, left: count };
+        let heads = [(); 2].map(|()| {
+            let length = arguments.next().map_or(0, <[u8]>::len);
+            let end = raw.len() - arguments.rest.len();
+            Span { start: end - length, end }
+        });
+        Self { count, raw, heads }
     }
 
     /// Encodes `words`, the name first. The arguments of a record that was not received.
@@ -25,7 +40,7 @@ impl Args {
             packed::write_uint(word.as_ref().len() as u64, &mut raw);
             raw.extend_from_slice(word.as_ref());
         }
-        Self { count: words.len(), raw: raw.into() }
+        Self::checked(words.len(), raw.into())
     }
 
     /// The number of arguments, including the name.
@@ -40,8 +55,18 @@ impl Args {
     }
 
     /// Argument `index`; 0 is the name.
+    #[inline]
     pub fn get(&self, index: usize) -> Option<&[u8]> {
-        self.iter().nth(index)
+        let [name, first] = self.heads;
+        match index {
+            _ if index >= self.count => None,
+            0 => self.raw.get(name.start..name.end),
+            1 => self.raw.get(first.start..first.end),
+            _ => {
+                let rest = self.raw.get(first.end..)?;
+                ArgIter { rest, left: self.count - 2 }.nth(index - 2)
+            }
+        }
     }
 
     /// All arguments, the name first.

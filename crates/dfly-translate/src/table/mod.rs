@@ -2,6 +2,7 @@
 //! server's own command list). The facts are in `data/commands.txt`, from which the table is generated.
 
 mod commands;
+mod places;
 
 use dfly_rdb::ValueKind;
 use dfly_wire::DbIndex;
@@ -176,8 +177,7 @@ pub fn specs() -> &'static [CommandSpec] {
 /// The entry for a command, by its name in the journal.
 #[inline]
 pub fn lookup(name: &[u8]) -> Option<&'static CommandSpec> {
-    let found = specs().binary_search_by(|spec| spec.name.as_bytes().cmp(name)).ok()?;
-    specs().get(found)
+    places::of(name)
 }
 
 impl CommandSpec {
