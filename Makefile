@@ -15,6 +15,8 @@ demo: setup
 	$(CARGO) run --locked --quiet -p df2redis-cli -- demo $(if $(LIVE),--live $(LIVE))
 	@$(if $(LIVE),,echo "Here: make demo LIVE=120.")
 
+# Tests wait for servers more than they compute: twice as many at a time as there are processors take half of the time.
+test: export RUST_TEST_THREADS ?= $(shell echo $$((2 * $$(nproc))))
 test: setup
 	$(CARGO) test --locked --workspace --all-features
 

@@ -23,6 +23,7 @@
 mod certificates;
 mod compare;
 mod cut_proxy;
+mod executables;
 #[macro_use]
 mod front;
 mod journal_walk;
@@ -47,6 +48,7 @@ pub use compare::{
     CompareOptions, Comparison, Difference, Dumps, MemberTtls, What, compare, dumps, keyspace,
 };
 pub use cut_proxy::{CutAt, CutProxy, Towards, Traffic};
+pub use executables::{install_program, install_script};
 pub use front::{Capa, Cut, Hold, Mangle, MasterOptions, PartialForm};
 pub use journal_walk::{Mark, Walk, WalkError, walk};
 pub use recorded_master::RecordedMaster;

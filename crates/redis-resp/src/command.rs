@@ -84,7 +84,7 @@ impl CommandBatch {
     }
 
     fn clear(&mut self) {
-        self.bytes.clear();
+        self.bytes = kept(std::mem::take(&mut self.bytes));
         self.marks.clear();
     }
 
@@ -101,7 +101,7 @@ impl CommandBatch {
         std::mem::swap(&mut self.bytes, &mut merged.bytes);
         std::mem::swap(&mut self.marks, &mut merged.marks);
         merged.clear();
-        self.scratch = Scratch { bytes: kept(merged.bytes), marks: merged.marks };
+        self.scratch = Scratch { bytes: merged.bytes, marks: merged.marks };
     }
 
     /// Moves all commands of `other` to the end of this batch, joined as [`Self::merge`] does, with one copy less.

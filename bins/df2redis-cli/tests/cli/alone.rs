@@ -3,9 +3,10 @@
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
-use dfly_testkit::{MasterOptions, RedisOptions, RedisServer, Script, ScriptedMaster};
+use dfly_testkit::{MasterOptions, RedisOptions, RedisServer, Script, ScriptedMaster, install_program};
 use rustix::process::geteuid;
 
 /// A user that owns nothing.
@@ -20,10 +21,8 @@ async fn in_an_empty_folder_as_another_user() {
     let folder = tempfile::tempdir().unwrap();
     let (home, binary) = (folder.path().join("empty"), folder.path().join("df2redis-cli"));
     fs::create_dir(&home).unwrap();
-    fs::copy(env!("CARGO_BIN_EXE_df2redis-cli"), &binary).unwrap();
-    for path in [folder.path(), &binary] {
-        fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
-    }
+    install_program(Path::new(env!("CARGO_BIN_EXE_df2redis-cli")), &binary).unwrap();
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
     let mut command = Command::new(&binary);
     command.env_clear().current_dir(&home).stdin(Stdio::null());
     command.args(["migrate", "--source", &master.address().to_string(), "--verify", "full"]);

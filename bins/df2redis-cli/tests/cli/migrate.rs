@@ -1,11 +1,10 @@
 //! `migrate`: to its goal, its report and its exit codes.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Output;
 
-use dfly_testkit::{MasterOptions, RedisOptions, RedisServer, Script, ScriptedMaster};
+use dfly_testkit::{MasterOptions, RedisOptions, RedisServer, Script, ScriptedMaster, install_script};
 use serde_json::Value;
 
 use crate::binary::{command, run, stderr};
@@ -116,11 +115,10 @@ async fn a_dry_run_writes_nothing() {
 fn stand_in(folder: &Path, ends_with: u8) -> PathBuf {
     let path = folder.join("redis-shake");
     let script = format!(
-        "#!/bin/sh\ncp \"$1\" {0}/shake.toml\nstat -c %a \"$1\" > {0}/mode\necho 'scan progress 50%'\nexit {ends_with}\n",
+        "cp \"$1\" {0}/shake.toml\nstat -c %a \"$1\" > {0}/mode\necho 'scan progress 50%'\nexit {ends_with}\n",
         folder.display()
     );
-    fs::write(&path, script).unwrap();
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    install_script(&path, &script).unwrap();
     path
 }
 

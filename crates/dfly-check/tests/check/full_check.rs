@@ -1,11 +1,11 @@
 //! redis-full-check, played by a script that behaves as its documentation says.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use dfly_check::{CheckConfig, CheckError, Finding, FullCheck, Mode, Outcome, Store, What};
+use dfly_testkit::install_script;
 
 use crate::sides::Sides;
 
@@ -33,16 +33,14 @@ fn stand_in(folder: &Path, ends_with: u8) -> PathBuf {
     let path = folder.join("redis-full-check");
     let folder = folder.display();
     let script = format!(
-        "#!/bin/sh\n\
-         for word in \"$@\"; do case \"$word\" in --db=*) db=\"${{word#--db=}}\";; esac; done\n\
+        "for word in \"$@\"; do case \"$word\" in --db=*) db=\"${{word#--db=}}\";; esac; done\n\
          echo \"$@\" >> {folder}/calls\n\
          echo 'round 1 of 2: 50%'\n\
          name=$(basename \"$db\")\n\
          for round in 1 2; do [ -f {folder}/$name.$round ] && cp {folder}/$name.$round \"$db.$round\"; done\n\
          exit {ends_with}\n"
     );
-    fs::write(&path, script).unwrap();
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    install_script(&path, &script).unwrap();
     path
 }
 

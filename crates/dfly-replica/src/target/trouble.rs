@@ -273,7 +273,10 @@ mod tests {
                 "broke: the target has closed it",
             ),
             (TargetTrouble::of_sink(&io(io::ErrorKind::TimedOut)).to_string(), "the target does not answer"),
-            (TargetTrouble::of_sink(&WindowError::Aborted.into()).to_string(), "changed from elsewhere"),
+            (
+                TargetTrouble::of_sink(&WindowError::Aborted.into()).to_string(),
+                "somebody else has moved this run's position",
+            ),
             (TargetTrouble::of_flow(&FlowError::TargetForgot).to_string(), "the target has lost data"),
             (
                 told(Error::Target(connect.into())),
