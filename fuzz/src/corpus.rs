@@ -1,7 +1,5 @@
 //! The committed seeds: every target has some, they are small, and what must hold holds for each.
 
-#![expect(clippy::unwrap_used, reason = "a failed expectation must stop the test")]
-
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -65,14 +65,17 @@ the sides differ
     assert_eq!(lines[3]["kinds"]["extra"], 1);
 }
 
+/// Keys of the source in a comparison that is stopped.
+const KEYS: u64 = 40_000;
+
 /// A comparison that was stopped at any page goes on there, and counts every key once.
 #[tokio::test(flavor = "multi_thread")]
 async fn it_goes_on_after_a_stop() {
     let sides = Sides::standalone();
+    // More than the pages that are compared at the same time hold.
+    let keys: String = (0..KEYS / 2).map(|nth| format!(" key:{nth} v")).collect();
     for db in [0, 7] {
-        for nth in 0..2000 {
-            sides.on_both(db, &format!("SET key:{nth} v"));
-        }
+        sides.on_both(db, &format!("MSET{keys}"));
     }
     sides.target.run(0, &["SET", "key:5", "w"]);
     sides.target.run(7, &["SET", "extra", "w"]);
@@ -88,11 +91,11 @@ async fn it_goes_on_after_a_stop() {
     };
     let (summary, ()) = tokio::join!(rounds.run(), stopping);
     let summary = summary.unwrap();
-    assert!(summary.is_stopped && summary.compared < 4000, "{summary:?}");
+    assert!(summary.is_stopped && summary.compared < KEYS, "{summary:?}");
     assert_ne!(summary.outcome(), Outcome::Equal);
     let other = CheckConfig { mode: dfly_check::Mode::Outline, ..config.clone() };
     assert!(matches!(run(&other, &store, true).await, Err(CheckError::OtherSettings)));
     let summary = run(&config, &store, true).await.unwrap();
-    assert_eq!((summary.equal, summary.different, summary.is_stopped), (3999, 2, false));
+    assert_eq!((summary.equal, summary.different, summary.is_stopped), (KEYS - 1, 2, false));
     assert!(matches!(run(&config, &store, true).await, Err(CheckError::NothingToResume)));
 }
