@@ -75,8 +75,6 @@ pub struct Window<T> {
     refused: Tally,
     /// Allocations of settled batches, for later ones; at most [`SPARES`].
     spares: Vec<SpareBatch>,
-    /// The memory of those.
-    spare_bytes: usize,
     /// Commands that were refused since the last [`Self::take_refusals`], while others of their batch may be carried out.
     refusals: Vec<Refusal>,
 }
@@ -143,7 +141,6 @@ impl<T> Window<T> {
             answers: 0,
             refused: Tally::default(),
             spares: Vec::new(),
-            spare_bytes: 0,
             refusals: Vec::new(),
         }
     }
@@ -192,7 +189,6 @@ impl<T> Window<T> {
 
     fn take(&mut self, batch: &mut CommandBatch, is_independent: bool, tag: T) -> Bytes {
         if let Some(spare) = self.spares.pop() {
-            self.spare_bytes -= spare.capacity();
             batch.recycle(spare);
         }
         let commands = batch.take();
@@ -294,11 +290,11 @@ impl<T> Window<T> {
 
     /// Keeps the allocations of settled commands.
     fn keep(&mut self, commands: EncodedCommands) {
-        let room = (self.limits.bytes / SPARE_SHARE).saturating_sub(self.spare_bytes);
+        let held: usize = self.spares.iter().map(SpareBatch::capacity).sum();
+        let room = (self.limits.bytes / SPARE_SHARE).saturating_sub(held);
         if self.spares.len() < SPARES
             && let Some(spare) = commands.into_spare().map(|spare| spare.within(room))
         {
-            self.spare_bytes += spare.capacity();
             self.spares.push(spare);
         }
     }
@@ -311,6 +307,23 @@ mod tests {
     use redis_resp::ServerError;
 
     use super::*;
+
+    /// What is kept for later batches is bounded by the window, and something is kept.
+    #[test]
+    fn spares_hold_half_of_the_window_at_the_most() {
+        let mut window = Window::new(WindowLimits { commands: 4096, bytes: 1 << 20 });
+        for _ in 0..30 {
+            let mut batch = CommandBatch::default();
+            batch.push(&[b"SET", b"k", &[b'v'; 100_000]]);
+            drop(window.push(&mut batch, ()));
+        }
+        for _ in 0..30 {
+            window.on_outcome(Outcome::Done).unwrap();
+            window.settled().unwrap();
+        }
+        let held: usize = window.spares.iter().map(SpareBatch::capacity).sum();
+        assert!((100_000..=1 << 19).contains(&held), "{held}");
+    }
 
     /// With the least limits, too, an empty window has room, and is not half full: whoever waits until it is less full would wait
     /// for ever.
