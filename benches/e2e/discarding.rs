@@ -7,7 +7,7 @@ use anyhow::{Context, Result, anyhow};
 use df2redis_benches::rig::process::cpu_seconds;
 use df2redis_benches::rig::run::Sample;
 use df2redis_benches::rig::source::Source;
-use dfly_client::driver::{AckConn, ControlConn, FlowConn};
+use dfly_client::driver::{ControlConn, FlowConn};
 use dfly_client::{FlowId, FlowRequest, Plan, Resume, Session};
 use redis_resp::connection::{Endpoint, Peer};
 use tokio::task::JoinSet;
@@ -32,25 +32,22 @@ async fn read(source: SocketAddr) -> Result<f64> {
     let (flows, plan) = open(&endpoint, &session).await?;
     let Plan::Full(plan) = plan else { return Err(anyhow!("the source continues instead of beginning")) };
     let mut readers = JoinSet::new();
-    for (flow, acks) in flows {
-        readers.spawn(last_byte(flow, acks));
+    for flow in flows {
+        readers.spawn(last_byte(flow));
     }
     let synced = control.ask(&plan.sync_request()).await?;
     let _never_stable = plan.on_sync_reply(&synced)?;
     let ended = readers.join_all().await.into_iter().collect::<Result<Vec<_>>>()?;
-    let end = ended.iter().map(|(last, ..)| *last).max().context("the source has no flows")?;
+    let end = ended.iter().map(|(last, _flow)| *last).max().context("the source has no flows")?;
     Ok((end - began).as_secs_f64())
 }
 
-/// Both halves of each flow: a source takes a flow for gone when either is closed.
-type Flows = Vec<(FlowConn, AckConn)>;
-
-async fn open(endpoint: &Endpoint, session: &Session) -> Result<(Flows, Plan)> {
+async fn open(endpoint: &Endpoint, session: &Session) -> Result<(Vec<FlowConn>, Plan)> {
     let (mut flows, mut starts) = (Vec::new(), Vec::new());
     for flow in (0..session.flows).map(FlowId) {
         let request = FlowRequest { session, flow, resume: &Resume::Nothing };
-        let (conn, acks, start) = FlowConn::open(endpoint, &request).await?;
-        flows.push((conn, acks));
+        let (conn, start) = FlowConn::open(endpoint, &request).await?;
+        flows.push(conn);
         starts.push(start);
     }
     let plan = session.plan(&starts)?;
@@ -58,7 +55,7 @@ async fn open(endpoint: &Endpoint, session: &Session) -> Result<(Flows, Plan)> {
 }
 
 /// When the last byte came before a silence. The flow stays open: a source ends all flows when one is closed.
-async fn last_byte(mut flow: FlowConn, acks: AckConn) -> Result<(Instant, FlowConn, AckConn)> {
+async fn last_byte(mut flow: FlowConn) -> Result<(Instant, FlowConn)> {
     // The source may think for as long as it likes before the first.
     flow.fill().await?;
     let mut last = Instant::now();
@@ -67,5 +64,5 @@ async fn last_byte(mut flow: FlowConn, acks: AckConn) -> Result<(Instant, FlowCo
         flow.buffer.clear();
         last = Instant::now();
     }
-    Ok((last, flow, acks))
+    Ok((last, flow))
 }

@@ -25,6 +25,7 @@ mod help;
 mod hints;
 mod logs;
 mod reload;
+mod runtime;
 #[cfg(test)]
 mod screens;
 mod service;

@@ -4,7 +4,7 @@ use std::io;
 
 use bytes::BytesMut;
 use dfly_journal::Lsn;
-use redis_resp::connection::{Connection, ConnectionError, Endpoint, ReadHalf, WriteHalf};
+use redis_resp::connection::{Connection, ConnectionError, Endpoint, Stream};
 use redis_resp::{CommandBatch, Reply};
 use thiserror::Error;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -67,18 +67,14 @@ impl ControlConn {
     }
 }
 
-/// The reading half of a flow: snapshot and journal arrive in its buffer.
+/// A flow's connection: snapshot and journal arrive in its buffer, and ACKs go back.
 #[derive(Debug)]
 pub struct FlowConn {
     /// `None`: closed from this side.
-    reader: Option<ReadHalf>,
+    stream: Option<Stream>,
     /// The bytes that have arrived and are not consumed, for the snapshot decoder and then the journal decoder.
     pub buffer: BytesMut,
 }
-
-/// The writing half of a flow, which carries only ACKs.
-#[derive(Debug)]
-pub struct AckConn(Option<WriteHalf>);
 
 impl FlowConn {
     /// Connects, logs in and asks for a flow.
@@ -88,7 +84,7 @@ impl FlowConn {
     pub async fn open(
         endpoint: &Endpoint,
         request: &FlowRequest<'_>,
-    ) -> Result<(Self, AckConn, FlowStart), OpenError> {
+    ) -> Result<(Self, FlowStart), OpenError> {
         let mut connection = Connection::open(endpoint).await?;
         if let Some(credentials) = &endpoint.credentials {
             login(&connection.log_in(credentials).await?)?;
@@ -96,8 +92,7 @@ impl FlowConn {
         let reply = connection.ask(&request.request()).await?;
         let start = request.on_reply(&reply)?;
         let (stream, buffer) = connection.into_parts();
-        let (reader, writer) = stream.into_split();
-        Ok((Self { reader: Some(reader), buffer }, AckConn(Some(writer)), start))
+        Ok((Self { stream: Some(stream), buffer }, start))
     }
 
     /// Waits for more bytes and appends them to the buffer. It is safe to cancel: no bytes are lost.
@@ -105,36 +100,37 @@ impl FlowConn {
     /// # Errors
     /// The error of the connection; `UnexpectedEof` if the master has closed it.
     pub async fn fill(&mut self) -> io::Result<usize> {
-        let Some(reader) = &mut self.reader else { return Err(io::ErrorKind::NotConnected.into()) };
+        let Some(stream) = &mut self.stream else { return Err(io::ErrorKind::NotConnected.into()) };
         self.buffer.reserve(READ_ROOM);
-        match reader.read_buf(&mut self.buffer).await? {
+        match stream.read_buf(&mut self.buffer).await? {
             0 => Err(io::ErrorKind::UnexpectedEof.into()),
             read => Ok(read),
         }
     }
 
-    /// Reads nothing more. What has arrived stays in the buffer. With [`AckConn::close`], the connection is closed.
-    pub fn close(&mut self) {
-        self.reader = None;
+    /// Lets bytes arrive without a wake-up, until the next [`fill`](Self::fill) or [`ack`](Self::ack).
+    ///
+    /// # Errors
+    /// The error of the system. The connection is closed.
+    pub fn unwatch(&mut self) -> io::Result<()> {
+        self.stream.as_mut().map_or(Ok(()), Stream::unwatch)
     }
-}
 
-impl AckConn {
     /// Acknowledges everything before `applied`.
     ///
     /// # Errors
     /// The error of the connection.
     pub async fn ack(&mut self, applied: Lsn) -> io::Result<()> {
-        let Some(writer) = &mut self.0 else { return Err(io::ErrorKind::NotConnected.into()) };
+        let Some(stream) = &mut self.stream else { return Err(io::ErrorKind::NotConnected.into()) };
         let request = ack_request(applied);
         let mut batch = CommandBatch::default();
         batch.push(&request.iter().map(Vec::as_slice).collect::<Vec<_>>());
-        writer.write_all(batch.take().wire()).await?;
-        writer.flush().await
+        stream.write_all(batch.take().wire()).await?;
+        stream.flush().await
     }
 
-    /// Acknowledges nothing more. With [`FlowConn::close`], the connection is closed.
+    /// Closes the connection. What has arrived stays in the buffer.
     pub fn close(&mut self) {
-        self.0 = None;
+        self.stream = None;
     }
 }

@@ -5,6 +5,7 @@ mod endpoint;
 mod pinned;
 mod sentinel;
 mod stream;
+mod tcp;
 mod tls;
 mod tls_failure;
 mod unverified;
@@ -25,7 +26,8 @@ use crate::reply::Reply;
 use crate::reply_error::ReplyError;
 
 pub use endpoint::{Credentials, Endpoint, Password, Peer, Sentinels};
-pub use stream::{ReadHalf, Stream, WriteHalf};
+pub use stream::Stream;
+pub use tcp::Tcp;
 pub use tls::{Tls, TlsError, TlsSettings};
 pub use tls_failure::TlsFault;
 

@@ -2,13 +2,13 @@
 
 use std::io::Write;
 
-use anyhow::Context;
 use dfly_replica::{Cleanup, Found, Owned};
 use redis_resp::connection::Peer;
 
 use crate::address::{self, Access};
 use crate::exit::Failure;
 use crate::flags::CleanupFlags;
+use crate::runtime;
 use crate::settings::{target_addresses, target_mode, task_name};
 
 pub(crate) fn run(flags: &CleanupFlags) -> Result<(), Failure> {
@@ -34,7 +34,7 @@ pub(crate) fn run(flags: &CleanupFlags) -> Result<(), Failure> {
         removes,
         force,
     };
-    let runtime = tokio::runtime::Runtime::new().context("cannot start the runtime")?;
+    let runtime = runtime::of_threads()?;
     let found = runtime.block_on(cleanup.run())?;
     std::io::stdout().write_all(text(&found, flags.dry_run).as_bytes()).map_err(Failure::of_output)
 }

@@ -4,7 +4,6 @@ use std::io::Write;
 use std::process::Stdio;
 use std::time::Duration;
 
-use anyhow::Context;
 use clap::Args;
 use dfly_cutover::{Method, Stage, Verify};
 use replica_api::client::{Client, ClientError};
@@ -16,6 +15,7 @@ use crate::config::{self, Environment};
 use crate::control;
 use crate::exit::Failure;
 use crate::flags::ReplicateFlags;
+use crate::runtime;
 
 /// How often it is asked how far it has come.
 const LOOK: Duration = Duration::from_millis(20);
@@ -85,8 +85,7 @@ pub(crate) fn run(flags: &CutoverFlags, environment: &Environment) -> Result<(),
     let client = control::find(&resolved.settings)?.ok_or_else(|| {
         Failure::Usage("no run was found to cut over: name its --state-dir, or its --control".to_owned())
     })?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.context("cannot start the runtime")?;
+    let runtime = runtime::of_one_thread()?;
     runtime.block_on(async {
         match steps.release {
             true => release(&client).await,

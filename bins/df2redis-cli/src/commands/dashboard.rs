@@ -11,6 +11,7 @@ use crate::config::{self, Environment};
 use crate::control::{self, addresses, page};
 use crate::exit::Failure;
 use crate::flags::{ReplicateFlags, Settings};
+use crate::runtime;
 use crate::stop;
 
 const NAMES_NO_RUN: &str = "name the run: --state-dir as it was given to replicate, or --control";
@@ -32,7 +33,7 @@ pub(crate) fn run(flags: &DashboardFlags, environment: &Environment) -> Result<(
         source: Source::of_client(client, settings.state_dir.clone()),
         token: control::token(settings)?,
     };
-    let runtime = control::runtime()?;
+    let runtime = runtime::of_one_thread()?;
     runtime.block_on(async {
         let (_stop, mut stopped) = stop::on_signals()?;
         let _page = page.begin(&addresses::of_dashboard(&settings.control))?;

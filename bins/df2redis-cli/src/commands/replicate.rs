@@ -1,12 +1,11 @@
 //! `replicate`: copies a running Dragonfly and follows it until it is stopped.
 
-use anyhow::Context;
-
 use super::replication::{Start, summarise};
 use crate::config::Environment;
 use crate::console::Console;
 use crate::exit::Failure;
 use crate::flags::ReplicateFlags;
+use crate::runtime;
 
 pub(crate) fn run(
     flags: &ReplicateFlags,
@@ -14,7 +13,7 @@ pub(crate) fn run(
     console: &Console,
 ) -> Result<(), Failure> {
     let start = Start::new(flags, environment, console)?;
-    let runtime = tokio::runtime::Runtime::new().context("cannot start the runtime")?;
+    let runtime = runtime::of_threads()?;
     let (report, _never) = runtime.block_on(start.run(|_begun| std::future::pending::<()>()))?;
     summarise(&report);
     Ok(())

@@ -115,12 +115,6 @@ fn ready_lag(settings: &Settings) -> Duration {
     settings.control.ready_lag.map_or(READY_LAG, Duration::from_secs)
 }
 
-/// What asks a run of another process, without threads of its own.
-pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    Ok(runtime.context("cannot start the runtime")?)
-}
-
 /// The token that the settings name.
 pub(crate) fn token(settings: &Settings) -> Result<Option<Token>, Failure> {
     let Some(path) = &settings.control.control_token_file else { return Ok(None) };

@@ -134,10 +134,10 @@ pub(crate) async fn measure(config: &EngineConfig, mirror: Option<&Mirror>) -> R
     let (mut flows, mut starts) = (Vec::new(), Vec::new());
     for flow in (0..session.flows).map(FlowId) {
         let request = FlowRequest { session: &session, flow, resume: &Resume::Nothing };
-        let opened = FlowConn::open(&endpoint, &request).await.map_err(|error| error.to_string())?;
-        starts.push(opened.2);
+        let (conn, start) = FlowConn::open(&endpoint, &request).await.map_err(|error| error.to_string())?;
+        starts.push(start);
         let mirrored = mirror.map(|mirror| Mirrored::new(mirror.format, &mirror.prefix, flow, session.flows));
-        flows.push((SnapshotStream::new(opened.0, mirrored, parts.clone()), opened.1));
+        flows.push(SnapshotStream::new(conn, mirrored, parts.clone()));
     }
     drop(parts);
     let Plan::Full(plan) = session.plan(&starts).map_err(|error| error.to_string())? else {
@@ -145,12 +145,8 @@ pub(crate) async fn measure(config: &EngineConfig, mirror: Option<&Mirror>) -> R
     };
     let began = Deadline::now();
     let mut readers = JoinSet::new();
-    for (stream, acks) in flows {
-        readers.spawn(async move {
-            let read = stream.run().await;
-            drop(acks);
-            read
-        });
+    for stream in flows {
+        readers.spawn(stream.run());
     }
     // The flows are read before its answer comes.
     if let Ok(Ok(Reply::Error(error))) =

@@ -6,7 +6,7 @@ use std::future::poll_fn;
 use std::time::{Duration, Instant};
 
 use dfly_client::FlowId;
-use dfly_client::driver::{AckConn, FlowConn, READ_ROOM};
+use dfly_client::driver::{FlowConn, READ_ROOM};
 use dfly_journal::Lsn;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, watch};
@@ -66,7 +66,6 @@ pub(crate) struct FlowDriver {
     pub id: FlowId,
     pub core: FlowCore,
     pub conn: FlowConn,
-    pub acks: AckConn,
     pub target: Box<dyn TargetWriter>,
     pub disk: RelayDisk,
     pub reads: ReadLine,
@@ -146,7 +145,7 @@ impl FlowDriver {
         while let Some(action) = self.core.next_action() {
             match action {
                 Action::Acknowledge(lsn) => {
-                    if let Err(error) = self.acks.ack(lsn).await {
+                    if let Err(error) = self.conn.ack(lsn).await {
                         return Ok(Waited::SourceLost(FlowError::Source(error)));
                     }
                 }
@@ -188,10 +187,16 @@ impl FlowDriver {
     async fn wait(&mut self, want: Want) -> Result<Waited, FlowError> {
         let hurried = self.is_backlogged && self.core.is_hurried();
         if self.target.has_plenty() && !hurried {
+            if let Err(error) = self.conn.unwatch() {
+                return Ok(Waited::SourceLost(FlowError::Source(error)));
+            }
             sleep(REST).await;
         }
         let now = Instant::now();
         let reads = self.core.may_read(self.conn.buffer.len(), want, now);
+        if !reads && let Err(error) = self.conn.unwatch() {
+            return Ok(Waited::SourceLost(FlowError::Source(error)));
+        }
         let scans = self.core.takes_scan_events();
         let wake_at = self.core.wake_at(&*self.target, now);
         // Not biased: a source that always has bytes must not keep replies from being read, nor the other way round.
@@ -410,7 +415,6 @@ impl FlowDriver {
     /// A source that is not read any more must not wait for that.
     fn leave_source(&mut self) {
         self.conn.close();
-        self.acks.close();
     }
 
     /// What has arrived goes to the relay log.

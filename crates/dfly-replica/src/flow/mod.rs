@@ -3,6 +3,7 @@
 
 mod acknowledgements;
 pub(crate) mod admission;
+mod arrivals;
 pub(crate) mod core;
 pub(crate) mod driver;
 mod flush;

@@ -336,9 +336,9 @@ async fn open_flows(
     let mut flows = Vec::with_capacity(requests.len());
     for (id, resume) in (0..).map(FlowId).zip(requests) {
         let request = OpenFlowRequest { session, flow: id, resume };
-        let (conn, acks, start) = FlowConn::open(&config.source, &request).await?;
+        let (conn, start) = FlowConn::open(&config.source, &request).await?;
         debug!(flow = id.0, kind = ?start.kind, "flow open");
-        flows.push(OpenFlow { id, conn, acks, start, resume: None });
+        flows.push(OpenFlow { id, conn, start, resume: None });
     }
     Ok(flows)
 }

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
 
-use dfly_client::driver::{AckConn, FlowConn};
+use dfly_client::driver::FlowConn;
 use dfly_client::{FlowId, FlowStart};
 use dfly_translate::{Translator, ZAddBeyond};
 use relay_log::RelayLog;
@@ -45,7 +45,6 @@ const REQUESTS: usize = 16;
 pub(super) struct OpenFlow {
     pub id: FlowId,
     pub conn: FlowConn,
-    pub acks: AckConn,
     pub start: FlowStart,
     /// Where the target stands, and what the relay log holds from there on.
     pub resume: Option<Resumed>,
@@ -168,7 +167,6 @@ impl Running {
             id,
             core: FlowCore::new(parts, now),
             conn: flow.conn,
-            acks: flow.acks,
             target: writer,
             disk: RelayDisk::new(source.log),
             reads: ReadLine::new(id, shared.reads.clone()),

@@ -32,8 +32,8 @@ pub(super) async fn check(
             continue;
         }
         let request = FlowRequest { session, flow, resume: &resume };
-        let (conn, acks, start) = FlowConn::open(&config.source, &request).await?;
-        open.push((conn, acks));
+        let (conn, start) = FlowConn::open(&config.source, &request).await?;
+        open.push(conn);
         if start.kind == SyncKind::Partial {
             return Err(Error::Diverged { flow, next: Lsn(before.0 + 1) });
         }

@@ -28,7 +28,7 @@ pub(super) async fn connect(endpoint: &Endpoint) -> io::Result<Stream> {
     }
     let stream = timeout_at(deadline, dial(endpoint)).await.unwrap_or(Err(io::ErrorKind::TimedOut.into()))?;
     tune(&stream)?;
-    let Some(tls) = &endpoint.tls else { return Ok(Stream::Plain(stream)) };
+    let Some(tls) = &endpoint.tls else { return Ok(Stream::Plain(stream.into())) };
     match timeout_at(deadline, tls.connect(stream, &endpoint.host)).await {
         Ok(stream) => Ok(Stream::Tls(Box::new(stream?))),
         Err(_elapsed) => {

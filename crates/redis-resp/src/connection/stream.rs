@@ -5,13 +5,11 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf, split};
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
-use tokio::net::{TcpStream, UnixStream, unix};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::UnixStream;
 use tokio_rustls::client::TlsStream;
 
-/// A TLS stream over TCP.
-type Encrypted = Box<TlsStream<TcpStream>>;
+use super::tcp::Tcp;
 
 /// A connection's stream.
 ///
@@ -20,62 +18,34 @@ type Encrypted = Box<TlsStream<TcpStream>>;
 #[derive(Debug)]
 pub enum Stream {
     /// In the clear.
-    Plain(TcpStream),
+    Plain(Tcp),
     /// A socket of this machine, in the clear.
     Unix(UnixStream),
-    /// With TLS.
-    Tls(Encrypted),
-}
-
-/// The receiving half of a [`Stream`].
-#[derive(Debug)]
-pub enum ReadHalf {
-    /// In the clear.
-    Plain(OwnedReadHalf),
-    /// A socket of this machine, in the clear.
-    Unix(unix::OwnedReadHalf),
-    /// With TLS.
-    Tls(tokio::io::ReadHalf<Encrypted>),
-}
-
-/// The sending half of a [`Stream`].
-#[derive(Debug)]
-pub enum WriteHalf {
-    /// In the clear.
-    Plain(OwnedWriteHalf),
-    /// A socket of this machine, in the clear.
-    Unix(unix::OwnedWriteHalf),
-    /// With TLS.
-    Tls(tokio::io::WriteHalf<Encrypted>),
+    /// With TLS over TCP.
+    Tls(Box<TlsStream<Tcp>>),
 }
 
 impl Stream {
-    /// Splits the stream into its two directions, which can have different owners.
-    pub fn into_split(self) -> (ReadHalf, WriteHalf) {
+    /// Lets bytes arrive without a wake-up until the next read or write ([`Tcp::unwatch`]). It does nothing to a socket of
+    /// this machine.
+    ///
+    /// # Errors
+    /// The error of the system. The connection is closed.
+    pub fn unwatch(&mut self) -> io::Result<()> {
         match self {
-            Self::Plain(stream) => {
-                let (reader, writer) = stream.into_split();
-                (ReadHalf::Plain(reader), WriteHalf::Plain(writer))
-            }
-            Self::Unix(stream) => {
-                let (reader, writer) = stream.into_split();
-                (ReadHalf::Unix(reader), WriteHalf::Unix(writer))
-            }
-            Self::Tls(stream) => {
-                let (reader, writer) = split(stream);
-                (ReadHalf::Tls(reader), WriteHalf::Tls(writer))
-            }
+            Self::Plain(stream) => stream.unwatch(),
+            Self::Unix(_) => Ok(()),
+            Self::Tls(stream) => stream.get_mut().0.unwatch(),
         }
     }
 
     /// The address of the server, if the system says.
     pub(super) fn peer_address(&self) -> Option<SocketAddr> {
-        let socket = match self {
-            Self::Plain(stream) => stream,
-            Self::Unix(_) => return None,
-            Self::Tls(stream) => stream.get_ref().0,
-        };
-        socket.peer_addr().ok()
+        match self {
+            Self::Plain(stream) => stream.peer_address(),
+            Self::Unix(_) => None,
+            Self::Tls(stream) => stream.get_ref().0.peer_address(),
+        }
     }
 
     /// Whether the stream is encrypted.
@@ -95,43 +65,26 @@ macro_rules! either {
     };
 }
 
-macro_rules! reads {
-    ($stream:ty) => {
-        impl AsyncRead for $stream {
-            fn poll_read(
-                self: Pin<&mut Self>,
-                context: &mut Context<'_>,
-                buffer: &mut ReadBuf<'_>,
-            ) -> Poll<io::Result<()>> {
-                either!(self, poll_read(context, buffer))
-            }
-        }
-    };
+impl AsyncRead for Stream {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        either!(self, poll_read(context, buffer))
+    }
 }
 
-macro_rules! writes {
-    ($stream:ty) => {
-        impl AsyncWrite for $stream {
-            fn poll_write(
-                self: Pin<&mut Self>,
-                context: &mut Context<'_>,
-                bytes: &[u8],
-            ) -> Poll<io::Result<usize>> {
-                either!(self, poll_write(context, bytes))
-            }
+impl AsyncWrite for Stream {
+    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        either!(self, poll_write(context, bytes))
+    }
 
-            fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-                either!(self, poll_flush(context))
-            }
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        either!(self, poll_flush(context))
+    }
 
-            fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-                either!(self, poll_shutdown(context))
-            }
-        }
-    };
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        either!(self, poll_shutdown(context))
+    }
 }
-
-reads!(Stream);
-reads!(ReadHalf);
-writes!(Stream);
-writes!(WriteHalf);

@@ -17,6 +17,7 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName}
 use tokio_rustls::rustls::{ClientConfig, ConfigBuilder, Error as RustlsError, RootCertStore};
 
 use super::pinned::Pinned;
+use super::tcp::Tcp;
 use super::tls_failure;
 use super::unverified::Unverified;
 
@@ -121,12 +122,12 @@ impl Tls {
     }
 
     /// Performs the TLS handshake on a connection to `host`.
-    pub(super) async fn connect(&self, stream: TcpStream, host: &str) -> io::Result<TlsStream<TcpStream>> {
+    pub(super) async fn connect(&self, stream: TcpStream, host: &str) -> io::Result<TlsStream<Tcp>> {
         let name = match &self.server_name {
             Some(name) => name.clone(),
             None => name(host).map_err(|error| tls_failure::error(None, error))?,
         };
-        let connected = TlsConnector::from(Arc::clone(&self.config)).connect(name, stream).await;
+        let connected = TlsConnector::from(Arc::clone(&self.config)).connect(name, stream.into()).await;
         connected.map_err(|error| tls_failure::explain(&error))
     }
 

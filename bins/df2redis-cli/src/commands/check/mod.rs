@@ -22,6 +22,7 @@ use crate::control::{self, Remote};
 use crate::exit::Failure;
 use crate::flags::{CheckFlags, ReplicateFlags};
 use crate::logs::{self, LogSettings};
+use crate::runtime;
 use crate::settings::{engine_config, size};
 use crate::stop;
 
@@ -55,7 +56,7 @@ pub(crate) fn run(flags: &CheckFlags, environment: &Environment, console: &Conso
     }
     let config = comparison(engine, compared).map_err(Failure::Usage)?;
     let store = store(compared)?;
-    let runtime = tokio::runtime::Runtime::new().context("cannot start the runtime")?;
+    let runtime = runtime::of_threads()?;
     // A comparison goes on in the way in which it was begun.
     let goes_on_in_step = match compared.resume {
         true => begun_in_step(&store)?,

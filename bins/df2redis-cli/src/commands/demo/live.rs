@@ -19,6 +19,7 @@ use crate::control::flags::ControlFlags;
 use crate::exit::Failure;
 use crate::flags::{DemoFlags, ReplicateFlags, Settings};
 use crate::logs::flags::LogFlags;
+use crate::runtime;
 
 /// Records in a second.
 const RATE: u32 = 200;
@@ -41,7 +42,7 @@ pub(super) struct Live<'a> {
 
 impl Live<'_> {
     pub(super) fn run(&self, redis: &RedisServer) -> Result<(), Failure> {
-        let runtime = tokio::runtime::Runtime::new().context("cannot start the runtime")?;
+        let runtime = runtime::of_threads()?;
         let folder = tempfile::tempdir().context("cannot make a directory for the state")?;
         let state_dir = self.flags.state_dir.as_deref().unwrap_or(folder.path());
         let token = write_token(state_dir).context("cannot write the token")?;

@@ -20,6 +20,7 @@ use crate::console::Console;
 use crate::exit::Failure;
 use crate::flags::DemoFlags;
 use crate::logs::flags::LogFlags;
+use crate::runtime;
 use live::Live;
 
 /// Time limit of the replay. It normally takes a second; the rest is for machines under load.
@@ -49,7 +50,7 @@ pub(crate) fn run(flags: &DemoFlags, console: &Console) -> Result<(), Failure> {
         "the source is a recorded Dragonfly v1.40.1"
     );
     info!(port = redis.address().port(), "the target is a temporary Redis");
-    let runtime = tokio::runtime::Runtime::new().context("cannot start the runtime")?;
+    let runtime = runtime::of_threads()?;
     let report = runtime.block_on(replicate(recording.clone(), &redis))?;
     let mut client = redis.client().context("cannot connect to the target")?;
     let options = CompareOptions {

@@ -8,7 +8,6 @@ mod report;
 
 use std::io::Write;
 
-use anyhow::Context;
 use dfly_check::{CheckError, SideError};
 
 use crate::commands::check;
@@ -17,6 +16,7 @@ use crate::commands::replication::Start;
 use crate::config::Environment;
 use crate::console::Console;
 use crate::exit::Failure;
+use crate::runtime;
 use flags::{EngineKind, MigrateFlags, MigrateFormat};
 use goal::{Missed, Reached, reach};
 use report::{MigrationReport, Sides};
@@ -26,7 +26,7 @@ const LISTED: usize = 100;
 
 pub(crate) fn run(flags: &MigrateFlags, environment: &Environment, console: &Console) -> Result<(), Failure> {
     let start = Start::new(&flags.run, environment, console)?;
-    let runtime = tokio::runtime::Runtime::new().context("cannot start the runtime")?;
+    let runtime = runtime::of_threads()?;
     let config = start.engine_config()?;
     if flags.goal.engine == EngineKind::RedisShake {
         return runtime.block_on(redis_shake::migrate(&config, &flags.goal, console));

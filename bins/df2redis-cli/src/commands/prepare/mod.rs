@@ -6,13 +6,13 @@ mod table;
 
 use std::io::Write;
 
-use anyhow::Context;
 use dfly_prepare::Report;
 
 use super::replication;
 use crate::config::Environment;
 use crate::console::Console;
 use crate::exit::Failure;
+use crate::runtime;
 use flags::{PrepareFlags, PrepareFormat};
 use start::{blocked, checks};
 
@@ -20,7 +20,7 @@ pub(crate) fn run(flags: &PrepareFlags, environment: &Environment, console: &Con
     let start = replication::Start::new(&flags.run, environment, console)?;
     let mut prepare = checks(start.engine_config()?, start.settings())?;
     prepare.measures = flags.told.measure;
-    let runtime = tokio::runtime::Runtime::new().context("cannot start the runtime")?;
+    let runtime = runtime::of_threads()?;
     let report = runtime.block_on(prepare.run());
     print(&report, flags.told.format).map_err(Failure::of_output)?;
     blocked(report.blocking())

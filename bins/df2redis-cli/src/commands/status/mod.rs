@@ -17,6 +17,7 @@ use crate::config::{self, Environment};
 use crate::control;
 use crate::exit::Failure;
 use crate::flags::{ReplicateFlags, Settings};
+use crate::runtime;
 use health::Health;
 use screen::{Seen, screen};
 
@@ -52,8 +53,7 @@ pub(crate) enum StatusFormat {
 pub(crate) fn run(flags: &StatusFlags, environment: &Environment) -> Result<(), Failure> {
     let resolved = config::resolve(&flags.run, environment).map_err(Failure::Usage)?;
     let settings = &resolved.settings;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.context("cannot start the runtime")?;
+    let runtime = runtime::of_one_thread()?;
     let Some(client) = control::find(settings)? else { return saved(settings) };
     runtime.block_on(async {
         match live(&client, flags).await {

@@ -45,6 +45,7 @@ use crate::clock::Now;
 use crate::error::FlowError;
 use crate::flow::acknowledgements::Acknowledgements;
 use crate::flow::admission::Admission;
+use crate::flow::arrivals::Arrivals;
 use crate::flow::flush::FlushState;
 use crate::flow::intake::relay::RelayWork;
 use crate::flow::intake::relay_level::RelayLevel;
@@ -143,6 +144,7 @@ pub(crate) struct FlowCore {
     sweep_at: Instant,
     /// How fast the snapshot is read.
     reading: RateLimiter,
+    arrivals: Arrivals,
     /// The batches in flight, the oldest first.
     committed: VecDeque<Committed>,
     /// The target takes nothing.

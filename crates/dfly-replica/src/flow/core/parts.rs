@@ -13,6 +13,7 @@ use super::requests::Requests;
 use super::unknown::UnknownCommands;
 use crate::flow::acknowledgements::Acknowledgements;
 use crate::flow::admission::Admission;
+use crate::flow::arrivals::Arrivals;
 use crate::flow::flush::FlushState;
 use crate::flow::intake::Intake;
 use crate::flow::intake::relay_level::RelayLevel;
@@ -75,6 +76,7 @@ impl FlowCore {
             scan: None,
             sweep_at: now,
             reading: parts.reading,
+            arrivals: Arrivals::default(),
             committed: VecDeque::new(),
             stall: Notice::default(),
             full_since: None,

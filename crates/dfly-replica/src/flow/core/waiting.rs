@@ -13,14 +13,16 @@ impl FlowCore {
         self.intake.may_read(buffered, want == Want::Bytes) && self.paused_until(now).is_none()
     }
 
-    /// Until when the snapshot is not read, so that the source is not burdened too much.
+    /// Until when nothing is read: bytes gather meanwhile, or the snapshot would burden the source too much.
     pub(super) fn paused_until(&self, now: Instant) -> Option<Instant> {
-        self.reading.wait_until(now).filter(|_| self.intake.is_snapshot())
+        let limited = self.reading.wait_until(now).filter(|_| self.intake.is_snapshot());
+        limited.max(self.arrivals.gather_until(now))
     }
 
     /// Bytes have arrived.
     pub(crate) fn on_bytes(&mut self, bytes: usize, now: Instant) {
         self.reading.take(bytes as u64, now);
+        self.arrivals.on_read(bytes, now);
         if let Some(counters) = self.counters.flow(self.id) {
             FlowCounters::add(&counters.bytes, bytes as u64);
         }

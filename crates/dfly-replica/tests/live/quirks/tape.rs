@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use dfly_client::driver::{AckConn, ControlConn, FlowConn};
+use dfly_client::driver::{ControlConn, FlowConn};
 use dfly_client::{FlowId, FlowRequest, Plan, Resume};
 use dfly_journal::{Decoder, Lsn, Record};
 use dfly_wire::Step;
@@ -62,15 +62,15 @@ async fn follow(endpoint: &Endpoint, read: &watch::Sender<Read>) -> ControlConn 
     let (mut flows, mut starts) = (Vec::new(), Vec::new());
     for flow in 0..session.flows {
         let request = FlowRequest { session: &session, flow: FlowId(flow), resume: &Resume::Nothing };
-        let (conn, ack, start) = FlowConn::open(endpoint, &request).await.unwrap();
+        let (conn, start) = FlowConn::open(endpoint, &request).await.unwrap();
         starts.push(start.clone());
-        flows.push((usize::from(flow), conn, ack, start.token));
+        flows.push((usize::from(flow), conn, start.token));
     }
     let Plan::Full(plan) = session.plan(&starts).unwrap() else {
         unreachable!("nothing was asked to be resumed")
     };
-    for (flow, conn, ack, token) in flows {
-        tokio::spawn(read_flow((flow, conn, ack), token, read.clone()));
+    for (flow, conn, token) in flows {
+        tokio::spawn(read_flow((flow, conn), token, read.clone()));
     }
     let request = plan.sync_request();
     let stable = plan.on_sync_reply(&control.ask(&request).await.unwrap()).unwrap();
@@ -79,11 +79,7 @@ async fn follow(endpoint: &Endpoint, read: &watch::Sender<Read>) -> ControlConn 
 }
 
 /// Skips the snapshot, then decodes; ends with the master.
-async fn read_flow(
-    (flow, mut conn, _ack): (usize, FlowConn, AckConn),
-    token: [u8; 40],
-    read: watch::Sender<Read>,
-) {
+async fn read_flow((flow, mut conn): (usize, FlowConn), token: [u8; 40], read: watch::Sender<Read>) {
     let at = loop {
         if let Some(at) = conn.buffer.windows(token.len()).position(|window| window == token) {
             break at;
