@@ -108,12 +108,11 @@ impl FlowConn {
         }
     }
 
-    /// Lets bytes arrive without a wake-up, until the next [`fill`](Self::fill) or [`ack`](Self::ack).
-    ///
-    /// # Errors
-    /// The error of the system. The connection is closed.
-    pub fn unwatch(&mut self) -> io::Result<()> {
-        self.stream.as_mut().map_or(Ok(()), Stream::unwatch)
+    /// Lets bytes arrive without a wake-up, until [`fill`](Self::fill) or [`ack`](Self::ack) has to wait.
+    pub fn unwatch(&mut self) {
+        if let Some(stream) = &mut self.stream {
+            stream.unwatch();
+        }
     }
 
     /// Acknowledges everything before `applied`.

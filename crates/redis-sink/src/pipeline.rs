@@ -40,6 +40,16 @@ impl<T> Pipeline<T> {
         self.unwritten.is_empty() && !self.socket.is_unflushed() && self.window.is_half_full()
     }
 
+    /// If nothing is left to be written, it lets replies arrive without a wake-up until [`Self::poll_progress`] has to wait for
+    /// one. Returns whether it does.
+    pub fn rest(&mut self) -> bool {
+        let is_written = self.unwritten.is_empty() && !self.socket.is_unflushed();
+        if is_written {
+            self.socket.unwatch();
+        }
+        is_written
+    }
+
     /// How many replies have been taken, on all connections.
     pub fn answers(&self) -> u64 {
         self.window.answers()
@@ -110,8 +120,8 @@ impl<T> Pipeline<T> {
         self.window.tags()
     }
 
-    /// Waits until the connection can make progress, then writes and reads as much as it can without blocking. Safe to
-    /// cancel.
+    /// Waits until the connection can make progress, then writes as much as it can without blocking, or if it can write nothing,
+    /// reads. Safe to cancel.
     ///
     /// # Errors
     /// [`SinkError`]. The connection cannot be used after that.
@@ -124,9 +134,10 @@ impl<T> Pipeline<T> {
     /// # Errors
     /// [`SinkError`]. The connection cannot be used after that.
     pub fn poll_progress(&mut self, context: &mut Context<'_>) -> Poll<Result<(), SinkError>> {
-        let read = self.socket.poll_read(context, |outcome| self.window.on_outcome(outcome))?;
-        let written = self.poll_write(context)?;
-        if read.is_ready() { Poll::Ready(Ok(())) } else { written.map(Ok) }
+        if self.poll_write(context)?.is_ready() {
+            return Poll::Ready(Ok(()));
+        }
+        self.socket.poll_read(context, |outcome| self.window.on_outcome(outcome))
     }
 
     fn poll_write(&mut self, context: &mut Context<'_>) -> Poll<Result<(), SinkError>> {

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::pin::{Pin, pin};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, BytesMut};
 use dfly_wire::Step;
@@ -37,6 +37,11 @@ impl Socket {
         self.is_unflushed
     }
 
+    /// Lets replies arrive without a wake-up, until [`Self::poll_read`] or [`Self::poll_write`] has to wait.
+    pub(crate) fn unwatch(&mut self) {
+        self.stream.unwatch();
+    }
+
     /// Writes as much of `head` as the connection accepts without blocking, and removes it from `head`. Ready if anything
     /// was written. Otherwise pending; the task is woken when the connection may accept more, unless there is nothing to
     /// write. Safe to cancel.
@@ -60,29 +65,21 @@ impl Socket {
         moved
     }
 
-    /// Reads everything that is available, and passes each outcome to `on_outcome`. Ready if there may have been something
-    /// to read. Otherwise pending, and the task is woken when there may be. Safe to cancel.
+    /// Reads once, and passes each outcome to `on_outcome`. Ready if something was read, and there may be more. Otherwise
+    /// pending, and the task is woken when there is. Safe to cancel.
     pub(crate) fn poll_read(
         &mut self,
         context: &mut Context<'_>,
         mut on_outcome: impl FnMut(Outcome) -> Result<(), WindowError>,
     ) -> Poll<Result<(), SinkError>> {
-        let mut moved = Poll::Pending;
-        loop {
-            self.received.reserve(READ_ROOM);
-            let read = pin!(self.stream.read_buf(&mut self.received)).poll(context);
-            match read.map_err(SinkError::Broken)? {
-                Poll::Pending => return moved,
-                Poll::Ready(0) => {
-                    return Poll::Ready(Err(SinkError::Broken(io::ErrorKind::UnexpectedEof.into())));
-                }
-                Poll::Ready(_read) => {
-                    moved = Poll::Ready(Ok(()));
-                    while let Step::Ready(outcome) = Outcome::decode(&mut self.received)? {
-                        on_outcome(outcome)?;
-                    }
-                }
-            }
+        self.received.reserve(READ_ROOM);
+        let read = pin!(self.stream.read_buf(&mut self.received)).poll(context);
+        if ready!(read).map_err(SinkError::Broken)? == 0 {
+            return Poll::Ready(Err(SinkError::Broken(io::ErrorKind::UnexpectedEof.into())));
         }
+        while let Step::Ready(outcome) = Outcome::decode(&mut self.received)? {
+            on_outcome(outcome)?;
+        }
+        Poll::Ready(Ok(()))
     }
 }

@@ -187,16 +187,16 @@ impl FlowDriver {
     async fn wait(&mut self, want: Want) -> Result<Waited, FlowError> {
         let hurried = self.is_backlogged && self.core.is_hurried();
         if self.target.has_plenty() && !hurried {
-            if let Err(error) = self.conn.unwatch() {
-                return Ok(Waited::SourceLost(FlowError::Source(error)));
-            }
+            self.conn.unwatch();
+            self.target.rest();
             sleep(REST).await;
         }
         let now = Instant::now();
         let reads = self.core.may_read(self.conn.buffer.len(), want, now);
-        if !reads && let Err(error) = self.conn.unwatch() {
-            return Ok(Waited::SourceLost(FlowError::Source(error)));
+        if !reads {
+            self.conn.unwatch();
         }
+        let rests = self.core.is_gathering(now) && self.target.rest();
         let scans = self.core.takes_scan_events();
         let wake_at = self.core.wake_at(&*self.target, now);
         // Not biased: a source that always has bytes must not keep replies from being read, nor the other way round.
@@ -217,7 +217,7 @@ impl FlowDriver {
             }
             answer = self.reads.answered() => self.on_answer(answer)?,
             done = self.disk.done() => self.core.on_relay(done?, Instant::now()),
-            () = poll_fn(|context| self.target.poll_progress(context, Instant::now())) => {
+            () = poll_fn(|context| self.target.poll_progress(context, Instant::now())), if !rests => {
                 return self.on_progress();
             }
             filled = self.conn.fill(), if reads => match filled {

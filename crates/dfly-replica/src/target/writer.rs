@@ -108,6 +108,11 @@ pub(crate) trait TargetWriter: Send {
     /// Whether the target has so much to do that nothing is gained by going on at once.
     fn has_plenty(&self) -> bool;
 
+    /// Whether the target can do without [`Self::poll_progress`] for a moment. If so, it wakes nobody until then.
+    fn rest(&mut self) -> bool {
+        false
+    }
+
     /// How large a batch may grow while the target has so much to do that a larger one costs it less; `None` while it has not,
     /// and where size makes no difference.
     fn gathers(&self) -> Option<BatchLimits>;

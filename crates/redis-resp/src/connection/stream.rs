@@ -26,15 +26,12 @@ pub enum Stream {
 }
 
 impl Stream {
-    /// Lets bytes arrive without a wake-up until the next read or write ([`Tcp::unwatch`]). It does nothing to a socket of
-    /// this machine.
-    ///
-    /// # Errors
-    /// The error of the system. The connection is closed.
-    pub fn unwatch(&mut self) -> io::Result<()> {
+    /// Lets bytes arrive without a wake-up until a read or a write has to wait ([`Tcp::unwatch`]). It does nothing to a socket
+    /// of this machine.
+    pub fn unwatch(&mut self) {
         match self {
             Self::Plain(stream) => stream.unwatch(),
-            Self::Unix(_) => Ok(()),
+            Self::Unix(_) => {}
             Self::Tls(stream) => stream.get_mut().0.unwatch(),
         }
     }

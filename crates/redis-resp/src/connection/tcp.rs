@@ -1,18 +1,23 @@
 //! A TCP connection that can be left unwatched.
 
-use std::io;
+use std::io::{self, Read, Write};
 use std::net::{self, SocketAddr};
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::task::coop::poll_proceed;
+
+/// The most that a socket is asked for at once while the runtime does not watch it, in bytes. This memory is zeroed before each
+/// such read.
+const AT_ONCE: usize = 64 << 10;
 
 /// A TCP connection.
 ///
 /// A connection that the runtime watches wakes its thread for each packet, even if nobody waits for one. Each wake-up costs
-/// this process, and the sender too if it is on the same machine. [`unwatch`](Self::unwatch) ends that until the next read or
-/// write.
+/// this process, and the sender too if it is on the same machine. [`unwatch`](Self::unwatch) ends that. The next read or
+/// write tries the socket without the runtime. Only if it has to wait does the runtime watch again.
 #[derive(Debug)]
 pub struct Tcp(State);
 
@@ -22,36 +27,38 @@ enum State {
     Watched(TcpStream),
     /// The runtime knows nothing of the socket, which is still non-blocking.
     Unwatched(net::TcpStream),
-    /// The system refused to change between the two, and the connection is closed.
-    Closed,
+    /// The system refused to change between the two, for this reason, and the connection is closed.
+    Closed(io::ErrorKind),
 }
 
 impl Tcp {
-    /// Lets bytes arrive without a wake-up, until the next read or write. A read or a write that waits is not woken any more,
-    /// and must be polled again.
-    ///
-    /// # Errors
-    /// The error of the system. The connection is closed.
-    pub fn unwatch(&mut self) -> io::Result<()> {
-        if let State::Watched(_) = self.0
-            && let State::Watched(stream) = std::mem::replace(&mut self.0, State::Closed)
-        {
-            self.0 = State::Unwatched(stream.into_std()?);
-        }
-        Ok(())
+    /// Lets bytes arrive without a wake-up until a read or a write has to wait. One that waits now is not woken any more, and
+    /// must be polled again. If the system refuses, the connection is closed, and the next read or write fails.
+    pub fn unwatch(&mut self) {
+        self.change(|state| match state {
+            State::Watched(stream) => stream.into_std().map(State::Unwatched),
+            other => Ok(other),
+        });
     }
 
     /// The stream, watched.
     fn watched(&mut self) -> io::Result<Pin<&mut TcpStream>> {
-        if let State::Unwatched(_) = self.0
-            && let State::Unwatched(stream) = std::mem::replace(&mut self.0, State::Closed)
-        {
-            self.0 = State::Watched(TcpStream::from_std(stream)?);
+        if let State::Unwatched(_) = self.0 {
+            self.change(|state| match state {
+                State::Unwatched(stream) => TcpStream::from_std(stream).map(State::Watched),
+                other => Ok(other),
+            });
         }
         match &mut self.0 {
             State::Watched(stream) => Ok(Pin::new(stream)),
-            State::Unwatched(_) | State::Closed => Err(io::ErrorKind::NotConnected.into()),
+            State::Unwatched(_) => Err(io::ErrorKind::NotConnected.into()),
+            State::Closed(why) => Err((*why).into()),
         }
+    }
+
+    fn change(&mut self, next: impl FnOnce(State) -> io::Result<State>) {
+        let state = std::mem::replace(&mut self.0, State::Closed(io::ErrorKind::NotConnected));
+        self.0 = next(state).unwrap_or_else(|error| State::Closed(error.kind()));
     }
 
     /// The address of the server, if the system says.
@@ -59,7 +66,24 @@ impl Tcp {
         match &self.0 {
             State::Watched(stream) => stream.peer_addr().ok(),
             State::Unwatched(stream) => stream.peer_addr().ok(),
-            State::Closed => None,
+            State::Closed(_) => None,
+        }
+    }
+}
+
+/// What a read or write without waiting came to; `None`: it would have to wait. Pending if the task has had its turn.
+fn at_once(
+    context: &mut Context<'_>,
+    attempt: impl FnOnce() -> io::Result<usize>,
+) -> Poll<Option<io::Result<usize>>> {
+    let turn = ready!(poll_proceed(context));
+    match attempt() {
+        Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {
+            Poll::Ready(None)
+        }
+        moved => {
+            turn.made_progress();
+            Poll::Ready(Some(moved))
         }
     }
 }
@@ -76,13 +100,32 @@ impl AsyncRead for Tcp {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        self.get_mut().watched()?.poll_read(context, buffer)
+        let tcp = self.get_mut();
+        if let State::Unwatched(stream) = &tcp.0 {
+            let room = buffer.remaining().min(AT_ONCE);
+            let read = at_once(context, || (&*stream).read(buffer.initialize_unfilled_to(room)));
+            if let Some(read) = ready!(read) {
+                let read = read?;
+                buffer.advance(read);
+                if read == AT_ONCE {
+                    tcp.watched()?;
+                }
+                return Poll::Ready(Ok(()));
+            }
+        }
+        tcp.watched()?.poll_read(context, buffer)
     }
 }
 
 impl AsyncWrite for Tcp {
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        self.get_mut().watched()?.poll_write(context, bytes)
+        let tcp = self.get_mut();
+        if let State::Unwatched(stream) = &tcp.0
+            && let Some(written) = ready!(at_once(context, || (&*stream).write(bytes)))
+        {
+            return Poll::Ready(written);
+        }
+        tcp.watched()?.poll_write(context, bytes)
     }
 
     /// TCP has no buffer of its own, so there is no reason to watch the socket.
@@ -117,13 +160,14 @@ mod tests {
     async fn bytes_that_arrive_while_nobody_watches_are_read_afterwards() {
         let (mut tcp, mut server) = pair().await;
         for serial in 0..100_u8 {
-            tcp.unwatch().unwrap();
+            tcp.unwatch();
             server.write_all(&[serial]).await.unwrap();
             let read = timeout(SOON, tcp.read_u8()).await.unwrap().unwrap();
             assert_eq!(read, serial);
+            assert!(matches!(tcp.0, State::Unwatched(_)), "what is there needs no runtime");
         }
-        tcp.unwatch().unwrap();
-        tcp.unwatch().unwrap();
+        tcp.unwatch();
+        tcp.unwatch();
         tcp.write_all(b"answer").await.unwrap();
         let mut answer = [0; 6];
         timeout(SOON, server.read_exact(&mut answer)).await.unwrap().unwrap();
@@ -133,17 +177,53 @@ mod tests {
     #[tokio::test]
     async fn a_read_waits_for_bytes_that_arrive_after_it_was_unwatched() {
         let (mut tcp, mut server) = pair().await;
-        tcp.unwatch().unwrap();
+        tcp.unwatch();
         let reader = tokio::spawn(async move { tcp.read_u8().await });
         tokio::task::yield_now().await;
         server.write_all(b"x").await.unwrap();
         assert_eq!(timeout(SOON, reader).await.unwrap().unwrap().unwrap(), b'x');
     }
 
+    /// A reader with other things to do looks at the socket only now and then, each time for the first time.
+    #[tokio::test]
+    async fn a_reader_that_never_waits_gets_what_has_arrived() {
+        let (mut tcp, server) = pair().await;
+        server.writable().await.unwrap();
+        assert_eq!(server.try_write(b"x").unwrap(), 1);
+        tcp.unwatch();
+        let mut byte = [0];
+        let polled = Pin::new(&mut tcp)
+            .poll_read(&mut Context::from_waker(std::task::Waker::noop()), &mut ReadBuf::new(&mut byte));
+        assert!(matches!(polled, Poll::Ready(Ok(()))) && byte == *b"x");
+    }
+
+    #[tokio::test]
+    async fn much_is_read_and_written_whole_in_both_ways() {
+        let (mut tcp, mut server) = pair().await;
+        let sent: Vec<u8> = (0..4_000_000_u32).map(|at| at.to_le_bytes()[at as usize % 3]).collect();
+        let expected = sent.clone();
+        let peer = tokio::spawn(async move {
+            server.write_all(&sent).await.unwrap();
+            let mut back = vec![0; sent.len()];
+            server.read_exact(&mut back).await.unwrap();
+            back
+        });
+        let mut got = Vec::new();
+        while got.len() < expected.len() {
+            tcp.unwatch();
+            assert_ne!(tcp.read_buf(&mut got).await.unwrap(), 0);
+        }
+        for part in got.chunks(300_000) {
+            tcp.unwatch();
+            tcp.write_all(part).await.unwrap();
+        }
+        assert!(got == expected && timeout(SOON, peer).await.unwrap().unwrap() == expected);
+    }
+
     #[tokio::test]
     async fn a_server_that_closes_meanwhile_is_noticed_by_the_next_read() {
         let (mut tcp, server) = pair().await;
-        tcp.unwatch().unwrap();
+        tcp.unwatch();
         assert_eq!(tcp.peer_address(), Some(server.local_addr().unwrap()));
         drop(server);
         let ended = timeout(SOON, tcp.read_u8()).await.unwrap();

@@ -1,4 +1,4 @@
-//! `Pipeline` and `ClusterPipeline` over TLS, to real servers.
+//! `Pipeline` and `ClusterPipeline` over TLS, and beside it in the clear, to real servers.
 
 #![expect(clippy::unwrap_used, reason = "a failed expectation must stop the test")]
 

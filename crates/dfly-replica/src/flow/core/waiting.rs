@@ -19,6 +19,11 @@ impl FlowCore {
         limited.max(self.arrivals.gather_until(now))
     }
 
+    /// Whether bytes of the source gather.
+    pub(crate) fn is_gathering(&self, now: Instant) -> bool {
+        self.arrivals.gather_until(now).is_some()
+    }
+
     /// Bytes have arrived.
     pub(crate) fn on_bytes(&mut self, bytes: usize, now: Instant) {
         self.reading.take(bytes as u64, now);

@@ -347,6 +347,10 @@ impl TargetWriter for StandaloneWriter {
         matches!(self.link, Link::Up(_)) && self.pipeline.has_plenty()
     }
 
+    fn rest(&mut self) -> bool {
+        matches!(self.link, Link::Up(_)) && self.pipeline.rest()
+    }
+
     /// Its transactions hold hundreds of records as it is.
     fn gathers(&self) -> Option<BatchLimits> {
         None

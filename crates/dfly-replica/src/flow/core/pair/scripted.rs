@@ -41,10 +41,16 @@ fn stable() -> (Rig, Session) {
     (rig, session)
 }
 
+/// Some of what the source has sent arrives, later than bytes gather.
+fn arrive(rig: &mut Rig, session: &mut Session) {
+    rig.pass_time(1);
+    rig.arrive(session);
+}
+
 /// Everything that the source has sent arrives and is applied.
 fn receive(rig: &mut Rig, session: &mut Session) {
     for _ in 0..100 {
-        rig.arrive(session);
+        arrive(rig, session);
         rig.advance(session);
         if rig.source.wire.is_empty() && session.buffer.is_empty() {
             return;
@@ -79,7 +85,7 @@ fn a_flush_that_takes_long_holds_up_no_reading() {
     settle(&mut rig, &mut session);
     rig.source.run(line("FLUSHALL"));
     for _ in 0..200 {
-        rig.arrive(&mut session);
+        arrive(&mut rig, &mut session);
         rig.advance(&mut session);
         if !session.orders.is_empty() {
             break;
@@ -90,7 +96,7 @@ fn a_flush_that_takes_long_holds_up_no_reading() {
     let before = rig.disk.written;
     for n in 0..60 {
         rig.source.run(line(&format!("SET b {n}")));
-        rig.arrive(&mut session);
+        arrive(&mut rig, &mut session);
         rig.advance(&mut session);
         session.disk(&mut rig.disk, rig.now.instant);
     }
@@ -146,7 +152,7 @@ fn a_flush_answers_for_the_keys_that_it_takes() {
     let (mut rig, mut session) = stable();
     rig.source.run(line("FLUSHALL"));
     for _ in 0..200 {
-        rig.arrive(&mut session);
+        arrive(&mut rig, &mut session);
         rig.advance(&mut session);
         if session.core.is_at_flush() {
             break;
