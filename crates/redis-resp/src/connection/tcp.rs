@@ -9,9 +9,9 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::task::coop::poll_proceed;
 
-/// The most that a socket is asked for at once while the runtime does not watch it, in bytes. This memory is zeroed before each
-/// such read.
-const AT_ONCE: usize = 64 << 10;
+/// The most that a socket is asked for at once while the runtime does not watch it, in bytes: as much as a flow asks for, which
+/// takes a full read for a backlog. This memory is zeroed before each such read.
+const AT_ONCE: usize = 128 << 10;
 
 /// A TCP connection.
 ///
