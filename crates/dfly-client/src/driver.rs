@@ -4,7 +4,7 @@ use std::io;
 
 use bytes::BytesMut;
 use dfly_journal::Lsn;
-use redis_resp::connection::{Connection, ConnectionError, Endpoint, Stream};
+use redis_resp::connection::{Connection, ConnectionError, Endpoint, Stream, Tcp};
 use redis_resp::{CommandBatch, Reply};
 use thiserror::Error;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -18,6 +18,9 @@ use crate::{Request, ack_request};
 
 /// The smallest free space for a read, in bytes.
 pub const READ_ROOM: usize = 128 << 10;
+
+/// A read that fills the room tells of a backlog, so the connection must be able to fill it at once.
+const _: () = assert!(READ_ROOM <= Tcp::AT_ONCE, "no read would tell of a backlog");
 
 /// Why a session or a flow could not be opened.
 #[derive(Debug, Error)]
