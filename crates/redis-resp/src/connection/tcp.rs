@@ -1,6 +1,6 @@
 //! A TCP connection that can be left unwatched.
 
-use std::io::{self, Read, Write};
+use std::io::{self, IoSlice, Read, Write};
 use std::net::{self, SocketAddr};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -14,8 +14,15 @@ use tokio::task::coop::poll_proceed;
 /// A connection that the runtime watches wakes its thread for each packet, even if nobody waits for one. Each wake-up costs
 /// this process, and the sender too if it is on the same machine. [`unwatch`](Self::unwatch) ends that. The next read or
 /// write tries the socket without the runtime. Only if it has to wait does the runtime watch again.
+///
+/// A server that refuses a client says why and closes the connection, while the client may still be writing. Its reason is in
+/// the socket, but a write only tells that the connection is closed. So [`read_first`](Self::read_first) leaves such an end to
+/// the next read.
 #[derive(Debug)]
-pub struct Tcp(State);
+pub struct Tcp {
+    state: State,
+    reads_first: bool,
+}
 
 #[derive(Debug)]
 enum State {
@@ -40,6 +47,19 @@ impl Tcp {
         });
     }
 
+    /// Whether a write to a connection that the server has closed counts as done, because the next read tells of it.
+    pub(super) fn read_first(&mut self, is_asked: bool) {
+        self.reads_first = is_asked;
+    }
+
+    /// What a write came to that was of `length` bytes.
+    fn written(&self, length: usize, result: io::Result<usize>) -> io::Result<usize> {
+        match result {
+            Err(error) if self.reads_first && is_closed(&error) => Ok(length),
+            result => result,
+        }
+    }
+
     /// The opposite of [`Self::unwatch`].
     fn watch(&mut self) {
         self.change(|state| match state {
@@ -50,10 +70,10 @@ impl Tcp {
 
     /// The stream, watched.
     fn watched(&mut self) -> io::Result<Pin<&mut TcpStream>> {
-        if let State::Unwatched(_) = self.0 {
+        if let State::Unwatched(_) = self.state {
             self.watch();
         }
-        match &mut self.0 {
+        match &mut self.state {
             State::Watched(stream) => Ok(Pin::new(stream)),
             State::Unwatched(_) => Err(io::ErrorKind::NotConnected.into()),
             State::Closed(why) => Err((*why).into()),
@@ -61,13 +81,13 @@ impl Tcp {
     }
 
     fn change(&mut self, next: impl FnOnce(State) -> io::Result<State>) {
-        let state = std::mem::replace(&mut self.0, State::Closed(io::ErrorKind::NotConnected));
-        self.0 = next(state).unwrap_or_else(|error| State::Closed(error.kind()));
+        let state = std::mem::replace(&mut self.state, State::Closed(io::ErrorKind::NotConnected));
+        self.state = next(state).unwrap_or_else(|error| State::Closed(error.kind()));
     }
 
     /// The address of the server, if the system says.
     pub(super) fn peer_address(&self) -> Option<SocketAddr> {
-        match &self.0 {
+        match &self.state {
             State::Watched(stream) => stream.peer_addr().ok(),
             State::Unwatched(stream) => stream.peer_addr().ok(),
             State::Closed(_) => None,
@@ -94,7 +114,7 @@ fn at_once(
 
 impl From<TcpStream> for Tcp {
     fn from(stream: TcpStream) -> Self {
-        Self(State::Watched(stream))
+        Self { state: State::Watched(stream), reads_first: false }
     }
 }
 
@@ -105,7 +125,7 @@ impl AsyncRead for Tcp {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let tcp = self.get_mut();
-        if let State::Unwatched(stream) = &tcp.0 {
+        if let State::Unwatched(stream) = &tcp.state {
             let room = buffer.remaining().min(Self::AT_ONCE);
             let read = at_once(context, || (&*stream).read(buffer.initialize_unfilled_to(room)));
             if let Some(read) = ready!(read) {
@@ -124,13 +144,28 @@ impl AsyncRead for Tcp {
 
 impl AsyncWrite for Tcp {
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.poll_write_vectored(context, &[IoSlice::new(bytes)])
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        parts: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
         let tcp = self.get_mut();
-        if let State::Unwatched(stream) = &tcp.0
-            && let Some(written) = ready!(at_once(context, || (&*stream).write(bytes)))
-        {
-            return Poll::Ready(written);
+        let mut written = None;
+        if let State::Unwatched(stream) = &tcp.state {
+            written = ready!(at_once(context, || (&*stream).write_vectored(parts)));
         }
-        tcp.watched()?.poll_write(context, bytes)
+        let written = match written {
+            Some(written) => written,
+            None => ready!(tcp.watched()?.poll_write_vectored(context, parts)),
+        };
+        Poll::Ready(tcp.written(parts.iter().map(|part| part.len()).sum(), written))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
     }
 
     /// TCP has no buffer of its own, so there is no reason to watch the socket.
@@ -143,9 +178,16 @@ impl AsyncWrite for Tcp {
     }
 }
 
+/// Whether it is the error of a write to a connection that the server has closed.
+fn is_closed(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset)
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
+
+    use socket2::SockRef;
 
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpListener;
@@ -163,7 +205,7 @@ mod tests {
 
     /// Waits until bytes lie in the socket.
     async fn arrived(tcp: &Tcp) {
-        let State::Unwatched(stream) = &tcp.0 else { panic!("watched: {tcp:?}") };
+        let State::Unwatched(stream) = &tcp.state else { panic!("watched: {tcp:?}") };
         let seen = async {
             while stream.peek(&mut [0]).is_err() {
                 tokio::task::yield_now().await;
@@ -181,7 +223,7 @@ mod tests {
             arrived(&tcp).await;
             let read = timeout(SOON, tcp.read_u8()).await.unwrap().unwrap();
             assert_eq!(read, serial);
-            assert!(matches!(tcp.0, State::Unwatched(_)), "what is there needs no runtime");
+            assert!(matches!(tcp.state, State::Unwatched(_)), "what is there needs no runtime");
         }
         tcp.unwatch();
         tcp.unwatch();
@@ -235,6 +277,31 @@ mod tests {
             tcp.write_all(part).await.unwrap();
         }
         assert!(got == expected && timeout(SOON, peer).await.unwrap().unwrap() == expected);
+    }
+
+    /// A server that refuses a client in the middle of a handshake.
+    #[tokio::test]
+    async fn what_a_server_said_before_it_closed_is_read() {
+        for unwatched in [false, true] {
+            let (mut tcp, mut server) = pair().await;
+            server.write_all(b"because").await.unwrap();
+            SockRef::from(&server).set_linger(Some(Duration::ZERO)).unwrap();
+            drop(server);
+            let written = async { while tcp.write(b"x").await.is_ok() {} };
+            timeout(SOON, written).await.unwrap();
+            tcp.read_first(true);
+            if unwatched {
+                tcp.unwatch();
+            }
+            assert_eq!(tcp.write(b"more").await.unwrap(), 4);
+            let parts = [IoSlice::new(b"and"), IoSlice::new(b"more")];
+            assert_eq!(tcp.write_vectored(&parts).await.unwrap(), 7);
+            let mut said = Vec::new();
+            let _ = tcp.read_to_end(&mut said).await;
+            assert_eq!(said, b"because");
+            tcp.read_first(false);
+            assert_eq!(tcp.write(b"x").await.unwrap_err().kind(), io::ErrorKind::BrokenPipe);
+        }
     }
 
     #[tokio::test]

@@ -127,15 +127,18 @@ impl Tls {
             Some(name) => name.clone(),
             None => name(host).map_err(|error| tls_failure::error(None, error))?,
         };
-        let connected = TlsConnector::from(Arc::clone(&self.config)).connect(name, stream.into()).await;
-        connected.map_err(|error| tls_failure::explain(&error))
+        let connected =
+            TlsConnector::from(Arc::clone(&self.config)).connect(name, shaking_hands(stream)).await;
+        let mut stream = connected.map_err(|error| tls_failure::explain(&error))?;
+        stream.get_mut().0.read_first(false);
+        Ok(stream)
     }
 
     /// Whether the server behind `stream` answers a handshake, whatever certificates it has and asks for.
     pub(super) async fn is_answered(stream: TcpStream, host: IpAddr) -> bool {
         let anyone = Self::new(&TlsSettings { insecure: true, ..TlsSettings::default() });
         let Ok(Self { config, .. }) = anyone else { return false };
-        match TlsConnector::from(config).connect(ServerName::from(host), stream).await {
+        match TlsConnector::from(config).connect(ServerName::from(host), shaking_hands(stream)).await {
             Ok(_stream) => true,
             Err(error) => tls_failure::inner(&error)
                 .is_some_and(|error| !matches!(error, RustlsError::InvalidMessage(_))),
@@ -154,6 +157,13 @@ impl fmt::Debug for Tls {
 /// part of the handshake, so the alert arrives in place of the first reply.
 pub(super) fn is_refusal(error: &io::Error) -> bool {
     matches!(tls_failure::inner(error), Some(RustlsError::AlertReceived(_)))
+}
+
+/// A connection on which the reason of a server that refuses the handshake is read, even if a write fails first.
+fn shaking_hands(stream: TcpStream) -> Tcp {
+    let mut tcp = Tcp::from(stream);
+    tcp.read_first(true);
+    tcp
 }
 
 fn name(host: &str) -> Result<ServerName<'static>, TlsError> {
