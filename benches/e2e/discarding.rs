@@ -42,7 +42,7 @@ async fn read(source: SocketAddr) -> Result<f64> {
     Ok((end - began).as_secs_f64())
 }
 
-async fn open(endpoint: &Endpoint, session: &Session) -> Result<(Vec<FlowConn>, Plan)> {
+pub(crate) async fn open(endpoint: &Endpoint, session: &Session) -> Result<(Vec<FlowConn>, Plan)> {
     let (mut flows, mut starts) = (Vec::new(), Vec::new());
     for flow in (0..session.flows).map(FlowId) {
         let request = FlowRequest { session, flow, resume: &Resume::Nothing };
@@ -55,7 +55,7 @@ async fn open(endpoint: &Endpoint, session: &Session) -> Result<(Vec<FlowConn>, 
 }
 
 /// When the last byte came before a silence. The flow stays open: a source ends all flows when one is closed.
-async fn last_byte(mut flow: FlowConn) -> Result<(Instant, FlowConn)> {
+pub(crate) async fn last_byte(mut flow: FlowConn) -> Result<(Instant, FlowConn)> {
     // The source may think for as long as it likes before the first.
     flow.fill().await?;
     let mut last = Instant::now();

@@ -1,5 +1,5 @@
 //! What following costs the source, and how far behind the follower is: with nothing attached, with the tool, and with a
-//! Dragonfly replica, in turn.
+//! Dragonfly replica, and with a program that only moves bytes, in turn.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -16,6 +16,7 @@ use dfly_testkit::{RedisOptions, RedisServer};
 
 use crate::load::{Load, lags};
 use crate::native;
+use crate::relay::Relay;
 
 /// How long the source is written to at full speed.
 const FULL: Duration = Duration::from_secs(5);
@@ -39,6 +40,7 @@ enum Follower {
     Nothing,
     Tool { tool: Tool, redis: RedisServer },
     Native(RedisServer),
+    Relay { relay: Relay, redis: RedisServer },
 }
 
 /// CPU seconds so far.
@@ -56,7 +58,7 @@ pub(crate) struct Row {
     pub rates: Vec<f64>,
     /// CPU microseconds of the source for a SET, at full speed.
     pub source_cpu: Vec<f64>,
-    /// The same of the tool, until the target has caught up.
+    /// The same of the tool or the relay, until the target has caught up.
     pub tool_cpu: Vec<f64>,
     /// The same of the target, or of the replica.
     pub target_cpu: Vec<f64>,
@@ -65,12 +67,12 @@ pub(crate) struct Row {
 }
 
 /// Measures each follower so many times, in turn, with values of so many bytes.
-pub(crate) fn measure(programs: Programs<'_>, rounds: usize, value: usize) -> Result<[Row; 3]> {
-    let mut rows = [Row::default(), Row::default(), Row::default()];
+pub(crate) fn measure(programs: Programs<'_>, rounds: usize, value: usize) -> Result<[Row; 4]> {
+    let mut rows = std::array::from_fn(|_nth| Row::default());
     for _round in 0..rounds {
         for (nth, row) in rows.iter_mut().enumerate() {
             let source = Source::live(programs.dragonfly, programs.flows, &[BACKLOG])?;
-            let follower = Follower::start(nth, programs, &source)?;
+            let follower = Follower::start(nth, programs, &source, value)?;
             let full = Load { source: source.address(), value, rate: None, time: FULL };
             let cpu_of_source = || source.pid().map_or(Ok(0.0), cpu_seconds);
             let (before, idle) = (cpu_of_source()?, follower.cpu()?);
@@ -78,11 +80,11 @@ pub(crate) fn measure(programs: Programs<'_>, rounds: usize, value: usize) -> Re
             let sets = rate * FULL.as_secs_f64() / 1e6;
             row.rates.push(rate);
             row.source_cpu.push((cpu_of_source()? - before) / sets);
-            let Some(replica) = follower.address() else { continue };
             follower.catch_up(&source)?;
             let cpu = follower.cpu()?;
             row.tool_cpu.push((cpu.tool - idle.tool) / sets);
             row.target_cpu.push((cpu.target - idle.target) / sets);
+            let Some(replica) = follower.address() else { continue };
             let half = Load { rate: Some(rate / 2.0), time: Duration::from_secs(8), ..full };
             let lags = thread::scope(|scope| {
                 let load = scope.spawn(move || half.run());
@@ -98,7 +100,7 @@ pub(crate) fn measure(programs: Programs<'_>, rounds: usize, value: usize) -> Re
 }
 
 impl Follower {
-    fn start(nth: usize, programs: Programs<'_>, source: &Source) -> Result<Self> {
+    fn start(nth: usize, programs: Programs<'_>, source: &Source, value: usize) -> Result<Self> {
         match nth {
             0 => Ok(Self::Nothing),
             1 => {
@@ -108,10 +110,14 @@ impl Follower {
                 wait_for(&mut redis.client()?, &source.lsns()?)?;
                 Ok(Self::Tool { tool, redis })
             }
-            _ => {
+            2 => {
                 let replica = native::start(programs.dragonfly, programs.flows)?;
                 native::follow(&replica, source)?;
                 Ok(Self::Native(replica))
+            }
+            _ => {
+                let redis = RedisServer::start(RedisOptions::default())?;
+                Ok(Self::Relay { relay: Relay::start(source.address(), &redis, value)?, redis })
             }
         }
     }
@@ -123,12 +129,16 @@ impl Follower {
                 Ok(Cpu { tool: cpu_seconds(tool.pid())?, target: cpu_seconds(redis.pid())? })
             }
             Self::Native(replica) => Ok(Cpu { tool: 0.0, target: cpu_seconds(replica.pid())? }),
+            Self::Relay { relay, redis } => {
+                Ok(Cpu { tool: cpu_seconds(relay.pid())?, target: cpu_seconds(redis.pid())? })
+            }
         }
     }
 
+    /// Where a write is seen; a relay makes no copy.
     fn address(&self) -> Option<SocketAddr> {
         match self {
-            Self::Nothing => None,
+            Self::Nothing | Self::Relay { .. } => None,
             Self::Tool { redis, .. } => Some(redis.address()),
             Self::Native(replica) => Some(replica.address()),
         }
@@ -139,6 +149,7 @@ impl Follower {
         let limit = Duration::from_secs(120);
         match self {
             Self::Nothing => Ok(()),
+            Self::Relay { relay, .. } => relay.rest(),
             Self::Tool { redis, .. } => wait_for(&mut redis.client()?, &source.lsns()?),
             Self::Native(replica) => {
                 let began = Instant::now();

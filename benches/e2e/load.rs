@@ -14,10 +14,10 @@ const CLIENTS: u32 = 4;
 const PIPELINED: u32 = 50;
 
 /// The most keys of each client, which it writes to in turn.
-const KEYS: u64 = 50_000;
+const KEYS: usize = 50_000;
 
 /// The most bytes of values of each client. A source whose memory grows is busy with clearing it, and with little else.
-const VALUES: u64 = 25_000_000;
+const VALUES: usize = 25_000_000;
 
 /// What is written.
 #[derive(Debug, Clone, Copy)]
@@ -45,10 +45,15 @@ impl Load {
         Ok(written as f64 / (Instant::now() - began).as_secs_f64())
     }
 
+    /// How many keys are written with values of so many bytes.
+    pub(crate) fn keys(value: usize) -> usize {
+        CLIENTS as usize * (VALUES / value.max(1)).clamp(1, KEYS)
+    }
+
     fn client(self, nth: u32) -> Result<u64> {
         let mut client = RedisClient::connect(self.source)?;
         let value = "v".repeat(self.value);
-        let keys = KEYS.min(VALUES / (self.value.max(1) as u64)).max(1);
+        let keys = (Self::keys(self.value) / CLIENTS as usize) as u64;
         let began = Instant::now();
         let mut written = 0;
         while (Instant::now() - began) < self.time {

@@ -14,7 +14,9 @@ mod load;
 mod measure;
 mod native;
 mod place;
+mod relay;
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
@@ -55,10 +57,20 @@ struct Flags {
     /// Only cases whose name contains this.
     #[arg(long, default_value = "")]
     only: String,
+    /// Be a relay from this source. `--live` measures one that it starts.
+    #[arg(long, hide = true, requires = "relay_to")]
+    relay_from: Option<SocketAddr>,
+    /// The target of the relay.
+    #[arg(long, hide = true)]
+    relay_to: Option<SocketAddr>,
 }
 
 fn main() -> Result<()> {
     let flags = Flags::parse();
+    if let (Some(source), Some(target)) = (flags.relay_from, flags.relay_to) {
+        let value = flags.live.first().copied().context("needs --live")?;
+        return relay::run(relay::Ends { source, target, value });
+    }
     let beside = std::env::current_exe()?.with_file_name("df2redis-cli");
     let tool = flags.tool.clone().unwrap_or(beside);
     match &flags.dragonfly {
@@ -158,7 +170,7 @@ fn followers(flags: &Flags, tool: &std::path::Path) -> Result<()> {
         let programs = live::Programs { tool, dragonfly, flows: flags.flows };
         let rows = live::measure(programs, flags.rounds.max(1), value)?;
         let alone = rows.first().map_or(0.0, |row| rig::median(row.rates.clone()));
-        for (name, row) in ["nothing", "the tool", "a replica"].into_iter().zip(rows) {
+        for (name, row) in ["nothing", "the tool", "a replica", "a relay"].into_iter().zip(rows) {
             let rate = rig::median(row.rates);
             let lags = row.lags;
             let lag =
@@ -174,6 +186,10 @@ fn followers(flags: &Flags, tool: &std::path::Path) -> Result<()> {
             );
         }
     }
+    println!(
+        "A relay sends the target prepared commands, a byte for every byte of the journal, and does nothing else: no third process \
+         between the two can take less."
+    );
     Ok(())
 }
 

@@ -17,7 +17,7 @@ use crate::session::Session;
 use crate::{Request, ack_request};
 
 /// The smallest free space for a read, in bytes.
-pub const READ_ROOM: usize = 128 << 10;
+pub const READ_ROOM: usize = 256 << 10;
 
 /// A read that fills the room tells of a backlog, so the connection must be able to fill it at once.
 const _: () = assert!(READ_ROOM <= Tcp::AT_ONCE, "no read would tell of a backlog");

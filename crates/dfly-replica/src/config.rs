@@ -58,6 +58,8 @@ pub struct EngineConfig {
     pub memory_limit: usize,
     /// What may be in flight to the target for one flow.
     pub window: WindowLimits,
+    /// How large a batch grows while the target keeps up, in bytes. It is one transaction.
+    pub batch: usize,
     /// How large a batch for a cluster may grow while its nodes are behind, in bytes: records of a slot that share a batch share
     /// a transaction.
     pub gathered: usize,
@@ -234,6 +236,7 @@ impl EngineConfig {
             target_ops_per_second: None,
             memory_limit: 256 << 20,
             window: WindowLimits::default(),
+            batch: 256 << 10,
             gathered: 2 << 20,
             limits: Limits { piece: PIECE, ..Limits::default() },
             read_ahead: 64 << 20,

@@ -16,6 +16,9 @@ const EXPIRY: usize = 10;
 /// No share is less, in bytes: below that every item would be a batch of its own.
 const LEAST: usize = 64 << 10;
 
+/// No batch is filled to less than this, in bytes.
+const LEAST_BATCH: usize = 16 << 10;
+
 /// One part in so many of the limit is for the largest value that is held whole.
 const WHOLE_SHARE: usize = 4;
 
@@ -29,10 +32,10 @@ impl EngineConfig {
     /// them within [`EngineConfig::memory_limit`].
     ///
     /// What a flow reads ahead takes up to twice its size while its buffer grows, what the window holds is held once, a batch
-    /// that gathers and one in flight are held at a time, a frame of the relay log up to three times, and what is kept for it
-    /// twice. Together that is a third of the flow's share; a sixteenth is for expiries of keys. An eighth of the whole is for
-    /// refetched values. A fourth is the largest value that is held whole: once as it arrives, once as the command that is
-    /// written.
+    /// that is written or gathers and its transaction are held at a time, a frame of the relay log up to three times, and what
+    /// is kept for it twice. Together that is a third of the flow's share; a sixteenth is for expiries of keys. An eighth of
+    /// the whole is for refetched values. A fourth is the largest value that is held whole: once as it arrives, once as the
+    /// command that is written.
     pub(crate) fn for_flows(&self, flows: u16, round_trip: Duration) -> Self {
         let share = self.memory_limit / usize::from(flows.max(1));
         let part = |most: usize, divisor: usize| most.min((share / divisor).max(LEAST));
@@ -41,6 +44,7 @@ impl EngineConfig {
         config.window.bytes = part(self.window.bytes, 64);
         config.window = config.window.for_round_trip(round_trip, part(usize::MAX, 32));
         config.relay_frame = part(self.relay_frame, 64);
+        config.batch = self.batch.min((share / 256).max(LEAST_BATCH));
         config.gathered = part(self.gathered, 64);
         config.recent = part(2 * config.window.bytes, 32);
         config.parked = part(self.parked, 64);
@@ -126,6 +130,7 @@ mod tests {
             let config = config(limit).for_flows(flows, round_trip);
             let flow = 2 * config.read_ahead
                 + config.window.bytes
+                + 2 * config.batch
                 + 2 * config.gathered
                 + 3 * config.relay_frame
                 + 2 * config.recent

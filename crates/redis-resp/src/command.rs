@@ -11,7 +11,7 @@ use bytes::{BufMut, BytesMut};
 pub use encoded::{EncodedCommand, EncodedCommands, SpareBatch};
 pub use parse::{arguments, commands};
 
-use encoded::kept;
+use encoded::{kept, make_room};
 use marks::Marks;
 
 /// Commands in the order they are sent, encoded as RESP arrays.
@@ -79,6 +79,7 @@ impl CommandBatch {
     /// Moves all commands of `other` to the end of this batch.
     pub fn append(&mut self, other: &mut Self) {
         self.marks.append(&other.marks, self.bytes.len());
+        make_room(&mut self.bytes, other.bytes.len());
         self.bytes.put_slice(&other.bytes);
         other.clear();
     }
@@ -122,7 +123,7 @@ impl CommandBatch {
 
     fn push_joined(&mut self, other: &Self, joins: &Joins<'_, impl Fn(u64) -> bool>) {
         // A joined command is longer than the first one of its run at the most by digits, and much shorter than all of it.
-        self.bytes.reserve(other.bytes.len() + 64);
+        make_room(&mut self.bytes, other.bytes.len() + 64);
         let mut at = 0;
         while let Some(command) = other.command(at) {
             let run = joins.run_at(&other.marks, at);

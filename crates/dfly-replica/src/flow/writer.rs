@@ -25,8 +25,8 @@ use crate::rate_limiter::RateLimiter;
 use crate::slot_set::SlotSet;
 use crate::target::writer::{BatchLimits, BatchTag, TargetWriter};
 
-/// A batch is committed when it is this large, while the target keeps up.
-const BATCH: BatchLimits = BatchLimits { commands: 512, bytes: 64 << 10 };
+/// A batch is committed when it has so many commands, while the target keeps up.
+const COMMANDS: usize = 512;
 
 /// The most keys that one DEL names.
 const DELETED_AT_ONCE: usize = 256;
@@ -50,6 +50,8 @@ pub(crate) struct FlowWriter {
     rate: RateLimiter,
     /// The largest argument that the target takes, in bytes.
     largest_argument: usize,
+    /// A batch is committed when it is this large, while the target keeps up.
+    limits: BatchLimits,
     /// When what is written now arrived.
     arrived: UnixMillis,
     /// While a first synchronisation is not complete.
@@ -60,13 +62,18 @@ impl FlowWriter {
     /// For the flow that `translator` was made for. No more commands are committed than `rate` allows.
     pub(crate) fn new(flow: u16, rules: Arc<Rules>, translator: Translator, rate: RateLimiter) -> Self {
         let (batch, largest_argument) = (CommandBatch::default(), usize::MAX);
-        let arrived = UnixMillis(0);
-        Self { flow, rules, translator, batch, rate, largest_argument, arrived, notes: None }
+        let (limits, arrived) = (BatchLimits { commands: COMMANDS, bytes: usize::MAX }, UnixMillis(0));
+        Self { flow, rules, translator, batch, rate, largest_argument, limits, arrived, notes: None }
     }
 
     /// The same for a target that takes arguments of so many bytes at the most.
     pub(crate) fn with_largest_argument(self, largest_argument: usize) -> Self {
         Self { largest_argument, ..self }
+    }
+
+    /// The same with batches of so many bytes.
+    pub(crate) fn with_batches_of(self, bytes: usize) -> Self {
+        Self { limits: BatchLimits { bytes, ..self.limits }, ..self }
     }
 
     /// Notes the keys that are written.
@@ -108,7 +115,7 @@ impl FlowWriter {
     /// Whether the batch is to be committed before anything is added, while the target keeps up.
     #[inline]
     pub(crate) fn is_full(&self) -> bool {
-        self.reaches(BATCH)
+        self.reaches(self.limits)
     }
 
     /// Whether the batch is as large as this.

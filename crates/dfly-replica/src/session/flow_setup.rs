@@ -159,6 +159,7 @@ impl Running {
                 rate(config.target_ops_per_second),
             )
             .with_largest_argument(config.largest_argument)
+            .with_batches_of(config.batch)
             .noting(self.notes_of(id, shared)),
             reading: rate(config.snapshot_bytes_per_second),
             counters: Arc::clone(&self.counters),

@@ -150,7 +150,7 @@ impl PartialEq for EncodedCommands {
 impl Eq for EncodedCommands {}
 
 /// A larger allocation is not kept, or one large value would hold its memory for ever.
-const LARGEST_KEPT: usize = 256 << 10;
+const LARGEST_KEPT: usize = 512 << 10;
 
 /// Allocations are multiples of this, so that the next batch, which may be a little larger, fits too.
 const STEP: usize = 16 << 10;
@@ -162,6 +162,16 @@ pub(super) fn kept(mut bytes: BytesMut) -> BytesMut {
     }
     bytes.clear();
     bytes
+}
+
+/// Makes room for so many bytes more. Unlike a reallocation, this copies what is there and not the unused memory behind it.
+pub(super) fn make_room(bytes: &mut BytesMut, more: usize) {
+    if bytes.capacity() - bytes.len() >= more {
+        return;
+    }
+    let mut larger = BytesMut::with_capacity((bytes.len() + more).next_multiple_of(STEP));
+    larger.extend_from_slice(bytes);
+    *bytes = larger;
 }
 
 /// Empty allocations for another batch to reuse.

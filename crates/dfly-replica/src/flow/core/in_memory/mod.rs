@@ -53,7 +53,7 @@ pub(crate) fn parts(intake: Intake, positions: FlowPositions, now: Instant) -> F
             ownership: Ownership::new(FLOW, 1, None),
         },
         refetch: Refetch::new(200),
-        writer: FlowWriter::new(FLOW.0, rules, translator, unlimited()),
+        writer: FlowWriter::new(FLOW.0, rules, translator, unlimited()).with_batches_of(64 << 10),
         reading: unlimited(),
         counters: Arc::new(Counters::new(1)),
     }
