@@ -459,7 +459,6 @@ mod tests {
         let (first, second) = (taken(1000), taken(1000));
         assert_eq!([taken(1000), taken(1000)], [first, second]);
         assert_eq!(taken(1 << 20).1, 0);
-        assert_eq!(SpareBatch::default().within(0).capacity(), 0);
     }
 
     #[test]

@@ -288,12 +288,9 @@ impl<T> Window<T> {
     /// Keeps the allocations of settled commands: with what is in flight, no more than the window has, and one batch.
     fn keep(&mut self, commands: EncodedCommands) {
         let held: usize = self.spares.iter().map(SpareBatch::capacity).sum();
-        let most = if self.bytes + held < self.limits.bytes { self.limits.bytes } else { 0 };
-        if self.spares.len() < SPARES
-            && let Some(spare) = commands.into_spare().map(|spare| spare.within(most))
-        {
-            self.spares.push(spare);
-        }
+        let has_room = self.spares.len() < SPARES && self.bytes + held < self.limits.bytes;
+        let spare = commands.into_spare().filter(|spare| has_room && spare.capacity() <= self.limits.bytes);
+        self.spares.extend(spare);
     }
 }
 

@@ -182,12 +182,6 @@ pub struct SpareBatch {
 }
 
 impl SpareBatch {
-    /// The same, without its memory for bytes of commands if that is more than `most`.
-    #[must_use]
-    pub fn within(self, most: usize) -> Self {
-        if self.bytes.capacity() > most { Self { bytes: BytesMut::new(), ..self } } else { self }
-    }
-
     /// How much memory it has for bytes of commands.
     pub fn capacity(&self) -> usize {
         self.bytes.capacity()
