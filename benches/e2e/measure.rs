@@ -27,6 +27,8 @@ pub(crate) struct Bench<'a> {
     target: Place,
     /// What the source is given.
     commands: CommandBatch,
+    /// The first of them.
+    first: CommandBatch,
     /// Where each server is, and the file with what `redis-cli --pipe` sends to it.
     piped: Vec<(SocketAddr, PathBuf)>,
     dir: TempDir,
@@ -43,7 +45,8 @@ impl<'a> Bench<'a> {
         if case.is_snapshot() {
             source.load(&commands)?;
         }
-        let mut bench = Self { case, size, program, source, target, commands, piped: Vec::new(), dir };
+        let first = case.commands(1);
+        let mut bench = Self { case, size, program, source, target, commands, first, piped: Vec::new(), dir };
         let sent = if case == Case::Collections { bench.restores()? } else { bench.commands.clone() };
         for (nth, (address, mut share)) in bench.target.shares(&sent)?.into_iter().enumerate() {
             let file = bench.dir.path().join(format!("{nth}.resp"));
@@ -110,7 +113,7 @@ impl<'a> Bench<'a> {
 
     /// The tool has caught up and is stopped; the source takes all writes, and keeps them in its backlog. Measured is
     /// from the tool's start until its durable positions are those of the source: so neither the writing of the source's
-    /// clients nor its pace is in the time.
+    /// clients nor its pace is in the time. The start is measured by another run, for one more record.
     fn journal(&self) -> Result<Sample> {
         self.source.empty()?;
         let mut client = self.target.emptied()?;
@@ -120,7 +123,9 @@ impl<'a> Bench<'a> {
         self.source.load(&self.commands)?;
         let sample = self.timed(&mut client, &self.source.lsns()?)?;
         self.check()?;
-        Ok(sample)
+        self.source.load(&self.first)?;
+        let start = self.timed(&mut client, &self.source.lsns()?)?.seconds;
+        Ok(Sample { start, ..sample })
     }
 
     fn timed(&self, client: &mut RedisClient, wanted: &[u64]) -> Result<Sample> {

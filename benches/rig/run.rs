@@ -13,6 +13,8 @@ use super::tool::Tool;
 pub struct Sample {
     /// From the start of the process until its work was done.
     pub seconds: f64,
+    /// The part of it that the start took, if that was measured: the time of a run with one record.
+    pub start: f64,
     /// Of the tool.
     pub tool_cpu: f64,
     /// Of the source, if it is a process of its own.
