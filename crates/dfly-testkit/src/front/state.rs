@@ -199,7 +199,7 @@ impl<O: Origin> State<O> {
             b"SELECT" | b"DUMP" | b"PEXPIRETIME" | b"PTTL" | b"EXISTS" | b"TYPE" => {
                 self.keyspace(connection, &name, &args)
             }
-            b"SCAN" => self.scan(connection),
+            b"SCAN" => self.scan(connection, &args),
             b"MEMORY" => self.memory(connection, &args),
             b"CLIENT" => match self.pause.client(&args, Instant::now()) {
                 Ok(()) => Outcome::ok(),
