@@ -15,9 +15,9 @@ use tokio::task::coop::poll_proceed;
 /// this process, and the sender too if it is on the same machine. [`unwatch`](Self::unwatch) ends that. The next read or
 /// write tries the socket without the runtime. Only if it has to wait does the runtime watch again.
 ///
-/// A server that refuses a client says why and closes the connection, while the client may still be writing. Its reason is in
-/// the socket, but a write only tells that the connection is closed. So [`read_first`](Self::read_first) leaves such an end to
-/// the next read.
+/// A server that refuses a client in a TLS handshake says why and closes the connection, while the client may still be writing.
+/// Its reason is in the socket, but a write only tells that the connection is closed. So during a handshake such a write counts
+/// as done, and the next read tells of the reason or of the end.
 #[derive(Debug)]
 pub struct Tcp {
     state: State,
