@@ -200,8 +200,8 @@ fn followers(flags: &Flags, tool: &std::path::Path) -> Result<()> {
         }
     }
     println!(
-        "A relay sends the target prepared commands, a byte for every byte of the journal, and does nothing else: no third process \
-         between the two can take less."
+        "A relay sends the target prepared commands, a byte for every byte of the journal, and does nothing else: \
+         about what any third process between the two takes."
     );
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! A program between source and target that does nothing but move bytes: for every byte of the journal that it receives it sends
-//! the target a byte of commands that were prepared before. It shows how much of its rate a source keeps at best if the copy is
-//! made by a third process on the same processors. It decodes nothing, keeps no positions, and what the target holds is not a copy.
+//! the target a byte of commands that were prepared before. It shows about how much of its rate a source can keep if the copy
+//! is made by a third process on the same processors. It decodes nothing, keeps no positions, and what the target holds is not a copy.
 
 use std::net::SocketAddr;
 use std::ops::Range;
