@@ -8,7 +8,7 @@ use df2redis_benches::rig::process::cpu_seconds;
 use df2redis_benches::rig::run::Sample;
 use df2redis_benches::rig::source::Source;
 use dfly_client::driver::{ControlConn, FlowConn};
-use dfly_client::{FlowId, FlowRequest, Plan, Resume, Session};
+use dfly_client::{FlowId, FlowRequest, Plan, Resume, Session, StartStable};
 use redis_resp::connection::{Endpoint, Peer};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
@@ -27,8 +27,24 @@ pub(crate) fn snapshot(source: &Source) -> Result<Sample> {
 
 async fn read(source: SocketAddr) -> Result<f64> {
     let began = Instant::now();
+    let received = receive(source, &"f".repeat(40)).await?;
+    let end = received.flows.iter().map(|(last, _flow)| *last).max().context("the source has no flows")?;
+    Ok((end - began).as_secs_f64())
+}
+
+/// A session whose snapshot was received and thrown away.
+pub(crate) struct Received {
+    pub control: ControlConn,
+    /// Asks for the journal.
+    pub stable: StartStable,
+    /// When the last byte of each came.
+    pub flows: Vec<(Instant, FlowConn)>,
+}
+
+/// Receives a snapshot as the replica of this name, and throws it away.
+pub(crate) async fn receive(source: SocketAddr, replica_id: &str) -> Result<Received> {
     let endpoint = Endpoint::new(Peer::Source, source.ip().to_string(), source.port());
-    let (mut control, session) = ControlConn::open(&endpoint, &"f".repeat(40)).await?;
+    let (mut control, session) = ControlConn::open(&endpoint, replica_id).await?;
     let (flows, plan) = open(&endpoint, &session).await?;
     let Plan::Full(plan) = plan else { return Err(anyhow!("the source continues instead of beginning")) };
     let mut readers = JoinSet::new();
@@ -36,13 +52,12 @@ async fn read(source: SocketAddr) -> Result<f64> {
         readers.spawn(last_byte(flow));
     }
     let synced = control.ask(&plan.sync_request()).await?;
-    let _never_stable = plan.on_sync_reply(&synced)?;
-    let ended = readers.join_all().await.into_iter().collect::<Result<Vec<_>>>()?;
-    let end = ended.iter().map(|(last, _flow)| *last).max().context("the source has no flows")?;
-    Ok((end - began).as_secs_f64())
+    let stable = plan.on_sync_reply(&synced)?;
+    let flows = readers.join_all().await.into_iter().collect::<Result<Vec<_>>>()?;
+    Ok(Received { control, stable, flows })
 }
 
-pub(crate) async fn open(endpoint: &Endpoint, session: &Session) -> Result<(Vec<FlowConn>, Plan)> {
+async fn open(endpoint: &Endpoint, session: &Session) -> Result<(Vec<FlowConn>, Plan)> {
     let (mut flows, mut starts) = (Vec::new(), Vec::new());
     for flow in (0..session.flows).map(FlowId) {
         let request = FlowRequest { session, flow, resume: &Resume::Nothing };
@@ -55,7 +70,7 @@ pub(crate) async fn open(endpoint: &Endpoint, session: &Session) -> Result<(Vec<
 }
 
 /// When the last byte came before a silence. The flow stays open: a source ends all flows when one is closed.
-pub(crate) async fn last_byte(mut flow: FlowConn) -> Result<(Instant, FlowConn)> {
+async fn last_byte(mut flow: FlowConn) -> Result<(Instant, FlowConn)> {
     // The source may think for as long as it likes before the first.
     flow.fill().await?;
     let mut last = Instant::now();

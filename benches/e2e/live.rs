@@ -1,4 +1,4 @@
-//! What following costs the source, and how far behind the follower is: with nothing attached, with the tool, and with a
+//! What following costs the source, and how far behind the follower is: with nothing attached, with the tool, with a
 //! Dragonfly replica, and with a program that only moves bytes, in turn.
 
 use std::net::SocketAddr;

@@ -10,18 +10,16 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, ensure};
 use df2redis_benches::rig::process::cpu_seconds;
-use dfly_client::Plan;
-use dfly_client::driver::{ControlConn, FlowConn};
+use dfly_client::driver::FlowConn;
 use dfly_testkit::{RedisClient, RedisServer};
 use redis_resp::CommandBatch;
-use redis_resp::connection::{Endpoint, Peer};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::net::tcp::OwnedReadHalf;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
-use crate::discarding::{last_byte, open};
+use crate::discarding::{Received, receive};
 use crate::load::Load;
 
 /// Keys that each MSET sets, so that the target works as little as it can.
@@ -79,7 +77,7 @@ impl Relay {
     /// Waits until it does nothing any more.
     pub(crate) fn rest(&self) -> Result<()> {
         let mut before = cpu_seconds(self.pid())?;
-        loop {
+        for _look in 0..400 {
             thread::sleep(Duration::from_millis(300));
             let now = cpu_seconds(self.pid())?;
             if now - before < 0.02 {
@@ -87,6 +85,7 @@ impl Relay {
             }
             before = now;
         }
+        Err(anyhow!("the relay is still busy after two minutes"))
     }
 }
 
@@ -104,17 +103,7 @@ pub(crate) fn run(ends: Ends) -> Result<()> {
 }
 
 async fn relay(ends: Ends) -> Result<()> {
-    let endpoint = Endpoint::new(Peer::Source, ends.source.ip().to_string(), ends.source.port());
-    let (mut control, session) = ControlConn::open(&endpoint, &"e".repeat(40)).await?;
-    let (flows, plan) = open(&endpoint, &session).await?;
-    let Plan::Full(plan) = plan else { return Err(anyhow!("the source continues instead of beginning")) };
-    let mut snapshots = JoinSet::new();
-    for flow in flows {
-        snapshots.spawn(last_byte(flow));
-    }
-    let synced = control.ask(&plan.sync_request()).await?;
-    let stable = plan.on_sync_reply(&synced)?;
-    let flows = snapshots.join_all().await.into_iter().collect::<Result<Vec<_>>>()?;
+    let Received { mut control, stable, flows } = receive(ends.source, &"e".repeat(40)).await?;
     stable.on_reply(&control.ask(&stable.request()).await?)?;
     RedisClient::connect(ends.target)?.expect(&[b"SET", READY.as_bytes(), b"1"])?;
     let (count, mut relays) = (flows.len(), JoinSet::new());

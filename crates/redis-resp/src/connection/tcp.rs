@@ -188,7 +188,6 @@ mod tests {
     use std::time::Duration;
 
     use socket2::SockRef;
-
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpListener;
     use tokio::time::timeout;
