@@ -4,11 +4,11 @@
 use std::net::SocketAddr;
 use std::path::Path;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use anyhow::{Result, anyhow, ensure};
+use anyhow::{Result, anyhow};
 use df2redis_benches::rig::percentile;
-use df2redis_benches::rig::process::cpu_seconds;
+use df2redis_benches::rig::process::{cpu_seconds, idle_seconds};
 use df2redis_benches::rig::source::Source;
 use df2redis_benches::rig::target::wait_for;
 use df2redis_benches::rig::tool::Tool;
@@ -62,6 +62,8 @@ pub(crate) struct Row {
     pub tool_cpu: Vec<f64>,
     /// The same of the target, or of the replica.
     pub target_cpu: Vec<f64>,
+    /// How many processors were idle, on average, at full speed.
+    pub idle: Vec<f64>,
     /// Milliseconds of lag at half of that rate: the median, and the 99th of a hundred.
     pub lags: Vec<[f64; 2]>,
 }
@@ -76,7 +78,9 @@ pub(crate) fn measure(programs: Programs<'_>, rounds: usize, value: usize) -> Re
             let full = Load { source: source.address(), value, rate: None, time: FULL };
             let cpu_of_source = || source.pid().map_or(Ok(0.0), cpu_seconds);
             let (before, idle) = (cpu_of_source()?, follower.cpu()?);
+            let rested = idle_seconds()?;
             let rate = full.run()?;
+            row.idle.push((idle_seconds()? - rested) / FULL.as_secs_f64());
             let sets = rate * FULL.as_secs_f64() / 1e6;
             row.rates.push(rate);
             row.source_cpu.push((cpu_of_source()? - before) / sets);
@@ -146,25 +150,11 @@ impl Follower {
 
     /// Waits until it has what was written at full speed.
     fn catch_up(&self, source: &Source) -> Result<()> {
-        let limit = Duration::from_secs(120);
         match self {
             Self::Nothing => Ok(()),
             Self::Relay { relay, .. } => relay.rest(),
             Self::Tool { redis, .. } => wait_for(&mut redis.client()?, &source.lsns()?),
-            Self::Native(replica) => {
-                let began = Instant::now();
-                let keys = |server: &mut dfly_testkit::RedisClient| server.expect(&[b"DBSIZE"]);
-                let (mut from, mut to) =
-                    (dfly_testkit::RedisClient::connect(source.address())?, replica.client()?);
-                while keys(&mut from)? != keys(&mut to)? {
-                    ensure!(
-                        (Instant::now() - began) < limit,
-                        "the replica has not caught up within {limit:?}"
-                    );
-                    thread::sleep(Duration::from_millis(5));
-                }
-                Ok(())
-            }
+            Self::Native(replica) => native::catch_up(replica, source),
         }
     }
 }

@@ -172,12 +172,13 @@ fn clusters(flags: &Flags, tool: &std::path::Path) -> Result<()> {
 fn followers(flags: &Flags, tool: &std::path::Path) -> Result<()> {
     let dragonfly = flags.dragonfly.as_deref().context("needs --dragonfly")?;
     println!(
-        "{} rounds; CPU: microseconds for a SET; lag: from the source's answer to a SET until it is seen, at half of the rate",
+        "{} rounds; CPU: microseconds for a SET; idle: processors without work at full speed; lag: from the source's answer to a SET \
+         until it is seen, at half of the rate",
         flags.rounds
     );
     println!(
-        "{:>9} {:10} {:>9} {:>6} {:>10} {:>8} {:>10} {:>10} {:>10}",
-        "bytes", "follower", "SETs/s", "kept", "source CPU", "tool CPU", "target CPU", "lag ms", "99th ms"
+        "{:>9} {:10} {:>9} {:>6} {:>10} {:>8} {:>10} {:>6} {:>10} {:>10}",
+        "bytes", "follower", "SETs/s", "kept", "source CPU", "tool CPU", "target CPU", "idle", "lag ms", "99th ms"
     );
     for &value in &flags.live {
         let programs = live::Programs { tool, dragonfly, flows: flags.flows };
@@ -189,11 +190,12 @@ fn followers(flags: &Flags, tool: &std::path::Path) -> Result<()> {
             let lag =
                 |nth: usize| rig::median(lags.iter().filter_map(|lags| lags.get(nth).copied()).collect());
             println!(
-                "{value:>9} {name:10} {rate:>9.0} {:>6.2} {:>10.2} {:>8.2} {:>10.2} {:>10.2} {:>10.2}",
+                "{value:>9} {name:10} {rate:>9.0} {:>6.2} {:>10.2} {:>8.2} {:>10.2} {:>6.2} {:>10.2} {:>10.2}",
                 rate / alone,
                 rig::median(row.source_cpu),
                 rig::median(row.tool_cpu),
                 rig::median(row.target_cpu),
+                rig::median(row.idle),
                 lag(0),
                 lag(1)
             );

@@ -8,13 +8,16 @@ use anyhow::{Context, Result, ensure};
 use df2redis_benches::rig::process::{cpu_seconds, peak_mib};
 use df2redis_benches::rig::run::Sample;
 use df2redis_benches::rig::source::Source;
-use dfly_testkit::{RedisOptions, RedisServer};
+use dfly_testkit::{RedisClient, RedisOptions, RedisServer};
 
 /// How often the replica is asked how far it is.
 const POLL: Duration = Duration::from_millis(5);
 
 /// No synchronisation takes longer.
 const LIMIT: Duration = Duration::from_secs(300);
+
+/// Keys that are written to see how far a replica is: so many that each shard has some.
+const MARKS: u32 = 256;
 
 /// A Dragonfly with as many threads as the source.
 pub(crate) fn start(program: &Path, shards: u16) -> Result<RedisServer> {
@@ -36,6 +39,23 @@ pub(crate) fn follow(replica: &RedisServer, source: &Source) -> Result<()> {
         ensure!(Instant::now() - began < LIMIT, "the replica is not in sync within {LIMIT:?}: {info}");
         thread::sleep(POLL);
     }
+}
+
+/// Waits until it has everything that the source has: a shard's journal arrives in order.
+pub(crate) fn catch_up(replica: &RedisServer, source: &Source) -> Result<()> {
+    let (mut from, mut to) = (RedisClient::connect(source.address())?, replica.client()?);
+    let marks: Vec<String> = (0..MARKS).map(|nth| format!("mark:{nth}")).collect();
+    for mark in &marks {
+        from.expect(&[b"SET", mark.as_bytes(), b"1"])?;
+    }
+    let words: Vec<&[u8]> =
+        [b"EXISTS".as_slice()].into_iter().chain(marks.iter().map(|mark| mark.as_bytes())).collect();
+    let began = Instant::now();
+    while to.expect(&words)?.int() != Some(i64::from(MARKS)) {
+        ensure!(Instant::now() - began < LIMIT, "the replica has not caught up within {LIMIT:?}");
+        thread::sleep(POLL);
+    }
+    Ok(())
 }
 
 /// From `REPLICAOF` until the snapshot is loaded.

@@ -17,6 +17,15 @@ pub fn cpu_seconds(pid: u32) -> Result<f64> {
     Ok(f64::from(ticks) / TICKS)
 }
 
+/// Seconds that the processors have been idle so far, all of them together.
+pub fn idle_seconds() -> Result<f64> {
+    let stat = fs::read_to_string("/proc/stat")?;
+    // cpu user nice system idle iowait ..
+    let times = stat.lines().next().context("no line for all processors")?.split_whitespace().skip(4).take(2);
+    let ticks: u64 = times.map(|field| field.parse().unwrap_or(0u64)).sum();
+    Ok(ticks as f64 / TICKS)
+}
+
 /// The most memory that a process has had resident, in MiB.
 pub fn peak_mib(pid: u32) -> Result<f64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status"))?;

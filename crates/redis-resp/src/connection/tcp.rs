@@ -5,6 +5,7 @@ use std::net::{self, SocketAddr};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
+use rustix::io::ioctl_fionread;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::task::coop::poll_proceed;
@@ -24,6 +25,9 @@ pub struct Tcp {
     reads_first: bool,
 }
 
+/// To zero so many bytes costs less than to ask how many have arrived.
+const LITTLE: usize = 4096;
+
 #[derive(Debug)]
 enum State {
     /// The runtime is told when bytes arrive, and when there is room for more.
@@ -35,7 +39,8 @@ enum State {
 }
 
 impl Tcp {
-    /// The most that one read gives while the runtime does not watch, in bytes. This memory is zeroed before each such read.
+    /// The most that one read gives while the runtime does not watch, in bytes. Memory for what has arrived is zeroed before each
+    /// such read.
     pub const AT_ONCE: usize = 256 << 10;
 
     /// Lets bytes arrive without a wake-up until a read or a write has to wait. One that waits now is not woken any more, and
@@ -126,7 +131,7 @@ impl AsyncRead for Tcp {
     ) -> Poll<io::Result<()>> {
         let tcp = self.get_mut();
         if let State::Unwatched(stream) = &tcp.state {
-            let room = buffer.remaining().min(Self::AT_ONCE);
+            let room = worth_zeroing(stream, buffer.remaining());
             let read = at_once(context, || (&*stream).read(buffer.initialize_unfilled_to(room)));
             if let Some(read) = ready!(read) {
                 let read = read?;
@@ -176,6 +181,15 @@ impl AsyncWrite for Tcp {
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.get_mut().watched()?.poll_shutdown(context)
     }
+}
+
+/// How much of `room` a read of an unwatched socket needs, in bytes: enough for what has arrived.
+fn worth_zeroing(stream: &net::TcpStream, room: usize) -> usize {
+    if room <= LITTLE {
+        return room;
+    }
+    let arrived = ioctl_fionread(stream).ok().and_then(|bytes| usize::try_from(bytes).ok());
+    room.min(arrived.unwrap_or(Tcp::AT_ONCE).clamp(LITTLE, Tcp::AT_ONCE))
 }
 
 /// Whether it is the error of a write to a connection that the server has closed.
