@@ -178,7 +178,16 @@ fn followers(flags: &Flags, tool: &std::path::Path) -> Result<()> {
     );
     println!(
         "{:>9} {:10} {:>9} {:>6} {:>10} {:>8} {:>10} {:>6} {:>10} {:>10}",
-        "bytes", "follower", "SETs/s", "kept", "source CPU", "tool CPU", "target CPU", "idle", "lag ms", "99th ms"
+        "bytes",
+        "follower",
+        "SETs/s",
+        "kept",
+        "source CPU",
+        "tool CPU",
+        "target CPU",
+        "idle",
+        "lag ms",
+        "99th ms"
     );
     for &value in &flags.live {
         let programs = live::Programs { tool, dragonfly, flows: flags.flows };

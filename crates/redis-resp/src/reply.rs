@@ -70,7 +70,7 @@ const END: &[u8] = b"\r\n";
 const NULL_ARRAY: &[u8] = b"*-1\r\n";
 
 impl Outcome {
-    /// Like [`Reply::decode`], but it skips a status or integer reply without storing it.
+    /// Like [`Reply::decode`], but it skips a status, an integer and an array of those without storing them.
     ///
     /// # Errors
     /// As [`Reply::decode`].
@@ -84,6 +84,10 @@ impl Outcome {
         if src.starts_with(NULL_ARRAY) {
             src.advance(NULL_ARRAY.len());
             return Ok(Step::Ready(Self::NullArray));
+        }
+        if let Some(size) = plain_array(src) {
+            src.advance(size);
+            return Ok(Step::Ready(Self::Done));
         }
         Ok(Reply::decode(src)?.map(|reply| match reply {
             Reply::Error(error) => Self::Refused(error),
@@ -104,6 +108,17 @@ impl Outcome {
             .collect();
         if errors.is_empty() { Self::Done } else { Self::RefusedInside { count, errors } }
     }
+}
+
+/// The size of the array at the start of `src` in bytes, if it has arrived and holds nothing but statuses and integers.
+fn plain_array(src: &[u8]) -> Option<usize> {
+    let line = |at: usize, kinds: &[u8]| {
+        let rest = src.get(at..).filter(|rest| rest.first().is_some_and(|kind| kinds.contains(kind)))?;
+        Some(at + memchr::memchr(b'\n', rest)? + 1)
+    };
+    let header = line(0, b"*")?;
+    let count: usize = std::str::from_utf8(src.get(1..header)?.trim_ascii_end()).ok()?.parse().ok()?;
+    (0..count).try_fold(header, |at, _nth| line(at, b"+:"))
 }
 
 fn line(src: &mut BytesMut) -> Result<Step<Reply>, ReplyError> {
@@ -239,6 +254,25 @@ mod tests {
         let Step::Ready(Outcome::RefusedInside { count: 3, errors }) = first else { panic!("{first:?}") };
         assert_eq!(errors.iter().map(|(index, _)| *index).collect::<Vec<_>>(), [1]);
         assert_eq!(Outcome::decode(&mut src).unwrap(), Step::Ready(Outcome::Done));
+    }
+
+    /// An array is judged by all of its replies, however it arrives.
+    #[test]
+    fn the_reply_to_a_transaction_is_the_same_for_every_split() {
+        let nothing_refused =
+            ["*0\r\n", "*3\r\n+OK\r\n:1\r\n:-2\r\n", "*2\r\n:1\r\n$1\r\na\r\n", "*2\r\n*1\r\n:1\r\n:2\r\n"];
+        for wire in nothing_refused.iter().chain(&["*2\r\n:1\r\n-ERR no\r\n"]) {
+            for cut in 0..wire.len() {
+                let mut src = BytesMut::from(&wire[..cut]);
+                assert!(matches!(Outcome::decode(&mut src).unwrap(), Step::Need(_)), "{wire:?} until {cut}");
+                assert_eq!(src.len(), cut, "nothing is taken");
+                src.extend_from_slice(wire[cut..].as_bytes());
+                src.extend_from_slice(b":7\r\n");
+                let Step::Ready(outcome) = Outcome::decode(&mut src).unwrap() else { panic!("{wire:?}") };
+                assert_eq!(outcome == Outcome::Done, nothing_refused.contains(wire), "{wire:?}: {outcome:?}");
+                assert_eq!(&src[..], b":7\r\n", "the next reply is left");
+            }
+        }
     }
 
     #[test]

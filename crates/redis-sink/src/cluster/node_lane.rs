@@ -23,14 +23,24 @@ pub(super) enum Expected {
     Command(Slot),
 }
 
+/// Replies that are due one after the other.
+#[derive(Debug)]
+struct Due {
+    expected: Expected,
+    /// How many; never 0.
+    count: usize,
+}
+
 /// One connection to a node: the bytes to be written and the replies that are due. By default, it is not open.
 #[derive(Debug, Default)]
 pub(super) struct NodeLane {
     pub is_open: bool,
     /// Bytes that are not written yet.
     pub outgoing: BytesMut,
-    /// One entry for each reply that is due, in order.
-    expected: VecDeque<Expected>,
+    /// The replies that are due, in order.
+    due: VecDeque<Due>,
+    /// How many those are.
+    unanswered: usize,
     /// On all connections to the node.
     pub tally: Tally,
 }
@@ -41,17 +51,30 @@ impl NodeLane {
     pub(super) fn write(&mut self, slot: Slot, piece: &Piece, asking: bool) {
         if asking {
             self.outgoing.extend_from_slice(ASKING);
-            self.expected.push_back(Expected::Asking);
+            self.expect(Expected::Asking, 1);
         }
         self.outgoing.extend_from_slice(piece.commands.wire());
-        self.expected.extend((0..piece.commands.len()).map(|_| Expected::Command(slot)));
+        self.expect(Expected::Command(slot), piece.commands.len());
+    }
+
+    fn expect(&mut self, expected: Expected, count: usize) {
+        if count > 0 {
+            self.due.push_back(Due { expected, count });
+            self.unanswered += count;
+        }
     }
 
     /// What the next reply belongs to.
     pub(super) fn reply(&mut self) -> Option<Expected> {
-        let expected = self.expected.pop_front();
-        self.tally.answered += u64::from(matches!(expected, Some(Expected::Command(_))));
-        expected
+        let next = self.due.front_mut()?;
+        let expected = next.expected;
+        next.count -= 1;
+        if next.count == 0 {
+            self.due.pop_front();
+        }
+        self.unanswered -= 1;
+        self.tally.answered += u64::from(matches!(expected, Expected::Command(_)));
+        Some(expected)
     }
 
     /// The connection broke: nothing more comes from it.
@@ -61,11 +84,11 @@ impl NodeLane {
 
     /// How many replies are due.
     pub(super) fn due(&self) -> usize {
-        self.expected.len()
+        self.unanswered
     }
 
     pub(super) fn is_reply_due(&self) -> bool {
-        !self.expected.is_empty()
+        self.unanswered > 0
     }
 
     pub(super) fn asking_refused(error: ServerError) -> WindowError {

@@ -16,6 +16,9 @@ const JOURNAL: u64 = 1 << 63;
 /// without a record to need them all, and a source pings more often.
 const TURN_BITS: u32 = 16;
 
+/// How many bytes of units share memory, which is free again when all of them have settled.
+const SHARED: usize = 64 << 10;
+
 /// The position that a transaction writes in its slot. It grows from one transaction of the slot to the next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub(crate) struct SlotPosition(pub u64);
@@ -78,11 +81,7 @@ impl SlotBatches {
     /// The commands of a batch, which leaves it empty: those of a slot in their order, as a transaction that stores its
     /// position if one of them must not be carried out again. The batch holds all records before `next`, or a part of the
     /// snapshot.
-    pub(crate) fn of(
-        &mut self,
-        batch: &mut CommandBatch,
-        next: Option<Lsn>,
-    ) -> impl Iterator<Item = Unit> + use<> {
+    pub(crate) fn of(&mut self, batch: &mut CommandBatch, next: Option<Lsn>) -> Vec<Unit> {
         let commands = batch.take();
         let mut places = std::mem::take(&mut self.places);
         places.extend(commands.iter().enumerate().map(|(index, command)| Place {
@@ -92,16 +91,20 @@ impl SlotBatches {
         }));
         places.sort_unstable();
         let at_least = next.map(SlotPosition::behind).unwrap_or_default();
-        let (mut out, mut cuts) = (CommandBatch::default(), Vec::new());
+        let (mut units, mut out, mut cuts) = (Vec::new(), CommandBatch::default(), Vec::new());
         for places in places.chunk_by(|one, other| one.slot == other.slot) {
             cuts.push(self.unit(&commands, places, at_least, &mut out));
+            if out.byte_len() >= SHARED {
+                units.extend(Unit::cut(&mut out, cuts.drain(..)));
+            }
         }
+        units.extend(Unit::cut(&mut out, cuts));
         places.clear();
         self.places = places;
         if let Some(spare) = commands.into_spare() {
             batch.recycle(spare);
         }
-        Unit::cut(&mut out, cuts)
+        units
     }
 
     /// Writes the commands of one slot.
@@ -159,7 +162,7 @@ mod tests {
             let key = if words[0] == b"XGROUP" { 2 } else { 1 };
             batch.push_keyed(&words, key..key + 1, facts.tag());
         }
-        let made: Vec<Unit> = units.of(&mut batch, next.map(Lsn)).collect();
+        let made = units.of(&mut batch, next.map(Lsn));
         assert!(batch.is_empty());
         let line = |command| {
             arguments(command).map(|word| word.escape_ascii().to_string()).collect::<Vec<_>>().join(" ")
