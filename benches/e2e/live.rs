@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Result, anyhow};
 use df2redis_benches::rig::percentile;
-use df2redis_benches::rig::process::{cpu_seconds, idle_seconds};
+use df2redis_benches::rig::process::{be_nice, cpu_seconds, idle_seconds};
 use df2redis_benches::rig::source::Source;
 use df2redis_benches::rig::target::wait_for;
 use df2redis_benches::rig::tool::Tool;
@@ -33,6 +33,8 @@ pub(crate) struct Programs<'a> {
     pub tool: &'a Path,
     pub dragonfly: &'a Path,
     pub flows: u16,
+    /// The nice value of the followers and their targets.
+    pub nice: i32,
 }
 
 /// What follows the source.
@@ -75,6 +77,7 @@ pub(crate) fn measure(programs: Programs<'_>, rounds: usize, value: usize) -> Re
         for (nth, row) in rows.iter_mut().enumerate() {
             let source = Source::live(programs.dragonfly, programs.flows, &[BACKLOG])?;
             let follower = Follower::start(nth, programs, &source, value)?;
+            follower.pids().iter().flatten().try_for_each(|pid| be_nice(*pid, programs.nice))?;
             let full = Load { source: source.address(), value, rate: None, time: FULL };
             let cpu_of_source = || source.pid().map_or(Ok(0.0), cpu_seconds);
             let (before, idle) = (cpu_of_source()?, follower.cpu()?);
@@ -126,17 +129,20 @@ impl Follower {
         }
     }
 
-    fn cpu(&self) -> Result<Cpu> {
+    /// The processes of the follower and of its target. A replica is its own target.
+    fn pids(&self) -> [Option<u32>; 2] {
         match self {
-            Self::Nothing => Ok(Cpu::default()),
-            Self::Tool { tool, redis } => {
-                Ok(Cpu { tool: cpu_seconds(tool.pid())?, target: cpu_seconds(redis.pid())? })
-            }
-            Self::Native(replica) => Ok(Cpu { tool: 0.0, target: cpu_seconds(replica.pid())? }),
-            Self::Relay { relay, redis } => {
-                Ok(Cpu { tool: cpu_seconds(relay.pid())?, target: cpu_seconds(redis.pid())? })
-            }
+            Self::Nothing => [None, None],
+            Self::Tool { tool, redis } => [Some(tool.pid()), Some(redis.pid())],
+            Self::Native(replica) => [None, Some(replica.pid())],
+            Self::Relay { relay, redis } => [Some(relay.pid()), Some(redis.pid())],
         }
+    }
+
+    fn cpu(&self) -> Result<Cpu> {
+        let seconds = |pid: Option<u32>| pid.map_or(Ok(0.0), cpu_seconds);
+        let [tool, target] = self.pids();
+        Ok(Cpu { tool: seconds(tool)?, target: seconds(target)? })
     }
 
     /// Where a write is seen; a relay makes no copy.

@@ -54,6 +54,9 @@ struct Flags {
     /// Needs a Dragonfly.
     #[arg(long, value_delimiter = ',')]
     live: Vec<usize>,
+    /// With `--live`: the nice value of the followers and their targets. The source and its clients keep theirs.
+    #[arg(long, default_value_t = 0)]
+    nice: i32,
     /// Only cases whose name contains this.
     #[arg(long, default_value = "")]
     only: String,
@@ -190,7 +193,7 @@ fn followers(flags: &Flags, tool: &std::path::Path) -> Result<()> {
         "99th ms"
     );
     for &value in &flags.live {
-        let programs = live::Programs { tool, dragonfly, flows: flags.flows };
+        let programs = live::Programs { tool, dragonfly, flows: flags.flows, nice: flags.nice };
         let rows = live::measure(programs, flags.rounds.max(1), value)?;
         let alone = rows.first().map_or(0.0, |row| rig::median(row.rates.clone()));
         for (name, row) in ["nothing", "the tool", "a replica", "a relay"].into_iter().zip(rows) {

@@ -3,6 +3,7 @@
 use std::fs;
 
 use anyhow::{Context, Result};
+use rustix::process::{Pid, setpriority_process};
 
 /// How many units of `/proc/<pid>/stat` make a second; the same on every Linux that this is built for.
 const TICKS: f64 = 100.0;
@@ -24,6 +25,15 @@ pub fn idle_seconds() -> Result<f64> {
     let times = stat.lines().next().context("no line for all processors")?.split_whitespace().skip(4).take(2);
     let ticks: u64 = times.map(|field| field.parse().unwrap_or(0u64)).sum();
     Ok(ticks as f64 / TICKS)
+}
+
+/// Gives all threads of a process this nice value: the higher it is, the sooner others go first.
+pub fn be_nice(pid: u32, nice: i32) -> Result<()> {
+    for thread in fs::read_dir(format!("/proc/{pid}/task"))? {
+        let id: i32 = thread?.file_name().to_string_lossy().parse()?;
+        setpriority_process(Pid::from_raw(id), nice)?;
+    }
+    Ok(())
 }
 
 /// The most memory that a process has had resident, in MiB.

@@ -114,10 +114,11 @@ impl Outcome {
 fn plain_array(src: &[u8]) -> Option<usize> {
     let line = |at: usize, kinds: &[u8]| {
         let rest = src.get(at..).filter(|rest| rest.first().is_some_and(|kind| kinds.contains(kind)))?;
-        Some(at + memchr::memchr(b'\n', rest)? + 1)
+        let end = at + memchr::memchr(b'\n', rest)?;
+        src.get(..=end)?.ends_with(END).then_some(end + 1)
     };
     let header = line(0, b"*")?;
-    let count: usize = std::str::from_utf8(src.get(1..header)?.trim_ascii_end()).ok()?.parse().ok()?;
+    let count: usize = std::str::from_utf8(src.get(1..header - END.len())?).ok()?.parse().ok()?;
     (0..count).try_fold(header, |at, _nth| line(at, b"+:"))
 }
 
@@ -277,6 +278,10 @@ mod tests {
 
     #[test]
     fn what_is_no_reply() {
+        for wire in ["*1\n:1\r\n", "*1\r\n:1\n", "*x\r\n:1\r\n", "*-2\r\n:1\r\n"] {
+            let outcome = Outcome::decode(&mut BytesMut::from(wire));
+            assert!(!matches!(outcome, Ok(Step::Ready(_))), "{wire:?}: {outcome:?}");
+        }
         assert_eq!(Reply::decode(&mut BytesMut::from("HTTP/1.1")), Err(ReplyError::Type(b'H')));
         assert!(matches!(Reply::decode(&mut BytesMut::from(":x\r\n")), Err(ReplyError::Integer(_))));
         assert!(matches!(Reply::decode(&mut BytesMut::from("$x\r\n")), Err(ReplyError::Length(_))));
