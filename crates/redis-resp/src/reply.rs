@@ -267,7 +267,7 @@ mod tests {
                 let mut src = BytesMut::from(&wire[..cut]);
                 assert!(matches!(Outcome::decode(&mut src).unwrap(), Step::Need(_)), "{wire:?} until {cut}");
                 assert_eq!(src.len(), cut, "nothing is taken");
-                src.extend_from_slice(wire[cut..].as_bytes());
+                src.extend_from_slice(&wire.as_bytes()[cut..]);
                 src.extend_from_slice(b":7\r\n");
                 let Step::Ready(outcome) = Outcome::decode(&mut src).unwrap() else { panic!("{wire:?}") };
                 assert_eq!(outcome == Outcome::Done, nothing_refused.contains(wire), "{wire:?}: {outcome:?}");
