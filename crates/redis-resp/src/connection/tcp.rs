@@ -246,6 +246,26 @@ mod tests {
         assert_eq!(&answer, b"answer");
     }
 
+    /// Only memory that a read needs is zeroed.
+    #[tokio::test]
+    async fn a_read_takes_room_for_what_has_arrived() {
+        let (mut tcp, mut server) = pair().await;
+        tcp.unwatch();
+        let room = |tcp: &Tcp, room| match &tcp.state {
+            State::Unwatched(stream) => worth_zeroing(stream, room),
+            state => panic!("watched: {state:?}"),
+        };
+        assert_eq!([room(&tcp, 1 << 20), room(&tcp, 100)], [LITTLE, 100]);
+        server.write_all(&[7; 20_000]).await.unwrap();
+        let whole = async {
+            while room(&tcp, 1 << 20) < 20_000 {
+                tokio::task::yield_now().await;
+            }
+        };
+        timeout(SOON, whole).await.unwrap();
+        assert_eq!([room(&tcp, 1 << 20), room(&tcp, 10_000)], [20_000, 10_000]);
+    }
+
     #[tokio::test]
     async fn a_read_waits_for_bytes_that_arrive_after_it_was_unwatched() {
         let (mut tcp, mut server) = pair().await;

@@ -199,6 +199,38 @@ mod tests {
         assert_eq!(units(&mut made, &lines[4..], Some(9)).len(), 1);
     }
 
+    /// More than shares memory: each command comes once, in the unit of its slot, in its order.
+    #[test]
+    fn a_large_batch_is_cut_like_a_small_one() {
+        let (mut made, mut batch) =
+            (SlotBatches::new(ReservedNames::default(), FlowId(0)), CommandBatch::default());
+        let key = |serial: usize| format!("{{{}}}:{serial}:{}", serial % 997, "k".repeat(100));
+        for serial in 0..5000 {
+            let facts = CommandFacts::data(DbIndex(0));
+            batch.push_keyed(&[b"INCR", key(serial).as_bytes()], 1..2, facts.tag());
+        }
+        assert!(batch.byte_len() > 4 * SHARED);
+        let units = made.of(&mut batch, Some(Lsn(8)));
+        let mut seen: Vec<String> = Vec::new();
+        for unit in &units {
+            let words: Vec<Vec<&[u8]>> =
+                commands(unit.wire()).map(|wire| arguments(wire).collect()).collect();
+            assert_eq!((words[0][0], words[words.len() - 1][0]), (&b"MULTI"[..], &b"EXEC"[..]));
+            let keys = words.iter().filter(|words| words[0] == b"INCR").map(|words| words[1]);
+            let keys: Vec<String> = keys.map(|key| String::from_utf8_lossy(key).into_owned()).collect();
+            assert!(keys.iter().all(|key| Slot::of(key.as_bytes()) == unit.slot()));
+            let serials = keys.iter().map(|key| key.split(':').nth(1).unwrap().parse::<usize>().unwrap());
+            assert!(serials.is_sorted(), "{keys:?}");
+            seen.extend(keys);
+        }
+        seen.sort_unstable();
+        let mut expected: Vec<String> = (0..5000).map(key).collect();
+        expected.sort_unstable();
+        assert!(seen == expected);
+        let slots: std::collections::BTreeSet<Slot> = units.iter().map(Unit::slot).collect();
+        assert_eq!(slots.len(), units.len(), "one unit for each slot");
+    }
+
     #[test]
     fn positions_of_the_snapshot_come_before_all_of_the_journal() {
         let mut last = SlotPosition::default();
