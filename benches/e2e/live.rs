@@ -33,8 +33,8 @@ pub(crate) struct Programs<'a> {
     pub tool: &'a Path,
     pub dragonfly: &'a Path,
     pub flows: u16,
-    /// The nice value of the followers and their targets.
-    pub nice: i32,
+    /// The nice value of the followers and their targets, if not this program's own.
+    pub nice: Option<i32>,
 }
 
 /// What follows the source.
@@ -77,7 +77,9 @@ pub(crate) fn measure(programs: Programs<'_>, rounds: usize, value: usize) -> Re
         for (nth, row) in rows.iter_mut().enumerate() {
             let source = Source::live(programs.dragonfly, programs.flows, &[BACKLOG])?;
             let follower = Follower::start(nth, programs, &source, value)?;
-            follower.pids().iter().flatten().try_for_each(|pid| be_nice(*pid, programs.nice))?;
+            if let Some(nice) = programs.nice {
+                follower.pids().iter().flatten().try_for_each(|pid| be_nice(*pid, nice))?;
+            }
             let full = Load { source: source.address(), value, rate: None, time: FULL };
             let cpu_of_source = || source.pid().map_or(Ok(0.0), cpu_seconds);
             let (before, idle) = (cpu_of_source()?, follower.cpu()?);

@@ -55,8 +55,8 @@ struct Flags {
     #[arg(long, value_delimiter = ',')]
     live: Vec<usize>,
     /// With `--live`: the nice value of the followers and their targets. The source and its clients keep theirs.
-    #[arg(long, default_value_t = 0)]
-    nice: i32,
+    #[arg(long)]
+    nice: Option<i32>,
     /// Only cases whose name contains this.
     #[arg(long, default_value = "")]
     only: String,

@@ -112,14 +112,14 @@ impl Outcome {
 
 /// The size of the array at the start of `src` in bytes, if it has arrived and holds nothing but statuses and integers.
 fn plain_array(src: &[u8]) -> Option<usize> {
-    let line = |at: usize, kinds: &[u8]| {
+    let line_end = |at: usize, kinds: &[u8]| {
         let rest = src.get(at..).filter(|rest| rest.first().is_some_and(|kind| kinds.contains(kind)))?;
         let end = at + memchr::memchr(b'\n', rest)?;
         src.get(..=end)?.ends_with(END).then_some(end + 1)
     };
-    let header = line(0, b"*")?;
+    let header = line_end(0, b"*")?;
     let count: usize = std::str::from_utf8(src.get(1..header - END.len())?).ok()?.parse().ok()?;
-    (0..count).try_fold(header, |at, _nth| line(at, b"+:"))
+    (0..count).try_fold(header, |at, _nth| line_end(at, b"+:"))
 }
 
 fn line(src: &mut BytesMut) -> Result<Step<Reply>, ReplyError> {

@@ -39,8 +39,6 @@ pub(super) struct NodeLane {
     pub outgoing: BytesMut,
     /// The replies that are due, in order.
     due: VecDeque<Due>,
-    /// How many those are.
-    unanswered: usize,
     /// On all connections to the node.
     pub tally: Tally,
 }
@@ -60,7 +58,6 @@ impl NodeLane {
     fn expect(&mut self, expected: Expected, count: usize) {
         if count > 0 {
             self.due.push_back(Due { expected, count });
-            self.unanswered += count;
         }
     }
 
@@ -72,7 +69,6 @@ impl NodeLane {
         if next.count == 0 {
             self.due.pop_front();
         }
-        self.unanswered -= 1;
         self.tally.answered += u64::from(matches!(expected, Expected::Command(_)));
         Some(expected)
     }
@@ -84,11 +80,11 @@ impl NodeLane {
 
     /// How many replies are due.
     pub(super) fn due(&self) -> usize {
-        self.unanswered
+        self.due.iter().map(|due| due.count).sum()
     }
 
     pub(super) fn is_reply_due(&self) -> bool {
-        self.unanswered > 0
+        !self.due.is_empty()
     }
 
     pub(super) fn asking_refused(error: ServerError) -> WindowError {

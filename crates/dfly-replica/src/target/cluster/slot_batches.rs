@@ -199,7 +199,7 @@ mod tests {
         assert_eq!(units(&mut made, &lines[4..], Some(9)).len(), 1);
     }
 
-    /// More than shares memory: each command comes once, in the unit of its slot, in its order.
+    /// Its units share memory in several parts. Each command comes once, in the unit of its slot, in its order.
     #[test]
     fn a_large_batch_is_cut_like_a_small_one() {
         let (mut made, mut batch) =
