@@ -2,6 +2,7 @@
 
 mod encoded;
 mod marks;
+mod merge;
 mod parse;
 
 use std::ops::Range;
@@ -9,6 +10,7 @@ use std::ops::Range;
 use bytes::{BufMut, BytesMut};
 
 pub use encoded::{EncodedCommand, EncodedCommands, SpareBatch};
+pub use merge::MergeRule;
 pub use parse::{arguments, commands};
 
 use encoded::{kept, make_room};
@@ -89,73 +91,6 @@ impl CommandBatch {
         self.marks.clear();
     }
 
-    /// Joins each run of consecutive commands with the same tag that `is_part` holds for: they become one command `name`, which
-    /// has the arguments of all of them behind it, and their keys and tag. At most `most` commands become one.
-    pub fn merge(&mut self, name: &[u8], most: usize, is_part: impl Fn(u64) -> bool) {
-        let joins = Joins { name, most, is_part };
-        if !joins.has_any(&self.marks) {
-            return;
-        }
-        let Scratch { bytes, marks } = std::mem::take(&mut self.scratch);
-        let mut merged = Self { bytes, marks, ..Self::default() };
-        merged.push_joined(self, &joins);
-        std::mem::swap(&mut self.bytes, &mut merged.bytes);
-        std::mem::swap(&mut self.marks, &mut merged.marks);
-        merged.clear();
-        self.scratch = Scratch { bytes: merged.bytes, marks: merged.marks };
-    }
-
-    /// Moves all commands of `other` to the end of this batch, joined as [`Self::merge`] does, with one copy less.
-    pub fn append_merged(
-        &mut self,
-        other: &mut Self,
-        name: &[u8],
-        most: usize,
-        is_part: impl Fn(u64) -> bool,
-    ) {
-        let joins = Joins { name, most, is_part };
-        if !joins.has_any(&other.marks) {
-            return self.append(other);
-        }
-        self.push_joined(other, &joins);
-        other.clear();
-    }
-
-    fn push_joined(&mut self, other: &Self, joins: &Joins<'_, impl Fn(u64) -> bool>) {
-        // A joined command is longer than the first one of its run at the most by digits, and much shorter than all of it.
-        make_room(&mut self.bytes, other.bytes.len() + 64);
-        let mut at = 0;
-        while let Some(command) = other.command(at) {
-            let run = joins.run_at(&other.marks, at);
-            match run {
-                0 | 1 => self.push_encoded(command),
-                _ => self.push_run(joins.name, command.tag(), || {
-                    (at..at + run).filter_map(|nth| other.command(nth))
-                }),
-            }
-            at += run.max(1);
-        }
-    }
-
-    fn push_run<'a, I>(&mut self, name: &[u8], tag: u64, commands: impl Fn() -> I)
-    where
-        I: Iterator<Item = EncodedCommand<'a>>,
-    {
-        let start = self.bytes.len();
-        let arguments: usize = commands().map(|command| command.argument_count().saturating_sub(1)).sum();
-        header(&mut self.bytes, b'*', arguments + 1);
-        header(&mut self.bytes, b'$', name.len());
-        self.bytes.put_slice(name);
-        self.bytes.put_slice(b"\r\n");
-        for command in commands() {
-            let rest = command.behind_name();
-            let moved = self.bytes.len() - start;
-            self.marks.move_keys(command, command.wire().len() - rest.len(), moved);
-            self.bytes.put_slice(rest);
-        }
-        self.marks.finish(self.bytes.len(), tag);
-    }
-
     /// Sets the tag for later commands that are added without one. Initially, it is 0.
     pub fn set_default_tag(&mut self, tag: u64) {
         self.default_tag = tag;
@@ -203,25 +138,6 @@ impl CommandBatch {
             self.bytes.truncate(self.marks.start(len));
             self.marks.truncate(len);
         }
-    }
-}
-
-/// Which commands become one.
-struct Joins<'a, F> {
-    name: &'a [u8],
-    most: usize,
-    is_part: F,
-}
-
-impl<F: Fn(u64) -> bool> Joins<'_, F> {
-    /// How many commands from index `at` on become one: 1 if none joins it.
-    fn run_at(&self, marks: &Marks, at: usize) -> usize {
-        let Some(tag) = marks.tag(at).filter(|tag| (self.is_part)(*tag)) else { return 1 };
-        (at..marks.len()).take(self.most).take_while(|next| marks.tag(*next) == Some(tag)).count()
-    }
-
-    fn has_any(&self, marks: &Marks) -> bool {
-        (0..marks.len()).any(|at| self.run_at(marks, at) > 1)
     }
 }
 
@@ -355,7 +271,8 @@ mod tests {
         sets(&mut batch, &commands);
         batch.push_keyed(&[b"INCR", b"n"], 1..2, 1);
         sets(&mut batch, &[("g", "7", 7)]);
-        batch.merge(b"MSET", 2, |tag| tag == 7 || tag == 8);
+        let rule = MergeRule { name: b"MSET", most: 2, is_part: |tag| tag == 7 || tag == 8 };
+        batch.merge(&rule);
         let told: Vec<(Words, Words, u64)> = batch.iter().map(said).collect();
         let words = |line: &str| line.split(' ').map(|word| word.as_bytes().to_vec()).collect::<Words>();
         let expected = [
@@ -371,9 +288,17 @@ mod tests {
         framed.push(&[b"MULTI"]);
         let mut again = CommandBatch::default();
         sets(&mut again, &commands);
-        framed.append_merged(&mut again, b"MSET", 2, |tag| tag == 7 || tag == 8);
+        framed.append_merged(&mut again, &rule);
         assert!(again.is_empty() && again.byte_len() == 0);
         assert_eq!(framed.iter().skip(1).map(said).collect::<Vec<_>>(), told[..4]);
+        sets(&mut again, &commands);
+        let places = [0, 3, 1, 4, 5];
+        let pushed = framed.push_merged(|at| again.command(*places.get(at)?), &rule);
+        let expected =
+            [("SET a 1", "a", 7), ("SET d 4", "d", 9), ("SET bb ", "bb", 7), ("MSET e 5 f 6", "e f", 8)];
+        assert_eq!(pushed, expected.len());
+        let told: Vec<(Words, Words, u64)> = framed.iter().skip(5).map(said).collect();
+        assert_eq!(told, expected.map(|(line, keys, tag)| (words(line), words(keys), tag)));
         let whole = batch.take();
         assert_eq!(commands_of(whole.wire()), 6);
     }
@@ -387,9 +312,10 @@ mod tests {
         let mut batch = CommandBatch::default();
         sets(&mut batch, &[("a", "1", 7), ("b", "2", 8), ("c", "3", 7)]);
         let before: Vec<(Words, Words, u64)> = batch.iter().map(said).collect();
-        batch.merge(b"MSET", 64, |_| true);
+        let rule = MergeRule { name: b"MSET", most: 64, is_part: |_| true };
+        batch.merge(&rule);
         assert_eq!(batch.iter().map(said).collect::<Vec<_>>(), before);
-        CommandBatch::default().merge(b"MSET", 64, |_| true);
+        CommandBatch::default().merge(&rule);
     }
 
     #[test]

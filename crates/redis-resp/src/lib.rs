@@ -39,7 +39,7 @@ mod reply_error;
 mod server_error;
 
 pub use command::{
-    CommandBatch, CommandWriter, EncodedCommand, EncodedCommands, SpareBatch, arguments, commands,
+    CommandBatch, CommandWriter, EncodedCommand, EncodedCommands, MergeRule, SpareBatch, arguments, commands,
 };
 pub use reply::{Outcome, Reply};
 pub use reply_error::{MAX_LINE, ReplyError};

@@ -273,7 +273,7 @@ impl FlowWriter {
         }
         let commands = self.batch.len() as u64;
         if let Some(notes) = &mut self.notes {
-            notes.precede(&mut self.batch);
+            notes.precede(&mut self.batch, self.translator.target());
         }
         self.rate.take(commands, now.instant);
         target.commit(&mut self.batch, tag, now.instant);

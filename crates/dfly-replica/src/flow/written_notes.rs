@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use dfly_translate::{CommandFacts, CommandKind, ReservedNames};
+use dfly_translate::{CommandFacts, CommandKind, ReservedNames, Target};
 use dfly_wire::DbIndex;
 use redis_resp::CommandBatch;
 
@@ -42,8 +42,9 @@ impl WrittenNotes {
         self.outlasts
     }
 
-    /// Puts the note of the keys of a batch ahead of it. Runs of plain SETs become MSETs on the way.
-    pub(crate) fn precede(&mut self, batch: &mut CommandBatch) {
+    /// Puts the note of the keys of a batch for `target` ahead of it. Runs of plain SETs become MSETs on the way, unless the batch
+    /// is yet to be cut by slot.
+    pub(crate) fn precede(&mut self, batch: &mut CommandBatch, target: &Target) {
         let (before, after) = (self.db, self.collect(batch));
         self.db = after;
         if self.digests.is_empty() {
@@ -53,7 +54,11 @@ impl WrittenNotes {
         let words = [b"RPUSH", self.list.as_bytes(), &self.digests];
         self.front.push_keyed(&words, 1..2, CommandFacts::side_key(DbIndex(0)).idempotent().tag());
         self.select(DbIndex(0), before);
-        plain_sets::append_merged(&mut self.front, batch);
+        if target.is_cluster() {
+            self.front.append(batch);
+        } else {
+            plain_sets::append_merged(&mut self.front, batch);
+        }
         std::mem::swap(&mut self.front, batch);
     }
 
@@ -92,7 +97,14 @@ impl WrittenNotes {
 
 #[cfg(test)]
 mod tests {
+    use dfly_rdb::Family;
+    use dfly_rdb::payload::TargetFormat;
+
     use super::*;
+
+    fn target() -> Target {
+        Target::plain(TargetFormat { family: Family::Redis, version: (7, 0) })
+    }
 
     fn shown(batch: &CommandBatch) -> Vec<String> {
         let word = |word: &[u8]| word.escape_ascii().to_string();
@@ -103,6 +115,7 @@ mod tests {
     #[test]
     fn digests_come_ahead_of_the_keys() {
         let mut notes = WrittenNotes::new(&ReservedNames::default(), 3, Arc::default(), false);
+        let server = target();
         let in_db = |db| CommandFacts::side_key(DbIndex(db)).tag();
         let mut batch = CommandBatch::default();
         batch.push_keyed(&[b"SET", b"a", b"1"], 1..2, in_db(0));
@@ -110,14 +123,14 @@ mod tests {
         batch.push_keyed(&[b"RPUSH", b"b", b"1"], 1..2, in_db(2));
         batch.push_keyed(&[b"RPUSH", b"b", b"2"], 1..2, in_db(2));
         batch.push_keyed(&[b"SADD", b"df2redis:kept", b"2"], 1..2, in_db(2));
-        notes.precede(&mut batch);
+        notes.precede(&mut batch, &server);
         let lines = shown(&batch);
         assert!(lines[0].starts_with("RPUSH df2redis:written:3 "), "{lines:?}");
         assert_eq!(lines[1..3], ["SET a 1", "SELECT 2"]);
         assert_eq!(batch.command(0).unwrap().arguments().last().unwrap().len(), 8);
         batch.truncate(0);
         batch.push_keyed(&[b"SET", b"c", b"1"], 1..2, in_db(2));
-        notes.precede(&mut batch);
+        notes.precede(&mut batch, &server);
         let lines = shown(&batch);
         assert_eq!(
             (lines[0].as_str(), lines[2].as_str(), lines[3].as_str()),
@@ -125,7 +138,21 @@ mod tests {
         );
         batch.truncate(0);
         batch.push_keyed(&[b"SADD", b"df2redis:kept", b"2"], 1..2, in_db(2));
-        notes.precede(&mut batch);
+        notes.precede(&mut batch, &server);
         assert_eq!(batch.len(), 1, "nothing to note");
+    }
+
+    /// A cluster's batch is cut by slot first, so its SETs stay apart until then.
+    #[test]
+    fn sets_of_a_batch_for_a_server_become_one() {
+        let plain = CommandFacts::value(DbIndex(0)).idempotent().plain_set(true).tag();
+        for (target, expected) in [(target(), 2), (target().in_cluster(), 3)] {
+            let mut notes = WrittenNotes::new(&ReservedNames::default(), 3, Arc::default(), false);
+            let mut batch = CommandBatch::default();
+            batch.push_keyed(&[b"SET", b"a", b"1"], 1..2, plain);
+            batch.push_keyed(&[b"SET", b"b", b"1"], 1..2, plain);
+            notes.precede(&mut batch, &target);
+            assert_eq!(batch.len(), expected);
+        }
     }
 }

@@ -210,9 +210,9 @@ impl Translator {
         Self { notes, ..self }
     }
 
-    /// Whether plain SETs are marked, so that they may be carried out together. In a cluster, few keys share a slot.
+    /// Whether plain SETs are marked, so that they may be carried out together.
     pub(crate) fn marks_plain_sets(&self) -> bool {
-        !self.rules.without_mset && !self.target.is_cluster()
+        !self.rules.without_mset
     }
 
     /// The same translator, for a source of which this is known.

@@ -80,6 +80,7 @@ mod tests {
             field: String::new(),
             claim: None,
             memo: None,
+            split: None,
             pauses: Pauses::default(),
             jitter: Duration::ZERO,
             patience: Duration::ZERO,

@@ -9,6 +9,7 @@ use thiserror::Error;
 
 use crate::cluster::address_map::AddressMap;
 use crate::cluster::known_nodes::KnownNodes;
+use crate::cluster::split::Split;
 use crate::cluster::unit::Memo;
 use crate::cluster::window::Pauses;
 use crate::window::WindowError;
@@ -35,6 +36,8 @@ pub struct ClusterOptions {
     pub claim: Option<Claim>,
     /// What the target stores about a command that is given up.
     pub memo: Option<Memo>,
+    /// How commands of several keys are taken apart if a slot that moves refuses them.
+    pub split: Option<Split>,
     /// The pauses between attempts.
     pub pauses: Pauses,
     /// A duration that is added to the pauses between attempts to reach a node and between reads of the topology. It

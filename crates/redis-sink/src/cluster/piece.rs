@@ -3,6 +3,7 @@
 use redis_resp::{CommandBatch, EncodedCommands, ErrorCode, Outcome, ServerError};
 
 use crate::cluster::map::NodeId;
+use crate::cluster::split::Split;
 use crate::cluster::unit::Form;
 use crate::cluster::verdict::{Verdict, reason};
 use crate::refusal::Refusal;
@@ -175,11 +176,16 @@ impl Piece {
         })
     }
 
-    /// The command at `place`, or the whole transaction, as a piece of its own.
-    pub(super) fn part(&self, place: usize, way: Way) -> Self {
-        let commands =
-            if self.is_transaction() { self.commands.clone() } else { self.commands.part(place, 1) };
-        Self::new(commands, self.form, self.batch, way)
+    /// The command at `place`, or what `split` makes of it, as pieces of one command each; or the whole transaction.
+    pub(super) fn parts(&self, place: usize, way: Way, split: Option<&Split>) -> Vec<Self> {
+        if self.is_transaction() {
+            return vec![Self::new(self.commands.clone(), self.form, self.batch, way)];
+        }
+        let refused = self.commands.command(place);
+        let apart = split.zip(refused).and_then(|(split, command)| split.of(command));
+        let commands = apart.unwrap_or_else(|| self.commands.part(place, 1));
+        let part = |place| Self::new(commands.part(place, 1), Form::Plain, self.batch, way);
+        (0..commands.len()).map(part).collect()
     }
 
     /// The commands from `place` on, or the whole transaction, to be sent to the owner.

@@ -77,7 +77,9 @@ impl<T> ClusterPipeline<T> {
     pub async fn open(options: ClusterOptions, limits: WindowLimits) -> Result<Self, ClusterError> {
         let (topology, asked) = read_topology(&options).await?;
         let map = ClusterMap::reached((&topology, &asked), options.endpoint.tls.is_some())?;
-        let window = ClusterWindow::new(limits, options.pauses, map).with_memo(options.memo.clone());
+        let window = ClusterWindow::new(limits, options.pauses, map)
+            .with_memo(options.memo.clone())
+            .with_split(options.split.clone());
         let now = tokio::time::Instant::now();
         Ok(Self {
             fresh_until: now.into_std() + options.look_every + options.jitter,

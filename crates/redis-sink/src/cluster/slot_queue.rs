@@ -8,6 +8,7 @@ use redis_slots::Slot;
 
 use crate::cluster::map::NodeId;
 use crate::cluster::piece::{Answer, Fate, Piece, Way};
+use crate::cluster::split::Split;
 use crate::cluster::unit::{Form, Lost};
 use crate::cluster::verdict::FREE_REDIRECTS;
 use crate::window::WindowError;
@@ -184,12 +185,12 @@ impl SlotQueue {
 
     /// Resolves what was sent. Refused commands and commands without a reply are resent. But if a command after the first
     /// refused one was carried out, or may have been, the order is lost from the refused one on.
-    pub(super) fn resolve(&mut self, slot: Slot) -> Resolved {
+    pub(super) fn resolve(&mut self, slot: Slot, split: Option<&Split>) -> Resolved {
         let sent = std::mem::take(&mut self.sent);
         (self.replying, self.route, self.is_held) = (0, None, false);
         let (again, lost) = match overtaken(&sent) {
-            Some(first) => (left_before(&sent, first), lost_from(&sent, first, slot)),
-            None => (left_before(&sent, (sent.len(), 0)), Vec::new()),
+            Some(first) => (left_before(&sent, first, split), lost_from(&sent, first, slot)),
+            None => (left_before(&sent, (sent.len(), 0), split), Vec::new()),
         };
         Resolved { sent, again, lost }
     }
@@ -252,14 +253,14 @@ fn overtaken(sent: &VecDeque<Piece>) -> Option<Spot> {
     behind.any(|(_, fate)| matches!(fate, Fate::Done | Fate::Unknown)).then_some(first)
 }
 
-/// What is to be resent of the commands before `end`.
-fn left_before(sent: &VecDeque<Piece>, end: Spot) -> Vec<Piece> {
+/// What is to be resent of the commands before `end`. Refused commands are taken apart.
+fn left_before(sent: &VecDeque<Piece>, end: Spot, split: Option<&Split>) -> Vec<Piece> {
     let mut again = Vec::new();
     for (number, piece) in sent.iter().enumerate() {
         for (place, fate) in piece.fates().take_while(|(place, _)| (number, *place) < end) {
             match fate {
                 Fate::Done | Fate::Dropped => {}
-                Fate::Again(way) => again.push(piece.part(place, way)),
+                Fate::Again(way) => again.extend(piece.parts(place, way, split)),
                 // Replies come in order, so no later command of the piece has one.
                 Fate::Unknown => {
                     again.push(piece.rest(place));

@@ -13,6 +13,7 @@ use crate::cluster::map::{ClusterMap, NodeId};
 use crate::cluster::node_lane::{Expected, NodeLane};
 use crate::cluster::piece::{Answer, Piece, Way};
 use crate::cluster::slot_queue::{Resolved, SlotHasher, SlotQueue};
+use crate::cluster::split::Split;
 use crate::cluster::unit::{Lost, Memo, Unit};
 use crate::cluster::verdict::Verdict;
 use crate::refusal::Refusal;
@@ -71,6 +72,7 @@ pub struct ClusterWindow<T> {
     replaced: BTreeSet<NodeId>,
     passing: Option<ServerError>,
     memo: Option<Memo>,
+    split: Option<Split>,
 }
 
 impl<T> ClusterWindow<T> {
@@ -92,6 +94,7 @@ impl<T> ClusterWindow<T> {
             replaced: BTreeSet::new(),
             passing: None,
             memo: None,
+            split: None,
         }
     }
 
@@ -99,6 +102,12 @@ impl<T> ClusterWindow<T> {
     #[must_use]
     pub fn with_memo(self, memo: Option<Memo>) -> Self {
         Self { memo, ..self }
+    }
+
+    /// The same window, in which commands of several keys are taken apart if they are refused temporarily.
+    #[must_use]
+    pub fn with_split(self, split: Option<Split>) -> Self {
+        Self { split, ..self }
     }
 
     /// Takes a batch. A batch without commands settles when everything before it has settled.
@@ -245,7 +254,7 @@ impl<T> ClusterWindow<T> {
 
     fn resolve(&mut self, slot: Slot, now: Instant) {
         let Some(queue) = self.slots.get_mut(&slot) else { return };
-        let Resolved { sent, mut again, lost } = queue.resolve(slot);
+        let Resolved { sent, mut again, lost } = queue.resolve(slot, self.split.as_ref());
         if let (Some(memo), Some(oldest)) = (&self.memo, sent.front()) {
             let mut about = memo.of(lost.iter().map(Lost::command));
             again.extend(Piece::plain(&mut about, oldest.batch));

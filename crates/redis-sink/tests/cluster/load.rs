@@ -61,6 +61,7 @@ pub(crate) fn options(cluster: &RedisCluster) -> ClusterOptions {
         jitter: Duration::from_millis(1),
         patience: Duration::from_secs(10),
         memo: None,
+        split: None,
         look_every: Duration::from_secs(10),
     }
 }

@@ -22,6 +22,11 @@ pub(crate) fn carry_out(store: &mut Store, words: &[Vec<u8>]) -> Result<(), &'st
     let last = words.last().cloned().unwrap_or_default();
     match words[0].as_slice() {
         b"SET" => drop(store.insert(key, Value::Text(last))),
+        b"MSET" => {
+            for pair in words[1..].chunks(2) {
+                store.insert(pair[0].clone(), Value::Text(pair[1].clone()));
+            }
+        }
         b"DEL" => words[1..].iter().for_each(|key| drop(store.remove(key))),
         b"HSET" => drop(store.insert(key, Value::Text(last))),
         b"SADD" => match store.entry(key).or_insert_with(|| Value::Set(BTreeSet::new())) {
@@ -37,9 +42,16 @@ pub(crate) fn carry_out(store: &mut Store, words: &[Vec<u8>]) -> Result<(), &'st
     Ok(())
 }
 
+pub(crate) fn key_spec(words: &[Vec<u8>]) -> KeySpec {
+    match words[0].as_slice() {
+        b"DEL" => KeySpec::ALL,
+        b"MSET" => KeySpec::range(1, -1, 2),
+        _ => KeySpec::FIRST,
+    }
+}
+
 pub(crate) fn keys(words: &[Vec<u8>]) -> Vec<Vec<u8>> {
-    let spec = if words[0] == b"DEL" { KeySpec::ALL } else { KeySpec::FIRST };
-    spec.keys(words).map(<[u8]>::to_vec).collect()
+    key_spec(words).keys(words).map(<[u8]>::to_vec).collect()
 }
 
 #[derive(Debug, Default)]

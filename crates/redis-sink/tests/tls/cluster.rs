@@ -27,6 +27,7 @@ fn options(cluster: &RedisCluster, certificates: &Certificates) -> ClusterOption
         jitter: Duration::from_millis(1),
         patience: Duration::from_secs(10),
         memo: None,
+        split: None,
         look_every: Duration::from_secs(10),
     }
 }

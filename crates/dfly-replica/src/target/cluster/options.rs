@@ -6,6 +6,7 @@ use dfly_client::FlowId;
 use redis_sink::cluster::{Claim, ClusterOptions, Memo, Pauses};
 
 use crate::config::EngineConfig;
+use crate::target::plain_sets;
 
 /// How often the topology is read without a hint.
 const LOOK_EVERY: Duration = Duration::from_secs(15);
@@ -22,6 +23,7 @@ pub(crate) fn asking(config: &EngineConfig) -> ClusterOptions {
         field: String::new(),
         claim: None,
         memo: None,
+        split: None,
         pauses: Pauses::default(),
         jitter: Duration::ZERO,
         patience: config.target_timeout,
@@ -42,6 +44,7 @@ pub(crate) fn writing(config: &EngineConfig, flow: FlowId, owner: &str, memo: Me
         field: field(flow),
         claim: Some(claim),
         memo: Some(memo),
+        split: Some(plain_sets::split()),
         jitter: Duration::from_millis(place),
         ..asking(config)
     }

@@ -8,6 +8,7 @@ use redis_sink::cluster::{Cut, Unit};
 use redis_slots::{SLOTS, Slot};
 
 use super::options::field;
+use crate::target::plain_sets;
 
 /// The bit that positions of the journal have, and those of the snapshot have not.
 const JOURNAL: u64 = 1 << 63;
@@ -117,16 +118,16 @@ impl SlotBatches {
     ) -> Cut {
         let slot = places.first().map_or(Slot(0), |place| place.slot);
         if places.iter().all(|place| place.idempotent) {
-            push(out, commands, places);
-            return Cut { slot, count: places.len(), position: None };
+            let count = push(out, commands, places);
+            return Cut { slot, count, position: None };
         }
         let position = self.following(slot, at_least);
         out.push(&[b"MULTI"]);
-        push(out, commands, places);
+        let count = push(out, commands, places);
         let (key, text) = (self.names.slot_position(slot), position.0.to_string());
         out.push(&[b"HSET", &key, self.field.as_bytes(), text.as_bytes()]);
         out.push(&[b"EXEC"]);
-        Cut { slot, count: places.len() + 3, position: Some(position.0) }
+        Cut { slot, count: count + 3, position: Some(position.0) }
     }
 
     fn following(&mut self, slot: Slot, at_least: SlotPosition) -> SlotPosition {
@@ -136,8 +137,9 @@ impl SlotBatches {
     }
 }
 
-fn push(batch: &mut CommandBatch, commands: &EncodedCommands, places: &[Place]) {
-    places.iter().filter_map(|place| commands.command(place.index)).for_each(|it| batch.push_encoded(it));
+/// Adds the commands at these places. Returns how many were added: runs of plain SETs become one each.
+fn push(batch: &mut CommandBatch, commands: &EncodedCommands, places: &[Place]) -> usize {
+    plain_sets::push_merged(batch, |at| commands.command(places.get(at)?.index))
 }
 
 /// The slot of a command for the target. It has at least one key, and all of its keys lie in one slot.
@@ -197,6 +199,37 @@ mod tests {
         let behind = units(&mut made, &["INCR foo"], Some(9));
         assert_eq!(behind[0][2], position(20, 1), "a slot's position never falls");
         assert_eq!(units(&mut made, &lines[4..], Some(9)).len(), 1);
+    }
+
+    /// Plain SETs that follow each other in their slot become one MSET, whatever lies between them in the batch.
+    #[test]
+    fn plain_sets_of_a_slot_become_one() {
+        let mut made = SlotBatches::new(ReservedNames::default(), FlowId(2));
+        let mut batch = CommandBatch::default();
+        let data = CommandFacts::data(DbIndex(0));
+        let set = |batch: &mut CommandBatch, key: &[u8]| {
+            batch.push_keyed(&[b"SET", key, b"1"], 1..2, data.idempotent().plain_set(true).tag());
+        };
+        set(&mut batch, b"foo");
+        set(&mut batch, b"bar");
+        batch.push_keyed(&[b"INCR", b"{bar}n"], 1..2, data.tag());
+        set(&mut batch, b"{foo}2");
+        set(&mut batch, b"{bar}2");
+        set(&mut batch, b"{bar}3");
+        let units = made.of(&mut batch, Some(Lsn(8)));
+        let names = |unit: &Unit| -> Vec<(String, usize)> {
+            unit.commands().iter().map(|it| (it.name(), it.keys().count())).collect()
+        };
+        let named = |names: &[(&str, usize)]| -> Vec<(String, usize)> {
+            names.iter().map(|(name, keys)| ((*name).to_owned(), *keys)).collect()
+        };
+        assert_eq!(
+            units.iter().map(names).collect::<Vec<_>>(),
+            [
+                named(&[("MULTI", 0), ("SET", 1), ("INCR", 1), ("MSET", 2), ("HSET", 0), ("EXEC", 0)]),
+                named(&[("MSET", 2)]),
+            ]
+        );
     }
 
     /// Its units share memory in several parts. Each command comes once, in the unit of its slot, in its order.

@@ -91,7 +91,7 @@ const NEEDS: &[Need] = &[
     any("ZRANGEBYSCORE KEY 0 1", MEMBERS),
     any("ZREM KEY m", MEMBERS),
     any("RESTORE KEY 0 v", "to write values as payloads").or(Instead::WriteCommands),
-    server("MSET KEY v", "to write many strings at once").or(Instead::WriteOneByOne),
+    any("MSET KEY v", "to write many strings at once").or(Instead::WriteOneByOne),
     any("FLUSHALL KEY", "to empty the target as the source is emptied").or(Instead::RemoveKeys),
     server("FLUSHDB KEY", "to empty a database as the source's is emptied").or(Instead::RemoveKeys),
     server("CLIENT SETNAME n", "to name connections").or(Instead::StayUnnamed),
