@@ -13,7 +13,7 @@ use tokio::net::TcpListener;
 use tokio::sync::Notify;
 use tokio::time::timeout;
 
-use crate::binary::{signal, spawn, spawn_within, stderr, stop};
+use crate::binary::{run, signal, spawn, spawn_within, stderr, stop};
 
 const LIMIT: Duration = Duration::from_secs(60);
 
@@ -155,6 +155,18 @@ async fn limits_of_open_files() {
     }
 }
 
+/// Until the run has read records that the target has not taken.
+fn until_records_wait(state_dir: &str) {
+    let waits = || {
+        let output = run(&["status", "--format", "json", "--state-dir", state_dir]);
+        let status: Option<serde_json::Value> = serde_json::from_slice(&output.stdout).ok();
+        status
+            .and_then(|status| status.get("lag")?.get("records")?.as_u64())
+            .is_some_and(|records| records > 0)
+    };
+    while !waits() {}
+}
+
 /// C30: a target that says nothing does not hold up a stop. What it has not answered is on disk, the exit code says so, and the
 /// next run goes on with it.
 #[tokio::test(flavor = "multi_thread")]
@@ -173,7 +185,9 @@ async fn a_silent_target_does_not_hold_up_a_stop() {
     for n in 0..200 {
         master.apply(format!("RPUSH l{} {n}", n % 7).as_str()).unwrap();
     }
-    master.everything_sent().await;
+    let state_dir = state.path().to_str().unwrap().to_owned();
+    let has_read = tokio::task::spawn_blocking(move || until_records_wait(&state_dir));
+    timeout(LIMIT, has_read).await.expect("it reads nothing").unwrap();
     let stopped = tokio::task::spawn_blocking(move || stop(child, Signal::TERM));
     let (status, log) = timeout(Duration::from_secs(3), stopped).await.expect("it takes too long").unwrap();
     assert_eq!(status.code(), Some(7), "{log}");
