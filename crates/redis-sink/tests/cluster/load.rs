@@ -8,7 +8,7 @@ use redis_resp::CommandBatch;
 use redis_resp::connection::{Endpoint, Peer};
 use redis_sink::WindowLimits;
 use redis_sink::cluster::{
-    AddressMap, ClusterOptions, ClusterPipeline, KnownNodes, Pauses, Unit, position_key,
+    AddressMap, ClusterOptions, ClusterPipeline, KnownNodes, Pauses, Split, Unit, position_key,
 };
 use redis_slots::Slot;
 use tokio::time::timeout;
@@ -29,6 +29,8 @@ pub(crate) struct Written {
     pub transactions: Vec<u64>,
     /// What was last set.
     text: u64,
+    /// What was last set together with that.
+    pair: u64,
 }
 
 pub(crate) struct Load {
@@ -61,9 +63,22 @@ pub(crate) fn options(cluster: &RedisCluster) -> ClusterOptions {
         jitter: Duration::from_millis(1),
         patience: Duration::from_secs(10),
         memo: None,
-        split: None,
+        split: Some(split()),
         look_every: Duration::from_secs(10),
     }
+}
+
+/// Takes an MSET apart into SETs.
+fn split() -> Split {
+    Split::new(|command, out| {
+        if command.name() != "MSET" {
+            return;
+        }
+        let words: Vec<&[u8]> = command.arguments().skip(1).collect();
+        for pair in words.chunks_exact(2) {
+            out.push_keyed(&[b"SET", pair[0], pair[1]], 1..2, command.tag());
+        }
+    })
 }
 
 pub(crate) fn run(client: &mut RedisClient, line: &str) -> Reply {
@@ -95,7 +110,14 @@ impl Load {
         let written = |number: usize| {
             let tag = format!("t{number}");
             let slot = Slot::of(tag.as_bytes());
-            Written { tag, slot, position_key: position_key(PREFIX, slot), transactions: Vec::new(), text: 0 }
+            Written {
+                tag,
+                slot,
+                position_key: position_key(PREFIX, slot),
+                transactions: Vec::new(),
+                text: 0,
+                pair: 0,
+            }
         };
         let slots: BTreeMap<Slot, Written> =
             (0..count).map(written).map(|written| (written.slot, written)).collect();
@@ -121,8 +143,21 @@ impl Load {
         let mut batch = CommandBatch::default();
         if !is_transaction {
             written.text = position;
-            let key = format!("{{{tag}}}text");
-            batch.push_keyed(&[b"SET", key.as_bytes(), value.as_bytes()], 1..2, position);
+            let keys = ["", "pair-"].map(|name| format!("{{{tag}}}{name}text"));
+            let mut words = vec![&b"SET"[..], keys[0].as_bytes(), value.as_bytes()];
+            if position % 2 == 0 {
+                written.pair = position;
+                words = [&[&b"MSET"[..]], &words[1..], &[keys[1].as_bytes(), value.as_bytes()]].concat();
+            }
+            let mut writer = batch.start(words.len());
+            for (at, word) in words.iter().enumerate() {
+                if at % 2 == 1 {
+                    writer.key(word)
+                } else {
+                    writer.arg(word)
+                };
+            }
+            writer.finish_with(position);
             return Unit::plain(written.slot, &mut batch);
         }
         written.transactions.push(position);
@@ -132,6 +167,12 @@ impl Load {
         batch.push(&[b"HSET", &written.position_key, FIELD.as_bytes(), value.as_bytes()]);
         batch.push(&[b"EXEC"]);
         Unit::transaction(written.slot, &mut batch, position)
+    }
+
+    /// Another batch, to all of the slots, with no transaction.
+    pub(crate) fn write_plain(&mut self) {
+        let units = (0..self.slots.len()).map(|number| self.unit(number, false)).collect();
+        self.submit(units);
     }
 
     fn submit(&mut self, units: Vec<Unit>) {
@@ -159,9 +200,8 @@ impl Load {
         timeout(LONG, self.pipeline.progress()).await.unwrap().unwrap();
         assert_eq!(self.pipeline.take_refusals(), []);
         for lost in self.pipeline.take_lost() {
-            let key = lost.keys().next().unwrap().to_vec();
-            assert!(key.ends_with(b"text"), "a transaction lost its place: {}", key.escape_ascii());
-            self.lost.insert(key);
+            assert!(lost.keys().all(|key| key.ends_with(b"text")), "{}", lost.describe());
+            self.lost.extend(lost.keys().map(<[u8]>::to_vec));
         }
         while let Some(tag) = self.pipeline.settled() {
             self.settled += 1;
@@ -197,9 +237,11 @@ impl Load {
         assert_eq!(text(&mut client, &format!("GET {{{tag}}}count")), count.to_string(), "{tag}");
         let position = client.expect(&[b"HGET", &written.position_key, FIELD.as_bytes()]).unwrap().text();
         assert_eq!(position, written.transactions.last().map(u64::to_string), "{tag}");
-        let key = format!("{{{tag}}}text");
-        if !self.lost.contains(key.as_bytes()) {
-            assert_eq!(text(&mut client, &format!("GET {key}")), written.text.to_string(), "{tag}");
+        for (name, value) in [("", written.text), ("pair-", written.pair)] {
+            let key = format!("{{{tag}}}{name}text");
+            if value > 0 && !self.lost.contains(key.as_bytes()) {
+                assert_eq!(text(&mut client, &format!("GET {key}")), value.to_string(), "{key}");
+            }
         }
     }
 }

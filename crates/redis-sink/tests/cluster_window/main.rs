@@ -12,6 +12,7 @@
 mod memos;
 mod rows;
 mod simulated;
+mod splits;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};

@@ -57,6 +57,23 @@ async fn a_session_begins_and_another_resumes() {
     run.ends_as(|model, cluster| assert_equal(&model, &user_keys(cluster))).await;
 }
 
+/// Strings of one slot go to a node in one command, which no node takes while the slot is open: then they go one by one.
+#[tokio::test(flavor = "multi_thread")]
+async fn strings_of_a_slot_that_stays_open() {
+    let cluster = Arc::new(cluster());
+    let slot = cluster.slot(b"s").unwrap();
+    let migration = cluster.begin_migration(slot, (cluster.owner(slot).unwrap() + 1) % 3).unwrap();
+    let script = (0..100).fold(Script::new(1), |script, n| script.before(format!("SET {{s}}{n} v").as_str()));
+    let mut run = start(script, Arc::clone(&cluster)).await;
+    run.caught_up().await;
+    for n in 50..150 {
+        run.master.apply(format!("SET {{s}}{n} w").as_str()).unwrap();
+    }
+    run.caught_up().await;
+    cluster.finish_migration(migration).unwrap();
+    run.ends_as(|model, cluster| assert_equal(&model, &user_keys(cluster))).await;
+}
+
 /// A sweep names keys that a moving slot has on another node by then.
 #[tokio::test(flavor = "multi_thread")]
 async fn members_are_removed_from_a_slot_that_moves() {
