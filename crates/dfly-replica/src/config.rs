@@ -237,7 +237,7 @@ impl EngineConfig {
             memory_limit: 256 << 20,
             window: WindowLimits::default(),
             batch: 256 << 10,
-            gathered: 4 << 20,
+            gathered: 8 << 20,
             limits: Limits { piece: PIECE, ..Limits::default() },
             read_ahead: 64 << 20,
             relay_frame: 1 << 20,

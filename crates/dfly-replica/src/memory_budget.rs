@@ -45,7 +45,7 @@ impl EngineConfig {
         config.window = config.window.for_round_trip(round_trip, part(usize::MAX, 32));
         config.relay_frame = part(self.relay_frame, 64);
         config.batch = self.batch.min((share / 256).max(LEAST_BATCH));
-        config.gathered = part(self.gathered, 64);
+        config.gathered = part(self.gathered, 40);
         config.recent = part(2 * config.window.bytes, 32);
         config.parked = part(self.parked, 64);
         config.expiries = self.expiries.min(share / 16 / EXPIRY);

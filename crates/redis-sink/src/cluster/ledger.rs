@@ -20,7 +20,7 @@ pub(super) struct Ledger<T> {
 #[derive(Debug)]
 struct Batch<T> {
     tag: T,
-    /// How many pieces are not settled.
+    /// How many pieces are not settled, and one more until the batch is complete.
     open: usize,
 }
 
@@ -29,10 +29,17 @@ impl<T> Ledger<T> {
         Self { limits, batches: VecDeque::new(), first: 0, commands: 0, bytes: 0 }
     }
 
-    /// Adds a batch and returns its number.
+    /// Adds a batch, which is not complete, and returns its number.
     pub(super) fn begin(&mut self, tag: T) -> usize {
-        self.batches.push_back(Batch { tag, open: 0 });
+        self.batches.push_back(Batch { tag, open: 1 });
         self.first + self.batches.len() - 1
+    }
+
+    /// A batch is complete.
+    pub(super) fn close(&mut self, number: usize) {
+        if let Some(batch) = self.batches.get_mut(number - self.first) {
+            batch.open -= 1;
+        }
     }
 
     /// Adds a piece to the counts.

@@ -31,4 +31,4 @@ pub use pipeline::{ClusterPipeline, GoneNode, NodeState};
 pub use shape::Shape;
 pub use split::Split;
 pub use unit::{Cut, Lost, Memo, Unit};
-pub use window::{ClusterWindow, Pauses};
+pub use window::{ClusterWindow, OpenBatch, Pauses};

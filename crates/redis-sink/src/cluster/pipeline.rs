@@ -16,7 +16,7 @@ use crate::cluster::map::{ClusterMap, NodeId};
 use crate::cluster::options::{ClusterError, ClusterOptions, is_logged_out};
 use crate::cluster::peer::{Errand, LOOK, Order, Peer, Regained, regain};
 use crate::cluster::unit::{Lost, Unit};
-use crate::cluster::window::ClusterWindow;
+use crate::cluster::window::{ClusterWindow, OpenBatch};
 use crate::refusal::Refusal;
 use crate::sink_error::SinkError;
 use crate::tally::Tally;
@@ -96,6 +96,21 @@ impl<T> ClusterPipeline<T> {
     /// Takes a batch: at most one unit for each slot. [`Self::progress`] writes it.
     pub fn submit(&mut self, units: impl IntoIterator<Item = Unit>, tag: T) {
         self.window.push(units, tag);
+    }
+
+    /// Begins a batch whose units come one after the other. Until it is closed, it does not settle.
+    pub fn open_batch(&mut self, tag: T) -> OpenBatch {
+        self.window.open_batch(tag)
+    }
+
+    /// Takes units of a batch: at most one for each slot of the whole batch.
+    pub fn add(&mut self, batch: &OpenBatch, units: impl IntoIterator<Item = Unit>) {
+        self.window.add(batch, units);
+    }
+
+    /// The batch is complete.
+    pub fn close_batch(&mut self, batch: OpenBatch) {
+        self.window.close_batch(batch);
     }
 
     /// The tag of the oldest batch, if all of it has been carried out except what [`Self::take_refusals`] and

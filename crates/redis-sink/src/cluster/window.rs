@@ -47,6 +47,10 @@ impl Pauses {
 /// How many refusals in a row mean that a slot is stuck, rather than that a key is just moving: about five seconds.
 const STUCK: u32 = 12;
 
+/// A batch that takes units. It belongs to the window that has opened it.
+#[derive(Debug)]
+pub struct OpenBatch(usize);
+
 /// Batches of units in flight to the nodes of a cluster. `T` is the tag that the caller gets back when a batch has settled.
 ///
 /// Units of a slot are carried out in the order of their batches. The caller opens connections to the
@@ -112,7 +116,24 @@ impl<T> ClusterWindow<T> {
 
     /// Takes a batch. A batch without commands settles when everything before it has settled.
     pub fn push(&mut self, units: impl IntoIterator<Item = Unit>, tag: T) {
-        let number = self.ledger.begin(tag);
+        let batch = self.open_batch(tag);
+        self.add(&batch, units);
+        self.close_batch(batch);
+    }
+
+    /// Begins a batch. Until it is closed, it takes units and does not settle.
+    pub fn open_batch(&mut self, tag: T) -> OpenBatch {
+        OpenBatch(self.ledger.begin(tag))
+    }
+
+    /// The batch is complete.
+    pub fn close_batch(&mut self, batch: OpenBatch) {
+        self.ledger.close(batch.0);
+    }
+
+    /// Takes units of a batch: at most one for each slot of the whole batch.
+    pub fn add(&mut self, batch: &OpenBatch, units: impl IntoIterator<Item = Unit>) {
+        let number = batch.0;
         for unit in units.into_iter().filter(|unit| !unit.commands.is_empty()) {
             let piece = Piece::new(unit.commands, unit.form, number, Way::Owner);
             self.ledger.count(&piece);

@@ -40,6 +40,7 @@ pub(crate) struct Load {
     pub next: u64,
     pub settled: u64,
     lost: BTreeSet<Vec<u8>>,
+    writes_pairs: bool,
     seed: u64,
 }
 
@@ -122,7 +123,15 @@ impl Load {
         let slots: BTreeMap<Slot, Written> =
             (0..count).map(written).map(|written| (written.slot, written)).collect();
         let slots = slots.into_values().collect();
-        let mut load = Self { pipeline, slots, next: 1, settled: 0, lost: BTreeSet::new(), seed: 7 };
+        let mut load = Self {
+            pipeline,
+            slots,
+            next: 1,
+            settled: 0,
+            lost: BTreeSet::new(),
+            writes_pairs: false,
+            seed: 7,
+        };
         for is_transaction in [true, false] {
             let units = (0..load.slots.len()).map(|number| load.unit(number, is_transaction)).collect();
             load.submit(units);
@@ -145,7 +154,7 @@ impl Load {
             written.text = position;
             let keys = ["", "pair-"].map(|name| format!("{{{tag}}}{name}text"));
             let mut words = vec![&b"SET"[..], keys[0].as_bytes(), value.as_bytes()];
-            if position % 2 == 0 {
+            if self.writes_pairs && position % 2 == 0 {
                 written.pair = position;
                 words = [&[&b"MSET"[..]], &words[1..], &[keys[1].as_bytes(), value.as_bytes()]].concat();
             }
@@ -169,8 +178,9 @@ impl Load {
         Unit::transaction(written.slot, &mut batch, position)
     }
 
-    /// Another batch, to all of the slots, with no transaction.
+    /// Another batch, to all of the slots, with no transaction, and every other time with two keys in each.
     pub(crate) fn write_plain(&mut self) {
+        self.writes_pairs = true;
         let units = (0..self.slots.len()).map(|number| self.unit(number, false)).collect();
         self.submit(units);
     }

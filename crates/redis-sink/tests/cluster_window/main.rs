@@ -231,7 +231,13 @@ impl Bench {
         let planned: BTreeMap<usize, &Planned> =
             planned.iter().map(|planned| (planned.tag, planned)).collect();
         let position = u64::try_from(self.pushed).unwrap() + 1;
-        self.window.push(planned.values().map(|planned| planned.unit(position)), self.pushed);
+        let batch = self.window.open_batch(self.pushed);
+        for planned in planned.values() {
+            self.window.add(&batch, [planned.unit(position)]);
+            self.take();
+        }
+        assert!(self.settled <= self.pushed, "a batch settles before it is complete");
+        self.window.close_batch(batch);
         self.pushed += 1;
         for words in planned.values().flat_map(|planned| planned.words()) {
             // A record that the source could not carry out is none.

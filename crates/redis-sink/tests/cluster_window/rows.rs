@@ -109,6 +109,23 @@ fn moved_is_for_good() {
     assert_eq!((window.settled(), window.inner.map().owner(SLOT)), (vec![1, 2], Some(B)));
 }
 
+/// Its units may be answered before the next comes.
+#[test]
+fn a_batch_settles_once_it_is_complete() {
+    let mut window = Window::new();
+    let open = window.inner.open_batch(1);
+    assert!(!window.inner.is_empty());
+    for line in ["SET a 1", "SET b 1"] {
+        window.inner.add(&open, [Unit::plain(SLOT, &mut batch(&[line]))]);
+        assert_eq!(window.sent(A), [line]);
+        window.done(A, 1);
+        assert_eq!(window.settled(), []);
+    }
+    window.plain(2, &["SET c 1"]);
+    window.inner.close_batch(open);
+    assert_eq!(window.settled(), [1]);
+}
+
 #[test]
 fn ask_is_for_once() {
     let mut window = Window::new();

@@ -3,7 +3,7 @@
 use dfly_client::FlowId;
 use dfly_journal::Lsn;
 use dfly_translate::{CommandFacts, ReservedNames};
-use redis_resp::{CommandBatch, EncodedCommand, EncodedCommands};
+use redis_resp::{CommandBatch, EncodedCommand, EncodedCommands, SpareBatch};
 use redis_sink::cluster::{Cut, Unit};
 use redis_slots::{SLOTS, Slot};
 
@@ -49,16 +49,57 @@ pub(crate) struct SlotBatches {
     field: String,
     /// The last position of each slot.
     last: Vec<SlotPosition>,
-    /// Of the batch at hand; kept for its allocation.
+    /// Empty; kept for its allocation.
     places: Vec<Place>,
+    /// Allocations of a batch that was cut.
+    spare: Option<SpareBatch>,
+}
+
+/// A batch whose commands become units, those of one slot after the other.
+#[derive(Debug)]
+pub(crate) struct UncutBatch {
+    commands: EncodedCommands,
+    /// The commands by slot, those of a slot in their order.
+    places: Vec<Place>,
+    /// How many places are cut.
+    cut: usize,
+    at_least: SlotPosition,
+}
+
+impl UncutBatch {
+    /// Whether all of it is in units.
+    pub(crate) fn is_cut(&self) -> bool {
+        self.cut == self.places.len()
+    }
+
+    /// The commands that are in no unit yet; those of a key in their order.
+    pub(crate) fn rest(&self) -> impl Iterator<Item = EncodedCommand<'_>> {
+        let places = self.places.get(self.cut..).unwrap_or_default();
+        places.iter().filter_map(|place| self.commands.command(place.index))
+    }
 }
 
 /// A command of a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Place {
-    slot: Slot,
+    turn: Turn,
     index: usize,
     idempotent: bool,
+}
+
+/// When it is a slot's turn. A node has a range of slots, and slots whose turns follow each other are far apart, so all nodes have
+/// work while a batch is cut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Turn(u16);
+
+impl Turn {
+    /// The inverse of 10125 modulo the number of slots: the turn after a slot's is that of the slot 10125 further on, which is the
+    /// golden section of all slots.
+    const STEP: u16 = 13125;
+
+    fn of(slot: Slot) -> Self {
+        Self(slot.0.wrapping_mul(Self::STEP) % SLOTS)
+    }
 }
 
 impl SlotBatches {
@@ -69,6 +110,7 @@ impl SlotBatches {
             field: field(flow),
             last: vec![SlotPosition::default(); usize::from(SLOTS)],
             places: Vec::new(),
+            spare: None,
         }
     }
 
@@ -79,33 +121,42 @@ impl SlotBatches {
         }
     }
 
-    /// The commands of a batch, which leaves it empty: those of a slot in their order, as a transaction that stores its
-    /// position if one of them must not be carried out again. The batch holds all records before `next`, or a part of the
-    /// snapshot.
-    pub(crate) fn of(&mut self, batch: &mut CommandBatch, next: Option<Lsn>) -> Vec<Unit> {
+    /// The commands of a batch, which leaves it empty. It holds all records before `next`, or a part of the snapshot.
+    pub(crate) fn begin(&mut self, batch: &mut CommandBatch, next: Option<Lsn>) -> UncutBatch {
         let commands = batch.take();
+        if let Some(spare) = self.spare.take() {
+            batch.recycle(spare);
+        }
         let mut places = std::mem::take(&mut self.places);
         places.extend(commands.iter().enumerate().map(|(index, command)| Place {
-            slot: slot_of(command),
+            turn: Turn::of(slot_of(command)),
             index,
             idempotent: CommandFacts::of(command).idempotent,
         }));
         places.sort_unstable();
-        let at_least = next.map(SlotPosition::behind).unwrap_or_default();
-        let (mut units, mut out, mut cuts) = (Vec::new(), CommandBatch::default(), Vec::new());
-        for places in places.chunk_by(|one, other| one.slot == other.slot) {
-            cuts.push(self.unit(&commands, places, at_least, &mut out));
+        UncutBatch { commands, places, cut: 0, at_least: next.map(SlotPosition::behind).unwrap_or_default() }
+    }
+
+    /// The next units of a batch. Each has the commands of a slot in their order, as a transaction that
+    /// stores its position if one of them must not be carried out again.
+    pub(crate) fn cut(&mut self, batch: &mut UncutBatch) -> impl Iterator<Item = Unit> + use<> {
+        let (mut out, mut cuts) = (CommandBatch::default(), Vec::new());
+        let rest = batch.places.get(batch.cut..).unwrap_or_default();
+        for places in rest.chunk_by(|one, other| one.turn == other.turn) {
+            batch.cut += places.len();
+            cuts.push(self.unit(&batch.commands, places, batch.at_least, &mut out));
             if out.byte_len() >= SHARED {
-                units.extend(Unit::cut(&mut out, cuts.drain(..)));
+                break;
             }
         }
-        units.extend(Unit::cut(&mut out, cuts));
-        places.clear();
-        self.places = places;
-        if let Some(spare) = commands.into_spare() {
-            batch.recycle(spare);
-        }
-        units
+        Unit::cut(&mut out, cuts)
+    }
+
+    /// Keeps the allocations of a batch that is cut.
+    pub(crate) fn recycle(&mut self, batch: UncutBatch) {
+        self.places = batch.places;
+        self.places.clear();
+        self.spare = batch.commands.into_spare().or(self.spare.take());
     }
 
     /// Writes the commands of one slot.
@@ -116,7 +167,8 @@ impl SlotBatches {
         at_least: SlotPosition,
         out: &mut CommandBatch,
     ) -> Cut {
-        let slot = places.first().map_or(Slot(0), |place| place.slot);
+        let first = places.first().and_then(|place| commands.command(place.index));
+        let slot = first.map_or(Slot(0), slot_of);
         if places.iter().all(|place| place.idempotent) {
             let count = push(out, commands, places);
             return Cut { slot, count, position: None };
@@ -154,6 +206,19 @@ mod tests {
 
     use super::*;
 
+    fn all(made: &mut SlotBatches, batch: &mut CommandBatch, next: Option<Lsn>) -> Vec<Unit> {
+        let mut uncut = made.begin(batch, next);
+        let mut units = Vec::new();
+        while !uncut.is_cut() {
+            let left = uncut.rest().count();
+            units.extend(made.cut(&mut uncut));
+            assert!(uncut.rest().count() < left);
+        }
+        assert_eq!(uncut.rest().count(), 0);
+        made.recycle(uncut);
+        units
+    }
+
     fn units(units: &mut SlotBatches, lines: &[&str], next: Option<u64>) -> Vec<Vec<String>> {
         let mut batch = CommandBatch::default();
         for line in lines {
@@ -164,7 +229,7 @@ mod tests {
             let key = if words[0] == b"XGROUP" { 2 } else { 1 };
             batch.push_keyed(&words, key..key + 1, facts.tag());
         }
-        let made = units.of(&mut batch, next.map(Lsn));
+        let made = all(units, &mut batch, next.map(Lsn));
         assert!(batch.is_empty());
         let line = |command| {
             arguments(command).map(|word| word.escape_ascii().to_string()).collect::<Vec<_>>().join(" ")
@@ -216,7 +281,7 @@ mod tests {
         set(&mut batch, b"{foo}2");
         set(&mut batch, b"{bar}2");
         set(&mut batch, b"{bar}3");
-        let units = made.of(&mut batch, Some(Lsn(8)));
+        let units = all(&mut made, &mut batch, Some(Lsn(8)));
         let names = |unit: &Unit| -> Vec<(String, usize)> {
             unit.commands().iter().map(|it| (it.name(), it.keys().count())).collect()
         };
@@ -243,7 +308,7 @@ mod tests {
             batch.push_keyed(&[b"INCR", key(serial).as_bytes()], 1..2, facts.tag());
         }
         assert!(batch.byte_len() > 4 * SHARED);
-        let units = made.of(&mut batch, Some(Lsn(8)));
+        let units = all(&mut made, &mut batch, Some(Lsn(8)));
         let mut seen: Vec<String> = Vec::new();
         for unit in &units {
             let words: Vec<Vec<&[u8]>> =

@@ -11,7 +11,7 @@ use dfly_client::FlowId;
 use dfly_journal::Lsn;
 use dfly_wire::DbIndex;
 use redis_resp::{CommandBatch, EncodedCommand};
-use redis_sink::cluster::{ClusterError, ClusterPipeline, NodeState};
+use redis_sink::cluster::{ClusterError, ClusterPipeline, NodeState, OpenBatch};
 use redis_slots::Slot;
 use tracing::debug;
 
@@ -20,7 +20,7 @@ use super::durability::Look;
 use super::flush::{self, Behind};
 use super::inspection::{Answer, Inspection, Inspector};
 use super::node_notices::NodeNotices;
-use super::slot_batches::SlotBatches;
+use super::slot_batches::{SlotBatches, UncutBatch};
 use super::slot_positions::SlotPositions;
 use super::{clean_shutdown, loss_marker};
 use crate::checkpoint::fields::{self, MarkedSlots, SourceFields};
@@ -40,6 +40,9 @@ const LOOKS: FlowId = FlowId(0);
 /// a slot then. A transaction with one record costs a node 3.3 times the record alone, with four 1.6 times, with eight 1.3 times.
 const GATHERED: usize = 1 << 17;
 
+/// How many batches may wait. While the first of them is cut, the next gathers.
+const UNCUT: usize = 2;
+
 /// What is in flight.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Sent {
@@ -48,6 +51,14 @@ pub(crate) enum Sent {
     Stored(Position),
     /// That nothing follows is being noted.
     CleanShutdown,
+}
+
+/// A batch that is not in flight as a whole.
+struct Waiting {
+    batch: UncutBatch,
+    tag: BatchTag,
+    /// Once some of it is in flight.
+    open: Option<OpenBatch>,
 }
 
 /// A flush that is under way on all primaries.
@@ -75,6 +86,8 @@ pub(crate) struct ClusterWriter {
     identity: WriterIdentity,
     pipeline: ClusterPipeline<Sent>,
     batches: SlotBatches,
+    /// Batches that are committed, and of which some is not in flight yet; the pipeline has begun the first of them.
+    uncut: VecDeque<Waiting>,
     held: SlotPositions,
     checkpointer: Checkpointer,
     inspection: Option<Inspection>,
@@ -101,6 +114,7 @@ impl ClusterWriter {
             identity: parts.identity,
             pipeline,
             batches: parts.batches,
+            uncut: VecDeque::new(),
             held: parts.held,
             checkpointer,
             inspection: Some(Inspection::Idle(Box::new(parts.inspector))),
@@ -114,9 +128,40 @@ impl ClusterWriter {
         }
     }
 
+    /// Sends a batch at once, ahead of those that wait.
     fn submit(&mut self, batch: &mut CommandBatch, next: Option<Lsn>, sent: Sent) {
-        let units = self.batches.of(batch, next);
-        self.pipeline.submit(units, sent);
+        let mut batch = self.batches.begin(batch, next);
+        let open = self.pipeline.open_batch(sent);
+        while !batch.is_cut() {
+            self.pipeline.add(&open, self.batches.cut(&mut batch));
+        }
+        self.pipeline.close_batch(open);
+        self.batches.recycle(batch);
+    }
+
+    /// Cuts as much of the batches that wait as there is room for in flight, so that the nodes have work while the rest is cut.
+    /// Returns whether there was any.
+    fn cut(&mut self) -> bool {
+        let mut has_cut = false;
+        while self.pipeline.window().has_room()
+            && let Some(Waiting { mut batch, tag, open }) = self.uncut.pop_front()
+        {
+            has_cut = true;
+            let open = open.unwrap_or_else(|| self.pipeline.open_batch(Sent::Batch(tag)));
+            self.pipeline.add(&open, self.batches.cut(&mut batch));
+            if batch.is_cut() {
+                self.pipeline.close_batch(open);
+                self.batches.recycle(batch);
+            } else {
+                self.uncut.push_front(Waiting { batch, tag, open: Some(open) });
+            }
+        }
+        has_cut
+    }
+
+    /// Whether everything that was committed has settled.
+    fn is_empty(&self) -> bool {
+        self.uncut.is_empty() && self.pipeline.window().is_empty()
     }
 
     /// Asks whether the position may be stored, if that is due.
@@ -124,7 +169,7 @@ impl ClusterWriter {
         if !matches!(self.inspection, Some(Inspection::Idle(_))) {
             return;
         }
-        let is_idle = self.pipeline.window().is_empty();
+        let is_idle = self.is_empty();
         let Some(position) = self.checkpointer.ask(is_idle, at_once, now) else { return };
         if let Some(Inspection::Idle(mut inspector)) = self.inspection.take() {
             inspector.pass_flushes(self.flushes);
@@ -284,7 +329,10 @@ fn seen(node: NodeState<'_>) -> NodeSeen {
 
 impl TargetWriter for ClusterWriter {
     fn has_room(&self) -> bool {
-        self.pipeline.window().has_room()
+        match self.uncut.len() {
+            0 => self.pipeline.window().has_room(),
+            batches => batches < UNCUT,
+        }
     }
 
     fn has_plenty(&self) -> bool {
@@ -294,11 +342,12 @@ impl TargetWriter for ClusterWriter {
     /// Only while there is room: behind that, what arrives goes to the relay log.
     fn gathers(&self) -> Option<BatchLimits> {
         let limits = BatchLimits { commands: GATHERED, bytes: self.config.gathered };
-        (self.has_plenty() && self.has_room()).then_some(limits)
+        let is_behind = !self.uncut.is_empty() || self.has_plenty();
+        (is_behind && self.has_room()).then_some(limits)
     }
 
     fn is_idle(&self) -> bool {
-        self.flush.is_none() && self.pipeline.window().is_empty()
+        self.flush.is_none() && self.is_empty()
     }
 
     fn is_settled(&self) -> bool {
@@ -313,7 +362,9 @@ impl TargetWriter for ClusterWriter {
             }
             BatchTag::Baseline => None,
         };
-        self.submit(batch, next, Sent::Batch(tag));
+        let batch = self.batches.begin(batch, next);
+        self.uncut.push_back(Waiting { batch, tag, open: None });
+        self.cut();
     }
 
     fn may_hold(&self, lsn: Lsn) -> bool {
@@ -329,7 +380,8 @@ impl TargetWriter for ClusterWriter {
     }
 
     fn for_each_in_flight(&self, visit: &mut dyn FnMut(EncodedCommand<'_>)) {
-        self.pipeline.window().in_flight().for_each(visit);
+        self.pipeline.window().in_flight().for_each(&mut *visit);
+        self.uncut.iter().flat_map(|waiting| waiting.batch.rest()).for_each(visit);
     }
 
     /// A batch waits for the slowest of its nodes, so each is asked itself.
@@ -372,7 +424,7 @@ impl TargetWriter for ClusterWriter {
     }
 
     fn deadline(&self, _now: Instant) -> Option<Instant> {
-        let checkpoint = self.checkpointer.deadline(self.pipeline.window().is_empty());
+        let checkpoint = self.checkpointer.deadline(self.is_empty());
         [checkpoint, Some(self.notices.look_at())].into_iter().flatten().min()
     }
 
@@ -396,6 +448,7 @@ impl TargetWriter for ClusterWriter {
             }
             Poll::Pending => {}
         }
+        moved |= self.cut();
         if moved { Poll::Ready(()) } else { Poll::Pending }
     }
 
