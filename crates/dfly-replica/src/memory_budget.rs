@@ -40,7 +40,7 @@ impl EngineConfig {
         let share = self.memory_limit / usize::from(flows.max(1));
         let part = |most: usize, divisor: usize| most.min((share / divisor).max(LEAST));
         let mut config = self.clone();
-        config.read_ahead = part(self.read_ahead, 20);
+        config.read_ahead = part(self.read_ahead, 25);
         config.window.bytes = part(self.window.bytes, 64);
         config.window = config.window.for_round_trip(round_trip, part(usize::MAX, 32));
         config.relay_frame = part(self.relay_frame, 64);
