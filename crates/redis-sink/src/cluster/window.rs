@@ -127,8 +127,8 @@ impl<T> ClusterWindow<T> {
     }
 
     /// The batch is complete.
-    pub fn close_batch(&mut self, batch: OpenBatch) {
-        self.ledger.close(batch.0);
+    pub fn close_batch(&mut self, OpenBatch(number): OpenBatch) {
+        self.ledger.close(number);
     }
 
     /// Takes units of a batch: at most one for each slot of the whole batch.

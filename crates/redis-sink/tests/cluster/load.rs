@@ -154,7 +154,7 @@ impl Load {
             written.text = position;
             let keys = ["", "pair-"].map(|name| format!("{{{tag}}}{name}text"));
             let mut words = vec![&b"SET"[..], keys[0].as_bytes(), value.as_bytes()];
-            if self.writes_pairs && position % 2 == 0 {
+            if self.writes_pairs && position.is_multiple_of(2) {
                 written.pair = position;
                 words = [&[&b"MSET"[..]], &words[1..], &[keys[1].as_bytes(), value.as_bytes()]].concat();
             }
