@@ -78,6 +78,9 @@ pub(crate) struct Cluster {
     pub nodes: Vec<Node>,
     owners: Vec<usize>,
     pub migrations: BTreeMap<Slot, Migration>,
+    /// Slots whose move was given up. It is not begun again: a command that was sent on before would be carried out where its key
+    /// is not any more, as at a real cluster.
+    given_up: BTreeSet<Slot>,
     /// Positions in the order in which transactions wrote them.
     pub written: BTreeMap<Slot, Vec<u64>>,
 }
@@ -90,6 +93,7 @@ impl Cluster {
             nodes,
             owners: (0..SLOTS).map(owner).collect(),
             migrations: BTreeMap::new(),
+            given_up: BTreeSet::new(),
             written: BTreeMap::new(),
         }
     }
@@ -120,7 +124,7 @@ impl Cluster {
 
     pub(crate) fn begin(&mut self, slot: Slot, to: usize) {
         let from = self.owner(slot);
-        if from != to {
+        if from != to && !self.given_up.contains(&slot) {
             self.migrations.entry(slot).or_insert(Migration { from, to });
         }
     }
@@ -148,6 +152,7 @@ impl Cluster {
             self.migrations.insert(slot, Migration { from: to, to: from });
             while self.move_key(slot) {}
             self.migrations.remove(&slot);
+            self.given_up.insert(slot);
         }
     }
 
