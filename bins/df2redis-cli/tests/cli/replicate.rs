@@ -164,7 +164,10 @@ fn until_records_wait(state_dir: &str) {
             .and_then(|status| status.get("lag")?.get("records")?.as_u64())
             .is_some_and(|records| records > 0)
     };
-    while !waits() {}
+    let end = std::time::Instant::now() + LIMIT;
+    while !waits() {
+        assert!(std::time::Instant::now() < end, "it reads nothing");
+    }
 }
 
 /// C30: a target that says nothing does not hold up a stop. What it has not answered is on disk, the exit code says so, and the

@@ -36,7 +36,7 @@ pub struct ClusterOptions {
     pub claim: Option<Claim>,
     /// What the target stores about a command that is given up.
     pub memo: Option<Memo>,
-    /// How commands of several keys are taken apart if a slot that moves refuses them.
+    /// How commands of several keys are taken apart if they are refused temporarily.
     pub split: Option<Split>,
     /// The pauses between attempts.
     pub pauses: Pauses,
