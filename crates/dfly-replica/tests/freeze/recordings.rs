@@ -43,7 +43,7 @@ async fn replicate(name: &str, target: FakeTarget) {
         true => ("cluster", Order::SlotBySlot),
         false => ("single", Order::AsSent),
     };
-    compare(&format!("recorded-{name}-{place}"), target.take_logs(), Look { order, lines: 24 });
+    compare(&format!("recorded-{name}-{place}"), target.take_logs(), Look { lines: 24, ..Look::full(order) });
 }
 
 #[tokio::test]

@@ -240,10 +240,20 @@ impl Stage {
         self.compare_in(Order::WithoutBorders, scenario);
     }
 
+    /// Keys are refetched while the target answers: which of the two servers is quicker decides how far the answers were heard
+    /// when a position is sent.
+    pub(crate) fn compare_without_heard(self, scenario: &str) {
+        self.compare_as(Look { hides_heard: true, ..Look::full(Order::AsSent) }, scenario);
+    }
+
     fn compare_in(self, order: Order, scenario: &str) {
+        self.compare_as(Look::full(order), scenario);
+    }
+
+    fn compare_as(self, look: Look, scenario: &str) {
         assert_eq!(self.master.violations(), [""; 0], "{scenario}");
         let place = if self.target.is_cluster() { "cluster" } else { "single" };
         let name = format!("{scenario}-{place}");
-        crate::shown::compare(&name, self.target.take_logs(), Look { order, lines: 100 });
+        crate::shown::compare(&name, self.target.take_logs(), look);
     }
 }

@@ -55,6 +55,20 @@ fn leave_out_notes(commands: &mut Vec<(usize, Command)>) {
     }
 }
 
+/// Takes the third number out of positions, which follow the names of their flows.
+pub(super) fn hide_heard(spoken: &mut [Spoken]) {
+    for command in spoken.iter_mut().flat_map(|spoken| &mut spoken.commands) {
+        for at in 1..command.len() {
+            let numbers: Vec<&[u8]> = command[at].split(|byte| *byte == b' ').collect();
+            if let [next, transaction, _heard] = numbers[..]
+                && command[at - 1].starts_with(b"flow:")
+            {
+                command[at] = [next, transaction].join(&b' ').into();
+            }
+        }
+    }
+}
+
 fn is_name(word: &[u8]) -> bool {
     word.len() == NAME && word.iter().all(u8::is_ascii_hexdigit)
 }

@@ -18,7 +18,10 @@ fn file(name: &str) -> PathBuf {
 /// Compares what a target was sent with the file of this name, or writes it. The whole text, of which the file shortens the
 /// longest parts, is written beside the build's output when they differ, or with `FREEZE_WHOLE=1`.
 pub(crate) fn compare(name: &str, (logs, rests): (Vec<Log>, Vec<usize>), look: Look) {
-    let spoken = masks::masked(logs, &rests);
+    let mut spoken = masks::masked(logs, &rests);
+    if look.hides_heard {
+        masks::hide_heard(&mut spoken);
+    }
     let found = text::render(spoken.clone(), look);
     let (file, whole) = (file(name), Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}.txt")));
     if std::env::var_os("FREEZE_UPDATE").is_some() {

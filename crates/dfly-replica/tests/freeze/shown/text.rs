@@ -51,6 +51,15 @@ pub(crate) struct Look {
     pub order: Order,
     /// Lines of each connection that writes; of others a fourth of it.
     pub lines: usize,
+    /// Positions are shown without the record up to which the answers were heard.
+    pub hides_heard: bool,
+}
+
+impl Look {
+    /// Everything that a golden file has room for.
+    pub(crate) fn full(order: Order) -> Self {
+        Self { order, lines: 100, hides_heard: false }
+    }
 }
 
 /// The text of all connections.
