@@ -79,6 +79,16 @@ pub struct FlowConn {
     pub buffer: BytesMut,
 }
 
+/// Makes room for a read. A buffer without room moves to a new one, which holds twice its unread bytes and a read: growing it in
+/// place would keep the room of the consumed bytes too, and double both.
+fn make_room(buffer: &mut BytesMut) {
+    if !buffer.try_reclaim(READ_ROOM) {
+        let mut roomy = BytesMut::with_capacity(2 * buffer.len() + READ_ROOM);
+        roomy.extend_from_slice(buffer);
+        *buffer = roomy;
+    }
+}
+
 impl FlowConn {
     /// Connects, logs in and asks for a flow.
     ///
@@ -104,7 +114,7 @@ impl FlowConn {
     /// The error of the connection; `UnexpectedEof` if the master has closed it.
     pub async fn fill(&mut self) -> io::Result<usize> {
         let Some(stream) = &mut self.stream else { return Err(io::ErrorKind::NotConnected.into()) };
-        self.buffer.reserve(READ_ROOM);
+        make_room(&mut self.buffer);
         match stream.read_buf(&mut self.buffer).await? {
             0 => Err(io::ErrorKind::UnexpectedEof.into()),
             read => Ok(read),
@@ -134,5 +144,39 @@ impl FlowConn {
     /// Closes the connection. What has arrived stays in the buffer.
     pub fn close(&mut self) {
         self.stream = None;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Buf;
+
+    use super::*;
+
+    /// The largest backlog of the test, in bytes.
+    const BACKLOG: usize = 3 << 20;
+
+    /// Bytes arrive faster than they are consumed, up to a backlog, then as fast, then slower. Meanwhile decoded values hold memory
+    /// of the buffer.
+    #[test]
+    fn a_buffer_with_a_backlog_is_no_larger_than_twice_that() {
+        let (mut buffer, mut arrived, mut consumed) = (BytesMut::new(), 0usize, 0usize);
+        let mut values = std::collections::VecDeque::new();
+        for round in 0..400 {
+            make_room(&mut buffer);
+            assert!(buffer.capacity() - buffer.len() >= READ_ROOM);
+            assert!(buffer.capacity() <= 2 * BACKLOG + READ_ROOM, "{} in round {round}", buffer.capacity());
+            let read = READ_ROOM.min(BACKLOG - buffer.len());
+            buffer.extend((arrived..arrived + read).map(|at| (at % 251) as u8));
+            arrived += read;
+            let taken = if round < 300 { READ_ROOM / 2 + round * 300 } else { buffer.len() / 4 * 3 };
+            let value = buffer.split_to(taken.min(buffer.len())).freeze();
+            assert!(value.iter().enumerate().all(|(at, byte)| *byte == ((consumed + at) % 251) as u8));
+            consumed += value.len();
+            values.push_back(value.slice(..value.len() / 2));
+            values.drain(..values.len().saturating_sub(round % 3));
+            buffer.advance(0);
+        }
+        assert_eq!(buffer.len(), arrived - consumed);
     }
 }

@@ -31,16 +31,16 @@ impl EngineConfig {
     /// The same settings for a session with this many flows, whose target answers after `round_trip`, with sizes that keep all of
     /// them within [`EngineConfig::memory_limit`].
     ///
-    /// What a flow reads ahead takes up to twice its size while its buffer grows, what the window holds is held once, a batch
-    /// that is written or gathers and its transaction are held at a time, a frame of the relay log up to three times, and what
-    /// is kept for it twice. Together that is a third of the flow's share; a sixteenth is for expiries of keys. An eighth of
+    /// What a flow reads ahead takes up to three times its size while it moves to a larger buffer, what the window holds is held
+    /// once, a batch that is written or gathers and its transaction are held at a time, a frame of the relay log up to three times,
+    /// and what is kept for it twice. Together that is a third of the flow's share; a sixteenth is for expiries of keys. An eighth of
     /// the whole is for refetched values. A fourth is the largest value that is held whole: once as it arrives, once as the
     /// command that is written.
     pub(crate) fn for_flows(&self, flows: u16, round_trip: Duration) -> Self {
         let share = self.memory_limit / usize::from(flows.max(1));
         let part = |most: usize, divisor: usize| most.min((share / divisor).max(LEAST));
         let mut config = self.clone();
-        config.read_ahead = part(self.read_ahead, 25);
+        config.read_ahead = part(self.read_ahead, 64);
         config.window.bytes = part(self.window.bytes, 64);
         config.window = config.window.for_round_trip(round_trip, part(usize::MAX, 32));
         config.relay_frame = part(self.relay_frame, 64);
@@ -128,7 +128,7 @@ mod tests {
             sizes.into_iter().flat_map(|(limit, flows)| far(flows).map(|far| (limit, far)))
         {
             let config = config(limit).for_flows(flows, round_trip);
-            let flow = 2 * config.read_ahead
+            let flow = 3 * config.read_ahead
                 + config.window.bytes
                 + 2 * config.batch
                 + 2 * config.gathered

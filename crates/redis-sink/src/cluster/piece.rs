@@ -28,8 +28,15 @@ pub(super) struct Piece {
     pub way: Way,
     /// How many commands have their reply.
     answered: usize,
+    /// Boxed, because nothing of most pieces is refused.
+    refused: Option<Box<Refused>>,
+}
+
+/// What was refused of a piece.
+#[derive(Debug, Default)]
+struct Refused {
     /// The index and fate of each refused command, in ascending order. A transaction is refused at index 0.
-    refused: Vec<(usize, Fate)>,
+    fates: Vec<(usize, Fate)>,
     /// The first command of a transaction that was refused when it was queued.
     unqueued: Option<(usize, ServerError)>,
 }
@@ -60,7 +67,7 @@ pub(super) enum Answer {
 
 impl Piece {
     pub(super) fn new(commands: EncodedCommands, form: Form, batch: usize, way: Way) -> Self {
-        Self { commands, form, batch, way, answered: 0, refused: Vec::new(), unqueued: None }
+        Self { commands, form, batch, way, answered: 0, refused: None }
     }
 
     /// A piece with the commands of `batch`, if there are any. Each of them may be carried out more than once.
@@ -90,7 +97,7 @@ impl Piece {
         match Verdict::of(&error) {
             Verdict::Fatal => Err(self.fatal(place, error)),
             Verdict::Refused => {
-                self.refused.push((place, Fate::Dropped));
+                self.refuse(place, Fate::Dropped);
                 Ok(Answer::Dropped(vec![self.refusal(place, error)]))
             }
             _ => Ok(Answer::Passing(place, error)),
@@ -104,7 +111,7 @@ impl Piece {
             Outcome::Refused(error) if place == 0 => Err(self.fatal(0, error)),
             Outcome::Refused(error) if is_exec => self.on_abort(place, error),
             Outcome::Refused(error) => {
-                self.unqueued.get_or_insert((place, error));
+                self.refused.get_or_insert_default().unqueued.get_or_insert((place, error));
                 Ok(Answer::Taken)
             }
             Outcome::NullArray if is_exec => Err(WindowError::Aborted),
@@ -114,16 +121,16 @@ impl Piece {
                 let refusals = errors.into_iter().map(|(index, error)| self.refusal(at(index), error));
                 Ok(Answer::Dropped(refusals.collect()))
             }
-            _ => Ok(self
-                .unqueued
-                .take_if(|_| is_exec)
+            _ if is_exec => Ok(self
+                .take_unqueued()
                 .map_or(Answer::Taken, |(place, error)| Answer::Dropped(vec![self.refusal(place, error)]))),
+            _ => Ok(Answer::Taken),
         }
     }
 
     /// Handles a refused EXEC: nothing of the transaction was carried out.
     fn on_abort(&mut self, exec: usize, error: ServerError) -> Result<Answer, WindowError> {
-        let (place, cause) = match (&error.code, self.unqueued.take()) {
+        let (place, cause) = match (&error.code, self.take_unqueued()) {
             (ErrorCode::ExecAbort, Some(first)) => first,
             (ErrorCode::ExecAbort, None) => (exec, reason(&error).unwrap_or(error)),
             _ => (exec, error),
@@ -145,7 +152,19 @@ impl Piece {
 
     /// Records that the command at `place`, or the whole transaction, is to be resent this `way`.
     pub(super) fn send_again(&mut self, place: usize, way: Way) {
-        self.refused.push((place, Fate::Again(way)));
+        self.refuse(place, Fate::Again(way));
+    }
+
+    fn refuse(&mut self, place: usize, fate: Fate) {
+        self.refused.get_or_insert_default().fates.push((place, fate));
+    }
+
+    fn take_unqueued(&mut self) -> Option<(usize, ServerError)> {
+        self.refused.as_mut().and_then(|refused| refused.unqueued.take())
+    }
+
+    fn refused(&self) -> &[(usize, Fate)] {
+        self.refused.as_ref().map_or(&[], |refused| &refused.fates)
     }
 
     pub(super) fn is_transaction(&self) -> bool {
@@ -158,7 +177,7 @@ impl Piece {
 
     /// Whether some or all of it is to be resent.
     pub(super) fn is_refused(&self) -> bool {
-        self.refused.iter().any(|(_, fate)| matches!(fate, Fate::Again(_)))
+        self.refused().iter().any(|(_, fate)| matches!(fate, Fate::Again(_)))
     }
 
     /// The fate of each command, with its index. A transaction has one fate, at index 0.
@@ -168,7 +187,7 @@ impl Piece {
             Form::Transaction { .. } => usize::from(self.is_answered()),
             Form::Plain => self.answered,
         };
-        let mut refused = self.refused.iter().peekable();
+        let mut refused = self.refused().iter().peekable();
         (0..count).map(move |place| {
             let found = refused.next_if(|(at, _)| *at == place).map(|(_, fate)| *fate);
             let other = if place < answered { Fate::Done } else { Fate::Unknown };

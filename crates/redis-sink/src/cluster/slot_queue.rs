@@ -23,24 +23,25 @@ pub(super) struct Route {
 
 /// The pieces of one slot, oldest first.
 ///
-/// All pieces in `sent` went to one node on one connection, so they are carried out in order. A transaction is alone in
-/// `sent`, because the position that it writes states that everything before it in the slot has been carried out.
+/// All pieces that are sent went to one node on one connection, so they are carried out in order. A transaction is sent alone,
+/// because the position that it writes states that everything before it in the slot has been carried out.
 #[derive(Debug, Default)]
 pub(super) struct SlotQueue {
-    sent: VecDeque<Piece>,
-    /// The index of the first piece in `sent` that lacks a reply. Every piece before it has all of its replies.
+    pieces: VecDeque<Piece>,
+    /// How many pieces are sent. The others wait.
+    sent: usize,
+    /// The index of the first piece that is sent and lacks a reply. Every piece before it has all of its replies.
     replying: usize,
     route: Option<Route>,
-    waiting: VecDeque<Piece>,
-    /// Something in `sent` was refused, or it is not known whether it was carried out.
+    /// Something that was sent was refused, or it is not known whether it was carried out.
     is_held: bool,
-    /// The node that `sent` went to, if its connection broke.
+    /// The node that it went to, if the connection broke.
     doubt: Option<NodeId>,
     /// Nothing is sent until a pause has ended.
     is_paused: bool,
     /// Refused commands are to be resent after a pause.
     must_pause: bool,
-    /// How many times in a row `sent` had to be resolved.
+    /// How many times in a row what was sent had to be resolved.
     taken_apart: u32,
 }
 
@@ -75,79 +76,89 @@ pub(super) struct Resolved {
 
 impl SlotQueue {
     pub(super) fn push(&mut self, piece: Piece) {
-        self.waiting.push_back(piece);
+        self.pieces.push_back(piece);
     }
 
     /// Puts pieces before those that are waiting.
     pub(super) fn put_back(&mut self, pieces: Vec<Piece>) {
         for piece in pieces.into_iter().rev() {
-            self.waiting.push_front(piece);
+            self.pieces.insert(self.sent, piece);
         }
     }
 
     /// Where the next piece goes, if one may be sent now.
     pub(super) fn next(&self, owner: NodeId) -> Option<Route> {
-        let piece = self.waiting.front().filter(|_| !self.is_held && !self.is_paused)?;
+        let piece = self.pieces.get(self.sent).filter(|_| !self.is_held && !self.is_paused)?;
         let route = match piece.way {
             Way::Owner => Route { node: owner, asking: false },
             Way::Ask(node) => Route { node, asking: true },
         };
-        let is_alone = self.sent.is_empty();
+        let Some(last) = self.sent.checked_sub(1) else { return Some(route) };
         let may_join = !piece.is_transaction()
             && self.route == Some(route)
-            && !self.sent.back().is_some_and(Piece::is_transaction);
-        (is_alone || may_join).then_some(route)
+            && !self.pieces.get(last).is_some_and(Piece::is_transaction);
+        may_join.then_some(route)
     }
 
     /// Counts the next piece as sent.
     pub(super) fn send(&mut self, route: Route) -> Option<&Piece> {
-        let piece = self.waiting.pop_front()?;
+        let piece = self.pieces.get(self.sent)?;
         self.route = Some(route);
-        self.sent.push_back(piece);
-        self.sent.back()
+        self.sent += 1;
+        Some(piece)
     }
 
     /// Takes the next reply, which belongs to the oldest command without one.
     pub(super) fn on_outcome(&mut self, outcome: Outcome) -> Result<Answer, WindowError> {
-        self.sent.get_mut(self.replying).ok_or(WindowError::Unasked)?.on_outcome(outcome)
+        self.answering_mut().ok_or(WindowError::Unasked)?.on_outcome(outcome)
+    }
+
+    /// The piece that the next reply belongs to.
+    fn answering(&self) -> Option<&Piece> {
+        self.pieces.get(self.replying).filter(|_| self.replying < self.sent)
+    }
+
+    fn answering_mut(&mut self) -> Option<&mut Piece> {
+        self.pieces.get_mut(self.replying).filter(|_| self.replying < self.sent)
     }
 
     /// A piece with the commands of `about`, if there are any. It belongs to the same batch as the piece that is being
     /// answered.
     pub(super) fn note(&self, about: &mut CommandBatch) -> Vec<Piece> {
-        let answered = self.sent.get(self.replying);
-        answered.and_then(|piece| Piece::plain(about, piece.batch)).into_iter().collect()
+        self.answering().and_then(|piece| Piece::plain(about, piece.batch)).into_iter().collect()
     }
 
     /// The commands of all pieces, oldest first.
     pub(super) fn commands(&self) -> impl Iterator<Item = EncodedCommand<'_>> {
-        self.sent.iter().chain(&self.waiting).flat_map(|piece| piece.commands.iter())
+        self.pieces.iter().flat_map(|piece| piece.commands.iter())
     }
 
     /// Records that the command just refused at `place` is to be resent: this `way`, or after a pause if there is none.
     pub(super) fn send_again(&mut self, place: usize, way: Option<Way>) {
         self.is_held = true;
         self.must_pause |= way.is_none();
-        if let Some(piece) = self.sent.get_mut(self.replying) {
+        if let Some(piece) = self.answering_mut() {
             piece.send_again(place, way.unwrap_or(Way::Owner));
         }
     }
 
     /// The error for a command at `place` that was just refused because its keys belong to another slot.
     pub(super) fn misplaced(&self, place: usize, error: ServerError) -> WindowError {
-        self.sent.get(self.replying).map_or(WindowError::Unasked, |piece| piece.fatal(place, error))
+        self.answering().map_or(WindowError::Unasked, |piece| piece.fatal(place, error))
     }
 
     /// Whether that was the last reply to a piece. If so, the next reply belongs to the next piece.
     pub(super) fn is_piece_answered(&mut self) -> bool {
-        let is_answered = self.sent.get(self.replying).is_some_and(Piece::is_answered);
+        let is_answered = self.answering().is_some_and(Piece::is_answered);
         self.replying += usize::from(is_answered);
         is_answered
     }
 
     /// The oldest piece, if it has all of its replies and nothing of it is resent.
     pub(super) fn settled(&mut self) -> Option<Piece> {
-        let piece = self.sent.pop_front_if(|piece| piece.is_answered() && !piece.is_refused())?;
+        let left = self.sent.checked_sub(1)?;
+        let piece = self.pieces.pop_front_if(|piece| piece.is_answered() && !piece.is_refused())?;
+        self.sent = left;
         self.replying = self.replying.saturating_sub(1);
         self.taken_apart = 0;
         Some(piece)
@@ -155,12 +166,12 @@ impl SlotQueue {
 
     /// Whether something is to be resent, and everything that was sent has its reply.
     pub(super) fn is_resolvable(&self) -> bool {
-        self.is_held && self.doubt.is_none() && self.replying == self.sent.len()
+        self.is_held && self.doubt.is_none() && self.replying == self.sent
     }
 
     /// The connection to `node` broke: what was sent there is in doubt.
     pub(super) fn on_broken(&mut self, node: NodeId) {
-        if !self.sent.is_empty() && self.route.is_some_and(|route| route.node == node) {
+        if self.sent > 0 && self.route.is_some_and(|route| route.node == node) {
             (self.is_held, self.doubt) = (true, Some(node));
         }
     }
@@ -171,23 +182,25 @@ impl SlotQueue {
 
     /// Whether only the slot's position can tell what has been carried out.
     pub(super) fn is_position_wanted(&self) -> bool {
-        self.sent.iter().any(Piece::is_transaction)
+        self.pieces.iter().take(self.sent).any(Piece::is_transaction)
     }
 
     /// Removes and returns the pieces that have been carried out, given that the slot holds `position`.
     pub(super) fn on_position(&mut self, position: u64) -> Vec<Piece> {
         let is_done =
             |piece: &Piece| matches!(piece.form, Form::Transaction { position: own } if own <= position);
-        let done = self.sent.iter().rposition(is_done).map_or(0, |last| last + 1);
+        let done = self.pieces.range(..self.sent).rposition(is_done).map_or(0, |last| last + 1);
         self.doubt = None;
-        self.sent.drain(..done).collect()
+        self.sent -= done;
+        self.replying = self.replying.saturating_sub(done);
+        self.pieces.drain(..done).collect()
     }
 
     /// Resolves what was sent. Refused commands and commands without a reply are resent. But if a command after the first
     /// refused one was carried out, or may have been, the order is lost from the refused one on.
     pub(super) fn resolve(&mut self, slot: Slot, split: Option<&Split>) -> Resolved {
-        let sent = std::mem::take(&mut self.sent);
-        (self.replying, self.route, self.is_held) = (0, None, false);
+        let sent: VecDeque<Piece> = self.pieces.drain(..self.sent).collect();
+        (self.sent, self.replying, self.route, self.is_held) = (0, 0, None, false);
         let (again, lost) = match overtaken(&sent) {
             Some(first) => (left_before(&sent, first, split), lost_from(&sent, first, slot)),
             None => (left_before(&sent, (sent.len(), 0), split), Vec::new()),
@@ -197,7 +210,7 @@ impl SlotQueue {
 
     /// Redirects waiting pieces to the slot's owner if they would go by ASK to a node for which `is_gone` holds.
     pub(super) fn forget_ask(&mut self, is_gone: impl Fn(NodeId) -> bool) {
-        for piece in &mut self.waiting {
+        for piece in self.pieces.range_mut(self.sent..) {
             if let Way::Ask(node) = piece.way
                 && is_gone(node)
             {
@@ -214,7 +227,7 @@ impl SlotQueue {
         self.is_paused.then_some(self.taken_apart)
     }
 
-    /// How many times in a row `sent` had to be resolved.
+    /// How many times in a row what was sent had to be resolved.
     pub(super) fn failures(&self) -> u32 {
         self.taken_apart
     }
@@ -225,16 +238,17 @@ impl SlotQueue {
 
     /// Prepares an empty queue for use by another slot.
     pub(super) fn clear(&mut self) {
-        let (sent, waiting) = (std::mem::take(&mut self.sent), std::mem::take(&mut self.waiting));
-        *self = Self { sent, waiting, ..Self::default() };
+        let mut pieces = std::mem::take(&mut self.pieces);
+        pieces.clear();
+        *self = Self { pieces, ..Self::default() };
     }
 
     pub(super) fn is_waiting(&self) -> bool {
-        !self.waiting.is_empty()
+        self.sent < self.pieces.len()
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.sent.is_empty() && self.waiting.is_empty()
+        self.pieces.is_empty()
     }
 }
 

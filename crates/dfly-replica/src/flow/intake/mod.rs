@@ -162,7 +162,7 @@ impl Intake {
         match behind {
             Behind::No => {}
             Behind::ByTime => self.relay_recent(now),
-            Behind::ByWork if buffer.len() >= self.sizes.read_ahead / 2 => self.begin_relay(now),
+            Behind::ByWork if buffer.len() >= self.sizes.read_ahead => self.begin_relay(now),
             Behind::ByWork => {}
         }
         if self.relay.is_active() && self.relay.has_room() && buffer.len() >= self.needed {
