@@ -33,6 +33,8 @@ pub(crate) struct Programs<'a> {
     pub tool: &'a Path,
     pub dragonfly: &'a Path,
     pub flows: u16,
+    /// Clients that write to the source at the same time.
+    pub clients: u32,
     /// The nice value of the followers and their targets, if not this program's own.
     pub nice: Option<i32>,
 }
@@ -80,7 +82,8 @@ pub(crate) fn measure(programs: Programs<'_>, rounds: usize, value: usize) -> Re
             if let Some(nice) = programs.nice {
                 follower.pids().iter().flatten().try_for_each(|pid| be_nice(*pid, nice))?;
             }
-            let full = Load { source: source.address(), value, rate: None, time: FULL };
+            let (address, clients) = (source.address(), programs.clients);
+            let full = Load { source: address, clients, value, rate: None, time: FULL };
             let cpu_of_source = || source.pid().map_or(Ok(0.0), cpu_seconds);
             let (before, idle) = (cpu_of_source()?, follower.cpu()?);
             let rested = idle_seconds()?;

@@ -7,22 +7,21 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, anyhow, ensure};
 use dfly_testkit::RedisClient;
 
-/// Clients that write at the same time.
-const CLIENTS: u32 = 4;
-
 /// Commands that a client sends at a time.
 const PIPELINED: u32 = 50;
 
-/// The most keys of each client, which it writes to in turn.
-const KEYS: usize = 50_000;
+/// The most keys of all clients, which write to theirs in turn.
+const KEYS: usize = 200_000;
 
-/// The most bytes of values of each client. A source whose memory grows is busy with clearing it, and with little else.
-const VALUES: usize = 25_000_000;
+/// The most bytes of values of all clients. A source whose memory grows is busy with clearing it, and with little else.
+const VALUES: usize = 100_000_000;
 
 /// What is written.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Load {
     pub source: SocketAddr,
+    /// Clients that write at the same time.
+    pub clients: u32,
     /// Bytes of a value.
     pub value: usize,
     /// SETs in a second, over all clients; `None`: as many as the source takes.
@@ -35,7 +34,7 @@ impl Load {
     pub(crate) fn run(self) -> Result<f64> {
         let began = Instant::now();
         let written: u64 = thread::scope(|scope| {
-            let clients = (0..CLIENTS).map(|nth| scope.spawn(move || self.client(nth)));
+            let clients = (0..self.clients).map(|nth| scope.spawn(move || self.client(nth)));
             let clients: Vec<_> = clients.collect();
             clients
                 .into_iter()
@@ -47,13 +46,13 @@ impl Load {
 
     /// How many keys are written with values of so many bytes.
     pub(crate) fn keys(value: usize) -> usize {
-        CLIENTS as usize * (VALUES / value.max(1)).clamp(1, KEYS)
+        (VALUES / value.max(1)).clamp(1, KEYS)
     }
 
     fn client(self, nth: u32) -> Result<u64> {
         let mut client = RedisClient::connect(self.source)?;
         let value = "v".repeat(self.value);
-        let keys = (Self::keys(self.value) / CLIENTS as usize) as u64;
+        let keys = (Self::keys(self.value) as u64 / u64::from(self.clients)).max(1);
         let began = Instant::now();
         let mut written = 0;
         while (Instant::now() - began) < self.time {
@@ -64,7 +63,7 @@ impl Load {
             ensure!(replies.iter().all(|reply| reply.error().is_none()), "the source refuses a SET");
             written += u64::from(PIPELINED);
             if let Some(rate) = self.rate {
-                let due = Duration::from_secs_f64(written as f64 * f64::from(CLIENTS) / rate);
+                let due = Duration::from_secs_f64(written as f64 * f64::from(self.clients) / rate);
                 thread::sleep(due.saturating_sub(Instant::now() - began));
             }
         }

@@ -57,6 +57,9 @@ struct Flags {
     /// With `--live`: the nice value of the followers and their targets. The source and its clients keep theirs.
     #[arg(long)]
     nice: Option<i32>,
+    /// With `--live`: clients that write at the same time, each in pipelines of 50.
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    clients: u32,
     /// Only cases whose name contains this.
     #[arg(long, default_value = "")]
     only: String,
@@ -193,7 +196,8 @@ fn followers(flags: &Flags, tool: &std::path::Path) -> Result<()> {
         "99th ms"
     );
     for &value in &flags.live {
-        let programs = live::Programs { tool, dragonfly, flows: flags.flows, nice: flags.nice };
+        let programs =
+            live::Programs { tool, dragonfly, flows: flags.flows, clients: flags.clients, nice: flags.nice };
         let rows = live::measure(programs, flags.rounds.max(1), value)?;
         let alone = rows.first().map_or(0.0, |row| rig::median(row.rates.clone()));
         for (name, row) in ["nothing", "the tool", "a replica", "a relay"].into_iter().zip(rows) {
