@@ -138,7 +138,7 @@ fn clusters(flags: &Flags, tool: &std::path::Path) -> Result<()> {
         flags.rounds, flags.divide
     );
     println!(
-        "{:38} {:18} {:>9} {:>7} {:>7} {:>9} {:>7} {:>8} | {:>10} {:>11}",
+        "{:38} {:18} {:>9} {:>7} {:>7} {:>9} {:>7} {:>8} | {:>10} {:>12} {:>8}",
         "",
         "into",
         "commands",
@@ -148,7 +148,8 @@ fn clusters(flags: &Flags, tool: &std::path::Path) -> Result<()> {
         "pipes s",
         "by pipes",
         "tool CPU/M",
-        "target CPU/M"
+        "target CPU/M",
+        "peak MiB"
     );
     for case in Case::ALL.into_iter().filter(|case| case.name().contains(&flags.only)) {
         let size = (case.size() / flags.divide.max(1)).max(1000);
@@ -230,7 +231,7 @@ fn show_place(bench: &Bench<'_>, samples: &[Sample], piped: &[Sample], single: f
     let pipes = median(piped, |sample| sample.seconds);
     let millions = f64::from(bench.size) / 1e6;
     println!(
-        "{:38} {:18} {:>9} {seconds:>7.2} {start:>7.2} {:>9.2} {pipes:>7.2} {:>8.2} | {:>10.2} {:>11.2}",
+        "{:38} {:18} {:>9} {seconds:>7.2} {start:>7.2} {:>9.2} {pipes:>7.2} {:>8.2} | {:>10.2} {:>12.2} {:>8.1}",
         bench.case.name(),
         bench.target_name(),
         bench.size,
@@ -238,6 +239,7 @@ fn show_place(bench: &Bench<'_>, samples: &[Sample], piped: &[Sample], single: f
         pipes / (seconds - start),
         median(samples, |sample| sample.tool_cpu) / millions,
         median(samples, |sample| sample.target_cpu) / millions,
+        median(samples, |sample| sample.peak),
     );
 }
 

@@ -132,6 +132,12 @@ impl CommandBatch {
         self.spare.get_or_insert(spare);
     }
 
+    /// Makes room for commands of so many bytes in all, so that the batch does not grow step by step.
+    pub fn reserve(&mut self, bytes: usize) {
+        let more = bytes.saturating_sub(self.bytes.len());
+        make_room(&mut self.bytes, more);
+    }
+
     /// Removes every command from index `len` on.
     pub fn truncate(&mut self, len: usize) {
         if len < self.len() {

@@ -124,6 +124,12 @@ impl FlowWriter {
         self.batch.len() >= limits.commands || self.batch.byte_len() >= limits.bytes
     }
 
+    /// The batch is about to grow to so many bytes.
+    #[inline]
+    pub(crate) fn reserve(&mut self, bytes: usize) {
+        self.batch.reserve(bytes);
+    }
+
     /// Gives every command that is not committed to `visit`, in order.
     pub(crate) fn for_each_uncommitted(&self, visit: &mut dyn FnMut(EncodedCommand<'_>)) {
         (0..self.batch.len()).filter_map(|place| self.batch.command(place)).for_each(visit);

@@ -4,14 +4,24 @@ use redis_resp::EncodedCommand;
 
 use super::FlowCore;
 use crate::clock::Now;
-use crate::target::writer::TargetWriter;
+use crate::target::writer::{BatchLimits, TargetWriter};
 
 impl FlowCore {
-    /// Whether the batch may wait for what comes next: the target is behind, the batch is not full, and nobody waits for it to be
-    /// committed.
-    pub(super) fn gathers(&self, target: &dyn TargetWriter) -> bool {
-        let has_place = target.gathers().is_some_and(|limits| !self.writer.reaches(limits));
-        has_place && !self.is_awaited()
+    /// How large the batch may grow while it waits for what comes next; `None` if it may not wait: the target keeps up, the batch is
+    /// that large, or something waits for it to be committed.
+    fn may_grow_to(&self, target: &dyn TargetWriter) -> Option<BatchLimits> {
+        target.gathers().filter(|limits| !self.writer.reaches(*limits) && !self.is_awaited())
+    }
+
+    /// A batch that is full is committed, unless it may wait for more.
+    pub(super) fn commit_if_full(&mut self, target: &mut dyn TargetWriter, now: Now) {
+        if !self.writer.is_full() {
+            return;
+        }
+        match self.may_grow_to(target) {
+            Some(limits) => self.writer.reserve(limits.bytes),
+            None => self.commit(target, now),
+        }
     }
 
     /// Whether something goes on only once everything that was applied is committed.
@@ -26,7 +36,7 @@ impl FlowCore {
 
     /// Commits what was applied, unless it may wait for more.
     pub(super) fn commit_or_gather(&mut self, target: &mut dyn TargetWriter, now: Now) {
-        if !self.writer.is_empty() && self.gathers(target) {
+        if !self.writer.is_empty() && self.may_grow_to(target).is_some() {
             self.gathered_since.get_or_insert(now.instant);
             return;
         }

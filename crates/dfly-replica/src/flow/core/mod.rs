@@ -224,9 +224,7 @@ impl FlowCore {
         self.write_refetched(target, now)?;
         self.writer.set_arrival(now.wall);
         loop {
-            if self.writer.is_full() && !self.gathers(target) {
-                self.commit(target, now);
-            }
+            self.commit_if_full(target, now);
             if !target.has_room() || self.writer.limited_until(now.instant).is_some() {
                 return Ok(Want::Room);
             }

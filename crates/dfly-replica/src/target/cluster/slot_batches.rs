@@ -75,16 +75,23 @@ impl UncutBatch {
     /// The commands that are in no unit yet; those of a key in their order.
     pub(crate) fn rest(&self) -> impl Iterator<Item = EncodedCommand<'_>> {
         let places = self.places.get(self.cut..).unwrap_or_default();
-        places.iter().filter_map(|place| self.commands.command(place.index))
+        places.iter().filter_map(|place| place.of(&self.commands))
     }
 }
 
-/// A command of a batch.
+/// A command of a batch. The index has 32 bits, because a batch of 4 G commands would be larger than any memory limit, and places
+/// are many.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Place {
     turn: Turn,
-    index: usize,
+    index: u32,
     idempotent: bool,
+}
+
+impl Place {
+    fn of(self, commands: &EncodedCommands) -> Option<EncodedCommand<'_>> {
+        commands.command(usize::try_from(self.index).ok()?)
+    }
 }
 
 /// When it is a slot's turn. A node has a range of slots, and slots whose turns follow each other are far apart, so all nodes have
@@ -128,7 +135,8 @@ impl SlotBatches {
             batch.recycle(spare);
         }
         let mut places = std::mem::take(&mut self.places);
-        places.extend(commands.iter().enumerate().map(|(index, command)| Place {
+        debug_assert!(u32::try_from(commands.len()).is_ok(), "a batch has more than 4 G commands");
+        places.extend((0..u32::MAX).zip(commands.iter()).map(|(index, command)| Place {
             turn: Turn::of(slot_of(command)),
             index,
             idempotent: CommandFacts::of(command).idempotent,
@@ -167,7 +175,7 @@ impl SlotBatches {
         at_least: SlotPosition,
         out: &mut CommandBatch,
     ) -> Cut {
-        let first = places.first().and_then(|place| commands.command(place.index));
+        let first = places.first().and_then(|place| place.of(commands));
         let slot = first.map_or(Slot(0), slot_of);
         if places.iter().all(|place| place.idempotent) {
             let count = push(out, commands, places);
@@ -191,7 +199,7 @@ impl SlotBatches {
 
 /// Adds the commands at these places. Returns how many were added: runs of plain SETs become one each.
 fn push(batch: &mut CommandBatch, commands: &EncodedCommands, places: &[Place]) -> usize {
-    plain_sets::push_merged(batch, |at| commands.command(places.get(at)?.index))
+    plain_sets::push_merged(batch, |at| places.get(at)?.of(commands))
 }
 
 /// The slot of a command for the target. It has at least one key, and all of its keys lie in one slot.
